@@ -53,7 +53,7 @@ def noise(key: str, shape: Sequence[int]) -> Array:
     return generator(key).standard_normal(tuple(map(int, shape)), dtype=np.float32)
 
 
-def make(key: str, shape: Sequence[int]) -> npt.NDArray[np.float32] | npt.NDArray[np.int64]:
+def make(key: str, shape: Sequence[int]) -> Array | npt.NDArray[np.int64]:
     """One weight of the assembled model, by its state-dict key.
 
     Args:
@@ -69,25 +69,32 @@ def make(key: str, shape: Sequence[int]) -> npt.NDArray[np.float32] | npt.NDArra
         return np.zeros(tuple(shape), dtype=np.int64)
     values = noise(key, shape)
     if leaf == "running_var":
-        return np.float32(1) + np.float32(0.1) * np.abs(values)
+        return _around_one(np.abs(values))
     if leaf == "positional_embedding":
-        scale = shape[-1] ** -0.5 if key.startswith("backbone.") else 0.01
-        return np.float32(scale) * values
+        return _scaled(values, shape[-1] ** -0.5 if key.startswith("backbone.") else 0.01)
     parts = owner.split(".")
-    table = parts[-1] in _TABLES or parts[-2:-1] == ["point_embeddings"]
-    if leaf == "weight" and table:
+    if leaf == "weight" and (parts[-1] in _TABLES or parts[-2:-1] == ["point_embeddings"]):
         return values
     if leaf in _SCALES:
-        return np.float32(_SCALES[leaf]) * values
+        return _scaled(values, _SCALES[leaf])
     if len(shape) == 1:
-        weight = np.float32(1) + np.float32(0.1) * values
         # The last norm of a residual block is small, or the stream grows with every block.
-        return np.float32(0.25) * weight if parts[-1] == "bn3" else weight
+        return _scaled(_around_one(values), 0.25 if parts[-1] == "bn3" else 1.0)
     if leaf == "text_projection":
-        return np.float32(shape[0] ** -0.5) * values
+        return _scaled(values, shape[0] ** -0.5)
     if leaf == "weight" and parts[-1] == "token_embedding":
-        return np.float32(0.02) * values
+        return _scaled(values, 0.02)
     return _linear(key, values)
+
+
+def _scaled(values: Array, factor: float) -> Array:
+    scaled: Array = np.float32(factor) * values
+    return scaled
+
+
+def _around_one(values: Array) -> Array:
+    shifted: Array = np.float32(1) + _scaled(values, 0.1)
+    return shifted
 
 
 def _linear(key: str, values: Array) -> Array:
@@ -96,8 +103,7 @@ def _linear(key: str, values: Array) -> Array:
     fan_in = int(np.prod([values.shape[axis] for axis in axes]))
     mean = values.mean(axis=axes, keepdims=True, dtype=np.float64).astype(np.float32)
     gain = 3.0 if key.startswith("backbone.") and values.ndim == 4 else 1.0
-    weight: Array = np.float32((gain / fan_in) ** 0.5) * (values - mean)
-    return weight
+    return _scaled(values - mean, (gain / fan_in) ** 0.5)
 
 
 def image(name: str, height: int, width: int) -> npt.NDArray[np.uint8]:
