@@ -1,0 +1,5 @@
+"""The `ovsam` command. Nothing heavy is imported before a command runs."""
+
+from ovsam_plugin.cli.main import main
+
+__all__ = ["main"]

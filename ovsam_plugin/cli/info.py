@@ -1,0 +1,46 @@
+"""`ovsam info PRESET`: what a preset is made of, counted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+
+def info(
+    preset: Annotated[str, typer.Argument(help="A preset, such as ovsam-lite.")] = "ovsam-lite",
+    prompts: Annotated[
+        int, typer.Option(min=1, help="How many prompts the multiply-adds are counted for.")
+    ] = 10,
+    debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False,
+) -> None:
+    """Parameters and multiply-adds of a preset, part by part, counted on the network itself."""
+    with one_message(debug):
+        with usage():
+            from ovsam_plugin.presets import get_preset
+
+            chosen = get_preset(preset)
+        from rich.console import Console
+        from rich.table import Table
+
+        from ovsam_plugin.network.cost import count
+
+        parts = count(chosen, prompts=prompts)
+        table = Table(title=f"{chosen.name}, one image, {prompts} prompts")
+        table.add_column("part")
+        table.add_column("parameters", justify="right")
+        table.add_column("multiply-adds (G)", justify="right")
+        for part in parts:
+            table.add_row(part.name, f"{part.parameters:,}", f"{part.multiply_adds / 1e9:,.1f}")
+        table.add_section()
+        table.add_row(
+            "all",
+            f"{sum(part.parameters for part in parts):,}",
+            f"{sum(part.multiply_adds for part in parts) / 1e9:,.1f}",
+        )
+        console = Console()
+        console.print(table)
+        console.print(f"weights: {chosen.weights_file or 'fetched when first used'}")
+        console.print(f"licence of the weights: {chosen.licence}")

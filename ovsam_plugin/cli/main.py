@@ -1,0 +1,50 @@
+"""The command's door: its options, its version, and how it says that something went wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.info import info
+from ovsam_plugin.cli.label import label
+
+app = typer.Typer(
+    name="ovsam",
+    help="Find, outline and name the objects in photographs, with FiftyOne.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(label)
+app.command()(info)
+
+
+def main() -> None:
+    """Entry point of the `ovsam` command."""
+    app(prog_name="ovsam")
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("fiftyone-ovsam")
+    except PackageNotFoundError:
+        number = "(not installed)"
+    sys.stdout.write(f"ovsam {number}\n")
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Find, outline and name the objects in photographs, with FiftyOne."""

@@ -1,0 +1,339 @@
+"""Labels out of a dataset as a COCO results list, every prompt answered, in the prompts' order."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import fiftyone as fo
+import numpy as np
+
+from ovsam_plugin.dataset.annotations import AnnotatedCategory, Id
+from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.importing import AttachedPrompts
+from ovsam_plugin.dataset.prompt_fields import read_prompts
+from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.dataset.targets import root_dataset
+from ovsam_plugin.rle import encode_crop
+from ovsam_plugin.vocabulary.names import name_key
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+Row: TypeAlias = dict[str, Any]
+CategoryOf: TypeAlias = Callable[[str], Id | None]
+
+_UNANSWERED = "the prompt was not answered; label the sample again"
+
+
+class CategoryIds:
+    """An annotation file's category ids by name.
+
+    A predicted name is looked up as it is, then by the synonyms that its vocabulary gives it. Case,
+    underscores and hyphens do not count. A synonym that two categories share decides nothing.
+
+    Args:
+        categories: the annotation file's.
+        vocabulary: what the names were predicted from; None when it is not known.
+    """
+
+    def __init__(
+        self, categories: Sequence[AnnotatedCategory], vocabulary: Vocabulary | None = None
+    ) -> None:
+        names: dict[str, Id] = {}
+        for category in categories:
+            names.setdefault(name_key(category.name), category.id)
+        claims: dict[str, set[Id]] = {}
+        for category in categories:
+            for synonym in category.synonyms:
+                claims.setdefault(name_key(synonym), set()).add(category.id)
+        shared = {name: next(iter(ids)) for name, ids in claims.items() if len(ids) == 1}
+        self._ids = {**shared, **names}
+        self._synonyms = (
+            {category.name: category.synonyms for category in vocabulary.categories}
+            if vocabulary is not None
+            else {}
+        )
+
+    def __call__(self, name: str) -> Id | None:
+        for candidate in (name, *self._synonyms.get(name, ())):
+            category_id = self._ids.get(name_key(candidate))
+            if category_id is not None:
+                return category_id
+        return None
+
+
+def annotation_rows(
+    samples: fo.SampleCollection,
+    label_field: str,
+    asked: AttachedPrompts,
+    category_of: CategoryOf,
+) -> list[Row]:
+    """One row an annotation, in the annotation file's order, answered or not.
+
+    `image_id`, `file_name` and `prompt_id` are the annotation file's.
+
+    Args:
+        samples: the dataset, or the view that `asked` gives of it.
+        label_field: where the answers are.
+        asked: the annotation file's prompts.
+        category_of: category id by name.
+    """
+    images = {image.id: image for image in asked.file.images}
+    images_of: dict[str, list[Id]] = {}
+    for image_id, sample_id in asked.samples.items():
+        images_of.setdefault(sample_id, []).append(image_id)
+    prompts_of: dict[Id, list[int]] = {}
+    for index, prompt in enumerate(asked.file.prompts):
+        prompts_of.setdefault(prompt.image_id, []).append(index)
+    prompt_type = "box" if asked.file.source == "box" else "point"
+
+    rows: dict[int, Row] = {}
+    otherwise = _otherwise(samples, label_field)
+    for sample in _light(samples, label_field, asked.field):
+        answers = _Answers.of(sample, label_field, asked.field, otherwise)
+        for image_id in images_of.get(sample.id, ()):
+            image = images[image_id]
+            for index in prompts_of.get(image_id, ()):
+                prompt = asked.file.prompts[index]
+                label_id = asked.labels.get(prompt.id, "")
+                rows[index] = _row(
+                    _head(image.id, image.file_name, prompt.id, prompt_type),
+                    answers.by_prompt.get(label_id),
+                    answers.size or image.size,
+                    category_of,
+                    asked.errors.get(prompt.id) or answers.reason(label_id),
+                )
+    for index, prompt in enumerate(asked.file.prompts):
+        if index not in rows:
+            lost = images.get(prompt.image_id)
+            name, size = (lost.file_name, lost.size) if lost is not None else (None, None)
+            head = _head(prompt.image_id, name, prompt.id, prompt_type)
+            rows[index] = _failed(head, size, asked.errors.get(prompt.id, _UNANSWERED))
+    return [rows[index] for index in range(len(asked.file.prompts))]
+
+
+def field_rows(
+    samples: fo.SampleCollection, label_field: str, prompt_field: str | None
+) -> Iterator[Row]:
+    """Rows of labels that no annotation file asked for.
+
+    Samples come in their order; `image_id` counts them from 1, and `file_name` is relative to
+    their common folder. With a prompt field there is one row a prompt, in the prompts' order,
+    answered or not, `prompt_id` being the id of the label that asked; without, one row an instance
+    in the field's order. `category_id` is null, there being no file to take it from.
+    """
+    root = _common_folder(samples.values("filepath"))
+    otherwise = _otherwise(samples, label_field)
+    for number, sample in enumerate(_light(samples, label_field, prompt_field), start=1):
+        name = Path(sample.filepath).relative_to(root).as_posix()
+        answers = _Answers.of(sample, label_field, prompt_field, otherwise)
+        if prompt_field is None:
+            for label in answers.labels:
+                yield _row(_head(number, name, None, None), label, answers.size, _no_id, None)
+            continue
+        for prompt in _labels(sample[prompt_field]):
+            yield _row(
+                _head(
+                    number, name, prompt.id, "point" if isinstance(prompt, fo.Keypoint) else "box"
+                ),
+                answers.by_prompt.get(prompt.id),
+                answers.size,
+                _no_id,
+                answers.reason(prompt.id),
+            )
+
+
+def write_rows(rows: Iterable[Row], path: str | Path) -> int:
+    """Write rows as a JSON list, a row a line; the file is there whole or not at all.
+
+    Returns:
+        How many rows were written.
+    """
+    path = Path(path).expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    count = 0
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            for row in rows:
+                file.write("[\n" if count == 0 else ",\n")
+                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+                count += 1
+            file.write("\n]\n" if count else "[]\n")
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(draft).chmod(0o666 & ~umask)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return count
+
+
+def _light(
+    samples: fo.SampleCollection, label_field: str, prompt_field: str | None = None
+) -> fo.SampleCollection:
+    wanted = [label_field, f"{label_field}_error", prompt_field]
+    return samples.select_fields([f for f in wanted if f and samples.has_sample_field(f)])
+
+
+def _otherwise(samples: fo.SampleCollection, label_field: str) -> str:
+    """Why a prompt has no answer on a sample that did not fail."""
+    settings = recorded_settings(root_dataset(samples), label_field) or {}
+    least = settings.get("min_confidence")
+    return _UNANSWERED if least is None else f"the answer's confidence is below {least:g}"
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The labels of one sample, and why prompts of it have none."""
+
+    labels: list[fo.Detection]
+    by_prompt: dict[str, fo.Detection]
+    size: tuple[int, int] | None
+    failure: str | None
+    refused: dict[str, str]
+    otherwise: str
+
+    @classmethod
+    def of(
+        cls, sample: fo.Sample, label_field: str, prompt_field: str | None, otherwise: str
+    ) -> _Answers:
+        value = sample[label_field] if sample.has_field(label_field) else None
+        error = error_field(label_field)
+        labels = [] if value is None else list(value.detections)
+        size = _size(sample)
+        refused: dict[str, str] = {}
+        if prompt_field is not None and size is not None and sample[prompt_field] is not None:
+            asks = sample[prompt_field]
+            points = isinstance(asks, fo.Keypoints | fo.Keypoint)
+            key = "point_prompt_field" if points else "box_prompt_field"
+            # A refusal reads "label id: reason".
+            refused = dict(r.split(": ", 1) for r in read_prompts({key: asks}, size).refused)
+        return cls(
+            labels=labels,
+            by_prompt={str(_get(label, "prompt_id")): label for label in labels},
+            size=size,
+            failure=sample[error] if sample.has_field(error) else None,
+            refused=refused,
+            otherwise=otherwise,
+        )
+
+    def reason(self, prompt_id: str) -> str:
+        """Why this prompt has no answer, if it has none."""
+        if prompt_id in self.refused:
+            return self.refused[prompt_id]
+        # Refusals are the whole of a failure that tells of prompts.
+        return self.failure if self.failure and not self.refused else self.otherwise
+
+
+def _labels(value: fo.Label | None) -> list[fo.Label]:
+    if value is None:
+        return []
+    if isinstance(value, fo.Detections):
+        return list(value.detections)
+    if isinstance(value, fo.Keypoints):
+        return list(value.keypoints)
+    return [value]
+
+
+def _size(sample: fo.Sample) -> tuple[int, int] | None:
+    metadata = sample.metadata
+    if metadata is None or metadata.width is None:
+        try:
+            metadata = fo.ImageMetadata.build_for(sample.filepath)
+        except Exception:  # an image that gives no size gave no masks either
+            return None
+    if not metadata.width or not metadata.height:
+        return None
+    return metadata.height, metadata.width
+
+
+def _common_folder(paths: Sequence[str]) -> Path:
+    return Path(os.path.commonpath([str(Path(path).parent) for path in paths] or ["/"]))
+
+
+def _no_id(name: str) -> None:
+    return None
+
+
+def _head(
+    image_id: Id, file_name: str | None, prompt_id: Id | None, prompt_type: str | None
+) -> Row:
+    return {
+        "image_id": image_id,
+        "file_name": file_name,
+        "prompt_type": prompt_type,
+        "prompt_id": prompt_id,
+    }
+
+
+def _row(
+    head: Row,
+    label: fo.Detection | None,
+    size: tuple[int, int] | None,
+    category_of: CategoryOf,
+    reason: str | None,
+) -> Row:
+    if label is None or size is None:
+        return _failed(head, size, reason or _UNANSWERED)
+    if label.mask is None or not label.mask.any():
+        return _failed(head, size, "the mask is empty")
+    height, width = size
+    x1, y1 = round(label.bounding_box[0] * width), round(label.bounding_box[1] * height)
+    rows, columns = label.mask.shape
+    return {
+        "image_id": head["image_id"],
+        "file_name": head["file_name"],
+        "category_id": category_of(label.label),
+        "category_name": label.label,
+        "segmentation": encode_crop(np.asarray(label.mask, dtype=bool), (x1, y1), size),
+        "bbox": [float(x1), float(y1), float(columns), float(rows)],
+        "score": _number(label.confidence),
+        **{
+            key: _number(_get(label, key))
+            for key in ("similarity", "head_score", "clip_score", "margin")
+        },
+        "top_labels": list(_get(label, "top_labels") or ()),
+        "top_scores": [_number(v) for v in _get(label, "top_scores") or ()],
+        "stability": _number(_get(label, "stability")),
+        "prompt_type": _get(label, "prompt_type") or head["prompt_type"],
+        "prompt_id": _get(label, "prompt_id") if head["prompt_id"] is None else head["prompt_id"],
+    }
+
+
+def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
+    nothing = encode_crop(np.zeros((0, 0), dtype=bool), (0, 0), size or (0, 0))
+    return {
+        "image_id": head["image_id"],
+        "file_name": head["file_name"],
+        "category_id": None,
+        "category_name": None,
+        "segmentation": nothing,
+        "bbox": [0.0, 0.0, 0.0, 0.0],
+        "score": 0.0,
+        "similarity": 0.0,
+        "head_score": 0.0,
+        "clip_score": 0.0,
+        "margin": 0.0,
+        "top_labels": [],
+        "top_scores": [],
+        "stability": 0.0,
+        "prompt_type": head["prompt_type"],
+        "prompt_id": head["prompt_id"],
+        "error": reason,
+    }
+
+
+def _get(label: fo.Detection, key: str) -> Any:
+    return label[key] if label.has_field(key) else None
+
+
+def _number(value: float | None) -> float:
+    """JSON has no NaN and no infinity; what is not a number says nothing, as zero does."""
+    return float(value) if value is not None and math.isfinite(value) else 0.0

@@ -1,0 +1,68 @@
+"""The contact sheet, looked at pixel by pixel."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from ovsam_plugin.contact_sheet import Tile, TileInstance, draw_sheet
+
+GREY = np.full((100, 200, 3), 128, dtype=np.uint8)
+
+
+def tile(*instances: TileInstance) -> Tile:
+    return Tile("a photograph.png", GREY, instances)
+
+
+def coloured(picture) -> np.ndarray:
+    pixels = np.asarray(picture).astype(int)
+    return pixels.max(axis=2) - pixels.min(axis=2) > 40
+
+
+def test_a_mask_is_coloured_where_it_lies_and_nowhere_else():
+    left = TileInstance((0, 0), np.ones((100, 100), dtype=bool), "")
+    difference = coloured(draw_sheet([tile(left)], tile_size=400))
+    shown = np.flatnonzero(difference.any(axis=0))
+    gap = 400 // 32
+    assert abs(shown[0] - gap) <= 2
+    assert abs(shown[-1] - (gap + 200)) <= 3
+
+
+def test_a_name_is_written_on_its_mask():
+    mask = np.ones((60, 60), dtype=bool)
+    without = draw_sheet([tile(TileInstance((20, 20), mask, ""))], tile_size=400)
+    named = draw_sheet([tile(TileInstance((20, 20), mask, "cat 0.91"))], tile_size=400)
+    changed = np.argwhere((np.asarray(without) != np.asarray(named)).any(axis=2))
+    assert len(changed) > 100
+    middle = changed.mean(axis=0)
+    gap, caption = 400 // 32, 400 // 14
+    assert np.abs(middle - (gap + caption + 100, gap + 100)).max() < 12
+
+
+def test_neighbouring_instances_have_colours_that_differ():
+    instances = [TileInstance((20 * i, 0), np.ones((100, 20), dtype=bool), "") for i in range(10)]
+    pixels = np.asarray(draw_sheet([tile(*instances)], tile_size=400)).astype(int)
+    row = pixels[400 // 32 + 400 // 14 + 100]
+    seen = [row[400 // 32 + 40 * i + 20] for i in range(10)]
+    assert min(np.abs(a - b).sum() for a, b in pairwise(seen)) > 60
+
+
+def test_an_image_that_could_not_be_read_leaves_a_tile_with_its_reason():
+    fine = draw_sheet([tile(), tile()], tile_size=300)
+    broken = draw_sheet([tile(), Tile("b.png", None, note="b.png is empty")], tile_size=300)
+    assert broken.width == fine.width
+    assert np.asarray(broken).any()
+    assert (np.asarray(broken)[:, 330:] != np.asarray(fine)[: broken.height, 330:]).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (500, 1, 3)])
+def test_extreme_shapes_fit_on_the_sheet(shape):
+    image = np.zeros(shape, dtype=np.uint8)
+    whole = TileInstance((0, 0), np.ones(shape[:2], dtype=bool), "everything 1.00")
+    picture = draw_sheet([Tile("x", image, (whole,))], tile_size=200)
+    assert coloured(picture).any()
+
+
+def test_a_sheet_of_nothing_is_rejected():
+    with pytest.raises(ValueError, match="at least one image"):
+        draw_sheet([])
