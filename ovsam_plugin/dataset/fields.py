@@ -1,0 +1,250 @@
+"""What a label carries: the fields that a labelling run declares and fills."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import fiftyone as fo
+import numpy as np
+
+from ovsam_plugin.instances import Instances
+from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+
+if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
+    from ovsam_plugin.recognition import Recognition
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a label: its name, FiftyOne field type and meaning."""
+
+    name: str
+    type: type[fo.Field]
+    description: str
+    subfield: type[fo.Field] | None = None
+
+
+ATTRIBUTES = (
+    Attribute("label", fo.StringField, "best class of the vocabulary; none if the mask is empty"),
+    Attribute("confidence", fo.FloatField, "fused probability of the label, 0 to 1"),
+    Attribute(
+        "similarity",
+        fo.FloatField,
+        "cosine of the instance's CLIP embedding and the nearest synonym of the label, -1 to 1",
+    ),
+    Attribute("head_score", fo.FloatField, "the trained head's own probability of the label"),
+    Attribute("clip_score", fo.FloatField, "the frozen encoder's own probability of the label"),
+    Attribute("margin", fo.FloatField, "probability of the best class less that of the second"),
+    Attribute("top_labels", fo.ListField, "the best classes, at most 5", fo.StringField),
+    Attribute("top_scores", fo.ListField, "fused probabilities of top_labels", fo.FloatField),
+    Attribute(
+        "stability",
+        fo.FloatField,
+        "IoU of the mask thresholded a little higher and a little lower, 0 to 1",
+    ),
+    Attribute("split", fo.StringField, "base or novel, by the vocabulary's split"),
+    Attribute("frequency", fo.StringField, "f, c or r: frequent, common or rare in LVIS"),
+    Attribute("prompt_type", fo.StringField, "what was asked: box, point, mask, everything, text"),
+    Attribute("prompt_id", fo.StringField, "id of the label that asked, or the words that asked"),
+    Attribute(
+        "match",
+        fo.FloatField,
+        "how likely the words that asked are, against the label: 1 when they fit better",
+    ),
+    Attribute("mask", fo.ArrayField, "the instance, cut to its own bounding box"),
+    Attribute(
+        "bounding_box",
+        fo.ListField,
+        "[x, y, width, height] of the mask, or of the prompt if the mask is empty, relative",
+        fo.FloatField,
+    ),
+)
+
+FIELD_DESCRIPTION = "instances named by Open-Vocabulary SAM"
+ERROR_DESCRIPTION = "why labelling this sample, or some of its prompts, failed"
+
+
+def error_field(field: str) -> str:
+    """Where the reason stands when labelling a sample into `field` failed."""
+    return f"{field}_error"
+
+
+def check_field(dataset: fo.Dataset, field: str) -> None:
+    """Whether labels may be written to the field.
+
+    Raises:
+        ValueError: the name cannot be a field, or one of another type has it.
+    """
+    if not field.isidentifier() or field.startswith("_"):
+        raise ValueError(
+            f"{field!r} cannot be a label field: use letters, digits and underscores, "
+            "starting with a letter"
+        )
+    existing = dataset.get_field(field)
+    if existing is not None and not _is(existing, fo.Detections):
+        raise ValueError(
+            f"field {field!r} holds {describe(existing)}, not Detections: choose another field"
+        )
+    error = dataset.get_field(error_field(field))
+    if error is not None and not isinstance(error, fo.StringField):
+        raise ValueError(
+            f"{error_field(field)!r}, where reasons of failure go, holds {describe(error)}: "
+            "choose another field"
+        )
+
+
+def declare_fields(dataset: fo.Dataset, field: str) -> None:
+    """Declares the label field, every attribute and the error field, each with its description.
+
+    What is declared already stays as it is, so this may be called again.
+
+    Raises:
+        ValueError: as for `check_field`.
+    """
+    check_field(dataset, field)
+    if dataset.get_field(field) is None:
+        dataset.add_sample_field(
+            field,
+            fo.EmbeddedDocumentField,
+            embedded_doc_type=fo.Detections,
+            description=FIELD_DESCRIPTION,
+        )
+    for attribute in ATTRIBUTES:
+        path = f"{field}.detections.{attribute.name}"
+        declared = dataset.get_field(path)
+        if declared is None:
+            dataset.add_sample_field(
+                path,
+                attribute.type,
+                subfield=attribute.subfield,
+                description=attribute.description,
+            )
+        elif declared.description is None:
+            declared.description = attribute.description
+            declared.save()
+    if dataset.get_field(error_field(field)) is None:
+        dataset.add_sample_field(error_field(field), fo.StringField, description=ERROR_DESCRIPTION)
+
+
+def to_detections(
+    instances: Instances,
+    recognition: Recognition,
+    *,
+    prompt_type: str | None = None,
+    prompt_id: str | None = None,
+    match: Sequence[float] | None = None,
+) -> fo.Detections:
+    """Instances and their names as labels, in the same order.
+
+    An instance whose mask is empty still answers its prompt: its label and mask are None, its
+    scores 0, and its bounding box is the prompt's own.
+
+    Args:
+        instances: N instances.
+        recognition: their names.
+        prompt_type: what was asked, when that is not each instance's own prompt.
+        prompt_id: what asked, the same.
+        match: N numbers for the attribute of that name.
+    """
+    size = instances.image_size
+    empty = instances.empty
+    detections = []
+    for i, prompt in enumerate(instances.prompts):
+        asked = {
+            "prompt_type": prompt_type or prompt.kind,
+            "prompt_id": prompt_id if prompt_type else prompt.id,
+            "match": None if match is None else float(match[i]),
+        }
+        if empty[i]:
+            detections.append(_unanswered(prompt, size, asked))
+            continue
+        category = recognition.vocabulary.categories[int(recognition.indices[i])]
+        detections.append(
+            fo.Detection(
+                label=category.name,
+                bounding_box=relative_box(instances.boxes[i], size),
+                mask=instances.masks[i],
+                confidence=float(recognition.confidence[i]),
+                similarity=float(recognition.similarity[i]),
+                head_score=float(recognition.head_score[i]),
+                clip_score=float(recognition.clip_score[i]),
+                margin=float(recognition.margin[i]),
+                top_labels=list(recognition.top_names[i]),
+                top_scores=[float(score) for score in recognition.top_scores[i]],
+                stability=float(instances.stability[i]),
+                split=category.split,
+                frequency=category.frequency,
+                **asked,
+            )
+        )
+    return fo.Detections(detections=detections)
+
+
+def relative_box(xyxy: Sequence[int] | np.ndarray[Any, Any], size: tuple[int, int]) -> list[float]:
+    """Whole-pixel (x1, y1, x2, y2) to relative [x, y, w, h].
+
+    FiftyOne goes back to pixels with `int(x * width)`, which loses a pixel where the quotient
+    was rounded down; such a quotient is moved up by a step of a double, so that a mask is drawn
+    on exactly the pixels it came from.
+    """
+    height, width = size
+    x1, y1, x2, y2 = (int(v) for v in xyxy)
+    x, w = _relative_span(x1, x2, width)
+    y, h = _relative_span(y1, y2, height)
+    return [x, y, w, h]
+
+
+def describe(field: fo.Field) -> str:
+    """A field's type in words a user knows: the label's class, or the field's."""
+    document = getattr(field, "document_type", None)
+    return str((document or type(field)).__name__)
+
+
+def _relative_span(start: int, stop: int, total: int) -> tuple[float, float]:
+    origin = start / total
+    while int(total * origin) < start:
+        origin += math.ulp(origin)
+    extent = stop / total - origin
+    while int(total * (origin + extent)) < stop:
+        extent += math.ulp(stop / total)
+    return origin, extent
+
+
+def _unanswered(prompt: Prompt, size: tuple[int, int], asked: dict[str, Any]) -> fo.Detection:
+    return fo.Detection(
+        label=None,
+        bounding_box=_prompt_box(prompt, size),
+        confidence=0.0,
+        similarity=0.0,
+        head_score=0.0,
+        clip_score=0.0,
+        margin=0.0,
+        top_labels=[],
+        top_scores=[],
+        stability=0.0,
+        split=None,
+        frequency=None,
+        **asked,
+    )
+
+
+def _prompt_box(prompt: Prompt, size: tuple[int, int]) -> list[float]:
+    height, width = size
+    if isinstance(prompt, Box):
+        x1, y1, x2, y2 = prompt.xyxy
+    elif isinstance(prompt, Points):
+        on = [xy for xy, mark in zip(prompt.xy, prompt.labels) if mark == 1]
+        (x1, y1), (x2, y2) = np.min(on, axis=0), np.max(on, axis=0)
+    elif isinstance(prompt, Mask):
+        rows, columns = (np.flatnonzero(prompt.mask.any(axis=a)) for a in (1, 0))
+        x1, y1, x2, y2 = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    box = (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
+    return [float(v) for v in box]
+
+
+def _is(field: fo.Field, label: type[fo.Label]) -> bool:
+    document = getattr(field, "document_type", None)
+    return isinstance(document, type) and issubclass(document, label)

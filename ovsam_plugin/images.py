@@ -1,0 +1,148 @@
+"""An image file in, RGB pixels out, whatever the file's own mode.
+
+What comes out lies as the FiftyOne App shows it: browsers and FiftyOne's `metadata` both apply the
+EXIF orientation, so relative boxes and masks are relative to the turned picture.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+_DEEP_MODES = ("I", "F")
+"""Pillow's modes of more than 8 bits a pixel; `I;16` and its byte orders start with the first."""
+
+_SIXTEEN_BIT = 65535
+_ORIENTATION_TAG = 0x0112
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+
+
+class ImageError(ValueError):
+    """A file that gives no picture; the message says which file and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels, which may be fewer than the file's own.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, EXIF orientation applied.
+        size: (height, width) in pixels of the original image, EXIF orientation applied. Prompts
+            and masks are given in these.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+def read_image(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """The image at its own size.
+
+    The first frame of an animation; transparency lies on white; CMYK, palette and greyscale become
+    RGB; 16 bits a pixel keep the upper 8, as browsers do; 32-bit integers and floats, which have
+    no agreed range, are stretched from their least to their greatest value.
+
+    Args:
+        path: an image file of any kind that Pillow reads.
+
+    Returns:
+        (H, W, 3) uint8 RGB, EXIF orientation applied.
+
+    Raises:
+        ImageError: the file is missing, empty, cut short, too large or not an image.
+    """
+    return read_picture(path).pixels
+
+
+def read_picture(path: str | os.PathLike[str], longest_side: int | None = None) -> Picture:
+    """The image, decoded no larger than it has to be.
+
+    Args:
+        path: an image file of any kind that Pillow reads.
+        longest_side: the size in pixels that the image will be brought to anyway. A JPEG of four
+            times that or more is decoded at 1/2, 1/4 or 1/8, and stays at least twice as large as
+            asked, so that the resize that follows still averages. None decodes everything.
+
+    Raises:
+        ImageError: as for `read_image`.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            # Pillow's limit for an error stays; its warning at half of that is our largest case.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return _decode(image, longest_side)
+    except FileNotFoundError:
+        raise ImageError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder, not an image") from None
+    except PermissionError:
+        raise ImageError(f"{path} may not be read: permission denied") from None
+    except UnidentifiedImageError:
+        raise ImageError(_why_unidentified(path)) from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path} is too large to decode: {error}") from None
+    except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
+        raise ImageError(f"{path} is damaged or cut short: {error}") from error
+
+
+def _why_unidentified(path: Path) -> str:
+    if path.stat().st_size == 0:
+        return f"{path} is empty (0 bytes)"
+    return f"{path} is not an image, or of a kind that Pillow does not read"
+
+
+def _decode(image: Image.Image, longest_side: int | None) -> Picture:
+    width, height = image.size
+    if longest_side is not None and max(width, height) >= 4 * longest_side:
+        at_least = 2 * longest_side / max(width, height)
+        image.draft(image.mode, (math.ceil(width * at_least), math.ceil(height * at_least)))
+    if image.getexif().get(_ORIENTATION_TAG) in _ON_THEIR_SIDE:
+        width, height = height, width
+    image = ImageOps.exif_transpose(image)
+    return Picture(np.array(_to_rgb(image)), (height, width))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith(_DEEP_MODES):
+        image = _to_eight_bits(image)
+    if image.has_transparency_data:
+        return _on_white(image)
+    return image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    layers = image.convert("RGBA")
+    white = Image.new("RGBA", layers.size, "white")
+    return Image.alpha_composite(white, layers).convert("RGB")
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    sixteen = image.mode.startswith("I;16") or (
+        image.mode == "I" and values.min() >= 0 and values.max() <= _SIXTEEN_BIT
+    )
+    scale = _keep_upper_byte if sixteen else _stretch
+    return Image.fromarray(scale(values))
+
+
+def _keep_upper_byte(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    return (values.astype(np.uint16) >> 8).astype(np.uint8)
+
+
+def _stretch(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    numbers = np.nan_to_num(values.astype(np.float64))
+    low, high = float(numbers.min()), float(numbers.max())
+    if high <= low:
+        return np.zeros(numbers.shape, dtype=np.uint8)
+    return np.rint((numbers - low) * (255 / (high - low))).astype(np.uint8)

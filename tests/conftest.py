@@ -1,0 +1,81 @@
+"""One database, one zoo folder and one plugin folder for the whole session, none of them yours.
+
+FiftyOne reads its configuration when it is imported, so the environment is set here, before any
+test module is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = Path(tempfile.mkdtemp(prefix="ovsam-tests-"))
+
+for folder in ("db", "zoo-models", "zoo-datasets", "datasets", "plugins", "cache"):
+    (HOME / folder).mkdir()
+# The repository is itself a plugin and a zoo source: both are found through these links.
+(HOME / "plugins" / "ovsam").symlink_to(ROOT)
+(HOME / "zoo-models" / "ovsam").symlink_to(ROOT)
+
+for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_PRIVATE_DATABASE_PORT"):
+    os.environ.pop(name, None)
+os.environ.update(
+    FIFTYONE_CONFIG_PATH=str(HOME / "config.json"),
+    FIFTYONE_DATABASE_DIR=str(HOME / "db"),
+    FIFTYONE_DATABASE_VALIDATION="false",
+    FIFTYONE_DATASET_ZOO_DIR=str(HOME / "zoo-datasets"),
+    FIFTYONE_DEFAULT_DATASET_DIR=str(HOME / "datasets"),
+    FIFTYONE_DO_NOT_TRACK="1",
+    FIFTYONE_MODEL_ZOO_DIR=str(HOME / "zoo-models"),
+    FIFTYONE_PLUGINS_DIR=str(HOME / "plugins"),
+    FIFTYONE_SHOW_PROGRESS_BARS="false",
+    HF_HUB_OFFLINE="1",
+    OVSAM_CACHE_DIR=str(HOME / "cache"),
+)
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+PHOTOGRAPHS = ("chelsea.png", "coffee.png", "astronaut.png")
+"""A cat, a cup and a woman, of those that scikit-image's wheel carries."""
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, Path]:
+    """Real photographs by their file names; read only."""
+    spec = find_spec("skimage")
+    assert spec is not None, "scikit-image, which carries the photographs, is not installed"
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent / "data"
+    return {name: folder / name for name in PHOTOGRAPHS}
+
+
+@pytest.fixture
+def images(tmp_path: Path, photographs: dict[str, Path]) -> list[Path]:
+    """The photographs in a folder of the test's own, in the order of PHOTOGRAPHS."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return [Path(shutil.copy(photographs[name], folder / name)) for name in PHOTOGRAPHS]
+
+
+@pytest.fixture
+def dataset(images: list[Path]) -> Iterator[object]:
+    """A dataset of the photographs, gone after the test."""
+    import fiftyone as fo
+
+    made = fo.Dataset()
+    made.add_images([str(path) for path in images])
+    yield made
+    if not made.deleted:
+        made.delete()

@@ -1,0 +1,181 @@
+"""Every kind of file that a dataset may hold, good and bad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ovsam_plugin.images import ImageError, read_image, read_picture
+
+
+def scene(height: int = 40, width: int = 60) -> np.ndarray:
+    """A picture without any symmetry: red to the right, green downwards, one blue corner."""
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[..., 0] = np.linspace(0, 255, width).astype(np.uint8)
+    pixels[..., 1] = np.linspace(0, 255, height).astype(np.uint8)[:, None]
+    pixels[: height // 4, : width // 4, 2] = 255
+    return pixels
+
+
+def save(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_rgb_pixels_come_out_as_they_went_in(tmp_path: Path) -> None:
+    path = save(Image.fromarray(scene()), tmp_path / "a.png")
+    assert np.array_equal(read_image(path), scene())
+
+
+def test_a_palette_image_shows_its_colours(tmp_path: Path) -> None:
+    image = Image.new("P", (3, 2))
+    image.putpalette([255, 0, 0, 0, 0, 255] + [0] * 762)
+    image.putdata([0, 1, 0, 1, 1, 1])
+    pixels = read_image(save(image, tmp_path / "a.png"))
+    assert pixels[0].tolist() == [[255, 0, 0], [0, 0, 255], [255, 0, 0]]
+
+
+def test_transparency_lies_on_white(tmp_path: Path) -> None:
+    rgba = np.zeros((1, 3, 4), dtype=np.uint8)
+    rgba[0, :, :3] = (200, 0, 0)
+    rgba[0, :, 3] = (255, 0, 128)
+    pixels = read_image(save(Image.fromarray(rgba), tmp_path / "a.png"))
+    assert pixels[0, 0].tolist() == [200, 0, 0]
+    assert pixels[0, 1].tolist() == [255, 255, 255]
+    assert np.abs(pixels[0, 2].astype(int) - [227, 127, 127]).max() <= 1
+
+
+def test_a_transparent_palette_entry_lies_on_white(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60] + [0] * 762)
+    image.putdata([0, 1])
+    pixels = read_image(save(image, tmp_path / "a.png", transparency=0))
+    assert pixels[0].tolist() == [[255, 255, 255], [40, 50, 60]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", ".png"), ("LA", ".png"), ("1", ".png"), ("CMYK", ".tif"), ("YCbCr", ".tif")],
+)
+def test_every_eight_bit_mode_becomes_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
+    grey = Image.fromarray(scene()).convert("L")
+    source = grey if mode in ("LA", "1") else Image.merge("RGB", [grey] * 3)
+    image = source.convert(mode)
+    pixels = read_image(save(image, tmp_path / f"a{suffix}"))
+    assert pixels.shape == (40, 60, 3)
+    assert pixels.dtype == np.uint8
+    expected = np.asarray(grey.convert(mode).convert("L") if mode == "1" else grey).astype(int)
+    assert np.abs(pixels.astype(int) - expected[..., None]).max() <= 4
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_keep_their_upper_byte(tmp_path: Path, suffix: str) -> None:
+    values = np.array([[0, 255, 256, 32768, 65535]], dtype=np.uint16)
+    pixels = read_image(save(Image.fromarray(values), tmp_path / f"a{suffix}"))
+    assert pixels[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+    assert np.array_equal(pixels[..., 0], pixels[..., 2])
+
+
+def test_floats_are_stretched_over_their_own_range(tmp_path: Path) -> None:
+    values = np.array([[-1.0, 0.0, 1.0, np.nan]], dtype=np.float32)
+    pixels = read_image(save(Image.fromarray(values), tmp_path / "a.tif"))
+    assert pixels[0, :, 0].tolist() == [0, 128, 255, 128]
+
+
+UPRIGHT = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),
+    8: lambda p: np.rot90(p, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", sorted(UPRIGHT))
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(Image.fromarray(scene()), tmp_path / "a.png", exif=exif)
+    expected = UPRIGHT[orientation](scene())
+    picture = read_picture(path)
+    assert np.array_equal(picture.pixels, expected)
+    assert picture.size == expected.shape[:2]
+
+
+def test_a_turned_and_reduced_jpeg_keeps_its_original_size(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(Image.fromarray(scene(400, 640)), tmp_path / "a.jpg", exif=exif)
+    picture = read_picture(path, longest_side=80)
+    assert picture.size == (640, 400)
+    assert picture.pixels.shape[:2] == (160, 100)
+
+
+def test_a_reduced_jpeg_shows_the_same_picture(tmp_path: Path) -> None:
+    path = save(Image.fromarray(scene(400, 640)), tmp_path / "a.jpg", quality=95)
+    small = Image.fromarray(read_picture(path, longest_side=80).pixels).resize((80, 50), 4)
+    full = Image.fromarray(read_image(path)).resize((80, 50), 4)
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(full)).mean() < 2
+
+
+def test_a_picture_not_much_larger_than_asked_is_decoded_whole(tmp_path: Path) -> None:
+    path = save(Image.fromarray(scene(400, 640)), tmp_path / "a.jpg")
+    assert read_picture(path, longest_side=161).pixels.shape[:2] == (400, 640)
+
+
+def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue")]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert read_image(path)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_one_pixel_is_an_image(tmp_path: Path) -> None:
+    path = save(Image.new("RGB", (1, 1), (1, 2, 3)), tmp_path / "a.png")
+    assert read_image(path).tolist() == [[[1, 2, 3]]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_hundred_million_pixels_are_read(tmp_path: Path) -> None:
+    path = save(Image.new("L", (12_000, 9_000), 128), tmp_path / "a.jpg")
+    picture = read_picture(path, longest_side=1024)
+    assert picture.size == (9_000, 12_000)
+    assert max(picture.pixels.shape) == 3000
+    assert abs(int(picture.pixels[1000, 1000, 0]) - 128) <= 1
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"there is no file .*gone\.jpg"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(ImageError, match="is empty"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_text_is_not_an_image(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("no picture at all")
+    with pytest.raises(ImageError, match="is not an image"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp"])
+def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    path = save(Image.fromarray(noise), tmp_path / f"a{suffix}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match=r"damaged or cut short|not an image"):
+        read_image(path)
