@@ -1,0 +1,127 @@
+"""The whole way for one photograph: prompts in, instances with names and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ovsam_plugin.everything import find_everything
+from ovsam_plugin.instances import Instances
+from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
+from ovsam_plugin.presets import Preset
+from ovsam_plugin.prompts import Grid, Prompt
+from ovsam_plugin.recognition import Recognition, Recognizer, seen_classes
+from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+
+class Labeler:
+    """A predictor and a recognizer that belong together.
+
+    Args:
+        predictor: answers prompts.
+        recognizer: names what was answered.
+        min_confidence: answers below it are left out.
+        grid: where to look when nothing is asked; the preset's own density when not given.
+        chunk: prompts decoded at once.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        recognizer: Recognizer,
+        *,
+        min_confidence: float = 0.0,
+        grid: Grid | None = None,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.predictor = predictor
+        self.recognizer = recognizer
+        self.min_confidence = min_confidence
+        self.grid = grid
+        self.chunk = chunk
+
+    def label(
+        self, encoding: Encoding, prompts: Sequence[Prompt] | Grid | None = None
+    ) -> tuple[Instances, Recognition]:
+        """Instances and their names.
+
+        Args:
+            encoding: from `predictor.encode`.
+            prompts: what is asked, answered in this order; a grid or None asks for everything.
+
+        Raises:
+            ValueError: a prompt does not lie on the photograph.
+        """
+        if prompts is None or isinstance(prompts, Grid):
+            grid = prompts or self.grid
+            instances = find_everything(self.predictor, encoding, grid, self.chunk)
+        else:
+            instances = self.predictor.decode(encoding, prompts, self.chunk)
+        names = self.recognizer(instances)
+        if self.min_confidence > 0:
+            keep = names.confidence >= self.min_confidence
+            return instances[keep], names[keep]
+        return instances, names
+
+    def label_image(
+        self, image: npt.NDArray[np.uint8], prompts: Sequence[Prompt] | Grid | None = None
+    ) -> tuple[Instances, Recognition]:
+        """The same from an (H, W, 3) uint8 RGB photograph."""
+        (encoding,) = self.predictor.encode([self.predictor.preprocess(image)])
+        return self.label(encoding, prompts)
+
+
+def build_recognizer(
+    predictor: Predictor, vocabulary: str | Path | Sequence[str] | Vocabulary
+) -> Recognizer:
+    """A recognizer over a vocabulary, with the text tower and the fusion of a predictor's preset.
+
+    Raises:
+        ValueError: there is no such vocabulary, or it is not well formed.
+    """
+    preset = predictor.preset
+    classes = load_vocabulary(vocabulary)
+    classifier = build_classifier(
+        classes, preset.text_tower, preset.templates, device=str(predictor.device)
+    )
+    seen = seen_classes(classes, trained_names(preset))
+    return Recognizer(classifier, preset.fusion, seen, predictor.device)
+
+
+def trained_names(preset: Preset) -> set[str]:
+    """Every name and synonym of the classes that a preset's head was trained on."""
+    name, _, part = preset.seen.partition("/")
+    return {
+        synonym
+        for category in load_vocabulary(name).categories
+        if not part or category.split == part
+        for synonym in (category.name, *category.synonyms)
+    }
+
+
+def load_labeler(
+    preset: str | Preset = "ovsam-lite",
+    *,
+    vocabulary: str | Path | Sequence[str] | Vocabulary = "lvis",
+    device: str = "auto",
+    weights: Path | str | None = None,
+    min_confidence: float = 0.0,
+    grid: Grid | None = None,
+    chunk: int = CHUNK,
+) -> Labeler:
+    """A labeler with its weights and its vocabulary's text embeddings loaded.
+
+    Raises:
+        ValueError: unknown preset, vocabulary or device.
+        FileNotFoundError: the weights are not on this machine.
+    """
+    predictor = load_predictor(preset, device=device, weights=weights)
+    recognizer = build_recognizer(predictor, vocabulary)
+    return Labeler(
+        predictor, recognizer, min_confidence=min_confidence, grid=grid, chunk=chunk
+    )

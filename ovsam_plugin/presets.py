@@ -1,0 +1,115 @@
+"""The named models: each a description of a network and of what goes with it, never a branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.recognition import Fusion
+from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One model that a user can name.
+
+    Attributes:
+        name: as the user types it.
+        network: sizes of the network.
+        text_tower: the tower whose embeddings go with it; see `vocabulary.text`.
+        templates: sentences that every class name is put into.
+        fusion: how the two branches' scores become one.
+        seen: a vocabulary, or "VOCABULARY/base" for its base classes, that the head was trained on.
+        weights_file: file under `ovsam_plugin/weights`, or None where weights must be fetched.
+        licence: of the weights, as shown to the user.
+        pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
+        find_similarity: least cosine with a phrase for an instance to count as found.
+        everything_points: lattice points along the longer side when nothing is asked.
+    """
+
+    name: str
+    network: NetworkDescription
+    text_tower: str
+    templates: tuple[str, ...]
+    fusion: Fusion = Fusion()
+    seen: str
+    weights_file: str | None = None
+    licence: str
+    pool_prompt_box: bool = False
+    find_similarity: float
+    everything_points: int = 32
+
+
+_RN50X16 = NetworkDescription(encoder="clip:RN50x16", embed_dim=768)
+_PUBLISHED_LICENCE = (
+    "OVSAM code S-Lab Licence 1.0 (non-commercial), its weights' own licence undeclared; "
+    "SAM Apache-2.0; CLIP MIT"
+)
+
+_ALL = (
+    Preset(
+        name="ovsam-lite",
+        network=NetworkDescription(
+            encoder="timm:tf_efficientnet_lite0",
+            embed_dim=384,
+            image_size=640,
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
+            area_downscale=True,
+            neck_dim=160,
+            neck_depth=2,
+            neck_heads=8,
+            neck_global=(),
+            channels=128,
+            decoder_mlp=512,
+            fpn_channels=64,
+            roi_size=7,
+            encoder_roi_size=7,
+            pooled_hidden=512,
+            prompt_raster=True,
+            skips=True,
+        ),
+        text_tower="minilm",
+        templates=PLAIN_TEMPLATES,
+        fusion=Fusion(seen_weight=0.3, unseen_weight=0.7, head_scale=20.0, clip_scale=20.0),
+        seen="coco",
+        weights_file="ovsam-lite.safetensors",
+        licence="Apache-2.0",
+        pool_prompt_box=True,
+        find_similarity=0.5,
+        everything_points=16,
+    ),
+    Preset(
+        name="ovsam-rn50x16-coco",
+        network=_RN50X16,
+        text_tower="openclip:RN50x16/openai",
+        templates=CLIP_TEMPLATES,
+        seen="coco/base",
+        licence=_PUBLISHED_LICENCE,
+        find_similarity=0.22,
+    ),
+    Preset(
+        name="ovsam-rn50x16-lvis",
+        network=_RN50X16,
+        text_tower="openclip:RN50x16/openai",
+        templates=CLIP_TEMPLATES,
+        seen="lvis/base",
+        licence=_PUBLISHED_LICENCE,
+        find_similarity=0.22,
+    ),
+)
+PRESETS = {preset.name: preset for preset in _ALL}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    near = get_close_matches(name, PRESETS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown preset {name!r}.{hint} Presets: {', '.join(PRESETS)}")
