@@ -213,7 +213,7 @@ class _Job:
             get_preset(self.preset)
 
     def _vocabulary(self) -> Vocabulary | str:
-        from ovsam_plugin.vocabulary.tables import load_vocabulary
+        from ovsam_plugin.vocabulary.sources import load_vocabulary
 
         if self.vocabulary.startswith("dataset:"):
             return self.vocabulary  # needs the dataset, which is not open yet

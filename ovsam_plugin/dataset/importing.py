@@ -179,22 +179,26 @@ class _Finder:
             self._by_name[Path(path).name].append(path)
 
     def find(self, file_name: str) -> list[str]:
+        """The paths that fit a name best; more than one where it cannot be told."""
         asked = PurePosixPath(file_name).parts
         same_name = self._by_name.get(asked[-1], [])
         if self._root is not None:
             exact = str(self._root / file_name)
             if exact in same_name:
                 return [exact]
-        return [path for path in same_name if self._fits(path, asked)]
+        fits = {path: self._fit(path, asked) for path in same_name}
+        best = max(fits.values(), default=0)
+        return [path for path, fit in fits.items() if fit == best > 0]
 
-    def _fits(self, path: str, asked: tuple[str, ...]) -> bool:
-        parts = Path(path).parts
-        if parts[-len(asked) :] == asked:
-            return True
+    def _fit(self, path: str, asked: tuple[str, ...]) -> int:
+        """How many parts of the names agree, when one is the end of the other; else 0."""
+        if Path(path).parts[-len(asked) :] == asked:
+            return len(asked)
         if self._root is not None and Path(path).is_relative_to(self._root):
             parts = Path(path).relative_to(self._root).parts
-            return asked[-len(parts) :] == parts
-        return False
+            if asked[-len(parts) :] == parts:
+                return len(parts)
+        return 0
 
 
 def _image_paths(directory: Path) -> list[str]:

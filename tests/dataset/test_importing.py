@@ -1,0 +1,174 @@
+"""Folders of images and annotation files as datasets."""
+
+import json
+import shutil
+
+import fiftyone as fo
+import pytest
+from PIL import Image
+
+from ovsam_plugin.dataset.annotations import read_annotations
+from ovsam_plugin.dataset.importing import attach_prompts, import_images
+
+
+@pytest.fixture
+def folder(images):
+    """The folder of the photographs; its dataset is gone after the test."""
+    folder = images[0].parent
+    yield folder
+    name = import_images(folder).name
+    fo.delete_dataset(name)
+
+
+def annotation_file(tmp_path, images, annotations, source="box"):
+    path = tmp_path / "gt.json"
+    records = [{"file_name": name, **record} for name, record in images.items()]
+    path.write_text(json.dumps({"images": records, "annotations": annotations}))
+    return read_annotations(path, source)
+
+
+CAT = {"id": 1, "width": 451, "height": 300}
+CUP = {"id": 2, "width": 600, "height": 400}
+
+
+def test_a_folder_becomes_a_persistent_dataset_with_a_name_that_stays(folder):
+    first = import_images(folder)
+    assert first.persistent
+    assert first.count() == 3
+    assert import_images(f"{folder}/../{folder.name}").name == first.name
+
+
+def test_images_that_come_later_are_added_and_others_kept(folder):
+    before = dict(zip(*import_images(folder).values(["filepath", "id"]), strict=True))
+    (folder / "sub" / ".hidden").mkdir(parents=True)
+    shutil.copy(folder / "chelsea.png", folder / "sub" / "CAT.PNG")
+    shutil.copy(folder / "chelsea.png", folder / "sub" / ".hidden" / "cat.png")
+    (folder / "notes.txt").write_text("not an image")
+    after = dict(zip(*import_images(folder).values(["filepath", "id"]), strict=True))
+    assert before.items() <= after.items()
+    assert set(after) - set(before) == {str(folder / "sub" / "CAT.PNG")}
+
+
+def test_a_folder_without_images_and_no_folder_at_all_are_rejected(tmp_path):
+    with pytest.raises(ValueError, match="holds no images"):
+        import_images(tmp_path)
+    with pytest.raises(ValueError, match="there is no folder"):
+        import_images(tmp_path / "none")
+
+
+def test_prompts_lie_where_the_annotations_say_and_bring_nothing_else(folder, tmp_path):
+    annotation = {
+        "id": 9,
+        "image_id": 1,
+        "category_id": 17,
+        "bbox": [45.1, 30, 90.2, 150],
+        "segmentation": [[1, 1, 3, 1, 3, 3]],
+    }
+    dataset = import_images(folder)
+    file = annotation_file(tmp_path, {"chelsea.png": CAT}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    assert len(asked.view(dataset)) == 1
+    (label,) = asked.view(dataset).first()[asked.field].detections
+    assert label.bounding_box == pytest.approx([0.1, 0.1, 0.2, 0.5])
+    assert label.annotation_id == "9"
+    assert label.id == asked.labels[9]
+    assert label.label is None
+    assert label.mask is None
+
+
+def test_the_same_file_again_changes_nothing_and_another_clears_the_old_answers(folder, tmp_path):
+    dataset = import_images(folder)
+    annotation = {"id": 9, "image_id": 1, "bbox": [45, 30, 90, 150]}
+    other = {"id": 10, "image_id": 2, "bbox": [45, 30, 90, 150]}
+    images = {"chelsea.png": CAT, "coffee.png": CUP}
+    file = annotation_file(tmp_path, images, [annotation, other])
+    first = attach_prompts(dataset, file, label_field="ovsam")
+    dataset.set_values("ovsam", [fo.Detections() for _ in range(3)])
+
+    again = attach_prompts(dataset, file, label_field="ovsam")
+    assert again.labels == first.labels
+    assert dataset.exists("ovsam").count() == 3
+
+    moved = annotation_file(tmp_path, images, [{**annotation, "bbox": [46, 30, 90, 150]}, other])
+    attach_prompts(dataset, moved, label_field="ovsam")
+    unlabelled = dataset.exists("ovsam", False)
+    assert unlabelled.values("filepath") == [str(folder / "chelsea.png")]
+
+
+def test_images_that_are_not_there_become_samples_and_are_counted(folder, tmp_path):
+    dataset = import_images(folder)
+    annotations = [
+        {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]},
+        {"id": 2, "image_id": 7, "bbox": [1, 1, 9, 9]},
+    ]
+    images = {"chelsea.png": CAT, "../gone.jpg": {"id": 7}, "not-asked.jpg": {"id": 8}}
+    file = annotation_file(tmp_path, images, annotations)
+    asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
+    assert asked.missing == ("../gone.jpg",)
+    assert asked.view(dataset).values("filepath") == [
+        str(folder / "chelsea.png"),
+        str(folder / "gone.jpg"),
+    ]
+    assert asked.errors == {2: "there is no image ../gone.jpg"}
+
+
+def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_path):
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {"chelsea.png": {**CAT, "width": 902}}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    assert asked.errors == {1: "chelsea.png is 451 x 300, gt.json says 902 x 300"}
+    assert asked.labels == {}
+    assert asked.view(dataset).first()[asked.field].detections == []
+
+
+def test_a_turned_photograph_is_measured_as_the_app_shows_it(folder, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(folder / "chelsea.png").convert("RGB").save(folder / "turned.jpg", exif=exif)
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [30, 45.1, 150, 90.2]}
+    shown = {"id": 1, "width": 300, "height": 451}
+    file = annotation_file(tmp_path, {"turned.jpg": shown}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    (label,) = asked.view(dataset).first()[asked.field].detections
+    assert label.bounding_box == pytest.approx([0.1, 0.1, 0.5, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("chelsea.png", "chelsea.png"),
+        ("images/chelsea.png", "chelsea.png"),
+        ("anywhere/chelsea.png", "chelsea.png"),
+        ("b/coffee.png", "b/coffee.png"),
+        ("a/b/coffee.png", "b/coffee.png"),
+        ("c/coffee.png", "coffee.png"),
+        ("c/tea.png", None),
+        ("helsea.png", None),
+    ],
+)
+def test_file_names_match_with_folders_and_without(folder, tmp_path, name, found):
+    for sub, image in (("b", "coffee.png"), ("b", "tea.png")):
+        (folder / sub).mkdir(exist_ok=True)
+        shutil.copy(folder / "coffee.png", folder / sub / image)
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {name: {"id": 1}}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=None)
+    if found is None:
+        assert asked.missing == (name,)
+        return
+    with_root = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
+    assert with_root.view(dataset).values("filepath") == [str(folder / found)]
+
+
+def test_a_name_that_several_images_have_is_not_guessed(folder, tmp_path):
+    for sub in ("a", "b"):
+        (folder / sub).mkdir()
+        shutil.copy(folder / "coffee.png", folder / sub / "tea.png")
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {"tea.png": {"id": 1}}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    assert asked.errors == {1: "2 images are called tea.png"}
