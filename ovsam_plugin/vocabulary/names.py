@@ -1,0 +1,95 @@
+"""Class names: how they are cleaned, compared, read aloud to a text tower, and split.
+
+Four forms of one name, all made here:
+
+- the *name*, what a person sees and a label stores: Unicode NFC, white space collapsed;
+- its *key*, by which names are compared: case, white space, `_` and `-` do not count;
+- its *phrase*, what a text tower reads: `_` as a space, emoji by their Unicode names;
+- its *parts*, the synonyms that the reference reads out of one class string.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_NAME_LENGTH = 256
+
+
+def clean_name(name: object, where: str = "a class name") -> str:
+    """The display form of a name as someone typed it.
+
+    Args:
+        name: what was given.
+        where: said in the error, for example "entry 3 of the list".
+
+    Returns:
+        The name in Unicode NFC, white space (also tabs and line breaks) collapsed to one space.
+
+    Raises:
+        TypeError: not a string.
+        ValueError: nothing in it, over 256 characters, or a control character in it.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{where} must be a string, got {type(name).__name__} {name!r:.60}")
+    plain = name.isascii()
+    cleaned = " ".join((name if plain else unicodedata.normalize("NFC", name)).split())
+    if not cleaned:
+        raise ValueError(f"{where} is empty: remove it, or give it a name")
+    if len(cleaned) > MAX_NAME_LENGTH:
+        raise ValueError(
+            f"{where} has {len(cleaned)} characters and a name at most {MAX_NAME_LENGTH}: "
+            f"{cleaned[:60]!r}... (is each class on its own line, or separated by commas?)"
+        )
+    if plain and cleaned.isprintable():
+        return cleaned
+    # Surrogates come from files decoded with errors ignored; they cannot be encoded again.
+    bad = next((c for c in cleaned if unicodedata.category(c) in ("Cc", "Cs")), None)
+    if bad is not None:
+        raise ValueError(f"{where} holds the control character {bad!r}: {cleaned[:60]!r}")
+    return cleaned
+
+
+def name_key(name: str) -> str:
+    """What two names share when they are the same: "Fire_Hydrant" and "fire  hydrant"."""
+    folded = (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold()
+    return " ".join(folded.replace("_", " ").replace("-", " ").split())
+
+
+def phrase(name: str) -> str:
+    """The words a text tower reads for a name.
+
+    Underscores become spaces, and symbols such as emoji become their Unicode names ("🐱" is "cat
+    face"), since most towers have no token for them. Other scripts stay as they are.
+    """
+    if name.isascii():
+        return " ".join(name.replace("_", " ").split()) or name
+    words = []
+    for character in name.replace("_", " "):
+        if unicodedata.category(character) == "So":
+            words.append(f" {unicodedata.name(character, '').lower()} ")
+        elif character not in _JOINERS:
+            words.append(character)
+    return " ".join("".join(words).split()) or name
+
+
+# Variation selectors and the zero-width joiner only say how an emoji is drawn.
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f")
+
+
+def split_class_string(text: str) -> tuple[str, ...]:
+    """The synonyms in one class string, by the reference's rule.
+
+    Commas, `_or_` and `/` separate synonyms, `_` is a space, and everything is lower case:
+    "Dining_table_or_desk,board/plank" is ("dining table", "desk", "board", "plank"). This is how
+    the reference reads its class lists; our own formats use `|` (see `load_vocabulary`).
+
+    Raises:
+        ValueError: no synonym in it.
+    """
+    parts = re.split(r",|_or_|/", text)
+    synonyms = tuple(dict.fromkeys(part.replace("_", " ").strip().lower() for part in parts))
+    synonyms = tuple(synonym for synonym in synonyms if synonym)
+    if not synonyms:
+        raise ValueError(f"class string {text!r} holds no name")
+    return synonyms

@@ -1,0 +1,121 @@
+"""Classes to choose from: their names, what they are also called, and how they are grouped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeAlias, get_args
+
+from ovsam_plugin.vocabulary.names import clean_name, name_key
+
+Split: TypeAlias = Literal["base", "novel"]
+Frequency: TypeAlias = Literal["f", "c", "r"]
+_SPLITS, _FREQUENCIES = get_args(Split), get_args(Frequency)
+
+
+@dataclass(frozen=True)
+class Category:
+    """One class of a vocabulary.
+
+    Attributes:
+        name: the display name, which labels store ("fire hydrant").
+        synonyms: what a text tower reads, each as good a name as the others; the name alone when
+            none is given.
+        split: "base" (seen in training), "novel", or None when in neither group.
+        frequency: LVIS's "f" (frequent), "c" (common), "r" (rare), or None.
+        id: its number where it comes from: a COCO or LVIS category id, an ImageNet-1k index.
+
+    Raises:
+        TypeError: a name or synonym is not a string, or the id not an integer.
+        ValueError: an empty or overlong name or synonym, an unknown split or frequency.
+    """
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    split: Split | None = None
+    frequency: Frequency | None = None
+    id: int | None = None
+
+    def __post_init__(self) -> None:
+        name = clean_name(self.name)
+        given: object = self.synonyms
+        if isinstance(given, str):
+            raise TypeError(f"synonyms of {name!r} is a list, got the string {given!r}")
+        synonyms = [clean_name(s, f"a synonym of {name!r}") for s in self.synonyms]
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "synonyms", tuple(dict.fromkeys(synonyms)) or (name,))
+        for field, value, allowed in (
+            ("split", self.split, _SPLITS),
+            ("frequency", self.frequency, _FREQUENCIES),
+        ):
+            if value is not None and value not in allowed:
+                choices = ", ".join(map(repr, allowed))
+                raise ValueError(f"{field} of {name!r} is {value!r}, allowed: {choices} or none")
+        if self.id is not None and (not isinstance(self.id, int) or isinstance(self.id, bool)):
+            raise TypeError(f"id of {name!r} must be an integer, got {self.id!r}")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Classes with distinct names, in a fixed order: a class index is a place in `categories`.
+
+    Attributes:
+        name: "lvis", a file's name, or "custom"; does not take part in `hash`.
+        categories: the K classes.
+
+    Raises:
+        ValueError: no class, or two names that differ only in case, spaces, `_` or `-`.
+    """
+
+    name: str
+    categories: tuple[Category, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "categories", tuple(self.categories))
+        if not self.categories:
+            raise ValueError(f"vocabulary {self.name!r} has no class: give at least one name")
+        seen: dict[str, str] = {}
+        for category in self.categories:
+            other = seen.setdefault(name_key(category.name), category.name)
+            if other is not category.name:
+                raise ValueError(
+                    f"vocabulary {self.name!r} has {other!r} and {category.name!r}, which are the "
+                    "same name but for case, spaces, '_' or '-': remove or rename one"
+                )
+
+    def __len__(self) -> int:
+        return len(self.categories)
+
+    def __iter__(self) -> Iterator[Category]:
+        return iter(self.categories)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The K display names."""
+        return tuple(category.name for category in self.categories)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256, 64 hex digits, over everything that changes a result: all but `name`."""
+        facts = [[c.name, c.synonyms, c.split, c.frequency, c.id] for c in self.categories]
+        text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def find(self, name: str) -> int | None:
+        """The index of the class called so, or None.
+
+        A class's own name counts before another's synonym; case, spaces, `_` and `-` do not
+        count, so LVIS's "fire_hydrant" finds "fire hydrant".
+        """
+        return self._index.get(name_key(name))
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        index = {name_key(c.name): i for i, c in enumerate(self.categories)}
+        for i, category in enumerate(self.categories):
+            for synonym in category.synonyms:
+                index.setdefault(name_key(synonym), i)
+        return index
