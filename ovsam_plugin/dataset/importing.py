@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 import fiftyone as fo
 
 from ovsam_plugin.dataset.annotations import AnnotatedPrompt, AnnotationFile, Id
+from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.runs import recorded_settings
 
 IMAGE_SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -95,9 +97,9 @@ def attach_prompts(
     """Put an annotation file's prompts on the samples of the images that it names.
 
     An image is the file's when its path ends in the file's name for it, or the other way round; so
-    names with and without folders both fit. Where prompts on a sample change, what `label_field`
-    held for the old ones goes, so that labelling it again is not skipped. An image of another size
-    than the file says gets no prompts: they would lie elsewhere.
+    names with and without folders both fit. Where the prompts of an earlier run change, their
+    answers in `label_field` go, so that labelling the sample again is not skipped. An image of
+    another size than the file says gets no prompts: they would lie elsewhere.
 
     Args:
         dataset: the dataset that has the images.
@@ -123,14 +125,17 @@ def attach_prompts(
     missing: list[str] = []
     for image_id, image in images.items():
         found = finder.find(image.file_name)
-        if len(found) == 1:
-            paths[image_id] = found[0]
+        there = [path for path in found if Path(path).exists()]
+        if len(there) == 1:
+            paths[image_id] = there[0]
             continue
-        reason = f"{len(found)} images are called {image.file_name}"
-        if not found:
+        reason = f"{len(there)} images are called {image.file_name}"
+        if not there:
             reason = f"there is no image {image.file_name}"
             missing.append(image.file_name)
-            if missing_in is not None:
+            if found:
+                paths[image_id] = found[0]
+            elif missing_in is not None:
                 paths[image_id] = _inside(Path(missing_in).expanduser().resolve(), image.file_name)
         for prompt in by_image[image_id]:
             errors[prompt.id] = reason
@@ -239,7 +244,7 @@ def _store(
     sample_ids: Iterable[str],
     values: Mapping[str, list[fo.Label]],
 ) -> None:
-    """Write the prompts of samples whose prompts differ from those there, and drop old answers."""
+    """Write the prompts of samples where they differ from those there, and drop old answers."""
     kind = fo.Detections if field.endswith("_boxes") else fo.Keypoints
     slot = "detections" if kind is fo.Detections else "keypoints"
     if not dataset.has_sample_field(field):
@@ -264,6 +269,7 @@ def _store(
     if not changed:
         return
     dataset.set_values(field, changed, key_field="id")
-    for answers in (label_field, f"{label_field}_error"):
-        if dataset.has_sample_field(answers):
+    recorded = recorded_settings(dataset, label_field) or {}
+    if field in recorded.get("prompt_fields", {}).values():
+        for answers in (label_field, error_field(label_field)):
             dataset.set_values(answers, dict.fromkeys(changed), key_field="id")

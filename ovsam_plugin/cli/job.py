@@ -1,0 +1,219 @@
+"""One call of `ovsam label`: checks, steps, and what is said of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from ovsam_plugin.cli.failure import CommandError, UsageError, usage
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    from rich.console import Console
+
+    from ovsam_plugin.dataset.importing import AttachedPrompts
+    from ovsam_plugin.dataset.labeling import LabelSummary
+    from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelJob:
+    """The command with its options; `work` goes to `label_dataset` as it is."""
+
+    target: str
+    preset: str
+    vocabulary: str
+    boxes: Path | None
+    center_points: Path | None
+    box_field: str | None
+    point_field: str | None
+    everything: bool
+    find: str | None
+    field: str
+    export: Path | None
+    contact_sheet: Path | None
+    work: dict[str, Any]
+
+    def run(self, console: Console) -> None:
+        self._check_options()
+        vocabulary = self._vocabulary(console)
+        annotations = self._annotations()
+
+        from ovsam_plugin.dataset.fields import check_field
+        from ovsam_plugin.dataset.importing import attach_prompts
+        from ovsam_plugin.dataset.labeling import label_dataset
+
+        dataset, folder = self._dataset()
+        name = escape(dataset.name)
+        console.print(f"dataset [bold]{name}[/bold]: {_count(len(dataset), 'image')}")
+        with usage():
+            check_field(dataset, self.field)
+        asked = None
+        samples: fo.SampleCollection = dataset
+        fields: dict[str, Any] = {"box_field": self.box_field, "point_field": self.point_field}
+        if annotations is not None:
+            asked = attach_prompts(dataset, annotations, label_field=self.field, missing_in=folder)
+            samples = asked.view(dataset)
+            fields["box_field" if annotations.source == "box" else "point_field"] = asked.field
+            _tell_of_prompts(console, asked)
+        with usage():
+            summary = label_dataset(
+                samples,
+                preset=self.preset,
+                vocabulary=vocabulary,
+                field=self.field,
+                find=self.find,
+                progress=console.is_terminal,
+                **fields,
+                **self.work,
+            )
+        _tell_of_labels(console, summary)
+        self._write_files(console, samples, asked, vocabulary)
+        console.print(
+            f"look at it: [bold]fiftyone app launch {name}[/bold] (field [bold]{self.field}[/bold])"
+        )
+        tried = summary.samples - summary.kept
+        if summary.failed and summary.failed >= tried and not summary.instances:
+            raise CommandError("nothing could be labelled; the reasons are above")
+
+    def _check_options(self) -> None:
+        given = {
+            "--boxes": self.boxes,
+            "--center-points": self.center_points,
+            "--box-field": self.box_field,
+            "--point-field": self.point_field,
+            "--everything": self.everything or None,
+            "--find": self.find,
+        }
+        chosen = [name for name, value in given.items() if value is not None]
+        if len(chosen) > 1:
+            raise UsageError(f"{' and '.join(chosen)} say different things to label: give one")
+        if self.find is not None and not self.find.strip():
+            raise UsageError('--find needs words, such as --find "a red bus"')
+        with usage():
+            from ovsam_plugin.presets import get_preset
+
+            get_preset(self.preset)
+
+    def _vocabulary(self, console: Console) -> Vocabulary | str:
+        from ovsam_plugin.vocabulary.sources import load_vocabulary
+
+        if self.vocabulary.startswith("dataset:"):
+            return self.vocabulary  # needs the dataset, which is not open yet
+        with usage(), warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always", UserWarning)
+            vocabulary = load_vocabulary(self.vocabulary)
+        for warning in noted:
+            _warn(console, str(warning.message))
+        return vocabulary
+
+    def _annotations(self) -> Any:
+        from ovsam_plugin.dataset.annotations import read_annotations
+
+        with usage():
+            if self.boxes is not None:
+                return read_annotations(self.boxes, "box")
+            if self.center_points is not None:
+                return read_annotations(self.center_points, "center-point")
+        return None
+
+    def _dataset(self) -> tuple[fo.Dataset, Path | None]:
+        """The dataset, and its folder where one was given."""
+        import fiftyone as fo
+
+        from ovsam_plugin.dataset.database import require_database
+        from ovsam_plugin.dataset.importing import import_images
+
+        require_database()
+
+        folder = Path(self.target).expanduser()
+        if folder.is_dir():
+            with usage():
+                return import_images(folder), folder
+        if fo.dataset_exists(self.target):
+            return fo.load_dataset(self.target), None
+        if folder.is_file():
+            raise UsageError(f"{self.target} is a file: give the folder that it is in")
+        from difflib import get_close_matches
+
+        near = get_close_matches(self.target, fo.list_datasets(), n=3)
+        hint = f"; datasets with such a name: {', '.join(near)}" if near else ""
+        raise UsageError(f"there is no folder and no dataset called {self.target!r}{hint}")
+
+    def _write_files(
+        self,
+        console: Console,
+        samples: fo.SampleCollection,
+        asked: AttachedPrompts | None,
+        vocabulary: Vocabulary | str,
+    ) -> None:
+        from ovsam_plugin.contact_sheet import save_sheet
+        from ovsam_plugin.dataset.export import (
+            CategoryIds,
+            annotation_rows,
+            field_rows,
+            write_rows,
+        )
+
+        if self.export is not None:
+            if asked is not None:
+                known = None if isinstance(vocabulary, str) else vocabulary
+                ids = CategoryIds(asked.file.categories, known)
+                rows = iter(annotation_rows(samples, self.field, asked, ids))
+            else:
+                rows = field_rows(samples, self.field, self.box_field or self.point_field)
+            count = write_rows(rows, self.export)
+            console.print(
+                f"{_count(count, 'prediction')} written to [bold]{escape(str(self.export))}[/bold]"
+            )
+        if self.contact_sheet is not None and len(samples):
+            path = save_sheet(samples, self.field, self.contact_sheet)
+            console.print(f"contact sheet written to [bold]{escape(str(path))}[/bold]")
+
+
+def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
+    file = asked.file
+    crowds = f", {_count(file.crowds, 'crowd')} left out" if file.crowds else ""
+    console.print(f"{_count(len(file.prompts), 'prompt')} from {escape(file.path.name)}{crowds}")
+    if asked.missing:
+        message = f"images of {file.path.name} that are not there: {len(asked.missing)}"
+        _warn(console, message, asked.missing)
+    others = [
+        f"annotation {prompt_id}: {reason}"
+        for prompt_id, reason in asked.errors.items()
+        if not reason.startswith("there is no image")
+    ]
+    if others:
+        _warn(console, f"{_count(len(others), 'annotation')} cannot be asked", others)
+
+
+def _tell_of_labels(console: Console, summary: LabelSummary) -> None:
+    kept = f" ({_count(summary.kept, 'image')} labelled before)" if summary.kept else ""
+    console.print(
+        f"{_count(summary.instances, 'instance')} on {_count(summary.labelled, 'image')} "
+        f"in {summary.seconds:.1f} s{kept}"
+    )
+    if summary.failed:
+        message = (
+            f"something failed on {_count(summary.failed, 'image')}: see {summary.field}_error"
+        )
+        _warn(console, message, summary.reasons)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _warn(console: Console, message: str, details: Sequence[str] = ()) -> None:
+    console.print(f"[yellow]warning:[/yellow] {escape(message)}")
+    for detail in details[:_SHOWN]:
+        console.print(f"  {detail}", markup=False)
+    if len(details) > _SHOWN:
+        console.print("  ...")
