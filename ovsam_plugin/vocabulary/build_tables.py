@@ -224,17 +224,17 @@ def _partners(coco: Vocabulary, lvis: Vocabulary) -> dict[int, int]:
 
 
 def write_table(
-    table: str, rows: Iterable[tuple[str, str, tuple[str, ...]]], first: str = "id"
+    path: Path, rows: Iterable[tuple[str, str, tuple[str, ...]]], first: str = "id"
 ) -> None:
-    """Writes (id or frequency, name, synonyms) rows as `tables/TABLE.csv`."""
-    with (TABLES / f"{table}.csv").open("w", encoding="utf-8", newline="") as file:
+    """Writes (id or frequency, name, synonyms) rows as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((first, "name", "synonyms"))
         writer.writerows((row[0], row[1], "|".join(row[2])) for row in rows)
 
 
-def main() -> None:
-    """Writes both tables."""
+def main(folder: Path = TABLES) -> None:
+    """Writes the three tables; the merged one is made from those in the package."""
     from open_clip import IMAGENET_CLASSNAMES
     from timm.data.imagenet_info import ImageNetInfo
 
@@ -251,7 +251,9 @@ def main() -> None:
         given = {row["id"]: row["name"] for row in csv.DictReader(file)}
     names = choose_names(synsets, [frozenset(small), frozenset(medium)], given)
     synonyms = own_synonyms(synsets, names)
-    write_table("imagenet-21k", ((s.wnid, names[s.wnid], synonyms[s.wnid]) for s in synsets))
+    write_table(
+        folder / "imagenet-21k.csv", ((s.wnid, names[s.wnid], synonyms[s.wnid]) for s in synsets)
+    )
 
     synsets = [synset(wnid) for wnid in small]
     count = Counter(IMAGENET_CLASSNAMES)
@@ -264,11 +266,13 @@ def main() -> None:
         if "/" in name:
             synonyms[wnid] = (*(part.strip() for part in name.split("/")), *synonyms[wnid])
     rows = enumerate(synsets)
-    write_table("imagenet-1k", ((str(i), names[s.wnid], synonyms[s.wnid]) for i, s in rows))
+    write_table(
+        folder / "imagenet-1k.csv", ((str(i), names[s.wnid], synonyms[s.wnid]) for i, s in rows)
+    )
 
     built_in.cache_clear()
     write_table(
-        "open-22k",
+        folder / "open-22k.csv",
         ((c.frequency or "", c.name, c.synonyms[1:]) for c in merge_classes()),
         "frequency",
     )

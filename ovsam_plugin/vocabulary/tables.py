@@ -62,6 +62,7 @@ def _category(table: str, row: dict[str, str]) -> Category:
 def texts(name: str, synonyms: Iterable[str]) -> tuple[str, ...]:
     """What a text tower reads: the name's own phrase first, then those of the synonyms."""
     spoken = [phrase(name), *(phrase(synonym) for synonym in synonyms if synonym.strip())]
-    if len(spoken) == 1:
-        return (spoken[0],)
-    return tuple({name_key(text): text for text in reversed(spoken)}.values())[::-1]
+    distinct: dict[str, str] = {}
+    for text in spoken:
+        distinct.setdefault(name_key(text), text)
+    return tuple(distinct.values())

