@@ -228,7 +228,8 @@ def _openclip_model(model: str, weights: str) -> tuple[Any, Any]:
 
     gelu = bool((get_pretrained_cfg(model, weights) or {}).get("quick_gelu"))
     try:
-        with _quiet():
+        # A download of a gigabyte may show its bar.
+        with _quiet(bars=True):
             loaded = open_clip.create_model(model, pretrained=weights, force_quick_gelu=gelu)
     except Exception as error:  # open_clip, its hub client and the socket each raise their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
@@ -263,22 +264,24 @@ def _warn(tower: str, what: str, texts: Sequence[str], guilty: Sequence[bool]) -
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no advice from the hub libraries; errors still show."""
-    loggers = [logging.getLogger(n) for n in ("transformers", "sentence_transformers", "root")]
+def _quiet(bars: bool = False) -> Iterator[None]:
+    """No advice from the hub libraries, and no progress bars unless wanted."""
+    names = ("transformers", "sentence_transformers", "huggingface_hub", "root")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
-    bars: Any = None
-    if find_spec("transformers") is not None:
-        from transformers.utils import logging as bars
-    shown = bool(bars and bars.is_progress_bar_enabled())
+    switch: Any = None
+    if not bars:
+        from transformers.utils import logging as switch
+    shown = bool(switch and switch.is_progress_bar_enabled())
     try:
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            # What goes wrong is raised; a log line beside it only says it twice.
+            logger.setLevel(logging.CRITICAL)
         if shown:
-            bars.disable_progress_bar()
+            switch.disable_progress_bar()
         yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         if shown:
-            bars.enable_progress_bar()
+            switch.enable_progress_bar()
