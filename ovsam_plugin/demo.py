@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5151, help="of the App")
     arguments = parser.parse_args()
     os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
+    os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
+    os.environ.setdefault("FIFTYONE_LOGGING_LEVEL", "ERROR")
     warnings.simplefilter("ignore")
     if arguments.app:
         open_app(arguments.port)

@@ -79,8 +79,7 @@ class LabelJob:
         console.print(
             f"look at it: [bold]fiftyone app launch {name}[/bold] (field [bold]{self.field}[/bold])"
         )
-        tried = summary.samples - summary.kept
-        if summary.failed and summary.failed >= tried and not summary.instances:
+        if summary.failed and summary.failed == summary.samples and not summary.instances:
             raise CommandError("nothing could be labelled; the reasons are above")
 
     def _check_options(self) -> None:
