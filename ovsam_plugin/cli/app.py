@@ -9,6 +9,7 @@ import typer
 
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
+from ovsam_plugin.cli.zoo import zoo
 
 app = typer.Typer(
     name="ovsam",
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(label)
 app.command()(info)
+app.command()(zoo)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ def info(
     prompts: Annotated[
         int, typer.Option(min=1, help="How many prompts the multiply-adds are counted for.")
     ] = 10,
-    debug: Annotated[bool, typer.Option(help="Show where an error came from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Parameters and multiply-adds of a preset, part by part, counted on the network itself."""
     with one_message(debug):

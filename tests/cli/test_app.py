@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fiftyone as fo
 import pytest
 from typer.testing import CliRunner
 
@@ -50,3 +51,15 @@ def test_an_unknown_preset_is_an_error_of_usage():
     result = CliRunner().invoke(app, ["info", "ovsam-huge"])
     assert result.exit_code == 2
     assert "ovsam-lite" in result.output
+
+
+def test_the_zoo_learns_the_presets_and_can_be_told_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(fo.config, "model_zoo_dir", str(tmp_path))
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["zoo"])
+        assert result.exit_code == 0
+    assert "ovsam-lite" in (tmp_path / "ovsam" / "manifest.json").read_text()
+    (tmp_path / "ovsam" / "__init__.py").write_text("# mine")
+    refused = CliRunner().invoke(app, ["zoo"])
+    assert refused.exit_code == 1
+    assert "remove it" in refused.output

@@ -1,0 +1,19 @@
+"""`ovsam zoo`: FiftyOne's model zoo learns the presets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message
+
+
+def zoo(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Make foz.load_zoo_model("ovsam-lite") work on this machine; again after an upgrade."""
+    with one_message(debug):
+        from ovsam_plugin.dataset.zoo import install
+
+        typer.echo(f"FiftyOne's model zoo knows the presets: {install()}")
