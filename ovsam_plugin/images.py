@@ -102,12 +102,17 @@ def _why_unidentified(path: Path) -> str:
 
 def _decode(image: Image.Image, longest_side: int | None) -> Picture:
     width, height = image.size
+    reduced = False
     if longest_side is not None and max(width, height) >= 4 * longest_side:
         at_least = 2 * longest_side / max(width, height)
-        image.draft(image.mode, (math.ceil(width * at_least), math.ceil(height * at_least)))
-    if image.getexif().get(_ORIENTATION_TAG) in _ON_THEIR_SIDE:
-        width, height = height, width
+        smallest = (math.ceil(width * at_least), math.ceil(height * at_least))
+        reduced = image.draft(image.mode, smallest) is not None
+    turned = image.getexif().get(_ORIENTATION_TAG) in _ON_THEIR_SIDE
     image = ImageOps.exif_transpose(image)
+    if not reduced:
+        width, height = image.size
+    elif turned:
+        width, height = height, width
     return Picture(np.array(_to_rgb(image)), (height, width))
 
 

@@ -33,7 +33,6 @@ for name in ("__init__.py", "manifest.json"):
     (HOME / "zoo-models" / "ovsam" / name).symlink_to(ROOT / name)
 
 
-
 def start_database() -> str:
     """The address of a database of the session's own.
 

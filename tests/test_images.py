@@ -97,11 +97,12 @@ UPRIGHT = {
 }
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("orientation", sorted(UPRIGHT))
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int) -> None:
+def test_exif_orientation_is_applied_once(tmp_path: Path, orientation: int, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = save(Image.fromarray(scene()), tmp_path / "a.png", exif=exif)
+    path = save(Image.fromarray(scene()), tmp_path / f"a{suffix}", exif=exif)
     expected = UPRIGHT[orientation](scene())
     picture = read_picture(path)
     assert np.array_equal(picture.pixels, expected)

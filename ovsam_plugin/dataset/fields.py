@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import fiftyone as fo
 import numpy as np
+import numpy.typing as npt
 
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
@@ -22,7 +23,7 @@ class Attribute:
     """One attribute of a label: its name, FiftyOne field type and meaning."""
 
     name: str
-    type: type[fo.Field]
+    kind: type[fo.Field]
     description: str
     subfield: type[fo.Field] | None = None
 
@@ -49,11 +50,7 @@ ATTRIBUTES = (
     Attribute("frequency", fo.StringField, "f, c or r: frequent, common or rare in LVIS"),
     Attribute("prompt_type", fo.StringField, "what was asked: box, point, mask, everything, text"),
     Attribute("prompt_id", fo.StringField, "id of the label that asked, or the words that asked"),
-    Attribute(
-        "match",
-        fo.FloatField,
-        "how likely the words that asked are, against the label: 1 when they fit better",
-    ),
+    Attribute("match", fo.FloatField, "cosine of the instance and the words that asked, -1 to 1"),
     Attribute("mask", fo.ArrayField, "the instance, cut to its own bounding box"),
     Attribute(
         "bounding_box",
@@ -118,7 +115,7 @@ def declare_fields(dataset: fo.Dataset, field: str) -> None:
         if declared is None:
             dataset.add_sample_field(
                 path,
-                attribute.type,
+                attribute.kind,
                 subfield=attribute.subfield,
                 description=attribute.description,
             )
@@ -135,7 +132,7 @@ def to_detections(
     *,
     prompt_type: str | None = None,
     prompt_id: str | None = None,
-    match: Sequence[float] | None = None,
+    match: Sequence[float] | npt.NDArray[np.float32] | None = None,
 ) -> fo.Detections:
     """Instances and their names as labels, in the same order.
 
@@ -183,7 +180,7 @@ def to_detections(
     return fo.Detections(detections=detections)
 
 
-def relative_box(xyxy: Sequence[int] | np.ndarray[Any, Any], size: tuple[int, int]) -> list[float]:
+def relative_box(xyxy: Sequence[int] | npt.NDArray[np.int64], size: tuple[int, int]) -> list[float]:
     """Whole-pixel (x1, y1, x2, y2) to relative [x, y, w, h].
 
     FiftyOne goes back to pixels with `int(x * width)`, which loses a pixel where the quotient

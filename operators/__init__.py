@@ -1,0 +1,5 @@
+"""What the App offers: one file an operator."""
+
+from .label import Label
+
+OPERATORS = (Label,)

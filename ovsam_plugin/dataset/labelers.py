@@ -1,0 +1,38 @@
+"""Labelers that stay loaded: forms, notebooks and reruns in one process load weights once."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from ovsam_plugin.labeler import Labeler, build_recognizer
+from ovsam_plugin.predictor import Predictor, load_predictor
+from ovsam_plugin.recognition import Recognizer
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+_LOADING = threading.Lock()
+
+
+def cached_labeler(
+    preset: str, vocabulary: Vocabulary, device: str, weights: Path | None = None
+) -> Labeler:
+    """A labeler of the last predictor and the last few vocabularies, loaded when it must be.
+
+    Raises:
+        ValueError: unknown preset or device.
+        FileNotFoundError: the weights are not on this machine.
+    """
+    with _LOADING:
+        predictor = _predictor(preset, device, weights)
+        return Labeler(predictor, _recognizer(predictor, vocabulary))
+
+
+@lru_cache(maxsize=1)
+def _predictor(preset: str, device: str, weights: Path | None) -> Predictor:
+    return load_predictor(preset, device=device, weights=weights)
+
+
+@lru_cache(maxsize=4)
+def _recognizer(predictor: Predictor, vocabulary: Vocabulary) -> Recognizer:
+    return build_recognizer(predictor, vocabulary)

@@ -1,0 +1,267 @@
+"""`label_dataset`: labels a dataset or view, records the run, and goes on where one stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+from fiftyone import ViewField as F
+
+from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
+from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.targets import (
+    Samples,
+    all_images,
+    check_images,
+    check_prompt_fields,
+    classes_present,
+    root_dataset,
+)
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+logger = logging.getLogger(__name__)
+
+VocabularySpec = str | Path | Sequence[str] | Vocabulary
+
+_FROM_FIELD = "dataset:"
+_SAMPLES_A_PASS = 50_000
+_BATCH_SIZE = 4
+_SHOWN_REASONS = 10
+
+
+@dataclass(frozen=True)
+class LabelSummary:
+    """What one call did.
+
+    Attributes:
+        field: the label field.
+        samples: samples of the dataset or view.
+        labelled: samples labelled by this call, those with a reason of failure included.
+        kept: samples that had their labels from an earlier call.
+        failed: samples of this call with a reason in the error field, wholly or in some prompts.
+        instances: labels written by this call.
+        seconds: how long it took, loading of the model included.
+        reasons: the first few reasons of failure.
+    """
+
+    field: str
+    samples: int = 0
+    labelled: int = 0
+    kept: int = 0
+    failed: int = 0
+    instances: int = 0
+    seconds: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+
+def label_dataset(
+    samples: Samples,
+    *,
+    preset: str = "ovsam-lite",
+    vocabulary: VocabularySpec = "lvis",
+    field: str = "ovsam",
+    box_field: str | None = None,
+    point_field: str | None = None,
+    mask_field: str | None = None,
+    refine_masks: bool = False,
+    find: str | None = None,
+    min_confidence: float | None = None,
+    grid: int | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: bool | Callable[[Any], None] | None = None,
+) -> LabelSummary:
+    """Finds and names instances, and writes them to a label field.
+
+    Called again with the same settings it labels only samples that have no labels yet or that
+    failed, so a run that was stopped, even killed, is finished by the same call.
+
+    Args:
+        samples: a dataset or view of images.
+        preset: which model.
+        vocabulary: as for `load_vocabulary`, or "dataset:FIELD" for the classes present in a
+            label field of the dataset.
+        field: where labels go; reasons of failure go to `<field>_error`.
+        box_field, point_field, mask_field: fields whose labels ask, one answer a label; without
+            any of them, everything is labelled. See `prompt_fields` for their types.
+        refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
+        find: words; only instances that fit them are kept.
+        min_confidence: labels below it are left out; None keeps every answer.
+        grid: points along the longer side to look from when nothing is asked; the preset's own
+            when None.
+        batch_size: images an encoder pass.
+        workers: processes that load images.
+        device: "auto", "cpu", "cuda", ...
+        overwrite: whether labels that are there already are made again.
+        progress: True or False for a progress bar, None for FiftyOne's own setting, or a function
+            that FiftyOne's progress bar is given to.
+
+    Raises:
+        TypeError: `samples` is no dataset or view.
+        NoDatabaseError: FiftyOne has no database.
+        ValueError: the samples are not images, a field is unknown or of another type, the field
+            holds labels made with other settings, or a setting is out of range. Nothing has been
+            written then.
+    """
+    started, clock = runs.now(), time.monotonic()
+    require_database()
+    dataset = root_dataset(samples)
+    prompt_fields = _prompt_fields(box_field, point_field, mask_field)
+    if find is not None and prompt_fields:
+        raise ValueError(f"`find` looks everywhere: leave out {', '.join(prompt_fields)}")
+    check_field(dataset, field)
+    if field in prompt_fields.values():
+        raise ValueError(f"field {field!r} asks: labels must go to another field")
+    total = samples.count()
+    if not total:
+        logger.warning("the dataset or view holds no samples: there is nothing to label")
+        return LabelSummary(field=field)
+    check_images(samples)
+    check_prompt_fields(samples, prompt_fields)
+    model = build_model(
+        preset,
+        vocabulary=_vocabulary(dataset, vocabulary),
+        device=device,
+        min_confidence=min_confidence,
+        points_per_side=grid,
+        refine_masks=refine_masks,
+        find=find,
+    )
+    settings = _settings(model, prompt_fields)
+    _prepare_field(samples, dataset, field, settings, overwrite)
+
+    ids = _unfinished(samples, field).values("id")
+    for todo in _passes(samples, ids):
+        todo.apply_model(
+            model,
+            label_field=field,
+            batch_size=batch_size or _BATCH_SIZE,
+            num_workers=workers,
+            progress=progress,
+            **prompt_fields,
+        )
+    summary = _summarize(samples, field, ids, total, time.monotonic() - clock)
+    runs.add_session(dataset, field, {"started": started, **asdict(summary)})
+    return summary
+
+
+def _prompt_fields(
+    box_field: str | None, point_field: str | None, mask_field: str | None
+) -> dict[str, str]:
+    given = {
+        "box_prompt_field": box_field,
+        "point_prompt_field": point_field,
+        "mask_prompt_field": mask_field,
+    }
+    return {key: name for key, name in given.items() if name is not None}
+
+
+def _vocabulary(dataset: fo.Dataset, spec: VocabularySpec) -> Vocabulary:
+    if isinstance(spec, str) and spec.startswith(_FROM_FIELD):
+        return load_vocabulary(classes_present(dataset, spec.removeprefix(_FROM_FIELD)))
+    return load_vocabulary(spec)
+
+
+def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings:
+    labeler, config, grid = model.labeler, model.config, model.config.grid
+    vocabulary = labeler.recognizer.vocabulary
+    return runs.Settings(
+        preset=labeler.predictor.preset.name,
+        weights=labeler.predictor.weights_hash,
+        vocabulary=vocabulary.name,
+        vocabulary_hash=vocabulary.hash,
+        prompt_fields=prompt_fields,
+        find=config.find,
+        min_confidence=config.confidence_thresh,
+        points_per_side=None if prompt_fields or grid is None else grid.points_per_side,
+        refine_masks=config.refine_masks,
+    )
+
+
+def _prepare_field(
+    samples: Samples,
+    dataset: fo.Dataset,
+    field: str,
+    settings: runs.Settings,
+    overwrite: bool,
+) -> None:
+    """Clears or keeps what the field holds, and registers the run.
+
+    Raises:
+        ValueError: the field holds labels that this run must not mix with or remove.
+    """
+    recorded = runs.recorded_settings(dataset, field)
+    filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
+    another = "write to another field" if overwrite else "use overwrite=True or another field"
+    if filled and (recorded is None or (changed := settings.differences(recorded))):
+        why = (
+            "no run of label_dataset made them"
+            if recorded is None
+            else f"they were made with other settings ({'; '.join(changed)})"
+        )
+        inside = len(samples.exists(field))
+        if not overwrite:
+            raise ValueError(f"field {field!r} holds labels of {filled} samples: {why}; {another}")
+        if inside < filled:
+            raise ValueError(
+                f"{filled - inside} samples outside this view have labels in field {field!r}: "
+                f"{why}; label the whole dataset with overwrite=True, or {another}"
+            )
+        recorded = None
+    if recorded is None or not filled or settings.differences(recorded):
+        if overwrite and filled:
+            samples.clear_sample_fields(_written(dataset, field))
+        declare_fields(dataset, field)
+        runs.register(dataset, field, settings)
+    elif overwrite:
+        samples.clear_sample_fields(_written(dataset, field))
+
+
+def _written(dataset: fo.Dataset, field: str) -> list[str]:
+    return [name for name in (field, error_field(field)) if dataset.get_field(name) is not None]
+
+
+def _unfinished(samples: Samples, field: str) -> Samples:
+    return samples.match((F(field) == None) | (F(error_field(field)) != None))  # noqa: E711
+
+
+def _passes(samples: Samples, ids: Sequence[str]) -> Iterator[Samples]:
+    """Views that stay as they are while their samples are labelled."""
+    for i in range(0, len(ids), _SAMPLES_A_PASS):
+        yield samples.select(ids[i : i + _SAMPLES_A_PASS])
+
+
+def _summarize(
+    samples: Samples, field: str, ids: Sequence[str], total: int, seconds: float
+) -> LabelSummary:
+    labelled = failed = instances = 0
+    reasons: list[str] = []
+    for done in _passes(all_images(root_dataset(samples)), ids):
+        labelled += len(done.exists(field))
+        instances += done.count(f"{field}.detections")
+        missed = done.exists(error_field(field))
+        failed += len(missed)
+        if len(reasons) < _SHOWN_REASONS:
+            shown = missed.limit(_SHOWN_REASONS)
+            paths, errors = shown.values(["filepath", error_field(field)])
+            reasons += [f"{Path(p).name}: {error}" for p, error in zip(paths, errors)]
+    return LabelSummary(
+        field=field,
+        samples=total,
+        labelled=labelled,
+        kept=total - len(ids),
+        failed=failed + len(ids) - labelled,
+        instances=instances,
+        seconds=round(seconds, 3),
+        reasons=tuple(reasons[:_SHOWN_REASONS]),
+    )

@@ -1,0 +1,95 @@
+"""What a loader worker makes of one sample: pixels ready for the network, and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import fiftyone.utils.torch as fout
+from torch.utils.data import get_worker_info
+
+from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
+from ovsam_plugin.images import read_picture
+from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.predictor import Frame, make_frame
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """One sample on its way to the network.
+
+    Attributes:
+        id: the sample's; None for a bare array.
+        frame: the image, or None when it could not be read.
+        asked: its prompts, or None when the whole image is asked for.
+        error: why there is no frame.
+    """
+
+    id: str | None = None
+    frame: Frame | None = None
+    asked: Asked | None = None
+    error: str | None = None
+
+
+class SampleLoader(fout.GetItem):  # type: ignore[misc]
+    """Reads a sample's image and prompts; never raises, so that no sample costs another.
+
+    Runs in loader processes: it holds no weights, and calls neither torch nor a device.
+
+    Args:
+        description: of the network that the pictures are for.
+        prompt_fields: field names by the keys of `prompt_fields.KEYS`; none to ask for everything.
+        refine_masks: whether mask prompts are drawn anew.
+    """
+
+    def __init__(
+        self,
+        description: NetworkDescription,
+        prompt_fields: Mapping[str, str],
+        *,
+        refine_masks: bool = False,
+    ) -> None:
+        self._description = description
+        self._prompt_keys = tuple(prompt_fields)
+        self._refine_masks = refine_masks
+        super().__init__(field_mapping=dict(prompt_fields))
+
+    @property
+    def required_keys(self) -> list[str]:
+        return ["id", "filepath", *self._prompt_keys]
+
+    def __call__(self, values: Mapping[str, Any]) -> Loaded:
+        if get_worker_info() is not None:
+            # OpenCV's threads do not survive the fork that made this process.
+            cv2.setNumThreads(0)
+        try:
+            return self._load(values)
+        except (ValueError, TypeError) as error:
+            return Loaded(values["id"], error=str(error))
+        except Exception as error:
+            return Loaded(values["id"], error=f"{type(error).__name__}: {error}")
+
+    def _load(self, values: Mapping[str, Any]) -> Loaded:
+        picture = read_picture(values["filepath"], self._description.image_size)
+        asked = None
+        if self._prompt_keys:
+            labels = {key: values[key] for key in self._prompt_keys}
+            asked = read_prompts(labels, picture.size, refine_masks=self._refine_masks)
+        frame = make_frame(picture.pixels, self._description)
+        return Loaded(values["id"], replace(frame, original_size=picture.size), asked)
+
+
+def check_prompt_keys(prompt_fields: Mapping[str, Any]) -> None:
+    """Whether these keywords of `apply_model` are ours.
+
+    Raises:
+        ValueError: one is not.
+        TypeError: one does not name a field.
+    """
+    for key, field in prompt_fields.items():
+        if key not in KEYS:
+            raise ValueError(f"unknown argument {key!r}: allowed are {', '.join(KEYS)}")
+        if not isinstance(field, str):
+            raise TypeError(f"{key} must be the name of a field, got {field!r}")

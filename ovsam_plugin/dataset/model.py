@@ -1,0 +1,317 @@
+"""OVSAM as a FiftyOne model: what `foz.load_zoo_model` returns and `apply_model` runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
+from fiftyone.core.frame import Frame, FrameView
+from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
+
+from ovsam_plugin.dataset.field_key import FieldKey
+from ovsam_plugin.dataset.fields import declare_fields, error_field, to_detections
+from ovsam_plugin.dataset.labelers import cached_labeler
+from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
+from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.finding import Finder, build_finder
+from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.predictor import Encoding
+from ovsam_plugin.prompts import Grid
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+
+@dataclass
+class OvsamModelConfig:
+    """What may change between two calls of `apply_model`.
+
+    Attributes:
+        grid: where to look when nothing is asked; the preset's own density when None.
+        refine_masks: whether mask prompts are drawn anew (True) or only named.
+        find: words; of everything, only instances that fit them are kept. None keeps all.
+        confidence_thresh: labels below it are left out; None keeps every answer.
+        filter_classes: only labels with these names are kept; None keeps all.
+    """
+
+    grid: Grid | None = None
+    refine_masks: bool = False
+    find: str | None = None
+    confidence_thresh: float | None = None
+    filter_classes: set[str] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One sample's labels, and why there are none or not all of them."""
+
+    detections: fo.Detections
+    error: str | None = None
+
+
+class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type: ignore[misc]
+    """Finds and names instances.
+
+    `apply_model(model, label_field=...)` labels everything; `box_prompt_field`,
+    `point_prompt_field` and `mask_prompt_field` (any of them, together too) label what the named
+    fields ask, one label a prompt, in order. A sample that fails gets an empty label field and the
+    reason in `<label_field>_error`; the others go on.
+
+    Args:
+        labeler: a predictor with a vocabulary.
+        config: defaults when not given.
+
+    Raises:
+        ValueError: `config.find` has no words.
+    """
+
+    def __init__(self, labeler: Labeler, config: OvsamModelConfig | None = None) -> None:
+        super().__init__()
+        self.labeler = labeler
+        self.config = config or OvsamModelConfig()
+        self.preprocess = True
+        self._finder: Finder | None = None
+        if self.config.find is not None:
+            self._finder = build_finder(labeler.predictor, self.config.find)
+        self._prompt_fields: dict[str, str] = {}
+        self._failed_before: dict[tuple[str, str], set[str]] = {}
+
+    def __enter__(self) -> OvsamModel:
+        self._failed_before.clear()
+        return self
+
+    @property
+    def media_type(self) -> str:
+        return "image"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The vocabulary's display names."""
+        return self.labeler.recognizer.vocabulary.names
+
+    @property
+    def transforms(self) -> None:
+        return None
+
+    @property
+    def preprocess(self) -> bool:
+        return self._preprocess
+
+    @preprocess.setter
+    def preprocess(self, value: bool) -> None:
+        self._preprocess = value
+
+    @property
+    def ragged_batches(self) -> bool:
+        return False
+
+    @property
+    def has_collate_fn(self) -> bool:
+        return True
+
+    @staticmethod
+    def collate_fn(batch: list[Loaded]) -> list[Loaded]:
+        return batch
+
+    @property
+    def needs_fields(self) -> dict[str, str]:
+        return self._prompt_fields
+
+    @needs_fields.setter
+    def needs_fields(self, fields: Mapping[str, str]) -> None:
+        given = {key: name for key, name in fields.items() if name is not None}
+        check_prompt_keys(given)
+        self._prompt_fields = given
+
+    def build_get_item(self, field_mapping: Mapping[str, str] | None = None) -> SampleLoader:
+        prompt_fields = {**self._prompt_fields, **(field_mapping or {})}
+        check_prompt_keys(prompt_fields)
+        return SampleLoader(
+            self.labeler.predictor.network.description,
+            prompt_fields,
+            refine_masks=self.config.refine_masks,
+        )
+
+    def predict(
+        self, arg: Loaded | npt.NDArray[np.uint8], sample: fo.Sample | None = None
+    ) -> fo.Detections | dict[FieldKey, Any]:
+        """`predict_all` for one image."""
+        return self.predict_all([arg], samples=None if sample is None else [sample])[0]
+
+    def predict_all(
+        self,
+        args: Sequence[Loaded | npt.NDArray[np.uint8]],
+        samples: Sequence[fo.Sample] | None = None,
+    ) -> list[fo.Detections] | list[dict[FieldKey, Any]]:
+        """Labels of a batch.
+
+        Args:
+            args: what `build_get_item` loads, or (H, W, 3) uint8 RGB arrays, of which everything
+                is labelled.
+            samples: the samples that the labels are for, when FiftyOne will write them.
+
+        Returns:
+            a Detections an image; with samples, what FiftyOne writes to the label field and the
+            error field.
+
+        Raises:
+            ValueError: an image could not be labelled, and there is no sample to say so on.
+            TypeError: a sample is a frame of a video.
+            RuntimeError: the samples are not those that were loaded.
+        """
+        batch = [self._as_loaded(arg) for arg in args]
+        if samples is None:
+            answers = self._answer(batch)
+            for answer in answers:
+                if answer.error is not None:
+                    raise ValueError(answer.error)
+            return [answer.detections for answer in answers]
+        for item, sample in zip(batch, samples):
+            _check_pair(item, sample)
+        return [self._to_fields(*pair) for pair in zip(samples, self._answer(batch))]
+
+    def _as_loaded(self, arg: Loaded | npt.NDArray[np.uint8]) -> Loaded:
+        if isinstance(arg, Loaded):
+            return arg
+        return Loaded(frame=self.labeler.predictor.preprocess(np.asarray(arg)))
+
+    def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
+        dataset = sample.dataset
+        return {
+            FieldKey("", functools.partial(self._declare, dataset)): answer.detections,
+            FieldKey("_error", functools.partial(self._forgive, sample, answer)): answer.error,
+        }
+
+    def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
+        key = (dataset.name, label_field)
+        if key not in self._failed_before:
+            declare_fields(dataset, label_field)
+            failed = all_images(dataset).exists(error_field(label_field)).values("id")
+            self._failed_before[key] = set(failed)
+
+    def _forgive(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
+        """Removes the reason of an earlier failure.
+
+        FiftyOne gives a model samples without their other fields, and takes None, put where
+        nothing is known of, for no change.
+        """
+        dataset = sample.dataset
+        self._declare(dataset, label_field)
+        if answer.error is None and sample.id in self._failed_before[dataset.name, label_field]:
+            view = all_images(dataset).select(sample.id)
+            view.set_values(error_field(label_field), [None])
+
+    def _answer(self, batch: Sequence[Loaded]) -> list[Answer]:
+        """Encodes at once what has anything to ask, then decodes each."""
+        wanted = [i for i, item in enumerate(batch) if _asks(item)]
+        encodings = dict(zip(wanted, self._encode([batch[i] for i in wanted])))
+        return [self._answer_one(item, encodings.get(i)) for i, item in enumerate(batch)]
+
+    def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
+        if not batch:
+            return []
+        try:
+            frames = [item.frame for item in batch if item.frame is not None]
+            return list(self.labeler.predictor.encode(frames))
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+            return [encoding for item in batch for encoding in self._encode([item])]
+
+    def _answer_one(self, item: Loaded, encoding: Encoding | Exception | None) -> Answer:
+        error = item.error or (item.asked.error if item.asked is not None else None)
+        if encoding is None:
+            return Answer(fo.Detections(), error)
+        try:
+            if isinstance(encoding, Exception):
+                raise encoding
+            return Answer(self._label(encoding, item), error)
+        except Exception as failure:
+            return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
+
+    def _label(self, encoding: Encoding, item: Loaded) -> fo.Detections:
+        config = self.config
+        asked = None if item.asked is None else item.asked.prompts
+        instances, recognition = self.labeler.label(encoding, asked or config.grid)
+        keep = np.ones(len(instances), dtype=bool)
+        if config.confidence_thresh is not None:
+            keep &= (recognition.confidence >= config.confidence_thresh) & ~instances.empty
+        if config.filter_classes is not None:
+            fits = [name in config.filter_classes for name in recognition.names]
+            keep &= np.array(fits, dtype=bool) & ~instances.empty
+        match = None
+        if self._finder is not None and asked is None:
+            match = self._finder.match(instances)
+            keep &= match >= self._finder.threshold
+            order = np.flatnonzero(keep)[np.argsort(-match[keep], kind="stable")]
+            return to_detections(
+                instances[order],
+                recognition[order],
+                prompt_type="text",
+                prompt_id=config.find,
+                match=match[order],
+            )
+        return to_detections(
+            instances[keep], recognition[keep], prompt_type=None if asked else Grid.kind
+        )
+
+
+def build_model(
+    preset: str = "ovsam-lite",
+    *,
+    vocabulary: str | Path | Sequence[str] | Vocabulary = "lvis",
+    device: str = "auto",
+    weights: str | Path | None = None,
+    min_confidence: float | None = None,
+    points_per_side: int | None = None,
+    refine_masks: bool = False,
+    find: str | None = None,
+) -> OvsamModel:
+    """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
+
+    Args:
+        preset: a name of `presets.PRESETS`.
+        vocabulary: as for `load_vocabulary`.
+        device: "auto", "cpu", "cuda", ...
+        weights: a .safetensors file of the assembled model; the preset's own when None.
+        min_confidence: labels below it are left out; None keeps every answer.
+        points_per_side: the lattice of "everything"; the preset's own when None.
+        refine_masks: whether mask prompts are drawn anew instead of only named.
+        find: words that instances have to fit when nothing else is asked.
+
+    Raises:
+        ValueError: an unknown preset, vocabulary or device, or a number out of range.
+        FileNotFoundError: the weights are not on this machine.
+    """
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
+    config = OvsamModelConfig(
+        grid=None if points_per_side is None else Grid(points_per_side),
+        refine_masks=refine_masks,
+        find=find,
+        confidence_thresh=min_confidence,
+    )
+    path = None if weights is None else Path(weights)
+    return OvsamModel(cached_labeler(preset, load_vocabulary(vocabulary), device, path), config)
+
+
+def _asks(item: Loaded) -> bool:
+    return item.frame is not None and (item.asked is None or bool(item.asked.prompts))
+
+
+def _check_pair(item: Loaded, sample: fo.Sample) -> None:
+    if isinstance(sample, (Frame, FrameView)):
+        raise TypeError(
+            "only images can be labelled: for a video dataset, label "
+            "dataset.to_frames(sample_frames=True)"
+        )
+    if item.id not in (None, sample.id):
+        raise RuntimeError(
+            "the view changed while it was labelled, since it depends on the field that is "
+            "written: label view.select(view.values('id')) of the dataset instead"
+        )

@@ -1,0 +1,93 @@
+"""The record of a labelling run: what it was made with, and how it went.
+
+A run is registered under its label field's name before the first sample is labelled, so that a run
+that was killed can be told from labels of unknown origin and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import Any
+
+import fiftyone as fo
+
+_METHOD = "ovsam/label"
+_ALSO_RECORDED = ("method", "versions", "cls", "type")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that changes the labels of a run.
+
+    Attributes:
+        preset: the preset's name.
+        weights: sha256 of its weights.
+        vocabulary: the vocabulary's name.
+        vocabulary_hash: sha256 of its classes.
+        prompt_fields: field names by keyword of `apply_model`; empty for everything.
+        find: the words that were asked for, or None.
+        min_confidence: labels below it were left out, or None.
+        points_per_side: the lattice of "everything".
+        refine_masks: whether mask prompts were drawn anew.
+    """
+
+    preset: str
+    weights: str
+    vocabulary: str
+    vocabulary_hash: str
+    prompt_fields: dict[str, str]
+    find: str | None
+    min_confidence: float | None
+    points_per_side: int | None
+    refine_masks: bool
+
+    def differences(self, recorded: Mapping[str, Any]) -> list[str]:
+        """In words, each setting that is not as recorded."""
+        return [
+            f"{name} was {recorded.get(name)!r}, now {value!r}"
+            for name, value in asdict(self).items()
+            if recorded.get(name) != value
+        ]
+
+
+def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
+    """The settings of the run that filled a field, or None when no labelling run did."""
+    if not dataset.has_run(field):
+        return None
+    config = dataset.get_run_info(field).config.serialize()
+    return config if config.get("method") == _METHOD else None
+
+
+def register(dataset: fo.Dataset, field: str, settings: Settings) -> None:
+    """Records the settings, versions and time of a run that begins."""
+    config = dataset.init_run(method=_METHOD, versions=_versions(), **asdict(settings))
+    dataset.register_run(field, config, overwrite=True)
+    dataset.save_run_results(field, dataset.init_run_results(field, sessions=[]))
+
+
+def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> None:
+    """Adds to a run's results what one call of it did."""
+    results = dataset.load_run_results(field, cache=False)
+    sessions = [*(getattr(results, "sessions", None) or []), dict(session)]
+    dataset.save_run_results(field, dataset.init_run_results(field, sessions=sessions))
+
+
+def now() -> str:
+    """The time in ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
+    names = ("fiftyone", "torch", "fiftyone-ovsam")
+    return {"python": platform.python_version(), **{n: _version(n) for n in names}}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except Exception:
+        return "not installed"

@@ -1,0 +1,143 @@
+"""What may be labelled, and which of its fields may ask."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+import fiftyone.core.media as fom
+
+from ovsam_plugin.dataset.fields import describe
+from ovsam_plugin.dataset.prompt_fields import KEYS
+
+Samples: TypeAlias = foc.SampleCollection
+
+
+def root_dataset(samples: Samples) -> fo.Dataset:
+    """The dataset that a dataset or view belongs to.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(samples, foc.SampleCollection):
+        raise TypeError(
+            f"samples must be a FiftyOne dataset or view, got {type(samples).__name__}: "
+            'load one by its name with fo.load_dataset("...")'
+        )
+    return samples._root_dataset
+
+
+def all_images(dataset: fo.Dataset) -> Samples:
+    """Every image of a dataset, those of all slices of a grouped one."""
+    if dataset.media_type == fom.GROUP:
+        return dataset.select_group_slices(media_type=fom.IMAGE)
+    return dataset
+
+
+def check_images(samples: Samples) -> None:
+    """Whether these samples are images of a dataset.
+
+    Raises:
+        ValueError: they are videos, groups, another medium, or made by a view (patches, frames).
+    """
+    media = samples.media_type
+    if media == fom.GROUP:
+        slices = [
+            name
+            for name, kind in root_dataset(samples).group_media_types.items()
+            if kind == fom.IMAGE
+        ]
+        raise ValueError(
+            "a grouped dataset cannot be labelled as it is: label "
+            f"samples.select_group_slices({slices!r}), its image slices"
+        )
+    if media == fom.VIDEO:
+        raise ValueError(
+            "videos cannot be labelled as they are: label their frames with "
+            "dataset.to_frames(sample_frames=True).clone()"
+        )
+    if media not in (fom.IMAGE, None):
+        raise ValueError(f"only images can be labelled, these samples are of type {media!r}")
+    if getattr(samples, "_is_generated", False):
+        raise ValueError(
+            f"a {type(samples).__name__} is made anew from another dataset: label that dataset, "
+            "or a dataset of its own made with .clone()"
+        )
+
+
+def check_prompt_fields(samples: Samples, prompt_fields: Mapping[str, str]) -> None:
+    """Whether these fields exist and hold what can be a prompt.
+
+    Args:
+        prompt_fields: field names by the keys of `prompt_fields.KEYS`.
+
+    Raises:
+        ValueError: a field is unknown (near names are listed) or of another type.
+    """
+    for key, name in prompt_fields.items():
+        field = samples.get_field(name)
+        fitting = fields_of(samples, KEYS[key])
+        kinds = " or ".join(t.__name__ for t in KEYS[key])
+        if field is None:
+            raise ValueError(f"there is no field {name!r}{near(name, fitting)}; need {kinds}")
+        if name not in fitting:
+            raise ValueError(
+                f"field {name!r} holds {describe(field)}, need {kinds}{near(name, fitting)}"
+            )
+
+
+def fields_of(samples: Samples, labels: Sequence[type[fo.Label]]) -> list[str]:
+    """Names of the fields that hold one of these label types."""
+    return [
+        name
+        for name, field in samples.get_field_schema().items()
+        if getattr(field, "document_type", None) in labels
+    ]
+
+
+def class_fields(dataset: fo.Dataset) -> list[str]:
+    """Names of the fields whose labels have classes."""
+    return [
+        name
+        for name, field in dataset.get_field_schema().items()
+        if _label_path(name, field) is not None
+    ]
+
+
+def classes_present(samples: Samples, name: str) -> list[str]:
+    """The class names in a label field of the whole dataset, sorted.
+
+    Raises:
+        ValueError: the field is unknown, has no labels with classes, or holds none.
+    """
+    dataset = root_dataset(samples)
+    field = dataset.get_field(name)
+    named = class_fields(dataset)
+    if field is None:
+        raise ValueError(f"there is no field {name!r}{near(name, named)}")
+    path = _label_path(name, field)
+    if path is None:
+        raise ValueError(f"field {name!r} holds no labels with classes{near(name, named)}")
+    classes = [label for label in dataset.distinct(path) if label]
+    if not classes:
+        raise ValueError(f"field {name!r} holds no class name yet: nothing to use as vocabulary")
+    return classes
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """A few of the known names, nearest first, as the end of a message."""
+    if not known:
+        return " (the dataset has none that fit)"
+    shown = difflib.get_close_matches(name, known, n=5, cutoff=0.5) or sorted(known)[:10]
+    return f": there {'is' if len(shown) == 1 else 'are'} {', '.join(map(repr, shown))}"
+
+
+def _label_path(name: str, field: fo.Field) -> str | None:
+    document = getattr(field, "document_type", None)
+    if not isinstance(document, type) or "label" not in getattr(document, "_fields", {}):
+        inner = getattr(document, "_LABEL_LIST_FIELD", None)
+        return f"{name}.{inner}.label" if isinstance(inner, str) else None
+    return f"{name}.label"

@@ -1,0 +1,182 @@
+"""The four functions that make a folder a source of FiftyOne zoo models, and how to make one.
+
+Light to import: FiftyOne imports the door of every plugin and zoo source again and again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ovsam_plugin.dataset.model import OvsamModel
+
+MODELS = {
+    "ovsam-lite": (
+        "Open-Vocabulary SAM, small: masks and names, offline, on a CPU",
+        "Apache-2.0",
+    ),
+    "ovsam-rn50x16-coco": (
+        "Open-Vocabulary SAM on CLIP RN50x16, head trained on COCO's base classes",
+        "S-Lab-1.0",
+    ),
+    "ovsam-rn50x16-lvis": (
+        "Open-Vocabulary SAM on CLIP RN50x16, head trained on LVIS' base classes",
+        "S-Lab-1.0",
+    ),
+}
+"""Every preset: what the zoo says about it, and its licence."""
+
+SOURCE_NAME = "ovsam"
+"""The manifest's name, which is also what FiftyOne expects its folder in the zoo to be called."""
+
+_DOOR = '''"""Written by `ovsam_plugin.dataset.zoo.install`: leads FiftyOne's zoo to the library."""
+
+from ovsam_plugin.dataset.zoo import (
+    download_model,
+    load_model,
+    parse_parameters,
+    resolve_input,
+)
+'''
+
+
+def download_model(model_name: str, model_path: str) -> None:
+    """Sees to it that a model's weights are there.
+
+    The weights of `ovsam-lite` come with the package, so that a small note takes the place of the
+    file that the zoo looks for.
+
+    Raises:
+        ValueError: the model's weights have to be fetched from their publisher, which is not
+            built yet.
+    """
+    from ovsam_plugin.presets import get_preset
+
+    preset = get_preset(model_name)
+    if preset.weights_file is None:
+        raise ValueError(
+            f"the weights of {model_name!r} are published checkpoints, and fetching them is not "
+            f"part of this version (licence: {preset.licence}). 'ovsam-lite' works at once; "
+            "your own checkpoint loads with load_zoo_model(..., weights=PATH)"
+        )
+    note = {"model": model_name, "weights": f"in the package: {preset.weights_file}"}
+    Path(model_path).write_text(json.dumps(note) + "\n")
+
+
+def load_model(
+    model_name: str,
+    model_path: str | None = None,
+    *,
+    vocabulary: str | Path | Sequence[str] = "lvis",
+    device: str = "auto",
+    weights: str | Path | None = None,
+    min_confidence: float | None = None,
+    points_per_side: int | None = None,
+    refine_masks: bool = False,
+) -> OvsamModel:
+    """A model for `apply_model`.
+
+    Args:
+        model_name: a preset.
+        model_path: where the zoo noted the download; not read.
+        vocabulary: as for `load_vocabulary`.
+        device: "auto", "cpu", "cuda", ...
+        weights: a .safetensors file of the assembled model; the preset's own when None.
+        min_confidence: labels below it are left out; None keeps every answer.
+        points_per_side: the lattice of "everything"; the preset's when None.
+        refine_masks: whether mask prompts are drawn anew instead of only named.
+
+    Raises:
+        ValueError: an unknown preset or vocabulary, or a number out of range.
+    """
+    from ovsam_plugin.dataset.model import build_model
+
+    return build_model(
+        model_name,
+        vocabulary=vocabulary,
+        device=device,
+        weights=weights,
+        min_confidence=min_confidence,
+        points_per_side=points_per_side,
+        refine_masks=refine_masks,
+    )
+
+
+def resolve_input(model_name: str, ctx: Any) -> Any:
+    """The form that FiftyOne's own `apply_zoo_model` operator shows for a model."""
+    from fiftyone.operators import types
+
+    inputs = types.Object()
+    inputs.str(
+        "vocabulary",
+        default="lvis",
+        required=True,
+        label="Vocabulary",
+        description="coco, lvis, imagenet-1k, imagenet-21k, open-22k, a file, or names with commas",
+    )
+    inputs.bool("refine_masks", default=False, label="Draw prompted masks anew")
+    return types.Property(inputs)
+
+
+def parse_parameters(model_name: str, ctx: Any, params: dict[str, Any]) -> None:
+    """Turns the form's values into keywords of `load_model`: an empty text is not given."""
+    for key in [key for key, value in params.items() if value in ("", None)]:
+        params.pop(key)
+
+
+def manifest() -> dict[str, Any]:
+    """What `manifest.json` says: the models as FiftyOne's zoo lists them."""
+    return {
+        "name": SOURCE_NAME,
+        "models": [
+            {
+                "base_name": name,
+                "base_filename": f"{name}.json",
+                "version": None,
+                "description": description,
+                "license": licence,
+                "tags": ["segmentation", "instances", "open-vocabulary", "zero-shot", "torch"],
+                "requirements": {
+                    "packages": ["torch", "torchvision"],
+                    "cpu": {"support": True},
+                    "gpu": {"support": True},
+                },
+                "date_added": "2026-01-01 00:00:00",
+            }
+            for name, (description, licence) in MODELS.items()
+        ],
+    }
+
+
+def install(model_zoo_dir: str | Path | None = None) -> Path:
+    """Makes `foz.load_zoo_model("ovsam-lite")` work on this machine, in every later session.
+
+    FiftyOne finds models by the manifests below its model zoo folder: this writes one there, with
+    a door that imports the installed library. To be called again after an upgrade.
+
+    Args:
+        model_zoo_dir: FiftyOne's own when not given.
+
+    Returns:
+        the folder that was written.
+
+    Raises:
+        ValueError: the folder is there already, and something else made it.
+    """
+    import fiftyone as fo
+
+    folder = Path(model_zoo_dir or fo.config.model_zoo_dir) / SOURCE_NAME
+    door = folder / "__init__.py"
+    if folder.is_symlink() or (folder.exists() and not _is_ours(door)):
+        raise ValueError(f"{folder} is there already and was not made by this command: remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    door.write_text(_DOOR)
+    (folder / "manifest.json").write_text(json.dumps(manifest(), indent=4) + "\n")
+    return folder
+
+
+def _is_ours(door: Path) -> bool:
+    return door.is_file() and "ovsam_plugin.dataset.zoo" in door.read_text()

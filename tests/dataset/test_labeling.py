@@ -1,0 +1,304 @@
+"""`label_dataset`: what is recorded, what a second call does, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin import LabelSummary, label_dataset
+from ovsam_plugin.dataset.model import OvsamModel
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = "cat, cup, person, spoon"
+SMALL = {"vocabulary": NAMES, "device": "cpu", "workers": 0, "progress": False}
+"""Settings of every call here, so that the model is loaded once."""
+
+
+@pytest.fixture
+def boxed(dataset: fo.Dataset) -> fo.Dataset:
+    """The photographs, each with one box that asks: quicker than everything."""
+    for sample in dataset:
+        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.6, 0.6])
+        sample["asks"] = fo.Detections(detections=[box])
+        sample.save()
+    return dataset
+
+
+def label(samples: Any, **settings: Any) -> LabelSummary:
+    return label_dataset(samples, **{**SMALL, "box_field": "asks", **settings})
+
+
+def label_ids(dataset: fo.Dataset, field: str = "ovsam") -> list[list[str] | None]:
+    ids: list[list[str] | None] = dataset.values(f"{field}.detections.id")
+    return ids
+
+
+def test_a_run_is_counted_and_recorded_with_all_that_made_it(
+    boxed: fo.Dataset, model: OvsamModel
+) -> None:
+    summary = label(boxed)
+    assert (summary.samples, summary.labelled, summary.kept, summary.failed) == (3, 3, 0, 0)
+    assert summary.instances == 3
+    config = boxed.get_run_info("ovsam").config.serialize()
+    vocabulary = model.labeler.recognizer.vocabulary
+    assert config["preset"] == "ovsam-lite"
+    assert config["weights"] == model.labeler.predictor.weights_hash
+    assert config["vocabulary"] == vocabulary.name
+    assert config["vocabulary_hash"] == vocabulary.hash
+    assert config["prompt_fields"] == {"box_prompt_field": "asks"}
+    assert config["versions"]["fiftyone"] == fo.__version__
+    (session,) = boxed.load_run_results("ovsam").sessions
+    assert session["labelled"] == 3
+    assert session["seconds"] > 0
+
+
+def test_a_second_call_labels_only_what_has_no_labels(boxed: fo.Dataset) -> None:
+    label(boxed)
+    before = label_ids(boxed)
+    sample = boxed.first()
+    sample["ovsam"] = None
+    sample.save()
+    summary = label(boxed)
+    assert (summary.labelled, summary.kept) == (1, 2)
+    after = label_ids(boxed)
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+    assert len(boxed.load_run_results("ovsam", cache=False).sessions) == 2
+
+
+def test_a_second_call_tries_again_what_failed(boxed: fo.Dataset) -> None:
+    path = Path(boxed.first().filepath)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    summary = label(boxed)
+    assert (summary.labelled, summary.failed) == (3, 1)
+    assert summary.reasons[0].startswith(f"{path.name}: there is no file")
+    kept = label_ids(boxed)[1:]
+    hidden.rename(path)
+    summary = label(boxed)
+    assert (summary.labelled, summary.kept, summary.failed) == (1, 2, 0)
+    assert boxed.values("ovsam_error") == [None] * 3
+    assert label_ids(boxed)[1:] == kept
+
+
+def test_a_view_is_labelled_alone_and_the_rest_follows(boxed: fo.Dataset) -> None:
+    label(boxed.limit(1))
+    assert [ids is not None for ids in label_ids(boxed)] == [True, False, False]
+    summary = label(boxed)
+    assert (summary.labelled, summary.kept) == (2, 1)
+
+
+def test_a_filtered_view_asks_only_with_what_it_shows(boxed: fo.Dataset) -> None:
+    sample = boxed.first()
+    more = fo.Detection(label="other", bounding_box=[0, 0, 0.5, 0.5])
+    sample.asks.detections.append(more)
+    sample.save()
+    view = boxed.filter_labels("asks", fo.ViewField("label") == "other")
+    label(view)
+    assert [d.prompt_id for d in boxed.first().ovsam.detections] == [str(more.id)]
+    assert len(boxed.first().asks.detections) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"vocabulary": "dog, cat"}, "vocabulary_hash was"),
+        ({"min_confidence": 0.5}, "min_confidence was None, now 0.5"),
+        ({"box_field": None}, "prompt_fields was"),
+    ],
+)
+def test_other_settings_on_a_filled_field_are_refused_by_name(
+    boxed: fo.Dataset, changed: dict[str, Any], named: str
+) -> None:
+    label(boxed)
+    before = label_ids(boxed)
+    with pytest.raises(ValueError, match=named) as error:
+        label(boxed, **changed)
+    assert "overwrite=True or another field" in str(error.value)
+    assert label_ids(boxed) == before
+
+
+def test_overwrite_starts_again_with_the_new_settings(boxed: fo.Dataset) -> None:
+    label(boxed)
+    before = label_ids(boxed)
+    summary = label(boxed, vocabulary="dog, fork", overwrite=True)
+    assert (summary.labelled, summary.kept) == (3, 0)
+    assert not {str(i) for i in before} & {str(i) for i in label_ids(boxed)}
+    assert set(boxed.distinct("ovsam.detections.label")) <= {"dog", "fork"}
+    assert boxed.get_run_info("ovsam").config.vocabulary != NAMES
+    assert len(boxed.load_run_results("ovsam", cache=False).sessions) == 1
+
+
+def test_overwriting_a_view_never_mixes_settings_nor_removes_what_it_does_not_show(
+    boxed: fo.Dataset,
+) -> None:
+    label(boxed)
+    before = label_ids(boxed)
+    with pytest.raises(ValueError, match="2 samples outside this view have labels"):
+        label(boxed.limit(1), vocabulary="dog, fork", overwrite=True)
+    assert label_ids(boxed) == before
+    label(boxed.limit(1), overwrite=True)
+    after = label_ids(boxed)
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+
+
+def test_labels_of_unknown_origin_are_not_touched(boxed: fo.Dataset) -> None:
+    before = label_ids(boxed, "asks")
+    boxed.clone_sample_field("asks", "mine")
+    with pytest.raises(ValueError, match="no run of label_dataset made them"):
+        label(boxed, field="mine")
+    assert label_ids(boxed, "mine") == before
+
+
+KILLED = """
+import os, signal, sys
+import fiftyone as fo
+from ovsam_plugin import label_dataset
+
+def die(bar):
+    if bar.iteration >= 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+label_dataset(
+    fo.load_dataset(sys.argv[1]), vocabulary="cat, cup, person, spoon", box_field="asks",
+    device="cpu", workers=1, batch_size=1, progress=die,
+)
+"""
+
+
+def test_a_killed_run_is_finished_by_the_same_call(images: list[Path], tmp_path: Path) -> None:
+    box = fo.Detection(bounding_box=[0.2, 0.2, 0.6, 0.6])
+    dataset = fo.Dataset(persistent=True)
+    dataset.add_samples(
+        [
+            fo.Sample(filepath=str(path), asks=fo.Detections(detections=[box.copy()]))
+            for path in images * 4
+        ]
+    )
+    log = tmp_path / "log"
+    with log.open("w") as out:  # not a pipe: the loader, which outlives its parent, would hold it
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, dataset.name],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=out,
+            stderr=out,
+        )
+        assert process.wait(timeout=180) == -signal.SIGKILL, log.read_text()
+    dataset.reload()
+    before = label_ids(dataset)
+    finished = [ids for ids in before if ids is not None]
+    assert 1 <= len(finished) < len(dataset)
+    summary = label(dataset)
+    assert (summary.labelled, summary.kept) == (12 - len(finished), len(finished))
+    after = label_ids(dataset)
+    assert all(len(ids or []) == 1 for ids in after)
+    assert [new for old, new in zip(before, after) if old is not None] == finished
+    dataset.delete()
+
+
+def test_the_classes_of_a_label_field_can_be_the_vocabulary(boxed: fo.Dataset) -> None:
+    boxed.set_values("kind", [fo.Classification(label=name) for name in ("cat", "cup", "cat")])
+    label(boxed, vocabulary="dataset:kind")
+    assert set(boxed.distinct("ovsam.detections.label")) <= {"cat", "cup"}
+    (first, *_) = boxed.first().ovsam.detections
+    assert sorted(first.top_labels) == ["cat", "cup"]
+
+
+def test_words_keep_only_what_fits_them_best_first(dataset: fo.Dataset) -> None:
+    view = dataset.limit(1)
+    everything = label_dataset(view, field="all", **SMALL, grid=6)
+    summary = label_dataset(view, field="found", find="a cat", **SMALL, grid=6)
+    assert summary.instances <= everything.instances
+    found = dataset.first().found.detections
+    assert all(d.prompt_type == "text" and d.prompt_id == "a cat" for d in found)
+    matches = [d.match for d in found]
+    assert matches == sorted(matches, reverse=True)
+
+
+def test_words_and_fields_together_are_refused(boxed: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match="`find` looks everywhere"):
+        label(boxed, find="a cat")
+
+
+def test_an_unknown_field_is_answered_with_near_names(boxed: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match=r"there is no field 'ask'.*'asks'"):
+        label(boxed, box_field="ask")
+    with pytest.raises(ValueError, match=r"there is no field 'assks'.*'asks'"):
+        label(boxed, vocabulary="dataset:assks")
+
+
+def test_a_prompt_field_of_another_type_is_refused(boxed: fo.Dataset) -> None:
+    boxed.set_values("kind", [fo.Classification(label="cat")] * 3)
+    with pytest.raises(ValueError, match="'kind' holds Classification, need Detections"):
+        label(boxed, box_field="kind")
+
+
+def test_a_label_field_of_another_type_is_refused(boxed: fo.Dataset) -> None:
+    boxed.set_values("kind", [fo.Classification(label="cat")] * 3)
+    with pytest.raises(ValueError, match="'kind' holds Classification, not Detections"):
+        label(boxed, field="kind")
+    with pytest.raises(ValueError, match="'a b' cannot be a label field"):
+        label(boxed, field="a b")
+    with pytest.raises(ValueError, match="labels must go to another field"):
+        label(boxed, field="asks")
+
+
+def test_a_view_of_no_samples_is_nothing_to_do(
+    boxed: fo.Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert label(boxed.limit(1).skip(1)) == LabelSummary(field="ovsam")
+    assert "no samples" in caplog.text
+    assert not boxed.has_run("ovsam")
+    assert boxed.get_field("ovsam") is None
+
+
+def test_videos_are_refused_with_the_way_to_their_frames() -> None:
+    dataset = fo.Dataset()
+    dataset.add_sample(fo.Sample(filepath="/nowhere/a.mp4"))
+    with pytest.raises(ValueError, match=r"to_frames\(sample_frames=True\)"):
+        label_dataset(dataset, **SMALL)
+    dataset.delete()
+
+
+def test_a_grouped_dataset_is_refused_and_its_slice_is_labelled(images: list[Path]) -> None:
+    dataset = fo.Dataset()
+    dataset.add_group_field("group", default="left")
+    group = fo.Group()
+    dataset.add_samples(
+        [
+            fo.Sample(filepath=str(path), group=group.element(name))
+            for path, name in zip(images, ("left", "right"))
+        ]
+    )
+    with pytest.raises(ValueError, match=r"select_group_slices\(\['left', 'right'\]\)"):
+        label_dataset(dataset, **SMALL)
+    both = dataset.select_group_slices(["left", "right"])
+    assert label_dataset(both, **SMALL, grid=4).labelled == 2
+    assert label_dataset(both, **SMALL, grid=4).kept == 2
+    dataset.delete()
+
+
+def test_patches_are_refused(boxed: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match="PatchesView is made anew"):
+        label(boxed.to_patches("asks"))
+
+
+def test_what_is_no_dataset_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"got str: load one by its name with fo\.load_dataset"):
+        label_dataset("my dataset", **SMALL)  # type: ignore[arg-type]
+
+
+def test_an_unknown_preset_or_vocabulary_writes_nothing(boxed: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match="ovsam-lite"):
+        label(boxed, preset="ovsam-light")
+    with pytest.raises(ValueError, match="lvis"):
+        label(boxed, vocabulary="lvsi")
+    assert boxed.get_field("ovsam") is None
+    assert not boxed.has_run("ovsam")

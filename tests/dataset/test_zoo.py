@@ -1,0 +1,81 @@
+"""The door to FiftyOne's model zoo, from folders of several kinds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import fiftyone as fo
+import fiftyone.zoo as foz
+import pytest
+from fiftyone.operators.executor import ExecutionContext
+
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.zoo import MODELS, SOURCE_NAME, install, manifest
+from ovsam_plugin.presets import PRESETS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty model zoo folder."""
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
+    return folder
+
+
+def load() -> OvsamModel:
+    names = "cat, cup, person, spoon"
+    loaded = foz.load_zoo_model("ovsam-lite", vocabulary=names, device="cpu", cache=False)
+    assert isinstance(loaded, OvsamModel)
+    return loaded
+
+
+def test_the_manifest_lists_every_preset() -> None:
+    assert json.loads((ROOT / "manifest.json").read_text()) == manifest()
+    assert list(MODELS) == list(PRESETS)
+    assert set(MODELS) <= set(foz.list_zoo_models())
+    assert MODELS["ovsam-lite"][1] == PRESETS["ovsam-lite"].licence
+
+
+def test_an_installed_package_can_put_its_models_into_the_zoo(zoo: Path) -> None:
+    assert "ovsam-lite" not in foz.list_zoo_models()
+    assert install() == zoo / "ovsam"
+    assert load().media_type == "image"
+    assert install() == zoo / "ovsam"
+
+
+def test_a_folder_that_something_else_made_is_left_alone(zoo: Path) -> None:
+    (zoo / "ovsam").mkdir()
+    (zoo / "ovsam" / "__init__.py").write_text("mine = True\n")
+    with pytest.raises(ValueError, match="was not made by this command"):
+        install()
+    assert (zoo / "ovsam" / "__init__.py").read_text() == "mine = True\n"
+
+
+def test_a_copy_of_the_repositorys_door_is_a_source_of_its_own(zoo: Path) -> None:
+    folder = zoo / SOURCE_NAME
+    folder.mkdir()
+    for file in ("__init__.py", "manifest.json"):
+        shutil.copy(ROOT / file, folder / file)
+    load()
+    assert (folder / "ovsam-lite.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["ovsam-rn50x16-coco", "ovsam-rn50x16-lvis"])
+def test_weights_that_have_to_be_fetched_are_a_clear_error(name: str) -> None:
+    with pytest.raises(ValueError, match=r"published checkpoints.*'ovsam-lite' works at once"):
+        foz.load_zoo_model(name)
+
+
+def test_the_form_of_the_zoo_model_gives_its_arguments(dataset: fo.Dataset) -> None:
+    entry = foz.get_zoo_model("ovsam-lite")
+    ctx = ExecutionContext({"dataset_name": dataset.name, "params": {}})
+    properties = entry.resolve_input(ctx).to_json()["type"]["properties"]
+    assert set(properties) == {"vocabulary", "refine_masks"}
+    params = {"vocabulary": "", "refine_masks": False}
+    entry.parse_parameters(ctx, params)
+    assert params == {"refine_masks": False}

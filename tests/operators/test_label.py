@@ -1,0 +1,138 @@
+"""The operator `label`, through FiftyOne's own executor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.registry import OperatorRegistry
+
+ROOT = Path(__file__).resolve().parents[2]
+URI = "@ovsam/curation/label"
+SMALL = {"vocabulary": "names", "names": "cat, cup, person, spoon"}
+
+
+@pytest.fixture
+def boxed(dataset: fo.Dataset) -> fo.Dataset:
+    for sample in dataset:
+        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.6, 0.6])
+        sample["asks"] = fo.Detections(detections=[box])
+        sample.save()
+    return dataset
+
+
+def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
+    """The properties of the form that these values lead to."""
+    operator = OperatorRegistry().get_operator(URI)
+    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=URI)
+    shown = operator.resolve_input(ctx).to_json()
+    properties: dict[str, Any] = shown["type"]["properties"]
+    return properties
+
+
+def test_the_plugin_loads_without_errors_and_lists_the_operator() -> None:
+    registry = OperatorRegistry()
+    assert registry.list_errors() == []
+    assert registry.operator_exists(URI)
+    config = registry.get_operator(URI).config
+    assert config.risk_level.value == "medium"
+    assert config.allow_delegated_execution
+
+
+def test_the_plugin_is_loaded_without_torch() -> None:
+    program = (
+        "import sys; from fiftyone.operators.registry import OperatorRegistry; "
+        f"assert OperatorRegistry().operator_exists({URI!r}); "
+        "assert 'ovsam_plugin' in sys.modules; "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split()[-1:] == ["False"], done.stdout + done.stderr
+
+
+def test_the_operator_labels_what_the_boxes_ask(boxed: fo.Dataset) -> None:
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks", "field": "mine"}
+    result = foo.execute_operator(URI, {"dataset": boxed, "params": params})
+    assert result.error is None
+    assert result.result["labelled"] == 3
+    assert result.result["instances"] == 3
+    assert boxed.count("mine.detections") == 3
+    requests = result.executor.to_json()["requests"]
+    assert "reload_dataset" in [request["operator_uri"] for request in requests]
+
+
+def test_a_delegated_run_reports_its_progress_and_its_result(boxed: fo.Dataset) -> None:
+    boxed.persistent = True
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks", "field": "later"}
+    foo.execute_operator(URI, {"dataset": boxed, "params": params}, request_delegation=True)
+    assert boxed.get_field("later") is None
+    service = DelegatedOperationService()
+    service.execute_queued_operations(operator=URI, dataset_name=boxed.name)
+    boxed.reload()
+    assert boxed.count("later.detections") == 3
+    (operation,) = service.list_operations(operator=URI, dataset_name=boxed.name)
+    assert operation.run_state == "completed"
+    assert operation.result.result["labelled"] == 3
+    assert operation.status.progress == 1
+    assert operation.status.label == "3 of 3 images"
+
+
+def test_only_the_selected_samples_are_labelled(boxed: fo.Dataset) -> None:
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks", "view_target": "SELECTED_SAMPLES"}
+    chosen = boxed.last().id
+    foo.execute_operator(URI, {"dataset": boxed, "selected": [chosen], "params": params})
+    assert boxed.exists("ovsam").values("id") == [chosen]
+
+
+def test_the_operator_can_be_called_from_a_notebook(boxed: fo.Dataset) -> None:
+    operator = foo.get_operator(URI)
+    operator(boxed.limit(1), **SMALL, prompts="box", prompt_field="asks", field="called")
+    assert len(boxed.exists("called")) == 1
+
+
+def test_the_form_asks_only_for_what_the_choices_need(boxed: fo.Dataset) -> None:
+    shown = form(boxed)
+    assert {"preset", "vocabulary", "prompts", "field", "overwrite"} <= set(shown)
+    assert not {"names", "file", "class_field", "prompt_field", "find"} & set(shown)
+    assert not any(prop["invalid"] for prop in shown.values())
+    asked = form(boxed, vocabulary="field", prompts="box")
+    assert asked["prompt_field"]["type"]["values"] == ["asks"]
+    assert asked["class_field"]["type"]["values"] == ["asks"]
+    assert "find" in form(boxed, prompts="find")
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "message"),
+    [
+        ({"field": "asks x"}, "field", "cannot be a label field"),
+        ({"field": "filepath"}, "field", "not Detections"),
+        ({"prompts": "box", "prompt_field": "asking"}, "prompt_field", "there is no field"),
+        ({"prompts": "box"}, "prompt_field", "choose the field that asks"),
+        ({"prompts": "find", "find": " "}, "find", "give the words"),
+        ({"vocabulary": "names", "names": "cat, , cat"}, "names", ""),
+        ({"vocabulary": "file", "file": "/nowhere/names.txt"}, "file", "/nowhere/names.txt"),
+        ({"vocabulary": "field", "class_field": "asks"}, "class_field", None),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_form(
+    boxed: fo.Dataset, params: dict[str, Any], name: str, message: str | None
+) -> None:
+    shown = form(boxed, **params)[name]
+    assert shown["invalid"] is (message is not None)
+    if message is not None:
+        assert message in shown["error_message"]
+
+
+def test_a_wrong_form_that_is_executed_all_the_same_is_an_error(boxed: fo.Dataset) -> None:
+    params = {**SMALL, "prompts": "box", "prompt_field": "nothing"}
+    with pytest.raises(foo.executor.ExecutionError, match="there is no field 'nothing'"):
+        foo.execute_operator(URI, {"dataset": boxed, "params": params})
