@@ -79,10 +79,10 @@ def compare(case: str, tensor: str, ours: object, golden: Array, kind: str) -> C
     return Comparison(case, tensor, largest, float(relative.max(initial=0)), TOLERANCES[kind])
 
 
-def sample(x: Tensor) -> Array:
-    """The 4,096 evenly spaced values (or all) that golden files keep of a large tensor."""
+def sample(x: Tensor, most: int = 4096) -> Array:
+    """The evenly spaced values (or all) that golden files keep of a large tensor."""
     flat = x.flatten()
-    n = min(4096, flat.numel())
+    n = min(most, flat.numel())
     return flat[(torch.arange(n) * flat.numel()) // n].numpy()
 
 
@@ -188,7 +188,9 @@ def compare_features(golden: Golden, model: str, image: str) -> Iterator[Compari
         yield compare(name, f"{tensor} mean, std, min, max", ours, spread[:4], "feature")
         if tensor == "neck":
             yield compare(name, "neck slice", value[0, :8].numpy(), z["neck_slice"], "neck")
-            yield compare(name, "neck whole (half)", value[0].numpy(), z["neck_f16"], "half")
+            if "neck_f16" in z:
+                whole = z["neck_f16"]
+                yield compare(name, "neck whole (half)", value[0].numpy(), whole, "half")
         elif f"{tensor}_slice" in z:
             h, w = value.shape[-2:]
             cut = value[0, :8, :: h // 16, :: w // 16].numpy()
@@ -263,8 +265,8 @@ def _compare_decoder(
     seen: dict[str, Any],
 ) -> Iterator[Comparison]:
     yield compare(name, "prompt tokens", seen["sparse"], z["sparse_embed"], "feature")
-    dense = seen["dense"][0, :, 0, 0].numpy()
-    yield compare(name, "dense prompt", dense, z["dense_embed_s"], "feature")
+    dense = z["dense_embed_s"]
+    yield compare(name, "dense prompt", sample(seen["dense"], len(dense)), dense, "feature")
     yield compare(name, "decoder tokens", seen["tokens"], z["queries"], "feature")
     yield compare(name, "decoder cells", sample(seen["cells"]), z["keys_s"], "feature")
     yield compare(name, "mask logits", sample(found.logits), z["low_res_masks_s"], "mask")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -11,7 +14,9 @@ from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import CHUNK, Decoded, Encoding, Predictor
 from ovsam_plugin.prompts import Box, Grid, Prompt
 
-MIN_STABILITY = 0.75
+# A point is a vague prompt: what it finds is only where to look, kept while boxes differ.
+MAX_CANDIDATES = 48
+CANDIDATE_OVERLAP = 0.8
 MAX_OVERLAP = 0.6
 # Shares of the photograph: smaller answers are specks, larger ones its background.
 MIN_AREA, MAX_AREA = 0.0004, 0.9
@@ -22,9 +27,9 @@ def find_everything(
 ) -> Instances:
     """Instances all over a photograph, most stable first.
 
-    Each point of the lattice is answered; what is unstable, tiny or nearly the whole photograph is
-    dropped; each rest is asked for again by its own box, which is a clearer prompt than the point;
-    then of answers that overlap only the most stable stays.
+    Each point of the lattice is answered; the most stable distinct answers, specks and backgrounds
+    left out, are asked for again by their own boxes, which are clearer prompts than points; of
+    those answers the stable ones stay, and of overlapping ones the most stable.
 
     Args:
         predictor: that encoded the photograph.
@@ -32,35 +37,39 @@ def find_everything(
         grid: where to look; the preset's own density when not given.
         chunk: prompts decoded at once.
     """
-    grid = grid or Grid(predictor.preset.everything_points)
+    preset = predictor.preset
+    grid = grid or Grid(preset.everything_points)
     height, width = encoding.frame.original_size
-    found = _stable(predictor, encoding, grid.points(width, height), chunk)
-    if found is not None:
-        found = found[distinct(found, 0.85)]
-        cell = 4 / encoding.frame.scale
-        corners = found.boxes.numpy() * np.tile(cell, 2)
-        corners = np.clip(corners, 0, [width, height, width, height])
-        boxes = [Box(tuple(b)) for b in corners.tolist() if b[2] > b[0] and b[3] > b[1]]
-        found = _stable(predictor, encoding, boxes, chunk)
-    if found is None:
-        return Instances.none(encoding.frame.original_size, predictor.network.description.embed_dim)
+    candidates = _answers(predictor, encoding, grid.points(width, height), chunk)
+    order = distinct(candidates, CANDIDATE_OVERLAP)[:MAX_CANDIDATES]
+    cell = np.tile(4 / encoding.frame.scale, 2)
+    corners = candidates.boxes[order].numpy() * cell
+    boxes = [Box(tuple(b)) for b in np.clip(corners, 0, [width, height] * 2) if _has_area(b)]
+    found = _answers(predictor, encoding, boxes, chunk, preset.min_stability)
     instances = predictor.finish(encoding, found[distinct(found, MAX_OVERLAP)])
     return instances[~instances.empty]
 
 
-def _stable(
-    predictor: Predictor, encoding: Encoding, prompts: list[Box] | tuple[Prompt, ...], chunk: int
-) -> Decoded | None:
-    """The answers worth keeping, a chunk at a time so that memory stays bounded."""
+def _has_area(box: npt.NDArray[np.float64]) -> bool:
+    return bool(box[2] > box[0] and box[3] > box[1])
+
+
+def _answers(
+    predictor: Predictor,
+    encoding: Encoding,
+    prompts: Sequence[Prompt],
+    chunk: int,
+    min_stability: float = 0.0,
+) -> Decoded:
+    """The answers worth keeping, judged a chunk at a time so that memory stays bounded."""
     h, w = encoding.frame.size
     cells = h * w / 16
-    kept = []
+    kept = [predictor.nothing()]
     for _, decoded in predictor.decode_chunks(encoding, prompts, chunk):
         share = (decoded.logits > 0).sum((1, 2)) / cells
-        good = (decoded.stability >= MIN_STABILITY) & (share >= MIN_AREA) & (share <= MAX_AREA)
-        if good.any():
-            kept.append(decoded[torch.nonzero(good).squeeze(1).tolist()])
-    return Decoded.concatenate(kept) if kept else None
+        good = (decoded.stability >= min_stability) & (share >= MIN_AREA) & (share <= MAX_AREA)
+        kept.append(decoded[torch.nonzero(good).squeeze(1).tolist()])
+    return Decoded.concatenate(kept)
 
 
 def distinct(decoded: Decoded, max_overlap: float) -> list[int]:
@@ -75,10 +84,10 @@ def distinct(decoded: Decoded, max_overlap: float) -> list[int]:
     """
     masks = decoded.logits > 0
     order = torch.argsort(decoded.stability, descending=True, stable=True).tolist()
-    near = box_iou(decoded.boxes.float(), decoded.boxes.float()) > 0
+    near = box_iou(decoded.boxes.float(), decoded.boxes.float()).gt(0).tolist()
     kept: list[int] = []
     for i in order:
-        rivals = [j for j in kept if near[i, j]]
+        rivals = [j for j in kept if near[i][j]]
         if not rivals or float(mask_iou(masks[i], masks[rivals]).max()) <= max_overlap:
             kept.append(i)
     return kept

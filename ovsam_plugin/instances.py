@@ -117,19 +117,6 @@ class Instances:
         )
 
     @classmethod
-    def none(cls, image_size: tuple[int, int], dim: int) -> Instances:
-        """No instance, of a (height, width) image and D-dimensional embeddings."""
-        return cls(
-            image_size=image_size,
-            boxes=np.zeros((0, 4), dtype=np.int64),
-            masks=PackedMasks(()),
-            stability=np.zeros(0, dtype=np.float32),
-            head_embeddings=np.zeros((0, dim), dtype=np.float32),
-            clip_embeddings=np.zeros((0, dim), dtype=np.float32),
-            prompts=(),
-        )
-
-    @classmethod
     def concatenate(cls, parts: Sequence[Instances]) -> Instances:
         """At least one part, all of one image, one after the other."""
         masks = PackedMasks(())

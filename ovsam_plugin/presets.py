@@ -25,6 +25,7 @@ class Preset:
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
         find_similarity: least cosine with a phrase for an instance to count as found.
+        min_stability: of an answer, for everything mode to keep it.
         everything_points: lattice points along the longer side when nothing is asked.
     """
 
@@ -38,6 +39,7 @@ class Preset:
     licence: str
     pool_prompt_box: bool = False
     find_similarity: float
+    min_stability: float = 0.9
     everything_points: int = 32
 
 
@@ -78,7 +80,8 @@ _ALL = (
         licence="Apache-2.0",
         pool_prompt_box=True,
         find_similarity=0.5,
-        everything_points=16,
+        min_stability=0.7,
+        everything_points=10,
     ),
     Preset(
         name="ovsam-rn50x16-coco",

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ovsam_plugin.network.feature_pyramid import STRIDES, align_pyramid, align_regions, pyramid_level
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+
+
+def test_levels_are_the_references_at_every_boundary() -> None:
+    units = np.load(GOLDEN / "units.npz")
+    levels = pyramid_level(torch.from_numpy(units["roi_rois"])[:, 1:])
+    np.testing.assert_array_equal(levels.numpy(), units["roi_levels"])
+
+
+def test_each_region_is_read_from_its_own_level() -> None:
+    pyramid = [torch.full((1, 1, 1024 // s, 1024 // s), float(i)) for i, s in enumerate(STRIDES)]
+    rois = torch.tensor([[0.0, 0, 0, 40, 40], [0, 0, 0, 130, 130], [0, 0, 0, 900, 900]])
+    regions = align_pyramid(pyramid, rois, 3)
+    assert regions[:, 0, 1, 1].tolist() == [0.0, 1.0, 3.0]
+
+
+def test_alignment_puts_the_middle_of_a_ramp_in_the_middle_bin() -> None:
+    ramp = (torch.arange(32) * 32.0 + 16).expand(1, 1, 32, 32)
+    rois = torch.tensor([[0.0, 200, 0, 600, 400]])
+    bins = align_regions(ramp, rois, 5, 32)[0, 0, 0]
+    torch.testing.assert_close(bins, torch.tensor([240.0, 320, 400, 480, 560]))
