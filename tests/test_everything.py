@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ovsam_plugin.everything import distinct, find_everything, mask_iou
+from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
+from ovsam_plugin.predictor import Decoded, load_predictor
+from ovsam_plugin.prompts import Box, Grid
+
+
+def decoded(masks: list[tuple[int, int, int, int]], stability: list[float]) -> Decoded:
+    logits = torch.full((len(masks), 32, 32), -5.0)
+    for row, (x1, y1, x2, y2) in zip(logits, masks):
+        row[y1:y2, x1:x2] = 5
+    return Decoded(
+        tuple(Box((0, 0, 1, 1), id=str(i)) for i in range(len(masks))),
+        logits,
+        mask_boxes(logits > 0),
+        torch.tensor(stability),
+        Embeddings(torch.zeros(len(masks), 4), torch.zeros(len(masks), 4)),
+    )
+
+
+def test_mask_iou_is_overlap_over_union() -> None:
+    masks = decoded([(0, 0, 4, 4), (2, 0, 6, 4), (20, 20, 30, 30)], [1, 1, 1]).logits > 0
+    torch.testing.assert_close(mask_iou(masks[0], masks), torch.tensor([1, 8 / 24, 0]))
+
+
+def test_of_overlapping_answers_the_most_stable_stays() -> None:
+    found = decoded([(0, 0, 10, 10), (0, 0, 10, 9), (15, 15, 25, 25)], [0.8, 0.9, 0.7])
+    assert distinct(found, 0.6) == [1, 2]
+    assert distinct(found, 0.95) == [1, 0, 2]
+
+
+def test_a_small_answer_inside_a_large_one_stays() -> None:
+    assert distinct(decoded([(0, 0, 20, 20), (5, 5, 9, 9)], [0.8, 0.9]), 0.6) == [1, 0]
+
+
+def test_everything_on_a_photograph_is_distinct_stable_and_inside_it() -> None:
+    from skimage import data
+
+    predictor = load_predictor("ovsam-lite", device="cpu")
+    image = data.chelsea()
+    (encoding,) = predictor.encode([predictor.preprocess(image)])
+    instances = find_everything(predictor, encoding, Grid(6))
+    assert len(instances) >= 1
+    assert not instances.empty.any()
+    assert (instances.stability >= predictor.preset.min_stability).all()
+    assert (np.diff(instances.stability) <= 0).all()
+    masks = np.stack([instances.full_mask(i) for i in range(len(instances))])
+    assert masks.shape[1:] == image.shape[:2]
+    overlap = (masks[:, None] & masks[None]).sum((2, 3))
+    union = (masks[:, None] | masks[None]).sum((2, 3))
+    iou = overlap / union
+    assert iou[~np.eye(len(masks), dtype=bool)].max(initial=0) < 0.7
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 400)])
+def test_a_photograph_with_nothing_on_it_has_no_instance_or_a_sound_one(
+    shape: tuple[int, int],
+) -> None:
+    predictor = load_predictor("ovsam-lite", device="cpu")
+    image = np.zeros((*shape, 3), dtype=np.uint8)
+    (encoding,) = predictor.encode([predictor.preprocess(image)])
+    instances = find_everything(predictor, encoding, Grid(3))
+    assert all(instances.full_mask(i).any() for i in range(len(instances)))

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ovsam_plugin.predictor import Encoding, Predictor, load_predictor, pick_device
+from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+
+CAT = (110, 20, 410, 290)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return load_predictor("ovsam-lite", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def cat() -> np.ndarray:
+    from skimage import data
+
+    return data.chelsea()
+
+
+@pytest.fixture(scope="module")
+def encoding(predictor: Predictor, cat: np.ndarray) -> Encoding:
+    return predictor.encode([predictor.preprocess(cat)])[0]
+
+
+def test_the_long_side_is_resized_to_the_networks(predictor: Predictor) -> None:
+    side = predictor.network.description.image_size
+    frame = predictor.preprocess(np.zeros((300, 900, 3), dtype=np.uint8))
+    assert frame.size == (int(300 * side / 900 + 0.5), side)
+    assert frame.original_size == (300, 900)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (3, 2)])
+def test_odd_shapes_are_encoded_and_answered(predictor: Predictor, shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 128, dtype=np.uint8)
+    (encoding,) = predictor.encode([predictor.preprocess(image)])
+    instances = predictor.decode(encoding, [Box((0, 0, shape[1], shape[0]))])
+    assert len(instances) == 1
+    assert instances.full_mask(0).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "reason"),
+    [
+        (np.zeros((4, 4, 3), dtype=np.float32), TypeError, "uint8"),
+        (np.zeros((4, 4), dtype=np.uint8), ValueError, "height, width, 3"),
+        (np.zeros((0, 4, 3), dtype=np.uint8), ValueError, "height, width, 3"),
+    ],
+)
+def test_what_is_not_an_rgb_photograph_is_refused(
+    predictor: Predictor, image: np.ndarray, error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        predictor.preprocess(image)
+
+
+def test_a_box_around_the_cat_gives_the_cats_mask(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    instances = predictor.decode(encoding, [Box(CAT, id="cat")])
+    mask = instances.full_mask(0)
+    x1, y1, x2, y2 = CAT
+    assert instances.prompts[0].id == "cat"
+    assert mask[y1:y2, x1:x2].mean() > 0.4
+    outside = mask.copy()
+    outside[y1:y2, x1:x2] = False
+    assert outside.sum() < 0.1 * mask.sum()
+    assert mask[150, 250] and not mask[10, 10]
+    np.testing.assert_array_equal(mask[tuple(np.s_[a:b] for a, b in ((0, 300), (0, 451)))], mask)
+
+
+def test_answers_come_in_the_order_of_prompts_of_any_kind(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    drawn = np.zeros((300, 451), dtype=bool)
+    drawn[50:250, 150:350] = True
+    prompts: list[Prompt] = [
+        Points(((250.0, 150.0),), id="0"),
+        Box(CAT, id="1"),
+        Mask(drawn, id="2"),
+        Points(((250.0, 150.0), (10.0, 10.0)), (1, 0), id="3"),
+        Box((0, 0, 100, 100), id="4"),
+        Mask(drawn, refine=True, id="5"),
+    ]
+    together = predictor.decode(encoding, prompts, chunk=2)
+    assert [p.id for p in together.prompts] == [str(i) for i in range(6)]
+    for i, prompt in enumerate(prompts):
+        alone = predictor.decode(encoding, [prompt])
+        differs = together.full_mask(i) != alone.full_mask(0)
+        assert differs.mean() < 1e-3
+        np.testing.assert_allclose(
+            together.head_embeddings[i], alone.head_embeddings[0], atol=1e-3
+        )
+
+
+def test_a_mask_that_is_only_named_comes_back_as_it_was(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    drawn = np.random.default_rng(0).random((300, 451)) < 0.01
+    instances = predictor.decode(encoding, [Mask(drawn)])
+    np.testing.assert_array_equal(instances.full_mask(0), drawn)
+    assert instances.stability[0] == 1
+
+
+def test_embeddings_are_unit_vectors(predictor: Predictor, encoding: Encoding) -> None:
+    instances = predictor.decode(encoding, [Box(CAT), Points(((250.0, 150.0),))])
+    for embeddings in (instances.head_embeddings, instances.clip_embeddings):
+        norms = np.linalg.norm(embeddings, axis=1)
+        np.testing.assert_allclose(norms[~instances.empty], 1, atol=1e-5)
+    assert ((instances.stability >= 0) & (instances.stability <= 1)).all()
+
+
+def test_no_prompt_is_answered_with_no_instance(predictor: Predictor, encoding: Encoding) -> None:
+    instances = predictor.decode(encoding, [])
+    assert len(instances) == 0
+    assert instances.image_size == (300, 451)
+    assert instances.head_embeddings.shape == (0, predictor.network.description.embed_dim)
+
+
+def test_a_prompt_outside_the_photograph_is_refused(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    with pytest.raises(ValueError, match="outside the 451 x 300 image"):
+        predictor.decode(encoding, [Box((500, 0, 600, 100))])
+
+
+def test_a_photograph_is_encoded_in_a_batch_as_alone(
+    predictor: Predictor, cat: np.ndarray, encoding: Encoding
+) -> None:
+    frames = [predictor.preprocess(cat[:, :200]), predictor.preprocess(cat)]
+    batched = predictor.encode(frames)[1]
+    a, b = (predictor.decode(e, [Box(CAT)]) for e in (batched, encoding))
+    assert (a.full_mask(0) != b.full_mask(0)).mean() < 1e-3
+    np.testing.assert_allclose(a.head_embeddings, b.head_embeddings, atol=1e-3)
+
+
+def test_a_thousand_boxes_take_little_more_memory_than_ten(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    """What is kept of an answer is small: well under 2 MB, of which 1,000 are under 2 GB."""
+    few = [Box((10 + i, 10, 200 + i, 200)) for i in range(10)]
+    kept = sum(
+        decoded.logits.numel() * 4 for _, decoded in predictor.decode_chunks(encoding, few, 4)
+    )
+    instances = predictor.decode(encoding, few, chunk=4)
+    bits = sum(len(np.packbits(mask)) for mask in instances.masks)
+    assert (kept + bits) / len(few) < 2e6 / 8
+
+
+def test_weights_of_ones_own_are_loaded_from_a_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_predictor("ovsam-lite", weights=tmp_path / "mine.safetensors")
+
+
+def test_an_unknown_device_is_refused_with_what_to_try() -> None:
+    with pytest.raises(ValueError, match="Try auto or cpu"):
+        pick_device("warp")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="'cuda' cannot be used"):
+            pick_device("cuda")
+    assert pick_device("cpu").type == "cpu"
+
+
+def test_a_frame_is_small_and_made_on_the_cpu(predictor: Predictor) -> None:
+    frame = predictor.preprocess(np.zeros((3000, 4000, 3), dtype=np.uint8))
+    side = predictor.network.description.image_size
+    assert frame.pixels.nbytes <= side * side * 3
+    assert frame.pixels.dtype == np.uint8
+    assert Image.fromarray(frame.pixels).size == (side, int(side * 0.75))
