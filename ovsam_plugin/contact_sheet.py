@@ -103,7 +103,7 @@ def draw_sheet(
 
 
 def tiles_of(
-    samples: fo.SampleCollection, label_field: str, *, max_instances: int = 40
+    samples: fo.SampleCollection, label_field: str, *, max_instances: int = 20
 ) -> Iterator[Tile]:
     """Samples as tiles, the most confident instances first, failures with their reason."""
     for sample in samples:
@@ -113,6 +113,8 @@ def tiles_of(
         error = f"{label_field}_error"
         reason = sample[error] if sample.has_field(error) else None
         note = f"{len(labels)} instance{'' if len(labels) == 1 else 's'}"
+        if len(labels) > max_instances:
+            note = f"the surest {max_instances} of {note}"
         try:
             image = read_image(sample.filepath)
         except ImageError as failure:

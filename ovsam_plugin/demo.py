@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
@@ -26,6 +27,7 @@ PHOTOGRAPHS = (
     "rocket.jpg",
 )
 VOCABULARY = "coco"
+LEAST_CONFIDENCE = 0.2
 _SHOWN_NAMES = 4
 
 
@@ -85,6 +87,7 @@ def run(output: Path, vocabulary: str = VOCABULARY) -> Path:
             preset="ovsam-lite",
             vocabulary=vocabulary,
             field=FIELD,
+            min_confidence=LEAST_CONFIDENCE,
             batch_size=1,
             workers=0,
             progress=note,
@@ -109,7 +112,7 @@ def run(output: Path, vocabulary: str = VOCABULARY) -> Path:
 def _table(dataset: fo.Dataset, vocabulary: str, seconds: Sequence[float]) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"{DATASET}: everything, by ovsam-lite, among the names of {vocabulary}")
+    table = Table(title=f"everything that ovsam-lite finds, named from {vocabulary}")
     table.add_column("image")
     table.add_column("instances", justify="right")
     table.add_column("best names (confidence)")
@@ -137,7 +140,10 @@ def open_app(port: int) -> None:
     if not fo.dataset_exists(DATASET):
         sys.exit(f"there is no dataset {DATASET!r} yet: run `make demo` first")
     session = fo.launch_app(fo.load_dataset(DATASET), port=port)
-    session.wait(-1)
+    sys.stdout.write(f"The App is at http://localhost:{port}/datasets/{DATASET} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+        session.wait(-1)
 
 
 def photographs() -> list[Path]:
