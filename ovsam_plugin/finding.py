@@ -4,34 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import Predictor
-from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.recognition import Fusion, nearest_synonym
+from ovsam_plugin.vocabulary.classifier import Classifier, build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
+
+MIN_MATCH = 0.5
+_RIVALS = "lvis"
 
 
 class Finder:
-    """How well instances fit words.
+    """How well instances fit words, against names that might fit better.
+
+    How large a cosine is a good one differs between text towers, words and branches; whether some
+    other name fits better does not. So the match is the probability of the words over that of the
+    best rival's name, with both branches weighted alike.
 
     Args:
         words: (T, D) float32, unit text embeddings of the words.
-        threshold: least cosine of an instance that fits.
+        rivals: the names that the words are held against.
+        fusion: what each branch's cosines are multiplied by.
     """
 
-    def __init__(self, words: npt.NDArray[np.float32], threshold: float) -> None:
-        self._words = words
-        self.threshold = threshold
+    def __init__(self, words: npt.NDArray[np.float32], rivals: Classifier, fusion: Fusion) -> None:
+        self._words = torch.from_numpy(words)
+        self._rows = torch.from_numpy(rivals.embeddings)
+        self._owner = torch.from_numpy(rivals.owner)
+        self._classes = len(rivals.vocabulary)
+        self._fusion = fusion
 
+    @torch.inference_mode()
     def match(self, instances: Instances) -> npt.NDArray[np.float32]:
-        """(N,) float32 in -1..1: cosine with the words, the mean of both branches'."""
-        embeddings = (instances.head_embeddings + instances.clip_embeddings) / 2
-        best: npt.NDArray[np.float32] = (embeddings @ self._words.T).max(axis=1)
-        return best
+        """(N,) float32 in 0..1: 1 when no name fits better than the words, 0 for empty masks."""
+        words = rivals = torch.zeros(())
+        for embeddings, scale in (
+            (instances.head_embeddings, self._fusion.head_scale),
+            (instances.clip_embeddings, self._fusion.clip_scale),
+        ):
+            rows = torch.from_numpy(embeddings)
+            cosines = nearest_synonym(rows, self._rows, self._owner, self._classes)
+            words = words + scale / 2 * (rows @ self._words.T).amax(1)
+            rivals = rivals + scale / 2 * cosines
+        match = (words - rivals.amax(1)).clamp(max=0).exp()
+        match[torch.from_numpy(instances.empty)] = 0
+        found: npt.NDArray[np.float32] = match.numpy()
+        return found
 
 
 def build_finder(predictor: Predictor, words: str) -> Finder:
-    """A finder with the text tower, templates and threshold of a predictor's preset.
+    """A finder with the text tower, templates and scales of a predictor's preset.
 
     Raises:
         ValueError: there are no words.
@@ -39,10 +63,13 @@ def build_finder(predictor: Predictor, words: str) -> Finder:
     if not words.strip():
         raise ValueError('`find` needs words, such as "a red bus"')
     preset = predictor.preset
-    classifier = build_classifier(
-        load_vocabulary([words.strip()]),
-        preset.text_tower,
-        preset.templates,
-        device=str(predictor.device),
+    asked, rivals = (
+        build_classifier(
+            load_vocabulary(names),
+            preset.text_tower,
+            preset.templates,
+            device=str(predictor.device),
+        )
+        for names in ([words.strip()], _RIVALS)
     )
-    return Finder(classifier.embeddings, preset.find_similarity)
+    return Finder(asked.embeddings, rivals, preset.fusion)

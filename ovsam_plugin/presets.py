@@ -24,7 +24,6 @@ class Preset:
         weights_file: file under `ovsam_plugin/weights`, or None where weights must be fetched.
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
-        find_similarity: least cosine with a phrase for an instance to count as found.
         min_stability: of an answer, for everything mode to keep it.
         everything_points: lattice points along the longer side when nothing is asked.
     """
@@ -38,7 +37,6 @@ class Preset:
     weights_file: str | None = None
     licence: str
     pool_prompt_box: bool = False
-    find_similarity: float
     min_stability: float = 0.9
     everything_points: int = 32
 
@@ -79,7 +77,6 @@ _ALL = (
         weights_file="ovsam-lite.safetensors",
         licence="Apache-2.0",
         pool_prompt_box=True,
-        find_similarity=0.5,
         min_stability=0.7,
         everything_points=10,
     ),
@@ -90,7 +87,6 @@ _ALL = (
         templates=CLIP_TEMPLATES,
         seen="coco/base",
         licence=_PUBLISHED_LICENCE,
-        find_similarity=0.22,
     ),
     Preset(
         name="ovsam-rn50x16-lvis",
@@ -99,7 +95,6 @@ _ALL = (
         templates=CLIP_TEMPLATES,
         seen="lvis/base",
         licence=_PUBLISHED_LICENCE,
-        find_similarity=0.22,
     ),
 )
 PRESETS = {preset.name: preset for preset in _ALL}

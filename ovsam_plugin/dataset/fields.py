@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
+from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
@@ -50,7 +51,11 @@ ATTRIBUTES = (
     Attribute("frequency", fo.StringField, "f, c or r: frequent, common or rare in LVIS"),
     Attribute("prompt_type", fo.StringField, "what was asked: box, point, mask, everything, text"),
     Attribute("prompt_id", fo.StringField, "id of the label that asked, or the words that asked"),
-    Attribute("match", fo.FloatField, "cosine of the instance and the words that asked, -1 to 1"),
+    Attribute(
+        "match",
+        fo.FloatField,
+        "probability of the words that asked over that of the best name, at most 1",
+    ),
     Attribute("mask", fo.ArrayField, "the instance, cut to its own bounding box"),
     Attribute(
         "bounding_box",
@@ -59,6 +64,11 @@ ATTRIBUTES = (
         fo.FloatField,
     ),
 )
+
+_DOCUMENT_LIMIT = 15_500_000
+_BYTES_A_LABEL = 1500
+# Random pixels, the worst there are, compress to about a sixth of a byte each.
+_WORST_PIXELS_A_BYTE = 5
 
 FIELD_DESCRIPTION = "instances named by Open-Vocabulary SAM"
 ERROR_DESCRIPTION = "why labelling this sample, or some of its prompts, failed"
@@ -178,6 +188,25 @@ def to_detections(
             )
         )
     return fo.Detections(detections=detections)
+
+
+def check_storable(detections: fo.Detections) -> None:
+    """Whether the labels of one sample fit into its document.
+
+    Raises:
+        ValueError: they do not; FiftyOne would otherwise fail while it writes, and take other
+            samples of the batch with it.
+    """
+    masks = [label.mask for label in detections.detections if label.mask is not None]
+    overhead = _BYTES_A_LABEL * len(detections.detections)
+    if overhead + sum(mask.size for mask in masks) / _WORST_PIXELS_A_BYTE < _DOCUMENT_LIMIT:
+        return
+    size = overhead + sum(len(serialize_numpy_array(mask)) for mask in masks)
+    if size > _DOCUMENT_LIMIT:
+        raise ValueError(
+            f"{len(masks)} masks take {size / 1e6:.1f} MB, and MongoDB stores 16 MB a sample: "
+            "ask for fewer instances of this image at once, into several fields"
+        )
 
 
 def relative_box(xyxy: Sequence[int] | npt.NDArray[np.int64], size: tuple[int, int]) -> list[float]:

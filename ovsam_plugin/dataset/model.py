@@ -15,11 +15,16 @@ from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 
 from ovsam_plugin.dataset.field_key import FieldKey
-from ovsam_plugin.dataset.fields import declare_fields, error_field, to_detections
+from ovsam_plugin.dataset.fields import (
+    check_storable,
+    declare_fields,
+    error_field,
+    to_detections,
+)
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.targets import all_images
-from ovsam_plugin.finding import Finder, build_finder
+from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
@@ -230,7 +235,9 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         try:
             if isinstance(encoding, Exception):
                 raise encoding
-            return Answer(self._label(encoding, item), error)
+            detections = self._label(encoding, item)
+            check_storable(detections)
+            return Answer(detections, error)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 
@@ -247,7 +254,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         match = None
         if self._finder is not None and asked is None:
             match = self._finder.match(instances)
-            keep &= match >= self._finder.threshold
+            keep &= match >= MIN_MATCH
             order = np.flatnonzero(keep)[np.argsort(-match[keep], kind="stable")]
             return to_detections(
                 instances[order],

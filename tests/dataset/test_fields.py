@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
+from ovsam_plugin.dataset import fields
 from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     ATTRIBUTES,
@@ -104,6 +105,24 @@ def test_every_mask_is_drawn_on_the_pixels_it_came_from() -> None:
         assert np.array_equal(drawn, expected)
 
 
+def test_more_masks_than_a_document_holds_are_refused_before_they_are_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fields, "_DOCUMENT_LIMIT", 200_000)  # the real one takes 100 MB of noise
+    noise = np.random.default_rng(0).random((1000, 1000)) > 0.5
+    smooth = np.ones((1000, 1000), dtype=bool)
+    for mask in (smooth, noise):
+        label = fo.Detection(label="a", bounding_box=[0, 0, 1, 1], mask=mask)
+        labels = fo.Detections(detections=[label, label.copy()])
+        if mask is smooth:
+            fields.check_storable(labels)
+        else:
+            with pytest.raises(
+                ValueError, match=r"2 masks take 0\.\d MB, and MongoDB stores 16 MB"
+            ):
+                fields.check_storable(labels)
+
+
 def test_declaring_twice_changes_nothing(dataset: fo.Dataset) -> None:
     declare_fields(dataset, "mine")
     schema = dataset.get_field_schema(flat=True)
@@ -128,10 +147,10 @@ def test_fields_of_another_type_are_refused(dataset: fo.Dataset) -> None:
 
 
 def test_a_field_key_lands_beside_the_label_field(dataset: fo.Dataset) -> None:
-    fields: list[str] = []
+    told: list[str] = []
     sample = dataset.first()
-    labels = {FieldKey("", fields.append): fo.Detections(), FieldKey("_why", fields.append): "so"}
+    labels = {FieldKey("", told.append): fo.Detections(), FieldKey("_why", told.append): "so"}
     sample.add_labels(labels, label_field="mine_too_")
     assert sample["mine_too_"] == fo.Detections()
     assert sample["mine_too__why"] == "so"
-    assert fields == ["mine_too_", "mine_too_"]
+    assert told == ["mine_too_", "mine_too_"]

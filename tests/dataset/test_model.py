@@ -263,15 +263,19 @@ def test_a_mask_on_a_hundred_million_pixels_lies_in_its_place(
 def test_confidence_thresh_and_classes_leave_labels_out(
     dataset: fo.Dataset, model: OvsamModel
 ) -> None:
-    dataset.apply_model(model, label_field="all", num_workers=0)
+    corners = [[x, y, 0.4, 0.4] for x in (0, 0.3, 0.6) for y in (0, 0.6)]
+    ask(dataset, "asks", boxes(*corners), boxes(*corners), boxes(*corners))
+    asks = {"box_prompt_field": "asks", "num_workers": 0}
+    dataset.apply_model(model, label_field="all", **asks)
     labels = dataset.values("all.detections", unwind=True)
+    assert len(labels) == 18
     middle = float(np.median([label.confidence for label in labels]))
-    dataset.apply_model(model, label_field="sure", confidence_thresh=middle, num_workers=0)
+    dataset.apply_model(model, label_field="sure", confidence_thresh=middle, **asks)
     sure = dataset.values("sure.detections.confidence", unwind=True)
     assert len(sure) == sum(label.confidence >= middle for label in labels)
     assert min(sure) >= middle
     common = max(model.classes, key=lambda c: sum(label.label == c for label in labels))
-    dataset.apply_model(model, label_field="one", classes=[common], num_workers=0)
+    dataset.apply_model(model, label_field="one", classes=[common], **asks)
     one = dataset.values("one.detections.label", unwind=True)
     assert len(one) == sum(label.label == common for label in labels)
     assert set(one) == {common}
