@@ -49,12 +49,13 @@ def main() -> None:
         run(arguments.output, arguments.vocabulary)
 
 
-def run(output: Path, vocabulary: str = VOCABULARY) -> Path:
+def run(output: Path, vocabulary: str = VOCABULARY, names: Sequence[str] = PHOTOGRAPHS) -> Path:
     """Label the photographs, print what was found, draw the contact sheet.
 
     Args:
         output: folder for the contact sheet.
         vocabulary: as for `load_vocabulary`.
+        names: which of the photographs.
 
     Returns:
         The contact sheet's path.
@@ -71,7 +72,7 @@ def run(output: Path, vocabulary: str = VOCABULARY) -> Path:
         # Callbacks of progress would bring FiftyOne's own bar with them.
         fo.config.show_progress_bars = False
         dataset = fo.Dataset(DATASET, persistent=True, overwrite=True)
-        paths = photographs()
+        paths = photographs(names)
         dataset.add_samples([fo.Sample(filepath=str(path)) for path in paths])
         dataset.compute_metadata(num_workers=1)
 
@@ -146,12 +147,12 @@ def open_app(port: int) -> None:
         session.wait(-1)
 
 
-def photographs() -> list[Path]:
+def photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Path]:
     """The photographs inside the installed scikit-image; nothing is downloaded."""
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
-    return [folder / name for name in PHOTOGRAPHS]
+    return [folder / name for name in names]
 
 
 if __name__ == "__main__":
