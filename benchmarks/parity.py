@@ -317,9 +317,7 @@ def _compare_labels(
         best = logits.topk(2, -1).values
         clear = (best[:, 0] - best[:, 1]).numpy() > LABEL_MARGIN
         ours = logits.argmax(-1).numpy()
-        yield compare(
-            name, f"labels, {branch} only", ours[clear], golden_labels[clear], "exact"
-        )
+        yield compare(name, f"labels, {branch} only", ours[clear], golden_labels[clear], "exact")
 
 
 def _compare_masks(

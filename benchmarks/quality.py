@@ -84,9 +84,7 @@ def main() -> None:
     args = parser.parse_args()
 
     coco = COCO(str(args.annotations))
-    labeler = load_labeler(
-        args.preset, vocabulary="coco", device=args.device, weights=args.weights
-    )
+    labeler = load_labeler(args.preset, vocabulary="coco", device=args.device, weights=args.weights)
     vocabulary = load_vocabulary("coco")
     index = {category.id: i for i, category in enumerate(vocabulary.categories)}
     split = np.array([category.split or "" for category in vocabulary.categories])
@@ -127,7 +125,9 @@ def main() -> None:
     groups = [("all", np.ones(len(area), dtype=bool))]
     groups += [(name, (area >= low) & (area < high)) for name, low, high in SIZES]
     groups += [(name, split[classes] == name) for name in ("base", "novel")]
-    table = Table(title=f"{args.preset}: {photographs} photographs, {len(area)} instances, 80 names")
+    table = Table(
+        title=f"{args.preset}: {photographs} photographs, {len(area)} instances, 80 names"
+    )
     table.add_column("instances")
     for key in columns.keys() - {"area", "class"}:
         assert len(columns[key]) == len(area)

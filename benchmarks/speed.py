@@ -148,9 +148,7 @@ def main() -> None:
     for preset in args.presets:
         measure(preset, args.prompts, args.repeats, console)
         few, many = peak_memory(preset, 10), peak_memory(preset, 1000)
-        console.print(
-            f"{preset}: peak memory {few:.2f} GB with 10 boxes, {many:.2f} GB with 1,000"
-        )
+        console.print(f"{preset}: peak memory {few:.2f} GB with 10 boxes, {many:.2f} GB with 1,000")
 
 
 if __name__ == "__main__":

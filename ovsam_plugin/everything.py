@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -18,6 +17,9 @@ from ovsam_plugin.prompts import Box, Grid, Prompt
 MAX_CANDIDATES = 48
 CANDIDATE_OVERLAP = 0.8
 MAX_OVERLAP = 0.6
+# A part lies inside its whole by this share, and its embedding is this near to the whole's.
+PART_INSIDE = 0.7
+PART_LIKENESS = 0.7
 # Shares of the photograph: smaller answers are specks, larger ones its background.
 MIN_AREA, MAX_AREA = 0.0004, 0.9
 
@@ -27,31 +29,37 @@ def find_everything(
 ) -> Instances:
     """Instances all over a photograph, most stable first.
 
-    Each point of the lattice is answered; the most stable distinct answers, specks and backgrounds
-    left out, are asked for again by their own boxes, which are clearer prompts than points; of
-    those answers the stable ones stay, and of overlapping ones the most stable.
+    First it is found out where to look: the network's own box proposals if it has a head for them
+    and no grid is given, else the answers to a lattice of points. Each place is then asked for by
+    its box, which is a clearer prompt than a point. Stable answers stay, of overlapping ones the
+    most stable, and parts that look like their whole are left out.
 
     Args:
         predictor: that encoded the photograph.
         encoding: of the photograph.
-        grid: where to look; the preset's own density when not given.
+        grid: a lattice to look from; as the preset does when not given.
         chunk: prompts decoded at once.
     """
     preset = predictor.preset
-    grid = grid or Grid(preset.everything_points)
-    height, width = encoding.frame.original_size
-    candidates = _answers(predictor, encoding, grid.points(width, height), chunk)
-    order = distinct(candidates, CANDIDATE_OVERLAP)[:MAX_CANDIDATES]
-    cell = np.tile(4 / encoding.frame.scale, 2)
-    corners = candidates.boxes[order].numpy() * cell
-    boxes = [Box(tuple(b)) for b in np.clip(corners, 0, [width, height] * 2) if _has_area(b)]
+    if grid is None and predictor.network.objectness is not None:
+        boxes = predictor.propose(encoding, MAX_CANDIDATES)
+    else:
+        grid = grid or Grid(preset.everything_points)
+        boxes = _boxes_from_points(predictor, encoding, grid, chunk)
     found = _answers(predictor, encoding, boxes, chunk, preset.min_stability)
-    instances = predictor.finish(encoding, found[distinct(found, MAX_OVERLAP)])
+    instances = predictor.finish(encoding, found[wholes(found, distinct(found, MAX_OVERLAP))])
     return instances[~instances.empty]
 
 
-def _has_area(box: npt.NDArray[np.float64]) -> bool:
-    return bool(box[2] > box[0] and box[3] > box[1])
+def _boxes_from_points(
+    predictor: Predictor, encoding: Encoding, grid: Grid, chunk: int
+) -> list[Box]:
+    height, width = encoding.frame.original_size
+    candidates = _answers(predictor, encoding, grid.points(width, height), chunk)
+    order = distinct(candidates, CANDIDATE_OVERLAP)[:MAX_CANDIDATES]
+    corners = candidates.boxes[order].numpy() * np.tile(4 / encoding.frame.scale, 2)
+    corners = np.clip(corners, 0, [width, height] * 2)
+    return [Box((*box,)) for box in corners.tolist() if box[2] > box[0] and box[3] > box[1]]
 
 
 def _answers(
@@ -91,6 +99,28 @@ def distinct(decoded: Decoded, max_overlap: float) -> list[int]:
         if not rivals or float(mask_iou(masks[i], masks[rivals]).max()) <= max_overlap:
             kept.append(i)
     return kept
+
+
+def wholes(decoded: Decoded, order: Sequence[int]) -> list[int]:
+    """Without answers that are a part of a larger one and look like it, as an ear like its cat.
+
+    Args:
+        decoded: answers.
+        order: the indices to choose from.
+
+    Returns:
+        Those of `order` that stay, in its order.
+    """
+    masks = decoded.logits[list(order)] > 0
+    areas = masks.sum((1, 2))
+    head = decoded.embeddings.head[list(order)]
+    alike = head @ head.T >= PART_LIKENESS
+    dropped = set()
+    for i in range(len(areas)):
+        inside = (masks & masks[i]).sum((1, 2)) >= PART_INSIDE * areas
+        parts = inside & alike[i] & (areas < areas[i])
+        dropped.update(torch.nonzero(parts).squeeze(1).tolist())
+    return [index for i, index in enumerate(order) if i not in dropped]
 
 
 def mask_iou(mask: Tensor, others: Tensor) -> Tensor:

@@ -122,6 +122,4 @@ def load_labeler(
     """
     predictor = load_predictor(preset, device=device, weights=weights)
     recognizer = build_recognizer(predictor, vocabulary)
-    return Labeler(
-        predictor, recognizer, min_confidence=min_confidence, grid=grid, chunk=chunk
-    )
+    return Labeler(predictor, recognizer, min_confidence=min_confidence, grid=grid, chunk=chunk)

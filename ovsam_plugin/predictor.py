@@ -12,18 +12,21 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import nms
 
+from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.resample import MaskResampler
-from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
 # SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
 STABILITY_OFFSET = 1.0
+# Of proposed boxes: how likely a thing, and how much two may overlap.
+MIN_OBJECTNESS, PROPOSAL_OVERLAP = 0.1, 0.7
 # Prompts decoded at once: on a CPU the maps of more fall out of its caches.
 CHUNK = 16
 
@@ -249,6 +252,30 @@ class Predictor:
             stability=stability.float().cpu(),
             embeddings=Embeddings(head.cpu(), clip.cpu()),
         )
+
+    @torch.inference_mode()
+    def propose(self, encoding: Encoding, most: int) -> list[Box]:
+        """Boxes of things in pixels of the original photograph, the likeliest first.
+
+        Args:
+            encoding: from `encode`.
+            most: boxes at the most.
+
+        Raises:
+            ValueError: the network has no head for proposals.
+        """
+        if self.network.objectness is None:
+            raise ValueError(f"{self.preset.name} proposes no boxes: ask from a grid of points")
+        features, (h, w) = encoding.features, encoding.frame.size
+        with self._autocast():
+            logits, boxes = self.network.objectness(features.image, features.pyramid)
+        scores, boxes = logits[0].sigmoid(), boxes[0]
+        limit = torch.tensor([w, h, w, h], device=boxes.device)
+        boxes = torch.minimum(boxes.clamp(min=0), limit)
+        likely = (scores >= MIN_OBJECTNESS) & ((boxes[:, 2:] - boxes[:, :2]) >= 2).all(1)
+        scores, boxes = scores[likely], boxes[likely]
+        kept = boxes[nms(boxes, scores, PROPOSAL_OVERLAP)[:most]].cpu().numpy()
+        return [Box((*box,)) for box in (kept / np.tile(encoding.frame.scale, 2)).tolist()]
 
     def nothing(self) -> Decoded:
         """No answer, of this network's sizes."""

@@ -32,7 +32,7 @@ class Preset:
     network: NetworkDescription
     text_tower: str
     templates: tuple[str, ...]
-    fusion: Fusion = Fusion()
+    fusion: Fusion
     seen: str
     weights_file: str | None = None
     licence: str
@@ -68,6 +68,7 @@ _ALL = (
             encoder_roi_size=7,
             pooled_hidden=512,
             prompt_raster=True,
+            objectness=True,
             skips=True,
         ),
         text_tower="minilm",
@@ -77,14 +78,15 @@ _ALL = (
         weights_file="ovsam-lite.safetensors",
         licence="Apache-2.0",
         pool_prompt_box=True,
-        min_stability=0.7,
-        everything_points=10,
+        min_stability=0.5,
+        everything_points=16,
     ),
     Preset(
         name="ovsam-rn50x16-coco",
         network=_RN50X16,
         text_tower="openclip:RN50x16/openai",
         templates=CLIP_TEMPLATES,
+        fusion=Fusion(),
         seen="coco/base",
         licence=_PUBLISHED_LICENCE,
     ),
@@ -93,6 +95,7 @@ _ALL = (
         network=_RN50X16,
         text_tower="openclip:RN50x16/openai",
         templates=CLIP_TEMPLATES,
+        fusion=Fusion(),
         seen="lvis/base",
         licence=_PUBLISHED_LICENCE,
     ),

@@ -183,9 +183,7 @@ class Recognizer:
 
     def __call__(self, instances: Instances) -> Recognition:
         """Names and scores of an image's instances, in their order."""
-        return self.recognize(
-            instances.head_embeddings, instances.clip_embeddings, instances.empty
-        )
+        return self.recognize(instances.head_embeddings, instances.clip_embeddings, instances.empty)
 
     @torch.inference_mode()
     def recognize(

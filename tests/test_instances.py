@@ -28,7 +28,10 @@ def test_a_crop_put_back_in_its_box_is_the_mask(mask: np.ndarray) -> None:
     back[y1:y2, x1:x2] = crop
     np.testing.assert_array_equal(back, mask)
     if mask.any():
-        assert crop[0].any() and crop[-1].any() and crop[:, 0].any() and crop[:, -1].any()
+        assert crop[0].any()
+        assert crop[-1].any()
+        assert crop[:, 0].any()
+        assert crop[:, -1].any()
 
 
 def make(count: int) -> Instances:

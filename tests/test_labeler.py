@@ -34,9 +34,7 @@ def test_the_cat_is_called_a_cat_among_a_users_own_words(photograph: np.ndarray)
     assert own.label_image(photograph, [CAT])[1].names == ("cat",)
 
 
-def test_answers_below_the_threshold_are_left_out(
-    labeler: Labeler, photograph: np.ndarray
-) -> None:
+def test_answers_below_the_threshold_are_left_out(labeler: Labeler, photograph: np.ndarray) -> None:
     picky = Labeler(labeler.predictor, labeler.recognizer, min_confidence=1.0)
     instances, names = picky.label_image(photograph, [CAT])
     assert len(instances) == len(names) == 0

@@ -61,9 +61,7 @@ def test_what_is_not_an_rgb_photograph_is_refused(
         predictor.preprocess(image)
 
 
-def test_a_box_around_the_cat_gives_the_cats_mask(
-    predictor: Predictor, encoding: Encoding
-) -> None:
+def test_a_box_around_the_cat_gives_the_cats_mask(predictor: Predictor, encoding: Encoding) -> None:
     instances = predictor.decode(encoding, [Box(CAT, id="cat")])
     mask = instances.full_mask(0)
     x1, y1, x2, y2 = CAT
@@ -72,7 +70,8 @@ def test_a_box_around_the_cat_gives_the_cats_mask(
     outside = mask.copy()
     outside[y1:y2, x1:x2] = False
     assert outside.sum() < 0.1 * mask.sum()
-    assert mask[150, 250] and not mask[10, 10]
+    assert mask[150, 250]
+    assert not mask[10, 10]
     np.testing.assert_array_equal(mask[tuple(np.s_[a:b] for a, b in ((0, 300), (0, 451)))], mask)
 
 
@@ -95,9 +94,7 @@ def test_answers_come_in_the_order_of_prompts_of_any_kind(
         alone = predictor.decode(encoding, [prompt])
         differs = together.full_mask(i) != alone.full_mask(0)
         assert differs.mean() < 1e-3
-        np.testing.assert_allclose(
-            together.head_embeddings[i], alone.head_embeddings[0], atol=1e-3
-        )
+        np.testing.assert_allclose(together.head_embeddings[i], alone.head_embeddings[0], atol=1e-3)
 
 
 def test_a_mask_that_is_only_named_comes_back_as_it_was(

@@ -144,7 +144,8 @@ def test_no_instance_and_one_class_are_answered() -> None:
     made = classifier([1])
     recognizer = Recognizer(made, Fusion())
     none = recognizer.recognize(*[np.zeros((0, 8), dtype=np.float32)] * 2, np.zeros(0, dtype=bool))
-    assert len(none) == 0 and none.names == ()
+    assert len(none) == 0
+    assert none.names == ()
     one = recognizer.recognize(made.embeddings, made.embeddings, np.zeros(1, dtype=bool))
     assert one.top_scores.shape == (1, 1)
     assert one.margin[0] == one.confidence[0]

@@ -32,6 +32,7 @@ class NetworkDescription:
             embedding; 0 leaves the paper's head.
         prompt_raster: also give the decoder prompts drawn as maps, which a small network learns
             from far sooner than from coordinates alone.
+        objectness: also have a head that proposes boxes of things, for everything mode.
         skips: also give the decoder the pyramid's stride 8 and 4 levels, for sharper edges.
     """
 
@@ -54,4 +55,5 @@ class NetworkDescription:
     encoder_roi_size: int = 12
     pooled_hidden: int = 0
     prompt_raster: bool = False
+    objectness: bool = False
     skips: bool = False

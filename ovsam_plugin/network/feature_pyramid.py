@@ -79,7 +79,9 @@ def align_regions(features: Tensor, rois: Tensor, size: int, stride: int) -> Ten
         (N, C, size, size).
     """
     rois = rois.to(features.dtype)
-    return cast(Tensor, roi_align(features, rois, size, 1.0 / stride, sampling_ratio=0, aligned=True))
+    return cast(
+        Tensor, roi_align(features, rois, size, 1.0 / stride, sampling_ratio=0, aligned=True)
+    )
 
 
 def align_pyramid(pyramid: Sequence[Tensor], rois: Tensor, size: int) -> Tensor:

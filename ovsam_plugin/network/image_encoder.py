@@ -1,8 +1,8 @@
-"""Frozen image encoders: a photograph to four feature maps, a region of the last to an embedding."""
+"""Frozen image encoders: a photograph to four maps, a region of the last to an embedding."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import open_clip
 import timm
@@ -102,10 +102,13 @@ class TimmClassifier(ImageEncoder):
 
     def __init__(self, name: str, embed_dim: int) -> None:
         super().__init__()
-        net = timm.create_model(name, pretrained=False)
-        self.conv_stem, self.bn1 = net.conv_stem, net.bn1
-        self.blocks = net.blocks
-        self.conv_head, self.bn2, self.classifier = net.conv_head, net.bn2, net.classifier
+        net: Any = timm.create_model(name, pretrained=False)
+        self.conv_stem: nn.Module = net.conv_stem
+        self.bn1: nn.Module = net.bn1
+        self.blocks: nn.Sequential = net.blocks
+        self.conv_head: nn.Module = net.conv_head
+        self.bn2: nn.Module = net.bn2
+        self.classifier: nn.Module = net.classifier
         self.register_buffer("class_embeddings", torch.zeros(net.num_classes, embed_dim))
         info = {f["reduction"]: f for f in net.feature_info}
         # A stage that `feature_info` names as block N ends with `blocks[N]`.

@@ -34,7 +34,9 @@ class Detail(nn.Module):
         )
         self.refine = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
 
-    def forward(self, step: int, x: Tensor, level: Tensor, prompts: PromptBatch, stride: int) -> Tensor:
+    def forward(
+        self, step: int, x: Tensor, level: Tensor, prompts: PromptBatch, stride: int
+    ) -> Tensor:
         """The upscaled map of one step, with what is known at its stride added.
 
         Args:
@@ -82,7 +84,9 @@ class MaskDecoder(nn.Module):
         )
         self.output_hypernetworks_mlps = nn.ModuleList([MLP(channels, channels, channels // 8, 3)])
         self.raster = (
-            nn.Conv2d(RASTER_CHANNELS, channels, kernel_size=1) if description.prompt_raster else None
+            nn.Conv2d(RASTER_CHANNELS, channels, kernel_size=1)
+            if description.prompt_raster
+            else None
         )
         has_detail = description.skips or description.prompt_raster
         self.detail = Detail(description) if has_detail else None

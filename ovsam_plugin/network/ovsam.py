@@ -12,6 +12,7 @@ from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import FeaturePyramid, align_pyramid, align_regions
 from ovsam_plugin.network.image_encoder import build_image_encoder
 from ovsam_plugin.network.mask_decoder import RecognizingDecoder
+from ovsam_plugin.network.objectness import ObjectnessHead
 from ovsam_plugin.network.prompt_encoder import PromptBatch, build_prompt_encoder
 from ovsam_plugin.network.sam2clip import Sam2ClipNeck
 
@@ -64,6 +65,7 @@ class OVSAM(nn.Module):
         self.fpn_neck = FeaturePyramid(self.backbone.channels, description.fpn_channels)
         self.pe = build_prompt_encoder(description)
         self.mask_decoder = RecognizingDecoder(description, self.backbone.pooled_channels)
+        self.objectness = ObjectnessHead(description) if description.objectness else None
 
     def encode(self, pixels: Tensor) -> Features:
         """(B, 3, S, S) normalised, zero-padded pixels -> everything that prompts need."""
@@ -92,7 +94,7 @@ class OVSAM(nn.Module):
             image_pe = pe.get_dense_pe()
         dtype = features.image.dtype
         head = self.mask_decoder
-        return head.mask_decoder(
+        logits: Tensor = head.mask_decoder(
             features.image,
             image_pe.to(dtype),
             features.pyramid,
@@ -101,6 +103,7 @@ class OVSAM(nn.Module):
             dense.to(dtype),
             prompts,
         )
+        return logits
 
     def embed(self, features: Features, head_boxes: Tensor, clip_boxes: Tensor) -> Embeddings:
         """Embeddings of N regions of one image.

@@ -72,7 +72,9 @@ class Sam2ClipNeck(nn.Module):
     def forward(self, stages: Sequence[Tensor]) -> Tensor:
         """Maps at strides 4, 8, 16, 32 -> (B, channels, S/16, S/16)."""
         levels = self.level_encoding.weight
-        tokens = [embed(x) + levels[i] for i, (embed, x) in enumerate(zip(self.patch_embeds, stages))]
+        tokens = [
+            embed(x) + levels[i] for i, (embed, x) in enumerate(zip(self.patch_embeds, stages))
+        ]
         x = tokens[0] + tokens[1] + tokens[2] + tokens[3]
         # Training on crops smaller than `image_size` reads the table's corner.
         x = x + cast(Tensor, self.pos_embed)[:, : x.shape[1], : x.shape[2]]

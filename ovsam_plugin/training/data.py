@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from pycocotools.coco import COCO
+from scipy.io import loadmat
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
+
+from ovsam_plugin.images import read_image
+from ovsam_plugin.network.description import NetworkDescription
 
 UNKNOWN_CLASS = -1
-
-
-@dataclass(frozen=True)
-class Annotated:
-    """One photograph and its instances.
-
-    Attributes:
-        path: the photograph.
-        masks: RLE or polygons of each instance, as COCO stores them, or label maps.
-        classes: class index of each instance, `UNKNOWN_CLASS` where only the mask is known.
-    """
-
-    path: Path
-    annotations: tuple[dict[str, object], ...]
-    classes: tuple[int, ...]
+Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -104,30 +95,27 @@ class CocoCrops(Dataset[Crop]):
             picture, masks, classes = self._region_map(*self.regions[index - len(self.ids)], rng)
         return random_crop(picture, masks, classes, self.crop, self.max_instances, rng)
 
-    def _annotated(self, image_id: int) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8]], list[int]]:
+    def _annotated(self, image_id: int) -> tuple[Pixels, list[Pixels], list[int]]:
         record = self.coco.imgs[image_id]
-        picture = cv2.cvtColor(cv2.imread(str(self.images / record["file_name"])), cv2.COLOR_BGR2RGB)
         found = [a for a in self.coco.imgToAnns[image_id] if not a.get("iscrowd")]
         masks = [self.coco.annToMask(a) for a in found]
-        return picture, masks, [self.class_of[a["category_id"]] for a in found]
+        classes = [self.class_of[a["category_id"]] for a in found]
+        return read_image(self.images / record["file_name"]), masks, classes
 
     def _region_map(
-        self, picture_path: Path, truth: Path, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.uint8]], list[int]]:
-        from scipy.io import loadmat
-
+        self, picture: Path, truth: Path, rng: np.random.Generator
+    ) -> tuple[Pixels, list[Pixels], list[int]]:
         levels = loadmat(truth)["groundTruth"][0]
         labels = levels[int(rng.integers(len(levels)))]["Segmentation"][0, 0]
-        picture = cv2.cvtColor(cv2.imread(str(picture_path)), cv2.COLOR_BGR2RGB)
         ids, areas = np.unique(labels, return_counts=True)
         kept = ids[(areas > 150) & (areas < 0.7 * labels.size)]
         masks = [(labels == i).astype(np.uint8) for i in kept]
-        return picture, masks, [UNKNOWN_CLASS] * len(masks)
+        return read_image(picture), masks, [UNKNOWN_CLASS] * len(masks)
 
 
 def random_crop(
-    picture: npt.NDArray[np.uint8],
-    masks: Sequence[npt.NDArray[np.uint8]],
+    picture: Pixels,
+    masks: Sequence[Pixels],
     classes: Sequence[int],
     size: int,
     limit: int,
@@ -170,3 +158,24 @@ def random_crop(
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         classes=torch.tensor(names, dtype=torch.int64),
     )
+
+
+def normalize(crops: Sequence[Crop], description: NetworkDescription) -> Tensor:
+    """(B, 3, S, S) float32, what the encoder reads."""
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (description.mean, description.std))
+    pixels = (torch.stack([crop.pixels for crop in crops]).float() - mean) / std
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def endless(
+    dataset: CocoCrops, batch: int, seed: int, start: int = 0, workers: int = 0
+) -> Iterator[list[Crop]]:
+    """Batches for ever, shuffled anew each epoch; the first `start` are skipped, to resume."""
+    per_epoch = len(dataset) // batch
+    epoch, skip = divmod(start, per_epoch)
+    while True:
+        dataset.epoch = epoch
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed + epoch))
+        batches = [order[i * batch : (i + 1) * batch].tolist() for i in range(skip, per_epoch)]
+        yield from DataLoader(dataset, batch_sampler=batches, collate_fn=list, num_workers=workers)
+        epoch, skip = epoch + 1, 0

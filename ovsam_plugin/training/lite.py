@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,14 +25,13 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torchvision.ops import box_iou
 
 from ovsam_plugin.checkpoint import file_sha256
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.prompt_encoder import MASK_LOGIT, PromptBatch
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Crop
+from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Crop, endless, normalize
 from ovsam_plugin.training.losses import mask_loss, name_loss
 from ovsam_plugin.vocabulary.text import load_text_tower
 
@@ -116,11 +113,17 @@ def make_prompts(crop: Crop, which: Tensor, kind: str, generator: torch.Generato
         xy, labels = zip(*picked)
         return PromptBatch(points=torch.stack(xy), point_labels=torch.stack(labels))
     wh = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    jitter = torch.randn(n, 4, generator=generator) * 0.05 * (torch.rand(n, 1, generator=generator) < 0.5)
+    jitter = (
+        torch.randn(n, 4, generator=generator)
+        * 0.05
+        * (torch.rand(n, 1, generator=generator) < 0.5)
+    )
     boxes = (boxes + jitter * wh).clamp(0, size)
     masks = None
     if kind == "mask":
-        rough = np.stack([cv2.blur(m.numpy().astype(np.float32), (33, 33)) for m in crop.masks[which]])
+        rough = np.stack(
+            [cv2.blur(m.numpy().astype(np.float32), (33, 33)) for m in crop.masks[which]]
+        )
         level = 0.2 + 0.6 * torch.rand(n, 1, 1, generator=generator)
         drawn = (torch.from_numpy(rough) > level).float()[:, None]
         masks = F.avg_pool2d(drawn, 4) * (2 * MASK_LOGIT) - MASK_LOGIT
@@ -142,11 +145,8 @@ def step_loss(
     network: OVSAM, crops: list[Crop], texts: Tensor, scale: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The losses of one batch of crops."""
-    d = network.description
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (d.mean, d.std))
-    pixels = (torch.stack([c.pixels for c in crops]).float() - mean) / std
     with torch.no_grad():
-        stages = network.backbone(pixels.contiguous(memory_format=torch.channels_last))
+        stages = network.backbone(normalize(crops, network.description))
     features = Features(network.neck(stages), network.fpn_neck(stages), stages[3])
     masks, heads, labels = [], [], []
     for i, crop in enumerate(crops):
@@ -175,19 +175,6 @@ def step_loss(
     return losses
 
 
-def endless(dataset: CocoCrops, settings: Settings, start: int) -> Iterator[list[Crop]]:
-    """Batches for ever, shuffled anew each epoch; `start` batches are skipped to resume."""
-    per_epoch = len(dataset) // settings.batch
-    epoch = start // per_epoch
-    skip = start % per_epoch
-    while True:
-        dataset.epoch = epoch
-        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(settings.seed + epoch))
-        batches = [order[i * settings.batch : (i + 1) * settings.batch].tolist() for i in range(skip, per_epoch)]
-        yield from DataLoader(dataset, batch_sampler=batches, collate_fn=list, num_workers=settings.workers)
-        epoch, skip = epoch + 1, 0
-
-
 def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
     """Run to the last step, from the last checkpoint if there is one, and write the weights."""
     torch.set_num_threads(settings.threads)
@@ -200,7 +187,10 @@ def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
     dataset = CocoCrops(
         coco / "images",
         coco / "train.json",
-        [(data / f"bsds500/images_{s}", data / f"bsds500/groundtruth_{s}") for s in ("train", "val")],
+        [
+            (data / f"bsds500/images_{s}", data / f"bsds500/groundtruth_{s}")
+            for s in ("train", "val")
+        ],
         crop=settings.crop,
         max_instances=settings.max_instances,
         seed=settings.seed,
@@ -209,7 +199,7 @@ def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
     template = preset.templates[0]
     texts = torch.from_numpy(tower.encode([template.format(n) for n in dataset.names]))
     imagenet = tower.encode([template.format(n) for n in open_clip.IMAGENET_CLASSNAMES])
-    network.backbone.class_embeddings.copy_(torch.from_numpy(imagenet))
+    network.backbone.get_buffer("class_embeddings").copy_(torch.from_numpy(imagenet))
     network.backbone.requires_grad_(False).eval()
     record = {
         "settings": asdict(settings),
@@ -220,8 +210,14 @@ def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
     }
     (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
 
-    trained = [p for n, p in network.named_parameters() if p.requires_grad and "label_mlp" not in n]
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    trained = [
+        p
+        for n, p in network.named_parameters()
+        if p.requires_grad and not n.startswith(("mask_decoder.label_mlp", "objectness"))
+    ]
+    optimizer = torch.optim.AdamW(
+        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
 
     def rate(step: int) -> float:
         if step < settings.warmup:
@@ -245,12 +241,12 @@ def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
     network.backbone.eval()
     sums: dict[str, float] = {}
     began = time.monotonic()
-    for crops in endless(dataset, settings, step):
+    for crops in endless(dataset, settings.batch, settings.seed, step, settings.workers):
         if step >= settings.steps:
             break
         losses = step_loss(network, crops, texts, preset.fusion.head_scale, generator)
         optimizer.zero_grad(set_to_none=True)
-        sum(losses.values(), torch.zeros(())).backward()
+        torch.autograd.backward(sum(losses.values(), torch.zeros(())))
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
@@ -272,11 +268,13 @@ def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
                 "generator": generator.get_state(),
             }
             torch.save(state, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+            checkpoint.with_suffix(".tmp").replace(checkpoint)
             write_weights(network, trained, ema, out / "ovsam-lite.safetensors")
 
 
-def write_weights(network: OVSAM, trained: list[torch.nn.Parameter], ema: list[Tensor], path: Path) -> None:
+def write_weights(
+    network: OVSAM, trained: list[torch.nn.Parameter], ema: list[Tensor], path: Path
+) -> None:
     """The averaged weights in half precision."""
     averaged = {id(p): e for p, e in zip(trained, ema)}
     state = {n: averaged.get(id(p), p.detach()) for n, p in network.named_parameters()}
@@ -292,7 +290,9 @@ def write_weights(network: OVSAM, trained: list[torch.nn.Parameter], ema: list[T
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=Settings.steps)

@@ -5,7 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ovsam_plugin.network.feature_pyramid import STRIDES, align_pyramid, align_regions, pyramid_level
+from ovsam_plugin.network.feature_pyramid import (
+    STRIDES,
+    align_pyramid,
+    align_regions,
+    pyramid_level,
+)
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 

@@ -1,4 +1,4 @@
-"""The network's numbers are the reference's, in both sizes and every mode (see benchmarks/parity.py)."""
+"""The network's numbers are the reference's, in both sizes and every mode."""
 
 from __future__ import annotations
 
@@ -75,5 +75,7 @@ def test_cases_of_several_points_a_prompt_are_read(tmp_path: Path, golden: parit
     (tmp_path / "cases.json").write_text(json.dumps(golden.index))
     changed = parity.Golden(tmp_path)
     changed._predictors, changed._encodings = golden._predictors, golden._encodings
-    with pytest.raises(ValueError, match=r"prompt tokens: shape \(7, 3, 256\), golden \(7, 2, 256\)"):
+    with pytest.raises(
+        ValueError, match=r"prompt tokens: shape \(7, 3, 256\), golden \(7, 2, 256\)"
+    ):
         list(parity.compare_case(changed, case))

@@ -11,18 +11,22 @@ def test_a_box_is_drawn_where_it_is() -> None:
     rows, columns = torch.nonzero(inside.any(1)), torch.nonzero(inside.any(0))
     assert (int(columns[0]) * 4, int(columns[-1]) * 4 + 4) == (32, 96)
     assert (int(rows[0]) * 4, int(rows[-1]) * 4 + 4) == (64, 80)
-    assert drawn[1, 17, 8] < -0.9 and drawn[1, 17, 23] > 0.9
+    assert drawn[1, 17, 8] < -0.9
+    assert drawn[1, 17, 23] > 0.9
     assert not drawn[4:].any()
 
 
 def test_positive_and_negative_points_are_drawn_apart() -> None:
     prompts = PromptBatch(
-        points=torch.tensor([[[10.0, 20.0], [90.0, 100.0]]]), point_labels=torch.tensor([[1.0, 0.0]])
+        points=torch.tensor([[[10.0, 20.0], [90.0, 100.0]]]),
+        point_labels=torch.tensor([[1.0, 0.0]]),
     )
     drawn = rasterize(prompts, (32, 32), 4)[0]
     assert divmod(int(drawn[4].argmax()), 32) == (4, 2) or drawn[4].max() > 0.9
-    assert drawn[4, 5, 2] > 0.9 and drawn[4, 25, 22] < 0.01
-    assert drawn[6, 25, 22] > 0.9 and drawn[6, 5, 2] < 0.01
+    assert drawn[4, 5, 2] > 0.9
+    assert drawn[4, 25, 22] < 0.01
+    assert drawn[6, 25, 22] > 0.9
+    assert drawn[6, 5, 2] < 0.01
     assert not drawn[:4].any()
 
 

@@ -43,7 +43,9 @@ def test_a_mask_from_its_box_alone_is_the_mask_from_the_whole_image(
     scale = padded / max(original)
     resized = (max(1, int(original[0] * scale + 0.5)), max(1, int(original[1] * scale + 0.5)))
     low = smooth_logits(cells, seed)
-    low = torch.where(torch.rand(low.shape, generator=torch.Generator().manual_seed(seed)) < 0.3, low, -low.abs())
+    low = torch.where(
+        torch.rand(low.shape, generator=torch.Generator().manual_seed(seed)) < 0.3, low, -low.abs()
+    )
     if not (low > 0).any():
         return
     plain = whole(low, padded, resized, original)

@@ -91,7 +91,8 @@ def test_a_coco_file_is_read_without_what_is_kept_back(tmp_path: Path) -> None:
     found = [crops[i] for i in range(len(crops))]
     assert {c for crop in found for c in crop.classes.tolist()} == {1}
     crowded = [c for c, n in zip(found, trained_on) if int(n[:-4]) % 2]
-    assert crowded and all(len(crop.masks) == 0 for crop in crowded)
+    assert crowded
+    assert all(len(crop.masks) == 0 for crop in crowded)
     again = crops[0]
     assert (again.pixels == found[0].pixels).all()
     assert UNKNOWN_CLASS not in found[0].classes

@@ -26,9 +26,7 @@ def small_set(folder: Path) -> Path:
         records.append({"id": i, "file_name": f"photo-{i}.png", "height": 48, "width": 64})
     instance = {"category_id": 1, "bbox": [8, 8, 32, 24], "area": 768, "iscrowd": 0}
     polygon = [[8, 8, 40, 8, 40, 32, 8, 32]]
-    annotations = [
-        {"id": i, "image_id": i, "segmentation": polygon, **instance} for i in range(4)
-    ]
+    annotations = [{"id": i, "image_id": i, "segmentation": polygon, **instance} for i in range(4)]
     content = {
         "images": records,
         "annotations": annotations,
@@ -76,9 +74,14 @@ def test_prompts_of_every_kind_fit_the_crop() -> None:
     generator = torch.Generator().manual_seed(0)
     both = torch.tensor([0, 1])
     boxed = make_prompts(crop, both, "box", generator)
-    assert boxed.boxes is not None and boxed.boxes.min() >= 0 and boxed.boxes.max() <= 64
+    assert boxed.boxes is not None
+    assert boxed.boxes.min() >= 0
+    assert boxed.boxes.max() <= 64
     drawn = make_prompts(crop, both, "mask", generator)
-    assert drawn.masks is not None and drawn.masks.shape == (2, 1, 16, 16)
-    assert drawn.masks.min() >= -10 and drawn.masks.max() <= 10
+    assert drawn.masks is not None
+    assert drawn.masks.shape == (2, 1, 16, 16)
+    assert drawn.masks.min() >= -10
+    assert drawn.masks.max() <= 10
     clicked = make_prompts(crop, both, "point", generator)
-    assert clicked.points is not None and len(clicked.points) == 2
+    assert clicked.points is not None
+    assert len(clicked.points) == 2
