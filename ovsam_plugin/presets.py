@@ -76,7 +76,7 @@ _ALL = (
         fusion=Fusion(seen_weight=0.3, unseen_weight=0.7, head_scale=20.0, clip_scale=20.0),
         seen="coco",
         weights_file="ovsam-lite.safetensors",
-        licence="Apache-2.0",
+        licence="Apache-2.0; trained in part on non-commercial photographs, see MODEL_CARD.md",
         pool_prompt_box=True,
         min_stability=0.5,
         everything_points=16,

@@ -86,6 +86,9 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
             ("mask decoder and head", network.mask_decoder, answer),
             ("encoder's own branch", nn.Identity(), recognize),
         ]
+        head = network.objectness
+        if head is not None:
+            parts.append(("objectness head", head, lambda: head(features.image, features.pyramid)))
         return [
             Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts
