@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +18,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DATASET = "ovsam-demo"
-FIELD = "ovsam"
-PHOTOGRAPHS = (
-    "astronaut.png",
-    "camera.png",
-    "chelsea.png",
-    "coffee.png",
-    "motorcycle_left.png",
-    "rocket.jpg",
-)
+EVERYTHING, BY_BOX, BOXES = "ovsam", "ovsam_by_box", "boxes"
+# Boxes drawn by hand, (x1, y1, x2, y2) pixels; nothing says what is in them.
+PHOTOGRAPHS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
+    "astronaut.png": ((15, 5, 370, 512), (265, 300, 470, 512)),
+    "camera.png": ((0, 60, 255, 512), (232, 130, 345, 512)),
+    "chelsea.png": ((45, 0, 400, 300),),
+    "coffee.png": ((160, 20, 415, 260), (322, 228, 412, 325)),
+    "motorcycle_left.png": ((75, 70, 690, 410),),
+    "rocket.jpg": ((308, 120, 345, 427),),
+}
 VOCABULARY = "coco"
 LEAST_CONFIDENCE = 0.2
-_SHOWN_NAMES = 4
+_SHOWN_NAMES = 3
 
 
 def main() -> None:
@@ -49,8 +51,10 @@ def main() -> None:
         run(arguments.output, arguments.vocabulary)
 
 
-def run(output: Path, vocabulary: str = VOCABULARY, names: Sequence[str] = PHOTOGRAPHS) -> Path:
-    """Label the photographs, print what was found, draw the contact sheet.
+def run(
+    output: Path, vocabulary: str = VOCABULARY, names: Sequence[str] = tuple(PHOTOGRAPHS)
+) -> Path:
+    """Label the photographs by boxes and without any, print what was found, draw both.
 
     Args:
         output: folder for the contact sheet.
@@ -63,45 +67,49 @@ def run(output: Path, vocabulary: str = VOCABULARY, names: Sequence[str] = PHOTO
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    with console.status("Starting FiftyOne ..."):
+    with console.status("Starting FiftyOne ...") as status:
         import fiftyone as fo
 
-        from ovsam_plugin.contact_sheet import save_sheet
+        from ovsam_plugin.contact_sheet import draw_sheet, tiles_of
         from ovsam_plugin.dataset.labeling import label_dataset
 
         # Callbacks of progress would bring FiftyOne's own bar with them.
         fo.config.show_progress_bars = False
         dataset = fo.Dataset(DATASET, persistent=True, overwrite=True)
-        paths = photographs(names)
-        dataset.add_samples([fo.Sample(filepath=str(path)) for path in paths])
+        dataset.add_samples([_sample(path) for path in photographs(names)])
         dataset.compute_metadata(num_workers=1)
+        tiles = []
+        seconds: dict[str, list[float]] = {}
+        for field, title, settings in (
+            (BY_BOX, "by box", {"box_field": BOXES}),
+            (EVERYTHING, "everything", {"min_confidence": LEAST_CONFIDENCE}),
+        ):
+            status.update("Loading ovsam-lite ...")
+            elapsed = [0.0]
 
-    elapsed = [0.0]
-    with console.status("Loading ovsam-lite ...") as status:
+            def note(bar: Any, elapsed: list[float] = elapsed, title: str = title) -> None:
+                elapsed.append(bar.elapsed_time)
+                status.update(f"Labelling {title}: {bar.iteration} of {len(names)} photographs ...")
 
-        def note(bar: Any) -> None:
-            elapsed.append(bar.elapsed_time)
-            status.update(f"Labelling: {bar.iteration} of {len(paths)} photographs ...")
-
-        summary = label_dataset(
-            dataset,
-            preset="ovsam-lite",
-            vocabulary=vocabulary,
-            field=FIELD,
-            min_confidence=LEAST_CONFIDENCE,
-            batch_size=1,
-            workers=0,
-            progress=note,
-        )
+            summary = label_dataset(
+                dataset,
+                preset="ovsam-lite",
+                vocabulary=vocabulary,
+                field=field,
+                batch_size=1,
+                workers=0,
+                progress=note,
+                **settings,
+            )
+            for reason in summary.reasons:
+                console.print(f"failed: {reason}", markup=False)
+            seconds[field] = [b - a for a, b in pairwise(elapsed)]
+            tiles += [replace(t, note=f"{title}, {t.note}") for t in tiles_of(dataset, field)]
         status.update("Drawing the contact sheet ...")
-        sheet = save_sheet(dataset, FIELD, output / "contact-sheet.png")
-    console.print(_table(dataset, vocabulary, [b - a for a, b in pairwise(elapsed)]))
-    console.print(
-        f"{summary.instances} instances on {summary.labelled} photographs in {elapsed[-1]:.1f} s, "
-        f"after {summary.seconds - elapsed[-1]:.1f} s of loading"
-    )
-    for reason in summary.reasons:
-        console.print(f"failed: {reason}", markup=False)
+        output.mkdir(parents=True, exist_ok=True)
+        sheet = output / "contact-sheet.png"
+        draw_sheet(tiles, columns=min(3, len(names))).save(sheet)
+    console.print(_table(dataset, vocabulary, seconds))
     console.print(f"contact sheet: [bold]{sheet}[/bold]")
     console.print(
         f"look at dataset [bold]{DATASET}[/bold] in the App: [bold]make app[/bold] "
@@ -110,24 +118,44 @@ def run(output: Path, vocabulary: str = VOCABULARY, names: Sequence[str] = PHOTO
     return sheet
 
 
-def _table(dataset: fo.Dataset, vocabulary: str, seconds: Sequence[float]) -> Table:
+def _sample(path: Path) -> fo.Sample:
+    import fiftyone as fo
+    from PIL import Image
+
+    with Image.open(path) as image:
+        width, height = image.size
+    drawn = [
+        fo.Detection(bounding_box=[x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height])
+        for x1, y1, x2, y2 in PHOTOGRAPHS[path.name]
+    ]
+    return fo.Sample(filepath=str(path), **{BOXES: fo.Detections(detections=drawn)})
+
+
+def _table(dataset: fo.Dataset, vocabulary: str, seconds: dict[str, list[float]]) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"everything that ovsam-lite finds, named from {vocabulary}")
+    table = Table(title=f"what ovsam-lite finds, named from {vocabulary} (confidence)")
     table.add_column("image")
-    table.add_column("instances", justify="right")
-    table.add_column("best names (confidence)")
-    table.add_column("seconds", justify="right")
-    for sample, time in zip(dataset, seconds, strict=True):
-        labels = [] if sample[FIELD] is None else sample[FIELD].detections
-        best: dict[str, float] = {}
-        for label in labels:
-            if label.label is not None:
-                best[label.label] = max(best.get(label.label, 0.0), label.confidence)
-        shown = sorted(best, key=lambda name: -best[name])[:_SHOWN_NAMES]
-        names = ", ".join(f"{name} ({best[name]:.2f})" for name in shown)
-        table.add_row(Path(sample.filepath).name, str(len(labels)), names, f"{time:.1f}")
+    for heading in ("by box", "everything"):
+        table.add_column("instances", justify="right")
+        table.add_column(f"{heading}: best names")
+        table.add_column("s", justify="right")
+    for index, sample in enumerate(dataset):
+        cells = []
+        for field in (BY_BOX, EVERYTHING):
+            labels = [] if sample[field] is None else sample[field].detections
+            cells += [str(len(labels)), _best_names(labels), f"{seconds[field][index]:.1f}"]
+        table.add_row(Path(sample.filepath).name, *cells)
     return table
+
+
+def _best_names(labels: Sequence[fo.Detection]) -> str:
+    best: dict[str, float] = {}
+    for label in labels:
+        if label.label is not None:
+            best[label.label] = max(best.get(label.label, 0.0), label.confidence)
+    shown = sorted(best, key=lambda name: -best[name])[:_SHOWN_NAMES]
+    return ", ".join(f"{name} ({best[name]:.2f})" for name in shown)
 
 
 def open_app(port: int) -> None:
@@ -147,7 +175,7 @@ def open_app(port: int) -> None:
         session.wait(-1)
 
 
-def photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Path]:
+def photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> list[Path]:
     """The photographs inside the installed scikit-image; nothing is downloaded."""
     import skimage
 

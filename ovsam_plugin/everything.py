@@ -17,22 +17,22 @@ from ovsam_plugin.prompts import Box, Grid, Prompt
 MAX_CANDIDATES = 48
 CANDIDATE_OVERLAP = 0.8
 MAX_OVERLAP = 0.6
-# A part lies inside its whole by this share, and its embedding is this near to the whole's.
-PART_INSIDE = 0.7
+# A part lies inside the box of its whole by this share, and their embeddings are this near.
+PART_INSIDE = 0.8
 PART_LIKENESS = 0.7
 # Shares of the photograph: smaller answers are specks, larger ones its background.
-MIN_AREA, MAX_AREA = 0.0004, 0.9
+MIN_AREA, MAX_AREA = 0.0004, 0.95
 
 
 def find_everything(
     predictor: Predictor, encoding: Encoding, grid: Grid | None = None, chunk: int = CHUNK
 ) -> Instances:
-    """Instances all over a photograph, most stable first.
+    """Instances all over a photograph, those most sure to be things first.
 
     First it is found out where to look: the network's own box proposals if it has a head for them
     and no grid is given, else the answers to a lattice of points. Each place is then asked for by
     its box, which is a clearer prompt than a point. Stable answers stay, of overlapping ones the
-    most stable, and parts that look like their whole are left out.
+    first, and parts that look like their whole are left out.
 
     Args:
         predictor: that encoded the photograph.
@@ -47,7 +47,8 @@ def find_everything(
         grid = grid or Grid(preset.everything_points)
         boxes = _boxes_from_points(predictor, encoding, grid, chunk)
     found = _answers(predictor, encoding, boxes, chunk, preset.min_stability)
-    instances = predictor.finish(encoding, found[wholes(found, distinct(found, MAX_OVERLAP))])
+    order = distinct(found, range(len(found.prompts)), MAX_OVERLAP)
+    instances = predictor.finish(encoding, found[wholes(found, order)])
     return instances[~instances.empty]
 
 
@@ -56,7 +57,8 @@ def _boxes_from_points(
 ) -> list[Box]:
     height, width = encoding.frame.original_size
     candidates = _answers(predictor, encoding, grid.points(width, height), chunk)
-    order = distinct(candidates, CANDIDATE_OVERLAP)[:MAX_CANDIDATES]
+    stablest = torch.argsort(candidates.stability, descending=True, stable=True).tolist()
+    order = distinct(candidates, stablest, CANDIDATE_OVERLAP)[:MAX_CANDIDATES]
     corners = candidates.boxes[order].numpy() * np.tile(4 / encoding.frame.scale, 2)
     corners = np.clip(corners, 0, [width, height] * 2)
     return [Box((*box,)) for box in corners.tolist() if box[2] > box[0] and box[3] > box[1]]
@@ -80,18 +82,18 @@ def _answers(
     return Decoded.concatenate(kept)
 
 
-def distinct(decoded: Decoded, max_overlap: float) -> list[int]:
-    """Greedy suppression by mask IoU, most stable first.
+def distinct(decoded: Decoded, order: Sequence[int], max_overlap: float) -> list[int]:
+    """Greedy suppression by mask IoU.
 
     Args:
         decoded: N answers.
-        max_overlap: mask IoU above which the less stable one is dropped.
+        order: their indices, the best first.
+        max_overlap: mask IoU with a better one above which an answer is dropped.
 
     Returns:
-        The indices of those that stay, most stable first.
+        The indices of those that stay, in their order.
     """
     masks = decoded.logits > 0
-    order = torch.argsort(decoded.stability, descending=True, stable=True).tolist()
     near = box_iou(decoded.boxes.float(), decoded.boxes.float()).gt(0).tolist()
     kept: list[int] = []
     for i in order:
@@ -116,8 +118,8 @@ def wholes(decoded: Decoded, order: Sequence[int]) -> list[int]:
     head = decoded.embeddings.head[list(order)]
     alike = head @ head.T >= PART_LIKENESS
     dropped = set()
-    for i in range(len(areas)):
-        inside = (masks & masks[i]).sum((1, 2)) >= PART_INSIDE * areas
+    for i, (x1, y1, x2, y2) in enumerate(decoded.boxes[list(order)].tolist()):
+        inside = masks[:, y1:y2, x1:x2].sum((1, 2)) >= PART_INSIDE * areas
         parts = inside & alike[i] & (areas < areas[i])
         dropped.update(torch.nonzero(parts).squeeze(1).tolist())
     return [index for i, index in enumerate(order) if i not in dropped]

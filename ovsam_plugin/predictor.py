@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -26,7 +26,7 @@ from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 # SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
 STABILITY_OFFSET = 1.0
 # Of proposed boxes: how likely a thing, and how much two may overlap.
-MIN_OBJECTNESS, PROPOSAL_OVERLAP = 0.1, 0.7
+MIN_OBJECTNESS, PROPOSAL_OVERLAP = 0.15, 0.6
 # Prompts decoded at once: on a CPU the maps of more fall out of its caches.
 CHUNK = 16
 
@@ -167,10 +167,15 @@ class Predictor:
             features = self.network.encode(self.pixels(frames))
         return [Encoding(features[i], frame) for i, frame in enumerate(frames)]
 
-    def pixels(self, frames: Sequence[Frame]) -> Tensor:
-        """What the encoder reads: (B, 3, S, S) float32, normalised, then padded with zeros."""
+    def pixels(self, frames: Sequence[Frame], side: int | None = None) -> Tensor:
+        """What the encoder reads: (B, 3, S, S) float32, normalised, then padded with zeros.
+
+        Args:
+            frames: each at most S x S.
+            side: S; the network's own when not given.
+        """
         description = self.network.description
-        side = description.image_size
+        side = side or description.image_size
         mean = torch.tensor(description.mean, device=self.device).view(3, 1, 1)
         std = torch.tensor(description.std, device=self.device).view(3, 1, 1)
         batch = torch.zeros((len(frames), 3, side, side), device=self.device)
@@ -257,6 +262,8 @@ class Predictor:
     def propose(self, encoding: Encoding, most: int) -> list[Box]:
         """Boxes of things in pixels of the original photograph, the likeliest first.
 
+        The photograph is also looked at in half its size, where large things are seen whole.
+
         Args:
             encoding: from `encode`.
             most: boxes at the most.
@@ -264,18 +271,33 @@ class Predictor:
         Raises:
             ValueError: the network has no head for proposals.
         """
+        frame, features = encoding.frame, encoding.features
+        h, w = frame.size
+        size = (max(1, w // 2), max(1, h // 2))
+        smaller = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
+        half = replace(frame, pixels=np.asarray(smaller, dtype=np.uint8))
+        side = self.network.description.image_size // 2
+        with self._autocast():
+            small = self.network.encode(self.pixels([half], side))
+        found = [self._propose(features, frame), self._propose(small, half)]
+        boxes, scores = (torch.cat(column) for column in zip(*found))
+        kept = boxes[nms(boxes, scores, PROPOSAL_OVERLAP)[:most]].cpu().tolist()
+        return [Box((*box,)) for box in kept]
+
+    def _propose(self, features: Features, frame: Frame) -> tuple[Tensor, Tensor]:
+        """(N, 4) likely boxes in pixels of the original photograph and their (N,) scores."""
         if self.network.objectness is None:
             raise ValueError(f"{self.preset.name} proposes no boxes: ask from a grid of points")
-        features, (h, w) = encoding.features, encoding.frame.size
         with self._autocast():
             logits, boxes = self.network.objectness(features.image, features.pyramid)
-        scores, boxes = logits[0].sigmoid(), boxes[0]
-        limit = torch.tensor([w, h, w, h], device=boxes.device)
-        boxes = torch.minimum(boxes.clamp(min=0), limit)
-        likely = (scores >= MIN_OBJECTNESS) & ((boxes[:, 2:] - boxes[:, :2]) >= 2).all(1)
-        scores, boxes = scores[likely], boxes[likely]
-        kept = boxes[nms(boxes, scores, PROPOSAL_OVERLAP)[:most]].cpu().numpy()
-        return [Box((*box,)) for box in (kept / np.tile(encoding.frame.scale, 2)).tolist()]
+        scores = logits[0].sigmoid()
+        scale = self._tensor(np.tile(1 / frame.scale, 2))
+        height, width = frame.original_size
+        limit = self._tensor(np.array([width, height] * 2))
+        boxes = torch.minimum((boxes[0] * scale).clamp(min=0), limit)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        likely = (scores >= MIN_OBJECTNESS) & (sides >= 1).all(1)
+        return boxes[likely], scores[likely]
 
     def nothing(self) -> Decoded:
         """No answer, of this network's sizes."""

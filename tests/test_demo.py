@@ -18,9 +18,10 @@ def test_the_demo_calls_the_cat_a_cat_and_says_how_to_go_on(tmp_path, capsys):
     dataset = fo.load_dataset(demo.DATASET)
     try:
         assert dataset.count() == 2
-        assert dataset.exists(f"{demo.FIELD}_error").count() == 0
-        labels = dataset.first()[demo.FIELD].detections
-        assert max(labels, key=lambda label: label.confidence).label == "cat"
+        for field in (demo.BY_BOX, demo.EVERYTHING):
+            assert dataset.exists(f"{field}_error").count() == 0
+            labels = dataset.first()[field].detections
+            assert max(labels, key=lambda label: label.confidence).label == "cat"
         for words in ("chelsea.png", "coffee.png", "cat (", "make app", str(sheet.name)):
             assert words in output
         assert Image.open(sheet).width > 1000

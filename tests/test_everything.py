@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsam_plugin.everything import distinct, find_everything, mask_iou
+from ovsam_plugin.everything import distinct, find_everything, mask_iou, wholes
 from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
 from ovsam_plugin.predictor import Decoded, load_predictor
 from ovsam_plugin.prompts import Box, Grid
@@ -28,14 +28,18 @@ def test_mask_iou_is_overlap_over_union() -> None:
     torch.testing.assert_close(mask_iou(masks[0], masks), torch.tensor([1, 8 / 24, 0]))
 
 
-def test_of_overlapping_answers_the_most_stable_stays() -> None:
+def test_of_overlapping_answers_the_first_in_order_stays() -> None:
     found = decoded([(0, 0, 10, 10), (0, 0, 10, 9), (15, 15, 25, 25)], [0.8, 0.9, 0.7])
-    assert distinct(found, 0.6) == [1, 2]
-    assert distinct(found, 0.95) == [1, 0, 2]
+    assert distinct(found, [1, 0, 2], 0.6) == [1, 2]
+    assert distinct(found, [0, 1, 2], 0.6) == [0, 2]
+    assert distinct(found, [1, 0, 2], 0.95) == [1, 0, 2]
 
 
-def test_a_small_answer_inside_a_large_one_stays() -> None:
-    assert distinct(decoded([(0, 0, 20, 20), (5, 5, 9, 9)], [0.8, 0.9]), 0.6) == [1, 0]
+def test_a_part_that_looks_like_its_whole_is_left_out_and_one_that_does_not_stays() -> None:
+    found = decoded([(5, 5, 9, 9), (0, 0, 20, 20), (12, 12, 18, 18)], [0.9, 0.8, 0.7])
+    found.embeddings.head[:] = torch.eye(4)[[0, 0, 1]]
+    assert distinct(found, [0, 1, 2], 0.6) == [0, 1, 2]
+    assert wholes(found, [0, 1, 2]) == [1, 2]
 
 
 def test_everything_on_a_photograph_is_distinct_stable_and_inside_it() -> None:
@@ -44,17 +48,29 @@ def test_everything_on_a_photograph_is_distinct_stable_and_inside_it() -> None:
     predictor = load_predictor("ovsam-lite", device="cpu")
     image = data.chelsea()
     (encoding,) = predictor.encode([predictor.preprocess(image)])
-    instances = find_everything(predictor, encoding, Grid(6))
-    assert len(instances) >= 1
-    assert not instances.empty.any()
-    assert (instances.stability >= predictor.preset.min_stability).all()
-    assert (np.diff(instances.stability) <= 0).all()
-    masks = np.stack([instances.full_mask(i) for i in range(len(instances))])
-    assert masks.shape[1:] == image.shape[:2]
-    overlap = (masks[:, None] & masks[None]).sum((2, 3))
-    union = (masks[:, None] | masks[None]).sum((2, 3))
-    iou = overlap / union
-    assert iou[~np.eye(len(masks), dtype=bool)].max(initial=0) < 0.7
+    for grid in (None, Grid(6)):
+        instances = find_everything(predictor, encoding, grid)
+        assert len(instances) >= 1
+        assert not instances.empty.any()
+        assert (instances.stability >= predictor.preset.min_stability).all()
+        masks = np.stack([instances.full_mask(i) for i in range(len(instances))])
+        assert masks.shape[1:] == image.shape[:2]
+        overlap = (masks[:, None] & masks[None]).sum((2, 3))
+        union = (masks[:, None] | masks[None]).sum((2, 3))
+        iou = overlap / union
+        assert iou[~np.eye(len(masks), dtype=bool)].max(initial=0) < 0.7
+
+
+def test_proposed_boxes_lie_on_the_photograph_and_only_few_overlap_much() -> None:
+    from skimage import data
+
+    predictor = load_predictor("ovsam-lite", device="cpu")
+    image = data.coffee()
+    (encoding,) = predictor.encode([predictor.preprocess(image)])
+    boxes = predictor.propose(encoding, 20)
+    assert 1 <= len(boxes) <= 20
+    height, width = image.shape[:2]
+    assert all(box.on_image(width, height) == box for box in boxes)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 400)])
