@@ -134,18 +134,23 @@ def _sample(path: Path) -> fo.Sample:
 def _table(dataset: fo.Dataset, vocabulary: str, seconds: dict[str, list[float]]) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"what ovsam-lite finds, named from {vocabulary} (confidence)")
+    table = Table(title=f"what ovsam-lite finds, named from {vocabulary}")
     table.add_column("image")
-    for heading in ("by box", "everything"):
-        table.add_column("instances", justify="right")
-        table.add_column(f"{heading}: best names")
-        table.add_column("s", justify="right")
+    table.add_column("prompts")
+    table.add_column("instances", justify="right")
+    table.add_column("best names (confidence)")
+    table.add_column("s", justify="right")
     for index, sample in enumerate(dataset):
-        cells = []
-        for field in (BY_BOX, EVERYTHING):
+        for field, prompts in ((BY_BOX, "boxes"), (EVERYTHING, "none")):
             labels = [] if sample[field] is None else sample[field].detections
-            cells += [str(len(labels)), _best_names(labels), f"{seconds[field][index]:.1f}"]
-        table.add_row(Path(sample.filepath).name, *cells)
+            table.add_row(
+                Path(sample.filepath).name if field == BY_BOX else "",
+                prompts,
+                str(len(labels)),
+                _best_names(labels),
+                f"{seconds[field][index]:.1f}",
+                end_section=field == EVERYTHING,
+            )
     return table
 
 
