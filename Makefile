@@ -64,5 +64,5 @@ test: lint ## every check: ruff, mypy, pytest
 
 .PHONY: clean
 clean: ## remove .venv, caches and the demo's output
-	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

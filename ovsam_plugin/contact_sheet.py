@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -60,24 +60,27 @@ class Tile:
 
 
 def draw_sheet(
-    tiles: Sequence[Tile], *, tile_size: int = 640, columns: int | None = None
+    tiles: Iterable[Tile], *, tile_size: int = 640, columns: int | None = None
 ) -> Image.Image:
     """Draw tiles in rows.
 
     Args:
-        tiles: at least one.
+        tiles: at least one; each is drawn as it comes, so that only one image is held.
         tile_size: width of a tile, and greatest height of its image, in pixels.
         columns: tiles a row; None takes three, or fewer where two rows are fuller.
 
     Raises:
         ValueError: there is no tile.
     """
-    if not tiles:
+    drawn, captions = [], []
+    for tile in tiles:
+        drawn.append(_draw_tile(tile, tile_size))
+        captions.append((tile.title, tile.note if tile.image is not None else "failed"))
+    if not drawn:
         raise ValueError("a contact sheet needs at least one image")
-    columns = columns or min(3, math.ceil(math.sqrt(len(tiles))))
+    columns = columns or min(3, math.ceil(math.sqrt(len(drawn))))
     gap, caption = tile_size // 32, tile_size // 14
-    drawn = [_draw_tile(tile, tile_size) for tile in tiles]
-    rows = [range(i, min(i + columns, len(tiles))) for i in range(0, len(tiles), columns)]
+    rows = [range(i, min(i + columns, len(drawn))) for i in range(0, len(drawn), columns)]
     heights = [caption + max(drawn[i].height for i in row) for row in rows]
     sheet = Image.new(
         "RGB",
@@ -91,11 +94,10 @@ def draw_sheet(
         for place, index in enumerate(row):
             x = gap + place * (tile_size + gap)
             baseline = y + caption - tile_size // 40
-            title = tiles[index].title
+            title, note = captions[index]
             title = title if len(title) <= 36 else f"{title[:20]}…{title[-15:]}"
             pen.text((x, baseline), title, _INK, title_font, anchor="ls")
             used = pen.textlength(f"{title}  ", title_font)
-            note = tiles[index].note if tiles[index].image is not None else "failed"
             pen.text((x + used, baseline), note, _FAINT, note_font, anchor="ls")
             sheet.paste(drawn[index], (x, y + caption))
         y += height + gap
@@ -145,7 +147,7 @@ def save_sheet(
     """
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_sheet(list(tiles_of(samples[:limit], label_field))).save(path, format="PNG")
+    draw_sheet(tiles_of(samples[:limit], label_field)).save(path, format="PNG")
     return path
 
 

@@ -249,7 +249,8 @@ class Predictor:
         stability = torch.ones_like(higher.float()) if given else higher / lower.clamp(min=1)
         head, clip = (F.normalize(e.float(), dim=-1) for e in embeddings)
         empty = (cells[:, 2:] <= cells[:, :2]).any(1, keepdim=True)
-        head = head.masked_fill(empty, 0.0)
+        if not given:  # a given mask has pixels, even where it is too thin for a cell
+            head = head.masked_fill(empty, 0.0)
         return Decoded(
             prompts=prompts,
             logits=logits.cpu(),
@@ -359,13 +360,16 @@ class Predictor:
     def _regions(
         self, frame: Frame, batch: PromptBatch, prompts: tuple[Prompt, ...], cells: Tensor
     ) -> Tensor:
-        """(N, 4) boxes to be named, in input pixels: each mask's own, cut to the photograph."""
-        if batch.boxes is not None and (
-            isinstance(prompts[0], Mask) or self.preset.pool_prompt_box
-        ):
+        """(N, 4) boxes to be named, in input pixels, cut to the photograph.
+
+        Each mask's own box; a box prompt's own where the preset says so.
+        """
+        boxes = cells.float() * 4
+        first = prompts[0]
+        known = self.preset.pool_prompt_box and isinstance(first, Box)
+        known = known or (isinstance(first, Mask) and not first.refine)
+        if known and batch.boxes is not None:
             boxes = batch.boxes
-        else:
-            boxes = cells.float() * 4
         h, w = frame.size
         limit = torch.tensor([w, h, w, h], device=boxes.device, dtype=boxes.dtype)
         return torch.minimum(boxes.clamp(min=0), limit)

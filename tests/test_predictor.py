@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from benchmarks.speed import peak_memory
+from ovsam_plugin.checkpoint import SHIPPED
 from ovsam_plugin.predictor import Encoding, Predictor, load_predictor, pick_device
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
@@ -72,7 +75,6 @@ def test_a_box_around_the_cat_gives_the_cats_mask(predictor: Predictor, encoding
     assert outside.sum() < 0.1 * mask.sum()
     assert mask[150, 250]
     assert not mask[10, 10]
-    np.testing.assert_array_equal(mask[tuple(np.s_[a:b] for a, b in ((0, 300), (0, 451)))], mask)
 
 
 def test_answers_come_in_the_order_of_prompts_of_any_kind(
@@ -104,6 +106,7 @@ def test_a_mask_that_is_only_named_comes_back_as_it_was(
     instances = predictor.decode(encoding, [Mask(drawn)])
     np.testing.assert_array_equal(instances.full_mask(0), drawn)
     assert instances.stability[0] == 1
+    np.testing.assert_allclose(np.linalg.norm(instances.head_embeddings, axis=1), 1, atol=1e-5)
 
 
 def test_embeddings_are_unit_vectors(predictor: Predictor, encoding: Encoding) -> None:
@@ -138,22 +141,18 @@ def test_a_photograph_is_encoded_in_a_batch_as_alone(
     np.testing.assert_allclose(a.head_embeddings, b.head_embeddings, atol=1e-3)
 
 
-def test_a_thousand_boxes_take_little_more_memory_than_ten(
-    predictor: Predictor, encoding: Encoding
-) -> None:
-    """What is kept of an answer is small: well under 2 MB, of which 1,000 are under 2 GB."""
-    few = [Box((10 + i, 10, 200 + i, 200)) for i in range(10)]
-    kept = sum(
-        decoded.logits.numel() * 4 for _, decoded in predictor.decode_chunks(encoding, few, 4)
-    )
-    instances = predictor.decode(encoding, few, chunk=4)
-    bits = sum(len(np.packbits(mask)) for mask in instances.masks)
-    assert (kept + bits) / len(few) < 2e6 / 8
+def test_a_thousand_boxes_take_little_more_memory_than_ten() -> None:
+    few, many = (peak_memory("ovsam-lite", count) for count in (10, 1000))
+    assert many - few < 2.0
 
 
 def test_weights_of_ones_own_are_loaded_from_a_path(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        load_predictor("ovsam-lite", weights=tmp_path / "mine.safetensors")
+    state = load_file(SHIPPED / "ovsam-lite.safetensors")
+    state["backbone.class_embeddings"][:] = 0
+    save_file(state, tmp_path / "mine.safetensors")
+    own = load_predictor("ovsam-lite", device="cpu", weights=tmp_path / "mine.safetensors")
+    assert not own.network.backbone.class_embeddings.any()
+    assert own.weights_hash != load_predictor("ovsam-lite", device="cpu").weights_hash
 
 
 def test_an_unknown_device_is_refused_with_what_to_try() -> None:

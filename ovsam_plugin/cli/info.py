@@ -39,5 +39,5 @@ def info(
             table.add_row(part.name, f"{part.parameters:,}", f"{giga:,.1f} G")
         console = Console()
         console.print(table)
-        console.print(f"weights: {chosen.weights_file or 'fetched when first used'}")
+        console.print(f"weights: {chosen.weights_file or 'not in the package'}")
         console.print(f"licence of the weights: {chosen.licence}")

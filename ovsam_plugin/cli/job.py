@@ -59,7 +59,14 @@ class LabelJob:
         samples: fo.SampleCollection = dataset
         fields: dict[str, Any] = {"box_field": self.box_field, "point_field": self.point_field}
         if annotations is not None:
-            asked = attach_prompts(dataset, annotations, label_field=self.field, missing_in=folder)
+            with usage():
+                asked = attach_prompts(
+                    dataset,
+                    annotations,
+                    label_field=self.field,
+                    missing_in=folder,
+                    overwrite=self.work["overwrite"],
+                )
             samples = asked.view(dataset)
             fields["box_field" if annotations.source == "box" else "point_field"] = asked.field
             _tell_of_prompts(console, asked)

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 import fiftyone as fo
 
 from ovsam_plugin.dataset.annotations import AnnotatedPrompt, AnnotationFile, Id
-from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.runs import recorded_settings
 
 IMAGE_SUFFIXES = frozenset(
@@ -93,12 +92,12 @@ def attach_prompts(
     *,
     label_field: str,
     missing_in: str | Path | None = None,
+    overwrite: bool = False,
 ) -> AttachedPrompts:
     """Put an annotation file's prompts on the samples of the images that it names.
 
     An image is the file's when its path ends in the file's name for it, or the other way round; so
-    names with and without folders both fit. Where the prompts of an earlier run change, their
-    answers in `label_field` go, so that labelling the sample again is not skipped. An image of
+    names with and without folders both fit. An image of
     another size than the file says gets no prompts: they would lie elsewhere.
 
     Args:
@@ -108,6 +107,10 @@ def attach_prompts(
             `<label_field>_points`.
         missing_in: a folder; an image that is not there becomes a sample all the same, under its
             path in this folder, whose labelling fails with the reason. None makes no samples.
+        overwrite: whether prompts may change whose answers are there; they will be asked again.
+
+    Raises:
+        ValueError: prompts that an earlier run answered would change. None is changed then.
     """
     field = f"{label_field}_{'boxes' if annotations.source == 'box' else 'points'}"
     by_image: dict[Id, list[AnnotatedPrompt]] = defaultdict(list)
@@ -169,7 +172,7 @@ def attach_prompts(
         made = [_label(prompt, width, height) for prompt in by_image[image_id]]
         values[sample_id] += made
         labels.update({p.id: label.id for p, label in zip(by_image[image_id], made, strict=True)})
-    _store(dataset, field, label_field, samples.values(), values)
+    _store(dataset, field, None if overwrite else label_field, samples.values(), values)
     return AttachedPrompts(annotations, field, samples, labels, errors, tuple(missing))
 
 
@@ -240,11 +243,15 @@ def _label(prompt: AnnotatedPrompt, width: int, height: int) -> fo.Label:
 def _store(
     dataset: fo.Dataset,
     field: str,
-    label_field: str,
+    answers: str | None,
     sample_ids: Iterable[str],
     values: Mapping[str, list[fo.Label]],
 ) -> None:
-    """Write the prompts of samples where they differ from those there, and drop old answers."""
+    """Write the prompts of samples where they differ from those there.
+
+    Raises:
+        ValueError: some that would change were answered in the field `answers`.
+    """
     kind = fo.Detections if field.endswith("_boxes") else fo.Keypoints
     slot = "detections" if kind is fo.Detections else "keypoints"
     if not dataset.has_sample_field(field):
@@ -268,8 +275,12 @@ def _store(
     }
     if not changed:
         return
+    recorded = recorded_settings(dataset, answers) if answers is not None else None
+    if recorded is not None and field in recorded.get("prompt_fields", {}).values():
+        answered = len(dataset.select(list(changed)).exists(answers))
+        if answered:
+            raise ValueError(
+                f"field {answers!r} holds answers of {answered} images to other prompts than the "
+                "annotation file's; use overwrite=True or another field"
+            )
     dataset.set_values(field, changed, key_field="id")
-    recorded = recorded_settings(dataset, label_field) or {}
-    if field in recorded.get("prompt_fields", {}).values():
-        for answers in (label_field, error_field(label_field)):
-            dataset.set_values(answers, dict.fromkeys(changed), key_field="id")

@@ -27,6 +27,8 @@ KEYS: Mapping[str, tuple[type[fo.Label], ...]] = {
 }
 """What each keyword of `apply_model` may name: fields of these label types."""
 
+# Sizes of the image; a mask stretched over a larger box would not fit into memory.
+_FARTHEST = 4
 _POINT_LABELS = ("point_labels", "sam_labels")
 _SHOWN_REASONS = 5
 
@@ -78,7 +80,7 @@ def read_prompts(
         for label in _elements(key, labels.get(key)):
             try:
                 prompts.append(make(label).on_image(width=size[1], height=size[0]))
-            except (ValueError, TypeError, OSError) as error:
+            except (ValueError, TypeError, OSError, ArithmeticError) as error:
                 refused.append(f"{label.id}: {error}")
     return Asked(tuple(prompts), tuple(refused))
 
@@ -97,7 +99,10 @@ def paste_mask(
         (H, W) bool. The exact mask where the box lies on whole pixels.
     """
     height, width = size
-    x1, y1, x2, y2 = (round(v) for v in to_xyxy(bounding_box, size))
+    corners = to_xyxy(bounding_box, size)
+    if not all(abs(v) < _FARTHEST * max(size) for v in corners):
+        raise ValueError(f"the box {bounding_box} is not finite or lies far outside the image")
+    x1, y1, x2, y2 = (round(v) for v in corners)
     patch = np.asarray(mask) > 0
     shape = (y2 - y1, x2 - x1)
     canvas = np.zeros(size, dtype=bool)
@@ -166,8 +171,8 @@ def _mask(label: fo.Detection | fo.Polyline, size: tuple[int, int], refine: bool
 def _fill(label: fo.Polyline, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     height, width = size
     rings = [np.asarray(ring, dtype=np.float64) for ring in label.points or [] if len(ring) >= 3]
-    if not all(np.isfinite(ring).all() for ring in rings):
-        raise ValueError("the polyline has a coordinate that is not finite")
+    if not all((np.abs(ring) < _FARTHEST).all() for ring in rings):
+        raise ValueError("a point of the polyline is not finite or lies far outside the image")
     canvas = np.zeros(size, dtype=np.uint8)
     pixels = [np.floor(ring * (width, height)).astype(np.int32) for ring in rings]
     cv2.fillPoly(canvas, pixels, 1)

@@ -44,26 +44,13 @@ from ovsam_plugin.dataset.zoo import (
 
 
 def download_model(model_name: str, model_path: str) -> None:
-    """Sees to it that a model's weights are there.
+    """Notes for the zoo that a model is here.
 
-    The weights of `ovsam-lite` come with the package, so that a small note takes the place of the
-    file that the zoo looks for.
-
-    Raises:
-        ValueError: the model's weights have to be fetched from their publisher, which is not
-            built yet.
+    The weights of `ovsam-lite` come with the package, and those of the published presets are given
+    by path, so that a small note takes the place of the file that the zoo looks for; whether there
+    are weights is found out when the model is loaded.
     """
-    from ovsam_plugin.presets import get_preset
-
-    preset = get_preset(model_name)
-    if preset.weights_file is None:
-        raise ValueError(
-            f"the weights of {model_name!r} are published checkpoints, and fetching them is not "
-            f"part of this version (licence: {preset.licence}). 'ovsam-lite' works at once; "
-            "your own checkpoint loads with load_zoo_model(..., weights=PATH)"
-        )
-    note = {"model": model_name, "weights": f"in the package: {preset.weights_file}"}
-    Path(model_path).write_text(json.dumps(note) + "\n")
+    Path(model_path).write_text(json.dumps({"model": model_name}) + "\n")
 
 
 def load_model(
@@ -91,6 +78,7 @@ def load_model(
 
     Raises:
         ValueError: an unknown preset or vocabulary, or a number out of range.
+        FileNotFoundError: the preset's weights are not on this machine.
     """
     from ovsam_plugin.dataset.model import build_model
 

@@ -78,7 +78,8 @@ def align_regions(features: Tensor, rois: Tensor, size: int, stride: int) -> Ten
     Returns:
         (N, C, size, size).
     """
-    rois = rois.to(features.dtype)
+    # Half precision would move a box of a large image by several pixels.
+    features, rois = features.float(), rois.float()
     return cast(
         Tensor, roi_align(features, rois, size, 1.0 / stride, sampling_ratio=0, aligned=True)
     )

@@ -1,4 +1,4 @@
-"""The command that made the shipped `ovsam-lite` weights.
+"""The first stage of `ovsam-lite`: masks and names.
 
     python -m ovsam_plugin.training.lite --data DIR --out RUN_DIR
 
@@ -40,7 +40,7 @@ from ovsam_plugin.vocabulary.text import load_text_tower
 class Settings:
     """What decides a run; written beside its weights."""
 
-    steps: int = 1100
+    steps: int = 1000
     batch: int = 4
     crop: int = 448
     max_instances: int = 8

@@ -31,7 +31,7 @@ from ovsam_plugin.training.data import CocoCrops, endless, normalize
 class Settings:
     """What decides a run; written beside its weights."""
 
-    steps: int = 1200
+    steps: int = 900
     batch: int = 4
     crop: int = 448
     max_instances: int = 40

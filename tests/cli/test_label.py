@@ -225,15 +225,20 @@ def test_labels_of_another_run_are_not_overwritten_unasked(folder, ground_truth)
     assert import_images(folder).distinct("ovsam.detections.label") == ["dog"]
 
 
-def test_prompts_that_moved_are_asked_again(folder, ground_truth, tmp_path):
+def test_answers_to_prompts_that_moved_are_kept_until_told_otherwise(
+    folder, ground_truth, tmp_path
+):
     ask = ("--vocabulary", "cat,", "--workers", 0, "--export", tmp_path / "preds.json")
     run(folder, "--boxes", ground_truth, *ask)
     before = json.loads((tmp_path / "preds.json").read_text())
+    ids = import_images(folder).values("ovsam.detections.id")
     content = json.loads(ground_truth.read_text())
     content["annotations"][1]["bbox"] = [300, 200, 150, 150]
     ground_truth.write_text(json.dumps(content))
-    run(folder, "--boxes", ground_truth, *ask)
+    assert "--overwrite" in run(folder, "--boxes", ground_truth, *ask, code=2)
+    assert import_images(folder).values("ovsam.detections.id") == ids
+    run(folder, "--boxes", ground_truth, *ask, "--overwrite")
     after = json.loads((tmp_path / "preds.json").read_text())
-    assert after[0] == before[0]
+    assert after[0]["segmentation"] == before[0]["segmentation"]
     assert "error" not in after[1] or after[1]["error"] == "the mask is empty"
     assert after[1]["segmentation"] != before[1]["segmentation"]

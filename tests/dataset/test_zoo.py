@@ -38,7 +38,7 @@ def test_the_manifest_lists_every_preset() -> None:
     assert json.loads((ROOT / "manifest.json").read_text()) == manifest()
     assert list(MODELS) == list(PRESETS)
     assert set(MODELS) <= set(foz.list_zoo_models())
-    assert MODELS["ovsam-lite"][1] == PRESETS["ovsam-lite"].licence
+    assert PRESETS["ovsam-lite"].licence.startswith(MODELS["ovsam-lite"][1])
 
 
 def test_an_installed_package_can_put_its_models_into_the_zoo(zoo: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_copy_of_the_repositorys_door_is_a_source_of_its_own(zoo: Path) -> Non
 
 @pytest.mark.parametrize("name", ["ovsam-rn50x16-coco", "ovsam-rn50x16-lvis"])
 def test_weights_that_have_to_be_fetched_are_a_clear_error(name: str) -> None:
-    with pytest.raises(ValueError, match=r"published checkpoints.*'ovsam-lite' works at once"):
+    with pytest.raises(FileNotFoundError, match=r"not shipped.*weights=FILE.*ovsam-lite"):
         foz.load_zoo_model(name)
 
 

@@ -33,3 +33,10 @@ def test_alignment_puts_the_middle_of_a_ramp_in_the_middle_bin() -> None:
     rois = torch.tensor([[0.0, 200, 0, 600, 400]])
     bins = align_regions(ramp, rois, 5, 32)[0, 0, 0]
     torch.testing.assert_close(bins, torch.tensor([240.0, 320, 400, 480, 560]))
+
+
+def test_boxes_keep_their_place_where_features_are_half_precision() -> None:
+    features = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    rois = torch.tensor([[0.0, 513, 641, 898, 903]])
+    whole = align_regions(features.float(), rois, 7, 32)
+    torch.testing.assert_close(align_regions(features, rois, 7, 32).float(), whole)
