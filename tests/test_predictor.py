@@ -143,6 +143,7 @@ def test_a_photograph_is_encoded_in_a_batch_as_alone(
 
 def test_a_thousand_boxes_take_little_more_memory_than_ten() -> None:
     few, many = (peak_memory("ovsam-lite", count) for count in (10, 1000))
+    assert few > 0.1
     assert many - few < 2.0
 
 
