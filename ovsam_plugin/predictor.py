@@ -3,56 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import nms
+from torchvision.ops import roi_align
 
 from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.decoded import Decoded
+from ovsam_plugin.frame import Frame, make_frame, padded_size
 from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
-from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, mask_boxes
+from ovsam_plugin.network.objectness import Proposals
+from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
+from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
 # SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
 STABILITY_OFFSET = 1.0
-# Of proposed boxes: how likely a thing, and how much two may overlap.
-MIN_OBJECTNESS, PROPOSAL_OVERLAP = 0.15, 0.6
 # Prompts decoded at once: on a CPU the maps of more fall out of its caches.
 CHUNK = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A photograph made ready for the encoder; small, on the CPU, safe to send between processes.
-
-    Attributes:
-        pixels: (h, w, 3) uint8 RGB, long side resized to the network's.
-        original_size: (H, W) of the photograph.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    original_size: tuple[int, int]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the resized image."""
-        return self.pixels.shape[0], self.pixels.shape[1]
-
-    @property
-    def scale(self) -> npt.NDArray[np.float64]:
-        """(2,) factors of x and y from the original to the resized image."""
-        (h, w), (height, width) = self.size, self.original_size
-        return np.array([w / width, h / height])
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,75 +44,6 @@ class Encoding:
     frame: Frame
 
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """N answers before they are brought to the photograph's own size; all on the CPU.
-
-    Attributes:
-        prompts: the N prompts.
-        logits: (N, s, s) float32, over the padded square at a quarter of its size.
-        boxes: (N, 4) int64, xyxy in cells of `logits`; zeros for an empty mask.
-        stability: (N,) float32 in 0..1.
-        embeddings: (N, D) float32 each, unit length; the head's is zero for an empty mask.
-    """
-
-    prompts: tuple[Prompt, ...]
-    logits: Tensor
-    boxes: Tensor
-    stability: Tensor
-    embeddings: Embeddings
-
-    def __getitem__(self, order: Sequence[int]) -> Decoded:
-        """Some of the answers, in this order."""
-        index = torch.as_tensor(list(order), dtype=torch.int64)
-        return Decoded(
-            tuple(self.prompts[i] for i in order),
-            self.logits[index],
-            self.boxes[index],
-            self.stability[index],
-            Embeddings(self.embeddings.head[index], self.embeddings.clip[index]),
-        )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Decoded]) -> Decoded:
-        """At least one part, one after the other."""
-        return cls(
-            tuple(prompt for part in parts for prompt in part.prompts),
-            torch.cat([part.logits for part in parts]),
-            torch.cat([part.boxes for part in parts]),
-            torch.cat([part.stability for part in parts]),
-            Embeddings(
-                torch.cat([part.embeddings.head for part in parts]),
-                torch.cat([part.embeddings.clip for part in parts]),
-            ),
-        )
-
-
-def make_frame(image: npt.NDArray[np.uint8], description: NetworkDescription) -> Frame:
-    """Resize so that the long side is the network's.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        description: of the network; nothing of it but sizes is needed, so that loader processes
-            can do this without weights.
-
-    Raises:
-        TypeError: it is not uint8.
-        ValueError: it is not (H, W, 3) with at least one pixel.
-    """
-    if image.dtype != np.uint8:
-        raise TypeError(f"image has dtype {image.dtype}: expected uint8 RGB, 0..255")
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"image has shape {image.shape}: expected (height, width, 3)")
-    height, width = image.shape[:2]
-    scale = description.image_size / max(height, width)
-    size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
-    shrink = description.area_downscale and scale < 1
-    method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    pixels = cv2.resize(image, size, interpolation=method)
-    return Frame(np.ascontiguousarray(pixels, dtype=np.uint8), (height, width))
-
-
 class Predictor:
     """Encodes photographs and answers prompts; holds no state between calls.
 
@@ -148,6 +55,7 @@ class Predictor:
 
     def __init__(self, network: OVSAM, preset: Preset, weights_hash: str) -> None:
         # Channels last is the layout that convolutions are fastest in, on CPUs and GPUs alike.
+        network.backbone = network.backbone.fused()
         network = network.to(memory_format=torch.channels_last)
         self.network = network.eval().requires_grad_(False)
         self.preset = preset
@@ -160,30 +68,45 @@ class Predictor:
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[Frame]) -> list[Encoding]:
-        """One pass of the encoder over a batch of photographs."""
-        if not frames:
-            return []
-        with self._autocast():
-            features = self.network.encode(self.pixels(frames))
-        return [Encoding(features[i], frame) for i, frame in enumerate(frames)]
+        """Photographs through the encoder, those of one padded size in one pass."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, frame in enumerate(frames):
+            groups.setdefault(padded_size(frame, self.network.description), []).append(i)
+        encodings: dict[int, Encoding] = {}
+        for size, indices in groups.items():
+            with self._autocast():
+                features = self.network.encode(self.pixels([frames[i] for i in indices], size))
+            for row, i in enumerate(indices):
+                encodings[i] = Encoding(features[row], frames[i])
+        return [encodings[i] for i in range(len(frames))]
 
-    def pixels(self, frames: Sequence[Frame], side: int | None = None) -> Tensor:
-        """What the encoder reads: (B, 3, S, S) float32, normalised, then padded with zeros.
+    def pixels(self, frames: Sequence[Frame], size: tuple[int, int] | None = None) -> Tensor:
+        """What the encoder reads: (B, 3, h, w) float32, normalised, then padded with zeros.
 
         Args:
-            frames: each at most S x S.
-            side: S; the network's own when not given.
+            frames: each at most h x w.
+            size: (h, w); that of the first when not given.
         """
         description = self.network.description
-        side = side or description.image_size
+        size = size or padded_size(frames[0], description)
         mean = torch.tensor(description.mean, device=self.device).view(3, 1, 1)
         std = torch.tensor(description.std, device=self.device).view(3, 1, 1)
-        batch = torch.zeros((len(frames), 3, side, side), device=self.device)
+        batch = torch.zeros((len(frames), 3, *size), device=self.device)
         batch = batch.contiguous(memory_format=torch.channels_last)
         for i, (frame, (h, w)) in enumerate((frame, frame.size) for frame in frames):
             image = torch.from_numpy(frame.pixels).to(self.device, non_blocking=True)
             batch[i, :, :h, :w] = (image.permute(2, 0, 1) - mean) / std
         return batch
+
+    @torch.inference_mode()
+    def proposals(self, encoding: Encoding) -> Proposals | None:
+        """Every cell's guess at a thing, cut to the photograph; None where no head guesses."""
+        head = self.network.objectness
+        if head is None:
+            return None
+        with self._autocast():
+            found = head(encoding.features.pyramid)
+        return Proposals(found.logits, self._inside(encoding.frame, found.boxes))
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK
@@ -226,24 +149,32 @@ class Predictor:
             if isinstance(prompt, Mask):
                 detail = int(prompt.refine)
             groups.setdefault((prompt.kind, detail), []).append(i)
+        pointed = any(isinstance(prompt, Points) for prompt in placed)
+        proposals = self.proposals(encoding) if pointed else None
         for indices in groups.values():
             for start in range(0, len(indices), chunk):
                 part = indices[start : start + chunk]
-                yield part, self._decode(encoding, tuple(placed[i] for i in part))
+                yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals)
 
-    def _decode(self, encoding: Encoding, prompts: tuple[Prompt, ...]) -> Decoded:
-        given = isinstance(prompts[0], Mask) and not prompts[0].refine
-        batch = self._prompt_batch(encoding.frame, prompts)
+    def _decode(
+        self, encoding: Encoding, prompts: tuple[Prompt, ...], proposals: Proposals | None
+    ) -> Decoded:
+        frame, first = encoding.frame, prompts[0]
+        given = isinstance(first, Mask) and not first.refine
+        batch = self._prompt_batch(encoding, prompts)
         with self._autocast():
             if given:
-                assert batch.masks is not None
-                logits = batch.masks
+                masks = self._given(batch)
             else:
-                logits = self.network.decode(encoding.features, batch)
-            logits = logits[:, 0].float()
+                masks = self.network.answer(encoding.features, batch, proposals)
+            logits = masks.logits
             cells = mask_boxes(logits > 0)
-            boxes = self._regions(encoding.frame, batch, prompts, cells)
-            embeddings = self.network.embed(encoding.features, boxes, boxes)
+            boxes = self._inside(frame, _to_pixels(cells, masks))
+            named = boxes
+            if given or (self.preset.pool_prompt_box and isinstance(first, Box)):
+                assert batch.boxes is not None
+                named = self._inside(frame, batch.boxes)
+            embeddings = self.network.embed(encoding.features, named, named)
         higher = (logits > STABILITY_OFFSET).sum((1, 2))
         lower = (logits > -STABILITY_OFFSET).sum((1, 2))
         stability = torch.ones_like(higher.float()) if given else higher / lower.clamp(min=1)
@@ -251,62 +182,40 @@ class Predictor:
         empty = (cells[:, 2:] <= cells[:, :2]).any(1, keepdim=True)
         if not given:  # a given mask has pixels, even where it is too thin for a cell
             head = head.masked_fill(empty, 0.0)
+        quality = stability if masks.quality is None else masks.quality
         return Decoded(
             prompts=prompts,
             logits=logits.cpu(),
-            boxes=cells.cpu(),
+            windows=masks.windows.cpu(),
+            boxes=boxes.masked_fill(empty, 0.0).cpu(),
             stability=stability.float().cpu(),
+            quality=quality.float().cpu(),
             embeddings=Embeddings(head.cpu(), clip.cpu()),
         )
 
-    @torch.inference_mode()
-    def propose(self, encoding: Encoding, most: int) -> list[Box]:
-        """Boxes of things in pixels of the original photograph, the likeliest first.
-
-        The photograph is also looked at in half its size, where large things are seen whole.
-
-        Args:
-            encoding: from `encode`.
-            most: boxes at the most.
-
-        Raises:
-            ValueError: the network has no head for proposals.
-        """
-        frame, features = encoding.frame, encoding.features
-        h, w = frame.size
-        size = (max(1, w // 2), max(1, h // 2))
-        smaller = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA)
-        half = replace(frame, pixels=np.asarray(smaller, dtype=np.uint8))
-        side = self.network.description.image_size // 2
-        with self._autocast():
-            small = self.network.encode(self.pixels([half], side))
-        found = [self._propose(features, frame), self._propose(small, half)]
-        boxes, scores = (torch.cat(column) for column in zip(*found))
-        kept = boxes[nms(boxes, scores, PROPOSAL_OVERLAP)[:most]].cpu().tolist()
-        return [Box((*box,)) for box in kept]
-
-    def _propose(self, features: Features, frame: Frame) -> tuple[Tensor, Tensor]:
-        """(N, 4) likely boxes in pixels of the original photograph and their (N,) scores."""
-        if self.network.objectness is None:
-            raise ValueError(f"{self.preset.name} proposes no boxes: ask from a grid of points")
-        with self._autocast():
-            logits, boxes = self.network.objectness(features.image, features.pyramid)
-        scores = logits[0].sigmoid()
-        scale = self._tensor(np.tile(1 / frame.scale, 2))
-        height, width = frame.original_size
-        limit = self._tensor(np.array([width, height] * 2))
-        boxes = torch.minimum((boxes[0] * scale).clamp(min=0), limit)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        likely = (scores >= MIN_OBJECTNESS) & (sides >= 1).all(1)
-        return boxes[likely], scores[likely]
+    def _given(self, batch: PromptBatch) -> Masks:
+        """Mask prompts as if the network had drawn them, over windows of the answers' size."""
+        assert batch.masks is not None
+        assert batch.boxes is not None
+        logits = batch.masks
+        h, w = logits.shape[-2:]
+        whole = logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1)
+        if self.network.region_masks is None:
+            return Masks(logits[:, 0], whole, None)
+        frames = windows(batch.boxes)
+        rois = torch.cat([torch.arange(len(frames), device=self.device)[:, None], frames], 1)
+        return Masks(roi_align(logits, rois, 2 * BINS, 0.25, 1, aligned=True)[:, 0], frames, None)
 
     def nothing(self) -> Decoded:
-        """No answer, of this network's sizes."""
-        side, dim = self.network.description.image_size // 4, self.network.description.embed_dim
+        """No answer."""
+        dim = self.network.description.embed_dim
+        cells = 2 * BINS if self.network.region_masks else self.network.description.image_size // 4
         return Decoded(
             (),
-            torch.zeros(0, side, side),
-            torch.zeros(0, 4, dtype=torch.int64),
+            torch.zeros(0, cells, cells),
+            torch.zeros(0, 4),
+            torch.zeros(0, 4),
+            torch.zeros(0),
             torch.zeros(0),
             Embeddings(torch.zeros(0, dim), torch.zeros(0, dim)),
         )
@@ -314,18 +223,12 @@ class Predictor:
     def finish(self, encoding: Encoding, decoded: Decoded) -> Instances:
         """Masks at the photograph's own size, upsampled only inside their own boxes."""
         frame = encoding.frame
-        resampler = MaskResampler.build(
-            decoded.logits.shape[-1],
-            self.network.description.image_size,
-            frame.size,
-            frame.original_size,
-        )
         boxes, masks = [], []
-        for prompt, logits, box in zip(decoded.prompts, decoded.logits, decoded.boxes.tolist()):
+        for row, prompt in enumerate(decoded.prompts):
             if isinstance(prompt, Mask) and not prompt.refine:
                 own, mask = crop_mask(prompt.mask)
             else:
-                own, mask = resampler.mask(logits, tuple(box))
+                own, mask = self._upsample(frame, decoded, row)
             boxes.append(own)
             masks.append(mask)
         return Instances(
@@ -338,7 +241,23 @@ class Predictor:
             prompts=decoded.prompts,
         )
 
-    def _prompt_batch(self, frame: Frame, prompts: tuple[Prompt, ...]) -> PromptBatch:
+    def _upsample(
+        self, frame: Frame, decoded: Decoded, row: int
+    ) -> tuple[tuple[int, int, int, int], npt.NDArray[np.bool_]]:
+        """One mask's box and crop in pixels of the original photograph."""
+        logits = decoded.logits[row]
+        sizes = frame.size, frame.original_size
+        if self.network.region_masks is None:
+            side = self.network.description.image_size
+            resampler = MaskResampler.build(len(logits), side, *sizes)
+        else:
+            x1, y1, x2, y2 = decoded.windows[row].tolist()
+            resampler = MaskResampler.window(len(logits), (x1, y1, x2, y2), *sizes)
+        left, top, right, bottom = mask_boxes(logits[None] > 0)[0].tolist()
+        return resampler.mask(logits, (left, top, right, bottom))
+
+    def _prompt_batch(self, encoding: Encoding, prompts: tuple[Prompt, ...]) -> PromptBatch:
+        frame = encoding.frame
         scale = frame.scale
         if isinstance(prompts[0], Points):
             points = [p for p in prompts if isinstance(p, Points)]
@@ -350,26 +269,15 @@ class Predictor:
             return PromptBatch(boxes=self._tensor(np.array(corners) * np.tile(scale, 2)))
         given = [p.mask for p in prompts if isinstance(p, Mask)]
         boxes = np.array([crop_mask(mask)[0] for mask in given]) * np.tile(scale, 2)
-        side = self.network.description.image_size
+        size = padded_size(frame, self.network.description)
         masks = [
-            mask_to_logits(torch.from_numpy(mask).to(self.device), frame.size, side)
+            mask_to_logits(torch.from_numpy(mask).to(self.device), frame.size, size)
             for mask in given
         ]
         return PromptBatch(boxes=self._tensor(boxes), masks=torch.stack(masks))
 
-    def _regions(
-        self, frame: Frame, batch: PromptBatch, prompts: tuple[Prompt, ...], cells: Tensor
-    ) -> Tensor:
-        """(N, 4) boxes to be named, in input pixels, cut to the photograph.
-
-        Each mask's own box; a box prompt's own where the preset says so.
-        """
-        boxes = cells.float() * 4
-        first = prompts[0]
-        known = self.preset.pool_prompt_box and isinstance(first, Box)
-        known = known or (isinstance(first, Mask) and not first.refine)
-        if known and batch.boxes is not None:
-            boxes = batch.boxes
+    def _inside(self, frame: Frame, boxes: Tensor) -> Tensor:
+        """(..., 4) boxes in input pixels, cut to the photograph."""
         h, w = frame.size
         limit = torch.tensor([w, h, w, h], device=boxes.device, dtype=boxes.dtype)
         return torch.minimum(boxes.clamp(min=0), limit)
@@ -381,6 +289,14 @@ class Predictor:
         return torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
         )
+
+
+def _to_pixels(cells: Tensor, masks: Masks) -> Tensor:
+    """(N, 4) boxes in cells of the masks' logits -> input pixels, float32."""
+    h, w = masks.logits.shape[-2:]
+    frames = masks.windows
+    sides = (frames[:, 2:] - frames[:, :2]) / frames.new_tensor([w, h])
+    return frames[:, :2].repeat(1, 2) + cells.to(frames.dtype) * sides.repeat(1, 2)
 
 
 def load_predictor(

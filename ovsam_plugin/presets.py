@@ -24,7 +24,8 @@ class Preset:
         weights_file: file under `ovsam_plugin/weights`, or None where weights must be fetched.
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
-        min_stability: of an answer, for everything mode to keep it.
+        min_quality: the IoU that an answer is expected to have (its stability, where the network
+            does not say), for everything mode to keep it.
         everything_points: lattice points along the longer side when nothing is asked.
     """
 
@@ -37,7 +38,7 @@ class Preset:
     weights_file: str | None = None
     licence: str
     pool_prompt_box: bool = False
-    min_stability: float = 0.9
+    min_quality: float = 0.9
     everything_points: int = 32
 
 
@@ -69,7 +70,9 @@ _ALL = (
             pooled_hidden=512,
             prompt_raster=True,
             objectness=True,
+            region_masks=True,
             skips=True,
+            pad_square=False,
         ),
         text_tower="minilm",
         templates=PLAIN_TEMPLATES,
@@ -78,7 +81,7 @@ _ALL = (
         weights_file="ovsam-lite.safetensors",
         licence="Apache-2.0; trained in part on non-commercial photographs, see MODEL_CARD.md",
         pool_prompt_box=True,
-        min_stability=0.5,
+        min_quality=0.3,
         everything_points=16,
     ),
     Preset(

@@ -11,9 +11,9 @@ import fiftyone.utils.torch as fout
 from torch.utils.data import get_worker_info
 
 from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
+from ovsam_plugin.frame import Frame, make_frame
 from ovsam_plugin.images import read_picture
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.predictor import Frame, make_frame
 
 
 @dataclass(frozen=True, eq=False)

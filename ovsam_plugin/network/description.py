@@ -32,7 +32,9 @@ class NetworkDescription:
             embedding; 0 leaves the paper's head.
         prompt_raster: also give the decoder prompts drawn as maps, which a small network learns
             from far sooner than from coordinates alone.
-        objectness: also have a head that proposes boxes of things, for everything mode.
+        objectness: also have a head that proposes boxes of things, for everything mode and points.
+        region_masks: also have a head that draws each mask again inside its own box.
+        pad_square: pad images to a square, as the paper does; else only to a multiple of 32.
         skips: also give the decoder the pyramid's stride 8 and 4 levels, for sharper edges.
     """
 
@@ -56,4 +58,6 @@ class NetworkDescription:
     pooled_hidden: int = 0
     prompt_raster: bool = False
     objectness: bool = False
+    region_masks: bool = False
+    pad_square: bool = True
     skips: bool = False

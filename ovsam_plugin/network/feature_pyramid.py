@@ -85,9 +85,11 @@ def align_regions(features: Tensor, rois: Tensor, size: int, stride: int) -> Ten
     )
 
 
-def align_pyramid(pyramid: Sequence[Tensor], rois: Tensor, size: int) -> Tensor:
-    """Each region from the level that suits its size: (N, C, size, size)."""
-    levels = pyramid_level(rois[:, 1:])
+def align_pyramid(
+    pyramid: Sequence[Tensor], rois: Tensor, size: int, levels: Tensor | None = None
+) -> Tensor:
+    """Each region from its level, by default that which suits its size: (N, C, size, size)."""
+    levels = pyramid_level(rois[:, 1:]) if levels is None else levels
     out = pyramid[0].new_zeros((len(rois), pyramid[0].shape[1], size, size))
     for level, (features, stride) in enumerate(zip(pyramid, STRIDES)):
         index = torch.nonzero(levels == level).squeeze(1)

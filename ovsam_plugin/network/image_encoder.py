@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from itertools import pairwise
 from typing import Any, cast
 
 import open_clip
@@ -9,6 +11,7 @@ import timm
 import torch
 from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ovsam_plugin.network.description import NetworkDescription
 
@@ -35,6 +38,10 @@ class ImageEncoder(nn.Module):
     def embed(self, features: Tensor) -> Tensor:
         """Pooled features (N, F) -> embeddings (N, D) in the text's space, not normalised."""
         raise NotImplementedError
+
+    def fused(self) -> ImageEncoder:
+        """An encoder for inference alone that gives the same; this one where nothing is gained."""
+        return self
 
 
 class ClipResNet(ImageEncoder):
@@ -135,6 +142,17 @@ class TimmClassifier(ImageEncoder):
         weights, classes = probabilities.topk(self.top_classes, dim=-1)
         table = cast(Tensor, self.class_embeddings)
         return torch.einsum("nk,nkd->nd", weights, table[classes])
+
+    def fused(self) -> ImageEncoder:
+        """With every batch normalisation folded into the convolution before it."""
+        encoder = deepcopy(self).eval()
+        for module in encoder.modules():
+            children = list(module.named_children())
+            for (before, conv), (name, norm) in pairwise(children):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(module, before, fuse_conv_bn_eval(conv, norm))
+                    setattr(module, name, getattr(norm, "act", nn.Identity()))
+        return encoder
 
 
 def build_image_encoder(description: NetworkDescription) -> ImageEncoder:

@@ -1,63 +1,94 @@
-"""Boxes of things, whatever they are called: where everything mode looks with a small network."""
+"""Boxes of things, whatever they are called: where a small network looks when little is said."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.network.feature_pyramid import STRIDES
 
-STRIDE = 16
+# Pyramid levels that are read, and the longer sides of the boxes each learns, in input pixels.
+# They overlap: a thing between two sizes is proposed by both.
+LEVELS = (1, 2, 3)
+SIDES = ((0.0, 96.0), (64.0, 224.0), (160.0, float("inf")))
+
+
+class Proposals(NamedTuple):
+    """What every cell proposes, level after level, row by row.
+
+    Attributes:
+        logits: (B, M), of the IoU that the cell's box is expected to have with a thing.
+        boxes: (B, M, 4) float32 xyxy in input pixels.
+    """
+
+    logits: Tensor
+    boxes: Tensor
 
 
 class ObjectnessHead(nn.Module):
-    """For every cell at stride 16: is this the middle of a thing, and how far do its edges lie.
+    """For every cell of three levels: is it on a thing, and how far do the thing's edges lie.
 
-    One level of an anchor-free detector (FCOS, arXiv 1904.01355) without classes.
+    An anchor-free detector (FCOS, arXiv 1904.01355) without classes, one head for all levels.
 
     Args:
-        description: `channels` and `fpn_channels` are read.
+        description: `fpn_channels` is read.
     """
 
     def __init__(self, description: NetworkDescription) -> None:
         super().__init__()
-        width = description.channels
+        width = description.fpn_channels
         self.tower = nn.Sequential(
-            nn.Conv2d(width + 2 * description.fpn_channels, width, 3, padding=1),
+            nn.Conv2d(width, width, 3, padding=1),
             nn.GELU(),
             nn.Conv2d(width, width, 3, padding=2, dilation=2),
             nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=4, dilation=4),
-            nn.GELU(),
         )
         self.output = nn.Conv2d(width, 5, 1)
+        # Cells of things are few: without this start they drown.
+        nn.init.constant_(self.output.bias[:1], -3.0)  # type: ignore[index]
 
-    def forward(self, image: Tensor, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Objectness and boxes of every cell.
-
-        Args:
-            image: (B, channels, h, w), the neck's output at stride 16.
-            pyramid: the four levels; those at strides 16 and 32 are read.
-
-        Returns:
-            (B, h * w) logits and (B, h * w, 4) float32 boxes, xyxy in input pixels.
-        """
-        h, w = image.shape[-2:]
-        coarse = F.interpolate(pyramid[3], size=(h, w), mode="nearest")
-        out = self.output(self.tower(torch.cat([image, pyramid[2], coarse], 1))).float()
-        out = out.flatten(2).transpose(1, 2)
-        reach = out[..., 1:].clamp(-4, 4).exp() * STRIDE * 4
-        centres = cell_centres(h, w, image.device)
-        boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
-        return out[..., 0], boxes
+    def forward(self, pyramid: Sequence[Tensor]) -> Proposals:
+        """Every cell's proposal, from the four levels (B, fpn_channels, S/s, S'/s)."""
+        logits, boxes = [], []
+        for level in LEVELS:
+            features, stride = pyramid[level], STRIDES[level]
+            out = self.output(self.tower(features)).float().flatten(2).transpose(1, 2)
+            reach = out[..., 1:].clamp(-4, 4).exp() * stride * 4
+            h, w = features.shape[-2:]
+            centres = cell_centres(h, w, stride, features.device)
+            logits.append(out[..., 0])
+            boxes.append(torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1))
+        return Proposals(torch.cat(logits, 1), torch.cat(boxes, 1))
 
 
-def cell_centres(h: int, w: int, device: torch.device) -> Tensor:
+def cell_centres(h: int, w: int, stride: int, device: torch.device) -> Tensor:
     """(h * w, 2) float32, the (x, y) middles of cells in input pixels, row by row."""
-    y = (torch.arange(h, device=device) + 0.5) * STRIDE
-    x = (torch.arange(w, device=device) + 0.5) * STRIDE
+    y = (torch.arange(h, device=device) + 0.5) * stride
+    x = (torch.arange(w, device=device) + 0.5) * stride
     grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
     return grid.flip(1)
+
+
+def cells_at(points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which cell of each level holds a point.
+
+    Args:
+        points: (N, 2) float (x, y) in input pixels.
+        size: (h, w) of the padded image, a multiple of 32.
+
+    Returns:
+        (N, 3) int64 indices into `Proposals`.
+    """
+    columns, first = [], 0
+    for level in LEVELS:
+        stride = STRIDES[level]
+        h, w = size[0] // stride, size[1] // stride
+        x = (points[:, 0] / stride).long().clamp(0, w - 1)
+        y = (points[:, 1] / stride).long().clamp(0, h - 1)
+        columns.append(first + y * w + x)
+        first += h * w
+    return torch.stack(columns, 1)

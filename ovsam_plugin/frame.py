@@ -1,0 +1,71 @@
+"""A photograph made ready for the encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ovsam_plugin.network.description import NetworkDescription
+
+# The coarsest stride of an encoder.
+_MULTIPLE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A photograph made ready for the encoder; small, on the CPU, safe to send between processes.
+
+    Attributes:
+        pixels: (h, w, 3) uint8 RGB, long side resized to the network's.
+        original_size: (H, W) of the photograph.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    original_size: tuple[int, int]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) of the resized image."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def scale(self) -> npt.NDArray[np.float64]:
+        """(2,) factors of x and y from the original to the resized image."""
+        (h, w), (height, width) = self.size, self.original_size
+        return np.array([w / width, h / height])
+
+
+def make_frame(image: npt.NDArray[np.uint8], description: NetworkDescription) -> Frame:
+    """Resize so that the long side is the network's.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        description: of the network; nothing of it but sizes is needed, so that loader processes
+            can do this without weights.
+
+    Raises:
+        TypeError: it is not uint8.
+        ValueError: it is not (H, W, 3) with at least one pixel.
+    """
+    if image.dtype != np.uint8:
+        raise TypeError(f"image has dtype {image.dtype}: expected uint8 RGB, 0..255")
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"image has shape {image.shape}: expected (height, width, 3)")
+    height, width = image.shape[:2]
+    scale = description.image_size / max(height, width)
+    size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
+    shrink = description.area_downscale and scale < 1
+    method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    pixels = cv2.resize(image, size, interpolation=method)
+    return Frame(np.ascontiguousarray(pixels, dtype=np.uint8), (height, width))
+
+
+def padded_size(frame: Frame, description: NetworkDescription) -> tuple[int, int]:
+    """(h, w) that the encoder reads: the network's square, or the next multiples of 32."""
+    if description.pad_square:
+        return description.image_size, description.image_size
+    h, w = (-(-side // _MULTIPLE) * _MULTIPLE for side in frame.size)
+    return h, w

@@ -1,0 +1,152 @@
+"""Masks inside their own windows: how a small network gets sharp edges on small things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.network.feature_pyramid import align_pyramid, align_regions, pyramid_level
+from ovsam_plugin.network.prompt_encoder import PromptBatch
+
+BINS = 28
+# A window is its box grown by this, so that an edge is seen from both sides.
+GROWTH = 1.3
+_DRAWN = 6
+_WIDTH = 48
+
+
+@dataclass(frozen=True)
+class RegionFeatures:
+    """Maps of a batch that regions are read from.
+
+    Attributes:
+        image: (B, C, h, w) at stride 16.
+        levels: (B, C, S/s, S'/s) at strides 4, 8, 16, 32.
+        details: (B, C / 2, S/s, S'/s) at strides 4, 8, 16.
+    """
+
+    image: Tensor
+    levels: list[Tensor]
+    details: list[Tensor]
+
+    def __getitem__(self, part: slice) -> RegionFeatures:
+        """Some images of the batch, as views."""
+        return RegionFeatures(
+            self.image[part], [x[part] for x in self.levels], [x[part] for x in self.details]
+        )
+
+
+class RegionMaskHead(nn.Module):
+    """A mask for each box, read from the pyramid in a frame of the box's own.
+
+    As Mask R-CNN's mask branch (arXiv 1703.06870), without classes, told the prompt, and with an
+    estimate of its own IoU, by which one of several boxes for a point is chosen.
+
+    Args:
+        description: `channels` and `fpn_channels` are read.
+    """
+
+    def __init__(self, description: NetworkDescription) -> None:
+        super().__init__()
+        half = _WIDTH // 2
+        self.from_image = nn.Conv2d(description.channels, _WIDTH, 1)
+        self.from_level = nn.Conv2d(description.fpn_channels, _WIDTH, 1)
+        self.from_prompt = nn.Conv2d(_DRAWN, _WIDTH, 1)
+        self.context = nn.ModuleList(
+            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=d, dilation=d) for d in (1, 2, 4)
+        )
+        self.upscale = nn.ConvTranspose2d(_WIDTH, half, 2, stride=2)
+        self.detail = nn.Conv2d(description.fpn_channels, half, 1)
+        self.edge = nn.Conv2d(half, half, 3, padding=1)
+        self.output = nn.Conv2d(half, 1, 1)
+        self.quality = nn.Sequential(
+            nn.Linear(_WIDTH, _WIDTH), nn.GELU(), nn.Linear(_WIDTH, 1), nn.Flatten(0)
+        )
+
+    def project(self, image: Tensor, pyramid: Sequence[Tensor]) -> RegionFeatures:
+        """What regions are read from: a narrow copy of the features, once for all prompts.
+
+        Args:
+            image: (B, channels, h, w), the neck's output.
+            pyramid: its four levels.
+        """
+        return RegionFeatures(
+            self.from_image(image),
+            [self.from_level(level) for level in pyramid],
+            [self.detail(level) for level in pyramid[:3]],
+        )
+
+    def forward(
+        self,
+        features: RegionFeatures,
+        boxes: Tensor,
+        *,
+        index: Tensor | None = None,
+        prompts: PromptBatch | None = None,
+        coarse: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks of N boxes.
+
+        Args:
+            features: from `project`.
+            boxes: (N, 4) xyxy in input pixels.
+            index: (N,) which image of the batch each is on; the first when not given.
+            prompts: the N prompts; their points are drawn.
+            coarse: (N, 1, H/4, W/4) logits over the whole image to be refined.
+
+        Returns:
+            (N, 2 BINS, 2 BINS) logits, each over its own `windows(boxes)`, and (N,) logits of the
+            IoU that each mask is expected to have.
+        """
+        owner = boxes.new_zeros(len(boxes)) if index is None else index.to(boxes.dtype)
+        rois = torch.cat([owner[:, None], windows(boxes)], 1)
+        levels = pyramid_level(rois[:, 1:])
+        whole = align_regions(features.image, rois, BINS, 16)
+        near = align_pyramid(features.levels, rois, BINS, levels)
+        drawn = self.from_prompt(self._draw(boxes, prompts, coarse).to(near.dtype))
+        x = F.gelu(whole.to(near.dtype) + near + drawn)
+        for convolution in self.context:
+            x = x + F.gelu(convolution(x))
+        quality = self.quality(x.mean((2, 3)))
+        fine = align_pyramid(features.details, rois, 2 * BINS, (levels - 1).clamp(min=0))
+        x = F.gelu(self.upscale(x) + fine)
+        x = x + F.gelu(self.edge(x))
+        return self.output(x)[:, 0].float(), cast(Tensor, quality).float()
+
+    def _draw(self, boxes: Tensor, prompts: PromptBatch | None, coarse: Tensor | None) -> Tensor:
+        """(N, 6, BINS, BINS): the box's inside and coordinates, clicks, and the coarse mask."""
+        n = len(boxes)
+        line = (torch.arange(BINS, device=boxes.device) + 0.5) / BINS * 2 - 1
+        u = (line * GROWTH).expand(BINS, BINS)
+        inside = torch.sigmoid((1 - u.abs()) * BINS / GROWTH)
+        out = boxes.new_zeros((n, _DRAWN, BINS, BINS))
+        out[:, 0], out[:, 1], out[:, 2] = inside * inside.T, u, u.T
+        frames = windows(boxes)
+        if prompts is not None and prompts.points is not None and prompts.point_labels is not None:
+            sides = (frames[:, 2:] - frames[:, :2])[:, None]
+            cells = (prompts.points - frames[:, None, :2]) / sides * BINS - 0.5
+            grid = torch.arange(BINS, device=boxes.device)
+            bumps = torch.exp(-0.5 * ((grid - cells[..., None]) / 1.5) ** 2)
+            spots = bumps[:, :, 1, :, None] * bumps[:, :, 0, None, :]
+            for channel, label in ((3, 1), (4, 0)):
+                chosen = (prompts.point_labels == label).to(spots.dtype)[:, :, None, None]
+                out[:, channel] = (spots * chosen).amax(1)
+        if coarse is not None:
+            rois = torch.cat([torch.arange(n, device=boxes.device)[:, None], frames], 1)
+            seen = roi_align(coarse.float(), rois.float(), BINS, 0.25, 1, aligned=True)
+            out[:, 5] = torch.tanh(seen[:, 0] / 4)
+        return out
+
+
+def windows(boxes: Tensor) -> Tensor:
+    """(N, 4) xyxy boxes about the same middles, `GROWTH` as large and no smaller than a pixel."""
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1) * (GROWTH / 2)
+    return torch.cat([middle - half, middle + half], 1)

@@ -1,0 +1,128 @@
+"""Square crops of photographs with instance masks, and how they are placed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+# Instances of fewer pixels in a crop teach nothing.
+MIN_PIXELS = 60
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One training example.
+
+    Attributes:
+        pixels: (3, S, S) uint8 RGB.
+        masks: (N, S, S) bool.
+        boxes: (N, 4) float32 xyxy, each mask's own box.
+        classes: (N,) int64.
+    """
+
+    pixels: Tensor
+    masks: Tensor
+    boxes: Tensor
+    classes: Tensor
+
+
+class Jitter(Protocol):
+    """How a square crop of S pixels is placed on a photograph."""
+
+    def __call__(
+        self, size: tuple[int, int], masks: Sequence[Pixels], side: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
+        """The (2, 3) affine matrix from pixels of the (H, W) photograph to those of the crop."""
+        ...
+
+
+def near_an_instance(
+    size: tuple[int, int], masks: Sequence[Pixels], side: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """About a random instance, the long side 0.75 to 2.6 crops, flipped half the time."""
+    height, width = size
+    zoom = side / max(height, width) * float(np.exp(rng.uniform(np.log(0.75), np.log(2.6))))
+    focus = np.array([width, height]) / 2
+    if len(masks):
+        ys, xs = np.nonzero(masks[int(rng.integers(len(masks)))])
+        focus = np.array([xs.mean(), ys.mean()]) if len(xs) else focus
+    focus = focus * zoom + rng.uniform(-0.25, 0.25, 2) * side
+    return _matrix(size, zoom, focus - side / 2, side, rng)
+
+
+def large_scale(
+    size: tuple[int, int], masks: Sequence[Pixels], side: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Large-scale jitter (arXiv 2012.07177): the long side 0.1 to 2 crops, anywhere, flipped."""
+    zoom = side / max(size) * float(rng.uniform(0.1, 2.0))
+    corner = rng.uniform(0, 1, 2) * [size[1] * zoom - side, size[0] * zoom - side]
+    return _matrix(size, zoom, corner, side, rng)
+
+
+def _matrix(
+    size: tuple[int, int],
+    zoom: float,
+    corner: npt.NDArray[np.float64],
+    side: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """Zoom, then cut at a corner that leaves no margin where the photograph is large enough."""
+    matrix = np.array([[zoom, 0, 0], [0, zoom, 0]], dtype=np.float64)
+    for axis, length in enumerate((size[1] * zoom, size[0] * zoom)):
+        matrix[axis, 2] = -np.clip(corner[axis], 0, max(length - side, 0))
+    if rng.random() < 0.5:
+        matrix[0] *= -1
+        matrix[0, 2] += min(side, size[1] * zoom)
+    return matrix
+
+
+def cut(
+    picture: Pixels,
+    masks: Sequence[Pixels],
+    classes: Sequence[int],
+    matrix: npt.NDArray[np.float64],
+    side: int,
+    limit: int,
+    rng: np.random.Generator,
+) -> Crop:
+    """A crop placed by an affine matrix, its light changed a little.
+
+    Args:
+        picture: (H, W, 3).
+        masks: (H, W) uint8 each.
+        classes: of the masks.
+        matrix: (2, 3) from pixels of the photograph to those of the crop.
+        side: of the crop.
+        limit: instances kept, chosen at random.
+        rng: of the choice and the light.
+    """
+    zoom = abs(matrix[0, 0])
+    method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    pixels = cv2.warpAffine(picture, matrix, (side, side), flags=method)
+    light = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
+    pixels = np.clip(pixels * light[0] + light[1], 0, 255).astype(np.uint8)
+    kept, boxes, names = [], [], []
+    for index in rng.permutation(len(masks)):
+        mask = cv2.warpAffine(masks[index], matrix, (side, side), flags=cv2.INTER_NEAREST) > 0
+        if mask.sum() < MIN_PIXELS:
+            continue
+        ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        kept.append(mask)
+        boxes.append((xs[0], ys[0], xs[-1] + 1, ys[-1] + 1))
+        names.append(classes[index])
+        if len(kept) == limit:
+            break
+    return Crop(
+        pixels=torch.from_numpy(pixels).permute(2, 0, 1),
+        masks=torch.from_numpy(np.array(kept, dtype=bool).reshape(-1, side, side)),
+        boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        classes=torch.tensor(names, dtype=torch.int64),
+    )

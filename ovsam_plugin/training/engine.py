@@ -1,0 +1,294 @@
+"""The loop that every recipe runs in: devices, precision, averaging, checkpoints, logs."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator  # devices, processes and precision: small, and kept by many
+from accelerate.utils import DistributedDataParallelKwargs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a recipe is run.
+
+    Attributes:
+        steps: optimizer steps in all.
+        learning_rate: of AdamW, at its highest; a cosine takes it to a thousandth.
+        weight_decay: of AdamW.
+        warmup: steps over which the learning rate rises.
+        clip: largest norm of the gradient.
+        ema: decay of the averaged weights, which are what is written and validated.
+        precision: "no" (float32), "bf16" or "fp16".
+        seed: of every random choice; each step's are a function of it, the step and the process.
+        checkpoint_every: steps between checkpoints.
+        validate_every: steps between validations; an epoch when 0.
+        threads: of torch on a CPU; its own choice when 0.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: int = 100
+    clip: float = 1.0
+    ema: float = 0.998
+    precision: str = "no"
+    seed: int = 0
+    checkpoint_every: int = 200
+    validate_every: int = 0
+    threads: int = 0
+
+
+class Recipe(nn.Module, ABC):
+    """A network being trained, what it reads and what it minimises.
+
+    Parameters that require a gradient are trained; the others are frozen.
+    """
+
+    name: str
+    epoch_steps: int
+
+    @abstractmethod
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
+        """This process's batches for ever, those before step `start` left out."""
+
+    @abstractmethod
+    def forward(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
+        """The weighted losses of one batch, by name; their sum is minimised."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Figures on what training never sees, by name."""
+
+    @abstractmethod
+    def export(self, out: Path) -> None:
+        """Write the weights for use into the run's folder."""
+
+    def rate(self, name: str) -> float:
+        """The learning rate of a parameter, as a share of the schedule's."""
+        return 1.0
+
+
+def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None = None) -> None:
+    """Train to the last step, from the last checkpoint in `out` if there is one.
+
+    A run that was stopped and goes on gives the same weights as one that was not.
+
+    Raises:
+        ValueError: the checkpoint is of another recipe or other settings.
+        FloatingPointError: a loss is no longer finite.
+    """
+    console = console or Console()
+    if schedule.threads:
+        torch.set_num_threads(schedule.threads)
+    accelerator = Accelerator(
+        mixed_precision=schedule.precision,
+        # Not every batch has an instance of every kind.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    rank, world = accelerator.process_index, accelerator.num_processes
+    recipe.to(accelerator.device)
+    trained = {n: p for n, p in recipe.named_parameters() if p.requires_grad}
+    rates: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        rates.setdefault(recipe.rate(name), []).append(parameter)
+    optimizer = torch.optim.AdamW(
+        [{"params": p, "lr": schedule.learning_rate * share} for share, p in rates.items()],
+        weight_decay=schedule.weight_decay,
+    )
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule))
+    average = {name: p.detach().clone() for name, p in trained.items()}
+    checkpoint = Checkpoint(out / "checkpoint.pt", recipe.name)
+    step = checkpoint.load(trained, average, optimizer, scheduler)
+    model, optimizer = accelerator.prepare(recipe, optimizer)
+    recipe.train()
+    log = Log(out / "log.csv", step)
+    every = schedule.validate_every or recipe.epoch_steps
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task(recipe.name, total=schedule.steps, completed=step)
+        batches = recipe.batches(step, rank, world)
+        while step < schedule.steps:
+            batch = next(batches)
+            generator = step_generator(schedule.seed, step, rank)
+            with accelerator.autocast():
+                losses: dict[str, Tensor] = model(batch, generator)
+            total = torch.stack(list(losses.values())).sum()
+            if not torch.isfinite(total):
+                raise FloatingPointError(
+                    f"the loss is {float(total)} at step {step}: lower learning_rate, or use "
+                    f"precision = 'no'. {checkpoint.path} holds the last good state"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(total)
+            accelerator.clip_grad_norm_(list(trained.values()), schedule.clip)
+            optimizer.step()
+            scheduler.step()
+            step += 1
+            decay = min(schedule.ema, step / (step + 10))
+            torch._foreach_lerp_(
+                list(average.values()), [p.detach() for p in trained.values()], 1 - decay
+            )
+            log.add(step, {key: value.detach() for key, value in losses.items()})
+            progress.update(task, completed=step, description=f"{recipe.name} {log.summary}")
+            last = step == schedule.steps
+            if accelerator.is_main_process and (step % schedule.checkpoint_every == 0 or last):
+                checkpoint.save(step, trained, average, optimizer, scheduler)
+            if step % every == 0 or last:
+                if accelerator.is_main_process:
+                    with averaged(trained, average):
+                        recipe.export(out)
+                        figures = recipe.validate()
+                    log.validation(step, figures)
+                    progress.console.print(_table(f"{recipe.name}, step {step}", figures))
+                accelerator.wait_for_everyone()
+                recipe.train()
+    accelerator.end_training()
+
+
+def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
+    """Where a step's random choices come from; torch's own generator (dropout) is set to match."""
+    number = (seed * 1_000_003 + step) * 4_099 + rank
+    torch.manual_seed(number)
+    return torch.Generator().manual_seed(number)
+
+
+class averaged:  # noqa: N801  reads as a word in `with averaged(...)`
+    """While it is entered, the trained parameters hold their averages."""
+
+    def __init__(self, trained: dict[str, nn.Parameter], average: dict[str, Tensor]) -> None:
+        self.trained, self.average = trained, average
+
+    def _swap(self) -> None:
+        for name, parameter in self.trained.items():
+            parameter.data, self.average[name] = self.average[name], parameter.data
+
+    def __enter__(self) -> None:
+        self._swap()
+
+    def __exit__(self, *reason: object) -> None:
+        self._swap()
+
+
+class Checkpoint:
+    """The whole state of a run, in one file that is either the old or the new."""
+
+    def __init__(self, path: Path, recipe: str) -> None:
+        self.path, self.recipe = path, recipe
+
+    def save(
+        self,
+        step: int,
+        trained: dict[str, nn.Parameter],
+        average: dict[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LambdaLR,
+    ) -> None:
+        """Replace the file."""
+        state = {
+            "recipe": self.recipe,
+            "step": step,
+            "trained": {name: p.detach() for name, p in trained.items()},
+            "average": average,
+            "optimizer": optimizer.state_dict(),
+            "scheduler": scheduler.state_dict(),
+        }
+        part = self.path.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self.path)
+
+    def load(
+        self,
+        trained: dict[str, nn.Parameter],
+        average: dict[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LambdaLR,
+    ) -> int:
+        """Put the state back and give its step; 0 where there is no file.
+
+        Raises:
+            ValueError: it is of another recipe, or of other trained parameters.
+        """
+        if not self.path.exists():
+            return 0
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        if state["recipe"] != self.recipe or state["trained"].keys() != trained.keys():
+            raise ValueError(
+                f"{self.path} is a checkpoint of {state['recipe']} with other parameters: "
+                "give a new output folder, or remove it to start again"
+            )
+        for name, parameter in trained.items():
+            parameter.data.copy_(state["trained"][name])
+            average[name].copy_(state["average"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        return int(state["step"])
+
+
+class Log:
+    """Losses and validation figures of a run as a CSV file of (step, name, value, seconds)."""
+
+    EVERY = 20
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path, self.began = path, time.monotonic()
+        self.smooth: dict[str, Tensor] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = []
+        if path.exists() and step:  # what was logged after the checkpoint is run again
+            with path.open(newline="") as file:
+                kept = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= step]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([["step", "name", "value", "seconds"], *kept])
+
+    def add(self, step: int, losses: dict[str, Tensor]) -> None:
+        """Losses of one step; every twentieth is written, smoothed."""
+        for key, value in losses.items():
+            before = self.smooth.get(key, value)
+            self.smooth[key] = before.lerp(value, 0.02 if step > self.EVERY else 0.2)
+        if step % self.EVERY == 0:
+            self._write(step, {f"loss/{k}": float(v) for k, v in self.smooth.items()})
+
+    def validation(self, step: int, figures: dict[str, float]) -> None:
+        """Figures of one validation."""
+        self._write(step, {f"validation/{k}": v for k, v in figures.items()})
+
+    @property
+    def summary(self) -> str:
+        """The losses in a few characters, as of the last written step."""
+        return self._summary if hasattr(self, "_summary") else ""
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        seconds = round(time.monotonic() - self.began)
+        losses = {k[5:]: v for k, v in values.items() if k.startswith("loss/")}
+        if losses:
+            self._summary = " ".join(f"{k} {v:.3f}" for k, v in losses.items())
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerows([step, k, f"{v:.6g}", seconds] for k, v in values.items())
+
+
+def _rate(step: int, schedule: Schedule) -> float:
+    if step < schedule.warmup:
+        return (step + 1) / schedule.warmup
+    share = (step - schedule.warmup) / max(schedule.steps - schedule.warmup, 1)
+    return 0.5 * (1 + math.cos(math.pi * share)) + 1e-3
+
+
+def _table(title: str, figures: dict[str, float]) -> Table:
+    table = Table(title=title)
+    for name in figures:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{value:.3f}" for value in figures.values()))
+    return table
