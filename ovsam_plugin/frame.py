@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ovsam_plugin.network.description import NetworkDescription
 
@@ -69,3 +72,30 @@ def padded_size(frame: Frame, description: NetworkDescription) -> tuple[int, int
         return description.image_size, description.image_size
     h, w = (-(-side // _MULTIPLE) * _MULTIPLE for side in frame.size)
     return h, w
+
+
+def stack_pixels(
+    frames: Sequence[Frame],
+    description: NetworkDescription,
+    size: tuple[int, int],
+    device: torch.device,
+) -> Tensor:
+    """What the encoder reads: (B, 3, h, w) float32, normalised, then padded with zeros.
+
+    Args:
+        frames: each at most h x w.
+        description: of the network.
+        size: (h, w).
+        device: where to.
+    """
+    mean, std = (
+        torch.tensor(values, device=device).view(3, 1, 1)
+        for values in (description.mean, description.std)
+    )
+    batch = torch.zeros((len(frames), 3, *size), device=device)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    for row, frame in zip(batch, frames):
+        h, w = frame.size
+        image = torch.from_numpy(frame.pixels).to(device, non_blocking=True)
+        row[:, :h, :w] = (image.permute(2, 0, 1) - mean) / std
+    return batch

@@ -15,7 +15,7 @@ from torchvision.ops import roi_align
 
 from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.decoded import Decoded
-from ovsam_plugin.frame import Frame, make_frame, padded_size
+from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
@@ -81,22 +81,10 @@ class Predictor:
         return [encodings[i] for i in range(len(frames))]
 
     def pixels(self, frames: Sequence[Frame], size: tuple[int, int] | None = None) -> Tensor:
-        """What the encoder reads: (B, 3, h, w) float32, normalised, then padded with zeros.
-
-        Args:
-            frames: each at most h x w.
-            size: (h, w); that of the first when not given.
-        """
+        """`stack_pixels` for this network, on its device; the size is the first's by default."""
         description = self.network.description
         size = size or padded_size(frames[0], description)
-        mean = torch.tensor(description.mean, device=self.device).view(3, 1, 1)
-        std = torch.tensor(description.std, device=self.device).view(3, 1, 1)
-        batch = torch.zeros((len(frames), 3, *size), device=self.device)
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        for i, (frame, (h, w)) in enumerate((frame, frame.size) for frame in frames):
-            image = torch.from_numpy(frame.pixels).to(self.device, non_blocking=True)
-            batch[i, :, :h, :w] = (image.permute(2, 0, 1) - mean) / std
-        return batch
+        return stack_pixels(frames, description, size, self.device)
 
     @torch.inference_mode()
     def proposals(self, encoding: Encoding) -> Proposals | None:

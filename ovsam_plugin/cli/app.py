@@ -9,6 +9,7 @@ import typer
 
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
+from ovsam_plugin.cli.train import train
 from ovsam_plugin.cli.zoo import zoo
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(label)
+app.command()(train)
 app.command()(info)
 app.command()(zoo)
 

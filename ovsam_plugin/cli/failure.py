@@ -35,8 +35,16 @@ def usage() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_message(debug: bool) -> Iterator[None]:
-    """Everything raised inside ends the command with one message, and a traceback if asked for."""
+def one_message(
+    debug: bool,
+    stopped: str = "stopped; what was labelled is kept, and the same command goes on from there",
+) -> Iterator[None]:
+    """Everything raised inside ends the command with one message, and a traceback if asked for.
+
+    Args:
+        debug: also show where an error came from.
+        stopped: what is said after Ctrl-C.
+    """
     if not debug:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of worker processes
@@ -47,7 +55,7 @@ def one_message(debug: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        _say("stopped; what was labelled is kept, and the same command goes on from there")
+        _say(stopped)
         raise typer.Exit(STOPPED) from None
     except Exception as error:
         if debug:

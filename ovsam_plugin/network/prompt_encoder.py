@@ -42,6 +42,11 @@ class PromptBatch:
             *(None if t is None else t[part] for t in (self.point_labels, self.masks)),
         )
 
+    def to(self, device: torch.device) -> PromptBatch:
+        """The same prompts on a device."""
+        given = (self.boxes, self.points, self.point_labels, self.masks)
+        return PromptBatch(*(None if t is None else t.to(device) for t in given))
+
 
 def build_prompt_encoder(description: NetworkDescription) -> PromptEncoder:
     """segment_anything's prompt encoder for a description's sizes, without weights."""

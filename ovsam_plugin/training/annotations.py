@@ -11,6 +11,7 @@ from typing import Any
 
 from pycocotools.coco import COCO
 
+from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 
@@ -71,8 +72,8 @@ def find_image(folder: Path, name: str) -> Path | None:
 
 def not_of_split(coco: COCO, vocabulary: Vocabulary, split: str) -> frozenset[int]:
     """The category ids that a vocabulary does not place in a split."""
-    names = {c.name for c in vocabulary.categories if c.split == split}
-    return frozenset(i for i, c in coco.cats.items() if c["name"].replace("_", " ") not in names)
+    names = {name_key(c.name) for c in vocabulary.categories if c.split == split}
+    return frozenset(i for i, c in coco.cats.items() if name_key(c["name"]) not in names)
 
 
 def is_validation(name: str, share: float = 0.15) -> bool:

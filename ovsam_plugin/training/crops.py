@@ -26,12 +26,14 @@ class Crop:
         masks: (N, S, S) bool.
         boxes: (N, 4) float32 xyxy, each mask's own box.
         classes: (N,) int64.
+        whole: the one instance is all of the photograph, and has a name but no outline.
     """
 
     pixels: Tensor
     masks: Tensor
     boxes: Tensor
     classes: Tensor
+    whole: bool = False
 
 
 class Jitter(Protocol):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from pycocotools.coco import COCO
 from scipy.io import loadmat
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.images import read_image
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.training.annotations import file_of, find_image, is_validation, load_annotations
+from ovsam_plugin.training.annotations import file_of, find_image, is_validation
 from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance
+from ovsam_plugin.training.engine import epochs
 
 UNKNOWN_CLASS = -1
 
@@ -24,7 +27,7 @@ class CocoCrops(Dataset[Crop]):
 
     Args:
         images: folder of the photographs.
-        annotations: COCO or LVIS annotation file.
+        coco: annotations of them, from `load_annotations`.
         regions: folders of (photographs, MATLAB ground truth) in the layout of BSDS500, whose
             regions are instances without a class.
         crop: side S in pixels.
@@ -36,14 +39,13 @@ class CocoCrops(Dataset[Crop]):
         kept: take the photographs that are kept back, and no others.
 
     Raises:
-        FileNotFoundError: a photograph or the file is not there.
-        ValueError: the file is not an annotation file.
+        FileNotFoundError: a photograph is not there.
     """
 
     def __init__(
         self,
         images: Path,
-        annotations: Path,
+        coco: COCO,
         *,
         crop: int,
         max_instances: int,
@@ -54,7 +56,7 @@ class CocoCrops(Dataset[Crop]):
         kept_back: float = 0.15,
         kept: bool = False,
     ) -> None:
-        self.coco = load_annotations(annotations)
+        self.coco = coco
         self.crop, self.max_instances, self.seed = crop, max_instances, seed
         self.jitter = jitter or near_an_instance
         self.left_out = left_out
@@ -67,8 +69,8 @@ class CocoCrops(Dataset[Crop]):
         missing = [files[i] for i, path in self.files.items() if path is None]
         if missing:
             raise FileNotFoundError(
-                f"{len(missing)} of the {len(self.ids)} photographs of {annotations} are not in "
-                f"{images}: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+                f"{len(missing)} of the {len(self.ids)} annotated photographs are not in {images}: "
+                f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
             )
         self.regions = [
             (picture, truth / f"{picture.stem}.mat")
@@ -118,8 +120,18 @@ def normalize(crops: Sequence[Crop], description: NetworkDescription) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
+class Epochs(Protocol):
+    """A data set whose crops are other ones in each epoch."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Crop: ...
+
+
 def endless(
-    dataset: CocoCrops,
+    dataset: Epochs,
     batch: int,
     seed: int,
     start: int = 0,
@@ -132,11 +144,8 @@ def endless(
     Every process of `world` takes a part of its own of each epoch.
     """
     per_epoch = max(len(dataset) // (batch * world), 1)
-    epoch, skip = divmod(start, per_epoch)
-    while True:
+    first = start // per_epoch
+    for epoch, batches in enumerate(epochs(len(dataset), batch, seed, start, rank, world), first):
         dataset.epoch = epoch
-        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed + epoch))
-        mine = order[rank::world]
-        batches = [mine[i * batch : (i + 1) * batch].tolist() for i in range(skip, per_epoch)]
-        yield from DataLoader(dataset, batch_sampler=batches, collate_fn=list, num_workers=workers)
-        epoch, skip = epoch + 1, 0
+        rows: Any = dataset
+        yield from DataLoader(rows, batch_sampler=batches, collate_fn=list, num_workers=workers)

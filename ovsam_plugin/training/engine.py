@@ -158,6 +158,27 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
     accelerator.end_training()
 
 
+def epochs(
+    length: int, batch: int, seed: int, start: int, rank: int, world: int
+) -> Iterator[list[list[int]]]:
+    """Each epoch's batches of indices for one process, for ever, shuffled anew each time.
+
+    Args:
+        length: of the data set.
+        batch: indices a batch; the last, incomplete one is left out where there is another.
+        seed: of the order.
+        start: batches that were read before, to resume.
+        rank, world: this process of how many; each has a part of its own.
+    """
+    per_epoch = max(length // (batch * world), 1)
+    epoch, skip = divmod(start, per_epoch)
+    while True:
+        order = torch.randperm(length, generator=torch.Generator().manual_seed(seed + epoch))
+        mine = order[rank::world]
+        yield [mine[i * batch : (i + 1) * batch].tolist() for i in range(skip, per_epoch)]
+        epoch, skip = epoch + 1, 0
+
+
 def step_generator(seed: int, step: int, rank: int) -> torch.Generator:
     """Where a step's random choices come from; torch's own generator (dropout) is set to match."""
     number = (seed * 1_000_003 + step) * 4_099 + rank

@@ -12,6 +12,7 @@ from typing import Literal
 import open_clip
 import torch
 import torch.nn.functional as F
+from pycocotools.coco import COCO
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -77,8 +78,9 @@ class LiteRecipe(Recipe):
         self.settings = settings
         preset = get_preset("ovsam-lite")
         self.scale = preset.fusion.head_scale
-        self.data = self._crops(kept=False)
-        self.kept_back = self._crops(kept=True)
+        coco = load_annotations(settings.annotations)
+        self.data = self._crops(coco, kept=False)
+        self.kept_back = self._crops(coco, kept=True)
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
         self.network = OVSAM(preset.network)
         encoder = imagenet_weights()
@@ -108,20 +110,19 @@ class LiteRecipe(Recipe):
         # Held in a list so that it is no part of the recipe's own parameters.
         self.encoder = [self.network.backbone.fused().requires_grad_(False)]
 
-    def _crops(self, *, kept: bool) -> CocoCrops:
+    def _crops(self, coco: COCO, *, kept: bool) -> CocoCrops:
         s = self.settings
-        coco = load_vocabulary("coco")
-        left_out = None
-        if s.classes == "base" and not kept:
-            left_out = not_of_split(load_annotations(s.annotations), coco, "base")
+        base_only = s.classes == "base" and not kept
         return CocoCrops(
             s.images,
-            s.annotations,
+            coco,
             crop=s.crop,
             max_instances=s.max_instances,
             seed=s.seed,
             regions=s.regions if "masks" in s.tasks and not kept else (),
-            left_out=left_out or frozenset(),
+            left_out=not_of_split(coco, load_vocabulary("coco"), "base")
+            if base_only
+            else frozenset(),
             kept=kept,
         )
 

@@ -45,6 +45,16 @@ def clicks(crop: Crop, which: Tensor, count: int, generator: torch.Generator) ->
     return PromptBatch(points=torch.stack(xy), point_labels=torch.stack(labels))
 
 
+def random_points(crop: Crop, which: Tensor, generator: torch.Generator) -> PromptBatch:
+    """One point anywhere on each of some instances of a crop."""
+    picked = []
+    for mask in crop.masks[which]:
+        cells = torch.nonzero(mask)
+        y, x = cells[int(torch.randint(len(cells), (1,), generator=generator))].tolist()
+        picked.append((x + 0.5, y + 0.5))
+    return PromptBatch(points=torch.tensor(picked)[:, None], point_labels=torch.ones(len(which), 1))
+
+
 def jittered(boxes: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Boxes as drawn by people and detectors: many exact, some loose, a few far off.
 

@@ -1,0 +1,47 @@
+"""`ovsam train RECIPE CONFIG.toml`: the paper's training, and that of `ovsam-lite`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="sam2clip, clip2sam or lite.")],
+    config: Annotated[Path, typer.Argument(help="A TOML file; examples are in recipes/.")],
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget the run's checkpoint and start again.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Train on your own data; a stopped run goes on from its last checkpoint.
+
+    On several devices or machines: `accelerate launch -m ovsam_plugin.cli train RECIPE CONFIG`.
+    """
+    with one_message(debug, "stopped; the same command goes on from the last checkpoint"):
+        try:
+            from ovsam_plugin.training.config import read_config
+            from ovsam_plugin.training.engine import run
+        except ImportError as error:
+            raise CommandError(
+                f"training needs {error.name}: pip install 'fiftyone-ovsam[train]'"
+            ) from error
+        try:
+            with usage():
+                chosen = read_config(recipe, config)
+        except FileNotFoundError as error:
+            raise UsageError(str(error)) from error
+        from rich.console import Console
+
+        console = Console()
+        checkpoint = chosen.out / "checkpoint.pt"
+        if restart:
+            checkpoint.unlink(missing_ok=True)
+        elif checkpoint.exists():
+            console.print(f"going on from {checkpoint} (--restart starts again)")
+        run(chosen.build(), chosen.out, chosen.schedule, console)
+        console.print(f"weights, log.csv and run.json are in {chosen.out}")

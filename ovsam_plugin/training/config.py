@@ -1,0 +1,113 @@
+"""A training run as a TOML file: what to read and how long to train."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
+from ovsam_plugin.training.engine import Recipe, Schedule
+from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
+from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPES: dict[str, tuple[type[Any], type[Any]]] = {
+    "sam2clip": (Sam2ClipRecipe, Sam2ClipSettings),
+    "clip2sam": (Clip2SamRecipe, Clip2SamSettings),
+    "lite": (LiteRecipe, LiteSettings),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, read and checked, before anything is loaded.
+
+    Attributes:
+        recipe: of `RECIPES`.
+        settings: of that recipe.
+        schedule: how it is run.
+        out: folder of its checkpoints, log and weights.
+    """
+
+    recipe: str
+    settings: Any
+    schedule: Schedule
+    out: Path
+
+    def build(self) -> Recipe:
+        """The recipe with its network and data loaded."""
+        recipe: Recipe = RECIPES[self.recipe][0](self.settings)
+        return recipe
+
+
+def read_config(recipe: str, path: Path) -> Run:
+    """A run from a TOML file with `out`, the recipe's own settings and a `[schedule]`.
+
+    Paths are relative to the file's folder. The schedule's seed is also the data's.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not TOML, or a setting is unknown, missing or of the wrong type; the
+            message names each.
+    """
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r}: expected one of {', '.join(RECIPES)}")
+    if not path.is_file():
+        raise FileNotFoundError(f"no configuration at {path}: examples are in recipes/")
+    try:
+        table = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    schedule = table.pop("schedule", {})
+    out = table.pop("out", None)
+    if not isinstance(out, str) or not out:
+        raise ValueError(f"{path}: out = 'FOLDER' says where weights and checkpoints go")
+    settings = RECIPES[recipe][1]
+    seed = {"seed": schedule["seed"]} if "seed" in schedule else {}
+    folder = path.resolve().parent
+    return Run(
+        recipe,
+        _checked(settings, _absolute({**table, **seed}, settings, folder), path),
+        _checked(Schedule, schedule, path, "schedule."),
+        folder / Path(out).expanduser(),
+    )
+
+
+def _absolute(table: dict[str, Any], settings: type[Any], folder: Path) -> dict[str, Any]:
+    """The table with every path that the settings have made absolute."""
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(v) for v in value]
+        return folder / Path(value).expanduser() if isinstance(value, str) else value
+
+    kinds = settings.__annotations__
+    return {k: placed(v) if "Path" in str(kinds.get(k, "")) else v for k, v in table.items()}
+
+
+def _checked(settings: type[Any], table: dict[str, Any], path: Path, prefix: str = "") -> Any:
+    # Strict about names: a misspelt setting that is ignored costs a day of training.
+    model = with_config(ConfigDict(extra="forbid"))(settings)
+    try:
+        return TypeAdapter(model).validate_python(table)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{prefix}{'.'.join(map(str, e['loc']))}: {_said(e['type'], e['msg'])}"
+            for e in error.errors()
+        )
+        raise ValueError(f"{path}: {problems}") from error
+
+
+def _said(kind: str, message: str) -> str:
+    return {
+        "missing": "is missing",
+        "unexpected_keyword_argument": "is not a setting of this recipe",
+    }.get(kind, message)

@@ -1,0 +1,235 @@
+"""SAM2CLIP: the neck learns from the frozen CLIP stages what SAM's image encoder gives, by MSE."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from segment_anything import sam_model_registry
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ovsam_plugin.checkpoint import file_sha256, load_network
+from ovsam_plugin.frame import Frame, make_frame, stack_pixels
+from ovsam_plugin.images import read_image
+from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.network.ovsam import OVSAM
+from ovsam_plugin.presets import get_preset
+from ovsam_plugin.training.annotations import is_validation
+from ovsam_plugin.training.engine import Recipe, epochs
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sam2ClipSettings:
+    """What decides a run beside its schedule.
+
+    Attributes:
+        images: folder of photographs, searched to any depth (SA-1B's `sa_000020/sa_223750.jpg`).
+        teacher: a SAM of segment_anything: "vit_h", "vit_l" or "vit_b".
+        teacher_weights: its published checkpoint.
+        preset: whose network is trained.
+        weights: an assembled model to take the image encoder from (and the neck to go on with).
+        cache: folder for the teacher's features, 2 MB a photograph; computed each time if None.
+        share: of the photographs, chosen by a hash of their names; the paper takes 1 % of SA-1B.
+        batch: photographs a step.
+        workers: processes that load.
+        kept_back: share of the photographs that is used for validation alone.
+    """
+
+    images: Path
+    teacher: str = "vit_h"
+    teacher_weights: Path
+    preset: str = "ovsam-rn50x16-coco"
+    weights: Path
+    cache: Path | None = None
+    share: float = 1.0
+    batch: int = 8
+    workers: int = 2
+    kept_back: float = 0.01
+    seed: int = 0
+
+
+class Teacher(nn.Module):
+    """A SAM image encoder whose features are computed once and then read from a folder.
+
+    Args:
+        encoder: (B, 3, S, S) normalised pixels -> (B, channels, S/16, S/16).
+        fingerprint: tells its features from those of another.
+        cache: folder, or None.
+    """
+
+    def __init__(self, encoder: nn.Module, fingerprint: str, cache: Path | None) -> None:
+        super().__init__()
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.fingerprint, self.cache = fingerprint, cache
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor, frames: list[Frame]) -> Tensor:
+        """Features of a batch, half of the disk's precision where they are cached."""
+        files = [self.file(frame) for frame in frames]
+        absent = [i for i, file in enumerate(files) if file is None or not file.exists()]
+        rows: dict[int, Tensor] = {}
+        if absent:
+            for i, row in zip(absent, self.encoder(pixels[absent]).half()):
+                rows[i] = row
+                file = files[i]
+                if file is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    part = file.with_suffix(f".{torch.initial_seed() % 10**6}.part")
+                    save_file({"features": row.cpu().contiguous()}, part)
+                    part.replace(file)
+        for i, file in enumerate(files):
+            if i not in rows:
+                assert file is not None
+                rows[i] = load_file(file)["features"].to(pixels.device)
+        return torch.stack([rows[i] for i in range(len(frames))]).to(pixels.dtype)
+
+    def file(self, frame: Frame) -> Path | None:
+        """Where the features of a photograph are kept: named by what it shows, not by its name."""
+        if self.cache is None:
+            return None
+        shown = hashlib.sha256(repr(frame.pixels.shape).encode() + frame.pixels.tobytes())
+        name = hashlib.sha256((self.fingerprint + shown.hexdigest()).encode()).hexdigest()
+        return self.cache / name[:2] / f"{name}.safetensors"
+
+
+def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
+    """The image encoder of a published SAM.
+
+    Raises:
+        ValueError: segment_anything has no such model, or the file holds another.
+        FileNotFoundError: there is no such file.
+    """
+    if name not in sam_model_registry or name == "default":
+        known = ", ".join(n for n in sam_model_registry if n != "default")
+        raise ValueError(f"teacher {name!r}: segment_anything has {known}")
+    if not weights.is_file():
+        raise FileNotFoundError(f"no weights of SAM at {weights}")
+    state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
+    encoder = sam_model_registry[name]().image_encoder
+    prefix = "image_encoder."
+    own = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+    try:
+        encoder.load_state_dict(own)
+    except RuntimeError as error:
+        raise ValueError(f"{weights} is not SAM's {name}: {error}") from error
+    return Teacher(encoder, file_sha256(weights), cache)
+
+
+class Photographs(Dataset[Frame]):
+    """Photographs of a folder, resized for a network.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+
+    def __init__(self, folder: Path, description: NetworkDescription, share: float = 1.0) -> None:
+        found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        self.paths = sorted(p for p in found if share >= 1 or is_validation(p.name, share))
+        self.description = description
+        if not self.paths:
+            raise FileNotFoundError(f"no photographs ({', '.join(SUFFIXES)}) in {folder}")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Frame:
+        return make_frame(read_image(self.paths[index]), self.description)
+
+
+class Sam2ClipRecipe(Recipe):
+    """Distillation of a teacher into a network's neck; everything else is frozen.
+
+    Args:
+        settings: of the run.
+        network, teacher: to use in place of those that the settings name.
+    """
+
+    name = "sam2clip"
+
+    def __init__(
+        self,
+        settings: Sam2ClipSettings,
+        network: OVSAM | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        if network is None:
+            network, _ = load_network(get_preset(settings.preset), settings.weights)
+        self.network = network
+        self.teacher = teacher or load_teacher(
+            settings.teacher, settings.teacher_weights, settings.cache
+        )
+        self._take_positions()
+        self.data = Photographs(settings.images, self.network.description, settings.share)
+        held = [is_validation("val/" + p.name, settings.kept_back) for p in self.data.paths]
+        self.kept_back = [i for i, h in enumerate(held) if h]
+        self.trained_on = [i for i, h in enumerate(held) if not h]
+        self.epoch_steps = max(len(self.trained_on) // settings.batch, 1)
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith("network.neck."))
+
+    def _take_positions(self) -> None:
+        """SAM's own table of positions, which the neck keeps as it is, where it fits."""
+        table = getattr(self.teacher.encoder, "pos_embed", None)
+        own = self.network.neck.get_buffer("pos_embed")
+        if table is not None and table.shape == own.shape:
+            own.copy_(table.detach())
+
+    def train(self, mode: bool = True) -> Sam2ClipRecipe:
+        super().train(mode)
+        self.network.backbone.eval()
+        self.teacher.eval()
+        return self
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[list[Frame]]:
+        s = self.settings
+        for batches in epochs(len(self.trained_on), s.batch, s.seed, start, rank, world):
+            chosen = [[self.trained_on[i] for i in batch] for batch in batches]
+            yield from DataLoader(
+                self.data, batch_sampler=chosen, collate_fn=list, num_workers=s.workers
+            )
+
+    def pixels(self, frames: list[Frame]) -> Tensor:
+        """(B, 3, S, S) normalised, zero-padded."""
+        side = self.network.description.image_size
+        network = self.network
+        return stack_pixels(frames, network.description, (side, side), network.device)
+
+    def forward(self, batch: list[Frame], generator: torch.Generator) -> dict[str, Tensor]:
+        pixels = self.pixels(batch)
+        with torch.no_grad():
+            stages = self.network.backbone(pixels)
+        wanted = self.teacher(pixels, batch)
+        return {"mse": F.mse_loss(self.network.neck(stages).float(), wanted.float())}
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """The mean squared error on photographs kept back, and on the first few where none is."""
+        self.eval()
+        chosen = self.kept_back or self.trained_on[: self.settings.batch]
+        losses = []
+        for start in range(0, len(chosen), self.settings.batch):
+            frames = [self.data[i] for i in chosen[start : start + self.settings.batch]]
+            losses.append(self(frames, torch.Generator())["mse"])
+        return {"mse": float(torch.stack(losses).mean())}
+
+    def export(self, out: Path) -> None:
+        """`sam2clip.safetensors`: the neck under the published prefix, and `run.json`."""
+        neck = self.network.neck.state_dict()
+        save_file(
+            {f"neck_student.{k}": v.contiguous() for k, v in neck.items()},
+            out / "sam2clip.safetensors",
+        )
+        record = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.settings).items()}
+        record |= {"teacher_fingerprint": self.teacher.fingerprint, "photographs": len(self.data)}
+        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
