@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.network.prompt_encoder import PromptBatch
+from ovsam_plugin.network.region_masks import BINS, DRAWN
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,11 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
         last = torch.empty(prompts, stages[3].shape[1], bins, bins)
         pooled = network.backbone.features(last)
 
+        head, prompt = network.region_masks, PromptBatch(boxes=boxes)
+
         def answer() -> None:
-            network.decode(features, PromptBatch(boxes=boxes))
+            if head is None:  # a network with that head needs this decoder for mask prompts alone
+                network.decode(features, prompt)
             network.mask_decoder.embed(region, pooled)
 
         def recognize() -> None:
@@ -86,9 +90,21 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
             ("mask decoder and head", network.mask_decoder, answer),
             ("encoder's own branch", nn.Identity(), recognize),
         ]
-        head = network.objectness
         if head is not None:
-            parts.append(("objectness head", head, lambda: head(features.image, features.pyramid)))
+            wide = head.from_level.out_channels
+            drawing = torch.empty(prompts, DRAWN, BINS, BINS)
+            read = torch.empty(prompts, wide, BINS, BINS)
+            detail = torch.empty(prompts, wide // 2, 2 * BINS, 2 * BINS)
+
+            def draw() -> None:
+                head.project(features.image, features.pyramid)
+                head.from_prompt(drawing)
+                head.draw(read, detail)
+
+            parts.append(("region masks", head, draw))
+        if network.objectness is not None:
+            things = network.objectness
+            parts.append(("objectness head", things, lambda: things(features.pyramid)))
         return [
             Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts

@@ -18,7 +18,7 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 BINS = 28
 # A window is its box grown by this, so that an edge is seen from both sides.
 GROWTH = 1.3
-_DRAWN = 6
+DRAWN = 6
 _WIDTH = 48
 
 
@@ -58,7 +58,7 @@ class RegionMaskHead(nn.Module):
         half = _WIDTH // 2
         self.from_image = nn.Conv2d(description.channels, _WIDTH, 1)
         self.from_level = nn.Conv2d(description.fpn_channels, _WIDTH, 1)
-        self.from_prompt = nn.Conv2d(_DRAWN, _WIDTH, 1)
+        self.from_prompt = nn.Conv2d(DRAWN, _WIDTH, 1)
         self.context = nn.ModuleList(
             nn.Conv2d(_WIDTH, _WIDTH, 3, padding=d, dilation=d) for d in (1, 2, 4)
         )
@@ -111,12 +111,24 @@ class RegionMaskHead(nn.Module):
         whole = align_regions(features.image, rois, BINS, 16)
         near = align_pyramid(features.levels, rois, BINS, levels)
         drawn = self.from_prompt(self._draw(boxes, prompts, coarse).to(near.dtype))
-        x = F.gelu(whole.to(near.dtype) + near + drawn)
+        fine = align_pyramid(features.details, rois, 2 * BINS, (levels - 1).clamp(min=0))
+        return self.draw(whole.to(near.dtype) + near + drawn, fine)
+
+    def draw(self, regions: Tensor, details: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks from what was read in their windows.
+
+        Args:
+            regions: (N, C, BINS, BINS).
+            details: (N, C / 2, 2 BINS, 2 BINS).
+
+        Returns:
+            As `forward`.
+        """
+        x = F.gelu(regions)
         for convolution in self.context:
             x = x + F.gelu(convolution(x))
         quality = self.quality(x.mean((2, 3)))
-        fine = align_pyramid(features.details, rois, 2 * BINS, (levels - 1).clamp(min=0))
-        x = F.gelu(self.upscale(x) + fine)
+        x = F.gelu(self.upscale(x) + details)
         x = x + F.gelu(self.edge(x))
         return self.output(x)[:, 0].float(), cast(Tensor, quality).float()
 
@@ -126,7 +138,7 @@ class RegionMaskHead(nn.Module):
         line = (torch.arange(BINS, device=boxes.device) + 0.5) / BINS * 2 - 1
         u = (line * GROWTH).expand(BINS, BINS)
         inside = torch.sigmoid((1 - u.abs()) * BINS / GROWTH)
-        out = boxes.new_zeros((n, _DRAWN, BINS, BINS))
+        out = boxes.new_zeros((n, DRAWN, BINS, BINS))
         out[:, 0], out[:, 1], out[:, 2] = inside * inside.T, u, u.T
         frames = windows(boxes)
         if prompts is not None and prompts.points is not None and prompts.point_labels is not None:

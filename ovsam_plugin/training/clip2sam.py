@@ -22,7 +22,7 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.recognition import nearest_synonym, with_background
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
-from ovsam_plugin.training.crops import Crop, cut, large_scale
+from ovsam_plugin.training.crops import Crop, cut, large_scale, whole
 from ovsam_plugin.training.data import CocoCrops, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.point_losses import class_loss, point_losses
@@ -111,9 +111,9 @@ class WholePhotographs(Dataset[Crop]):
         path, label = self.items[row]
         rng = np.random.default_rng((self.seed, self.epoch, row))
         picture = read_image(path)
-        whole = np.ones(picture.shape[:2], dtype=np.uint8)
-        matrix = large_scale(picture.shape[:2], [whole], self.side, rng)
-        return replace(cut(picture, [whole], [label], matrix, self.side, 1, rng), whole=True)
+        mask = np.ones(picture.shape[:2], dtype=np.uint8)
+        matrix = large_scale(picture.shape[:2], [mask], self.side, rng)
+        return replace(cut(picture, [mask], [label], matrix, self.side, 1, rng), whole=True)
 
 
 class Clip2SamRecipe(Recipe):
@@ -152,7 +152,7 @@ class Clip2SamRecipe(Recipe):
             CocoCrops(
                 settings.images,
                 coco,
-                jitter=large_scale,
+                jitter=whole if kept else large_scale,
                 left_out=left_out,
                 kept_back=settings.kept_back,
                 kept=kept,
@@ -286,7 +286,7 @@ class Clip2SamRecipe(Recipe):
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Mask IoU and accuracy with box prompts on crops kept back, or on the first few."""
+        """Mask IoU and accuracy with box prompts on photographs kept back, or on the first few."""
         self.eval()
         data = self.held if len(self.held) else self.data
         ious, right = [], []

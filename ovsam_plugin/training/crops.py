@@ -69,6 +69,14 @@ def large_scale(
     return _matrix(size, zoom, corner, side, rng)
 
 
+def whole(
+    size: tuple[int, int], masks: Sequence[Pixels], side: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """All of the photograph, as it is looked at after training."""
+    zoom = side / max(size)
+    return np.array([[zoom, 0, 0], [0, zoom, 0]], dtype=np.float64)
+
+
 def _matrix(
     size: tuple[int, int],
     zoom: float,
