@@ -137,6 +137,25 @@ def make_frame(image: npt.NDArray[np.uint8], description: NetworkDescription) ->
     return Frame(np.ascontiguousarray(pixels, dtype=np.uint8), (height, width))
 
 
+def make_pixels(
+    frames: Sequence[Frame], description: NetworkDescription, side: int, device: torch.device
+) -> Tensor:
+    """(B, 3, side, side) float32 on the device: normalised, then padded with zeros."""
+    mean = torch.tensor(description.mean, device=device).view(3, 1, 1)
+    std = torch.tensor(description.std, device=device).view(3, 1, 1)
+    batch = torch.zeros((len(frames), 3, side, side), device=device)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    for i, (frame, (h, w)) in enumerate((frame, frame.size) for frame in frames):
+        image = torch.from_numpy(frame.pixels).to(device, non_blocking=True)
+        batch[i, :, :h, :w] = (image.permute(2, 0, 1) - mean) / std
+    return batch
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where it pays, on CUDA; nothing elsewhere."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
 class Predictor:
     """Encodes photographs and answers prompts; holds no state between calls.
 
@@ -175,15 +194,7 @@ class Predictor:
             side: S; the network's own when not given.
         """
         description = self.network.description
-        side = side or description.image_size
-        mean = torch.tensor(description.mean, device=self.device).view(3, 1, 1)
-        std = torch.tensor(description.std, device=self.device).view(3, 1, 1)
-        batch = torch.zeros((len(frames), 3, side, side), device=self.device)
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        for i, (frame, (h, w)) in enumerate((frame, frame.size) for frame in frames):
-            image = torch.from_numpy(frame.pixels).to(self.device, non_blocking=True)
-            batch[i, :, :h, :w] = (image.permute(2, 0, 1) - mean) / std
-        return batch
+        return make_pixels(frames, description, side or description.image_size, self.device)
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK
@@ -378,9 +389,7 @@ class Predictor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
-        )
+        return mixed_precision(self.device)
 
 
 def load_predictor(

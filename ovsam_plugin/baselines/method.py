@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from ovsam_plugin.baselines.segmenter import Pixels, PresetSegmenter, Segmenter
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ovsam_plugin.baselines.feature_crop import FeatureCrop
+from ovsam_plugin.baselines.image_crop import ImageCrop
+from ovsam_plugin.baselines.segmenter import (
+    Pixels,
+    PresetSegmenter,
+    Segmented,
+    Segmenter,
+    Shared,
+)
+from ovsam_plugin.baselines.tower import Tower
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.network.cost import Cost
 from ovsam_plugin.prompts import Prompt
-from ovsam_plugin.recognition import Recognition, Recognizer
+from ovsam_plugin.recognition import Fusion, Recognition, Recognizer
+from ovsam_plugin.vocabulary.classifier import Classifier
+from ovsam_plugin.vocabulary.text import unit
 
 OVSAM, SAM = "ovsam", "sam"
-METHODS = (OVSAM, SAM)
-"""Every name of a method."""
+METHODS = (ImageCrop.name, FeatureCrop.name, OVSAM, SAM)
+"""Every name of a method, in the order of the paper's table."""
 
 
 class Method(Protocol):
@@ -102,6 +118,78 @@ class MasksAlone:
         return self._segmenter.cost(prompts)
 
 
+class Embedder(Protocol):
+    """What gives instances an embedding that is compared with words.
+
+    Attributes:
+        name: of the method that it makes.
+    """
+
+    name: str
+
+    def embed(self, image: Pixels, segmented: Segmented) -> npt.NDArray[np.float32]:
+        """(N, D) float32, not normalised; zeros where a mask is empty."""
+        ...
+
+    def cost(self, prompts: int) -> Cost:
+        """Of embedding that many instances, masks not counted."""
+        ...
+
+
+class SharedEmbedder:
+    """An embedder's answers to one segmenter's masks, made once for all vocabularies and contexts.
+
+    Attributes:
+        embed: (image, prompts) -> the instances and their (N, D) unit embeddings; its time is the
+            embedder's own.
+    """
+
+    def __init__(self, segmenter: Segmenter, embedder: Embedder) -> None:
+        self.segmenter = segmenter
+        self.embedder = embedder
+        self.embed = Shared(self._embed)
+
+    def _embed(self, image: Pixels, prompts: tuple[Prompt, ...]) -> Instances:
+        segmented = self.segmenter.segment(image, prompts).value
+        embeddings = unit(self.embedder.embed(image, segmented))
+        return replace(segmented.instances, head_embeddings=embeddings, clip_embeddings=embeddings)
+
+
+class Crop:
+    """Masks of a segmenter, named by what an embedder sees in them.
+
+    Args:
+        name: of the row.
+        instances: masks and embeddings, shared between methods.
+        recognizer: names them; see `single_branch`.
+    """
+
+    def __init__(self, name: str, instances: SharedEmbedder, recognizer: Recognizer) -> None:
+        self.name = name
+        self._instances = instances
+        self._recognizer = recognizer
+        self.seconds = 0.0
+
+    def label(self, image: Pixels, prompts: Sequence[Prompt]) -> tuple[Instances, Recognition]:
+        """See `Method.label`."""
+        masks = self._instances.segmenter.segment(image, prompts)
+        instances = self._instances.embed(image, prompts)
+        start = time.perf_counter()
+        names = self._recognizer(instances.value)
+        self.seconds = masks.seconds + instances.seconds + time.perf_counter() - start
+        return instances.value, names
+
+    def cost(self, prompts: int) -> Cost:
+        """See `Method.cost`."""
+        return self._instances.segmenter.cost(prompts) + self._instances.embedder.cost(prompts)
+
+
+def single_branch(classifier: Classifier, scale: float, device: str | torch.device) -> Recognizer:
+    """A recognizer of one embedding an instance: softmax of scaled cosines, and background."""
+    one = Fusion(seen_weight=1.0, unseen_weight=1.0, head_scale=scale, clip_scale=scale)
+    return Recognizer(classifier, one, device=device)
+
+
 def build_methods(names: Sequence[str], labeler: Labeler) -> list[Method]:
     """Methods over one labeler's network and vocabulary, which share what work they can.
 
@@ -112,13 +200,17 @@ def build_methods(names: Sequence[str], labeler: Labeler) -> list[Method]:
     Raises:
         ValueError: there is no such method.
     """
-    segmenter = PresetSegmenter(labeler.predictor, labeler.chunk)
-    methods: list[Method] = []
-    for name in names:
-        if name == OVSAM:
-            methods.append(Ovsam(segmenter, labeler.recognizer))
-        elif name == SAM:
-            methods.append(MasksAlone(segmenter))
-        else:
-            raise ValueError(f"unknown method {name!r}: there are {', '.join(METHODS)}")
-    return methods
+    predictor, recognizer = labeler.predictor, labeler.recognizer
+    segmenter, tower = PresetSegmenter(predictor, labeler.chunk), Tower.of(predictor)
+    plain = single_branch(recognizer.classifier, recognizer.fusion.clip_scale, predictor.device)
+    made: dict[str, Method] = {
+        OVSAM: Ovsam(segmenter, recognizer),
+        SAM: MasksAlone(segmenter),
+    }
+    for embedder in (ImageCrop(tower, shared=True), FeatureCrop(tower, shared=True)):
+        instances = SharedEmbedder(segmenter, embedder)
+        made[embedder.name] = Crop(embedder.name, instances, plain)
+    unknown = [name for name in names if name not in made]
+    if unknown:
+        raise ValueError(f"unknown method {unknown[0]!r}: there are {', '.join(METHODS)}")
+    return [made[name] for name in names]

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.network.image_encoder import build_image_encoder
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 
@@ -110,6 +111,25 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
             Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts
         ]
+
+
+def count_encoder(description: NetworkDescription) -> Cost:
+    """The frozen encoder alone: one image at the description's size, before any region is read."""
+    with FakeTensorMode(), torch.no_grad():
+        encoder = build_image_encoder(description).eval()
+        pixels = torch.empty(1, 3, description.image_size, description.image_size)
+        parameters = sum(p.numel() for p in encoder.parameters())
+        return Cost(parameters, _multiply_adds(lambda: encoder(pixels)))
+
+
+def count_pooling(description: NetworkDescription, regions: int, weighted: bool) -> Cost:
+    """The frozen encoder's pooling of regions, with `weighted` cells or all alike."""
+    with FakeTensorMode(), torch.no_grad():
+        encoder = build_image_encoder(description).eval()
+        bins = description.encoder_roi_size
+        last = torch.empty(regions, encoder.channels[3], bins, bins)
+        weights = torch.ones(regions, bins, bins) if weighted else None
+        return Cost(0, _multiply_adds(lambda: encoder.embed(encoder.features(last, weights))))
 
 
 def _multiply_adds(run: Callable[[], object]) -> int:
