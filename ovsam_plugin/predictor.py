@@ -137,6 +137,19 @@ def make_frame(image: npt.NDArray[np.uint8], description: NetworkDescription) ->
     return Frame(np.ascontiguousarray(pixels, dtype=np.uint8), (height, width))
 
 
+def alike(prompts: Sequence[Prompt], chunk: int) -> Iterator[list[int]]:
+    """Indices of prompts of one kind and number of points, at most `chunk` at a time."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        detail = len(prompt.xy) if isinstance(prompt, Points) else 0
+        if isinstance(prompt, Mask):
+            detail = int(prompt.refine)
+        groups.setdefault((prompt.kind, detail), []).append(i)
+    for indices in groups.values():
+        for start in range(0, len(indices), chunk):
+            yield indices[start : start + chunk]
+
+
 def make_pixels(
     frames: Sequence[Frame], description: NetworkDescription, side: int, device: torch.device
 ) -> Tensor:
@@ -231,16 +244,8 @@ class Predictor:
         """
         height, width = encoding.frame.original_size
         placed = [prompt.on_image(width, height) for prompt in prompts]
-        groups: dict[tuple[str, int], list[int]] = {}
-        for i, prompt in enumerate(placed):
-            detail = len(prompt.xy) if isinstance(prompt, Points) else 0
-            if isinstance(prompt, Mask):
-                detail = int(prompt.refine)
-            groups.setdefault((prompt.kind, detail), []).append(i)
-        for indices in groups.values():
-            for start in range(0, len(indices), chunk):
-                part = indices[start : start + chunk]
-                yield part, self._decode(encoding, tuple(placed[i] for i in part))
+        for part in alike(placed, chunk):
+            yield part, self._decode(encoding, tuple(placed[i] for i in part))
 
     def _decode(self, encoding: Encoding, prompts: tuple[Prompt, ...]) -> Decoded:
         given = isinstance(prompts[0], Mask) and not prompts[0].refine

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.network import cost
-from ovsam_plugin.network.cost import Cost
+from ovsam_plugin.network.cost import Cost, count_network
 from ovsam_plugin.predictor import Encoding, Predictor
 from ovsam_plugin.prompts import Prompt
 
@@ -104,5 +103,4 @@ class PresetSegmenter:
 
     def cost(self, prompts: int) -> Cost:
         """All of the network, with the embeddings that it makes beside the masks."""
-        whole = cost.total(cost.count(self.predictor.network.description, prompts))
-        return Cost(whole.parameters, whole.multiply_adds)
+        return count_network(self.predictor.network.description, prompts)

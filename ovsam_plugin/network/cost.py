@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -108,20 +109,29 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
         if head is not None:
             parts.append(("objectness head", head, lambda: head(features.image, features.pyramid)))
         return [
-            Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
+            Part(name, sum(p.numel() for p in module.parameters()), multiply_adds(run))
             for name, module, run in parts
         ]
 
 
+@cache
+def count_network(description: NetworkDescription, prompts: int) -> Cost:
+    """The whole network: all parts of `count` together."""
+    whole = total(count(description, prompts))
+    return Cost(whole.parameters, whole.multiply_adds)
+
+
+@cache
 def count_encoder(description: NetworkDescription) -> Cost:
     """The frozen encoder alone: one image at the description's size, before any region is read."""
     with FakeTensorMode(), torch.no_grad():
         encoder = build_image_encoder(description).eval()
         pixels = torch.empty(1, 3, description.image_size, description.image_size)
         parameters = sum(p.numel() for p in encoder.parameters())
-        return Cost(parameters, _multiply_adds(lambda: encoder(pixels)))
+        return Cost(parameters, multiply_adds(lambda: encoder(pixels)))
 
 
+@cache
 def count_pooling(description: NetworkDescription, regions: int, weighted: bool) -> Cost:
     """The frozen encoder's pooling of regions, with `weighted` cells or all alike."""
     with FakeTensorMode(), torch.no_grad():
@@ -129,10 +139,11 @@ def count_pooling(description: NetworkDescription, regions: int, weighted: bool)
         bins = description.encoder_roi_size
         last = torch.empty(regions, encoder.channels[3], bins, bins)
         weights = torch.ones(regions, bins, bins) if weighted else None
-        return Cost(0, _multiply_adds(lambda: encoder.embed(encoder.features(last, weights))))
+        return Cost(0, multiply_adds(lambda: encoder.embed(encoder.features(last, weights))))
 
 
-def _multiply_adds(run: Callable[[], object]) -> int:
+def multiply_adds(run: Callable[[], object]) -> int:
+    """Of whatever `run` does; tensors may be fake or on the meta device."""
     counter = FlopCounterMode(display=False, custom_mapping=_NORMALISATIONS)
     with counter:
         run()
