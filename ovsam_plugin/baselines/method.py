@@ -9,10 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from ovsam_plugin.baselines.feature_crop import FeatureCrop
-from ovsam_plugin.baselines.image_crop import ImageCrop
 from ovsam_plugin.baselines.segmenter import (
     Pixels,
     PresetSegmenter,
@@ -20,25 +17,20 @@ from ovsam_plugin.baselines.segmenter import (
     Segmenter,
     Shared,
 )
-from ovsam_plugin.baselines.tower import Tower
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.network.cost import Cost
 from ovsam_plugin.prompts import Prompt
-from ovsam_plugin.recognition import Fusion, Recognition, Recognizer
-from ovsam_plugin.vocabulary.classifier import Classifier
+from ovsam_plugin.recognition import Recognition, Recognizer
 from ovsam_plugin.vocabulary.text import unit
 
 OVSAM, SAM = "ovsam", "sam"
-METHODS = (ImageCrop.name, FeatureCrop.name, OVSAM, SAM)
-"""Every name of a method, in the order of the paper's table."""
 
 
 class Method(Protocol):
     """One row of a comparison.
 
     Attributes:
-        name: one of `METHODS`, or of one's own.
+        name: as in a table, such as "feature-crop+coop".
         seconds: that the last `label` took, work shared with other methods counted in full.
     """
 
@@ -161,7 +153,7 @@ class Crop:
     Args:
         name: of the row.
         instances: masks and embeddings, shared between methods.
-        recognizer: names them; see `single_branch`.
+        recognizer: names them; see `building.single_branch`.
     """
 
     def __init__(self, name: str, instances: SharedEmbedder, recognizer: Recognizer) -> None:
@@ -182,35 +174,3 @@ class Crop:
     def cost(self, prompts: int) -> Cost:
         """See `Method.cost`."""
         return self._instances.segmenter.cost(prompts) + self._instances.embedder.cost(prompts)
-
-
-def single_branch(classifier: Classifier, scale: float, device: str | torch.device) -> Recognizer:
-    """A recognizer of one embedding an instance: softmax of scaled cosines, and background."""
-    one = Fusion(seen_weight=1.0, unseen_weight=1.0, head_scale=scale, clip_scale=scale)
-    return Recognizer(classifier, one, device=device)
-
-
-def build_methods(names: Sequence[str], labeler: Labeler) -> list[Method]:
-    """Methods over one labeler's network and vocabulary, which share what work they can.
-
-    Args:
-        names: of `METHODS`.
-        labeler: the network, and the vocabulary to name from.
-
-    Raises:
-        ValueError: there is no such method.
-    """
-    predictor, recognizer = labeler.predictor, labeler.recognizer
-    segmenter, tower = PresetSegmenter(predictor, labeler.chunk), Tower.of(predictor)
-    plain = single_branch(recognizer.classifier, recognizer.fusion.clip_scale, predictor.device)
-    made: dict[str, Method] = {
-        OVSAM: Ovsam(segmenter, recognizer),
-        SAM: MasksAlone(segmenter),
-    }
-    for embedder in (ImageCrop(tower, shared=True), FeatureCrop(tower, shared=True)):
-        instances = SharedEmbedder(segmenter, embedder)
-        made[embedder.name] = Crop(embedder.name, instances, plain)
-    unknown = [name for name in names if name not in made]
-    if unknown:
-        raise ValueError(f"unknown method {unknown[0]!r}: there are {', '.join(METHODS)}")
-    return [made[name] for name in names]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ovsam_plugin.baselines.segmenter import Pixels
-from ovsam_plugin.network.cost import Cost, count_encoder, count_pooling
+from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import ImageEncoder
@@ -25,14 +25,17 @@ class Tower:
     Args:
         encoder: with its weights, in evaluation mode, on its device.
         description: sizes and pixel values of the large picture.
+        crop_size: pixels a side of whole pictures; what the pool's size says when not given.
     """
 
-    def __init__(self, encoder: ImageEncoder, description: NetworkDescription) -> None:
+    def __init__(
+        self, encoder: ImageEncoder, description: NetworkDescription, crop_size: int | None = None
+    ) -> None:
         self.encoder = encoder
         self.description = description
         self.device = next(encoder.parameters()).device
         # The pool's own size is that of the last stage in pretraining: 12 x 32 = 384 for RN50x16.
-        self.crop_size = description.encoder_roi_size * _STRIDE
+        self.crop_size = crop_size or description.encoder_roi_size * _STRIDE
         mean, std = encoder.pretraining_pixels or (description.mean, description.std)
         self.crops = replace(description, image_size=self.crop_size, mean=mean, std=std)
 
@@ -56,8 +59,7 @@ class Tower:
             frames = [make_frame(p, self.crops) for p in pictures[start : start + _CHUNK]]
             pixels = make_pixels(frames, self.crops, self.crop_size, self.device)
             with mixed_precision(self.device):
-                last = self.encoder(pixels)[3]
-                embeddings = self.encoder.embed(self.encoder.features(last))
+                embeddings = self.encoder.picture(pixels)
             parts.append(embeddings.float().cpu())
         return torch.cat(parts)
 
@@ -91,13 +93,26 @@ class Tower:
 
     def cost_of_pictures(self, pictures: int) -> Cost:
         """Of whole pictures at the pretraining size, the encoder's parameters with it."""
-        one = count_encoder(self.crops) + count_pooling(self.crops, 1, weighted=False)
+        shape = (1, 3, self.crop_size, self.crop_size)
+        one = count_run(self.encoder, lambda _: self.encoder.picture(self._empty(shape)))
         return Cost(one.parameters, one.multiply_adds * pictures)
 
     def cost_of_image(self) -> Cost:
         """Of `last_stage`, the encoder's parameters with it."""
-        return count_encoder(self.description)
+        shape = (1, 3, self.description.image_size, self.description.image_size)
+        return count_run(self.encoder, lambda encoder: encoder(self._empty(shape)))
 
     def cost_of_regions(self, regions: int) -> Cost:
         """Of `embed_regions`, no parameter counted again."""
-        return count_pooling(self.description, regions, weighted=True)
+        bins, encoder = self.description.encoder_roi_size, self.encoder
+        shape = (1, encoder.channels[3], bins, bins)
+        one = count_run(
+            encoder,
+            lambda _: encoder.embed(
+                encoder.features(self._empty(shape), self._empty((1, bins, bins)))
+            ),
+        )
+        return Cost(0, one.multiply_adds * regions)
+
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+        return torch.empty(shape, device=self.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from math import prod
@@ -15,7 +16,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.network.image_encoder import build_image_encoder
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 
@@ -109,7 +109,7 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
         if head is not None:
             parts.append(("objectness head", head, lambda: head(features.image, features.pyramid)))
         return [
-            Part(name, sum(p.numel() for p in module.parameters()), multiply_adds(run))
+            Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts
         ]
 
@@ -121,29 +121,16 @@ def count_network(description: NetworkDescription, prompts: int) -> Cost:
     return Cost(whole.parameters, whole.multiply_adds)
 
 
-@cache
-def count_encoder(description: NetworkDescription) -> Cost:
-    """The frozen encoder alone: one image at the description's size, before any region is read."""
-    with FakeTensorMode(), torch.no_grad():
-        encoder = build_image_encoder(description).eval()
-        pixels = torch.empty(1, 3, description.image_size, description.image_size)
-        parameters = sum(p.numel() for p in encoder.parameters())
-        return Cost(parameters, multiply_adds(lambda: encoder(pixels)))
+def count_run(module: nn.Module, run: Callable[[nn.Module], object]) -> Cost:
+    """A module with its weights, and what it does in `run`, whose tensors are shapes alone."""
+    meta = next(module.parameters()).is_meta
+    shapes = nullcontext() if meta else FakeTensorMode(allow_non_fake_inputs=True)
+    with shapes, torch.no_grad():
+        parameters = sum(p.numel() for p in module.parameters())
+        return Cost(parameters, _multiply_adds(lambda: run(module)))
 
 
-@cache
-def count_pooling(description: NetworkDescription, regions: int, weighted: bool) -> Cost:
-    """The frozen encoder's pooling of regions, with `weighted` cells or all alike."""
-    with FakeTensorMode(), torch.no_grad():
-        encoder = build_image_encoder(description).eval()
-        bins = description.encoder_roi_size
-        last = torch.empty(regions, encoder.channels[3], bins, bins)
-        weights = torch.ones(regions, bins, bins) if weighted else None
-        return Cost(0, multiply_adds(lambda: encoder.embed(encoder.features(last, weights))))
-
-
-def multiply_adds(run: Callable[[], object]) -> int:
-    """Of whatever `run` does; tensors may be fake or on the meta device."""
+def _multiply_adds(run: Callable[[], object]) -> int:
     counter = FlopCounterMode(display=False, custom_mapping=_NORMALISATIONS)
     with counter:
         run()

@@ -34,6 +34,10 @@ class ImageEncoder(nn.Module):
         """(B, 3, S, S) normalised pixels -> maps at strides 4, 8, 16, 32, each (B, C, S/s, S/s)."""
         raise NotImplementedError
 
+    def picture(self, pixels: Tensor) -> Tensor:
+        """Whole pictures, (N, 3, s, s) normalised, -> embeddings (N, D), not normalised."""
+        return self.embed(self.features(self(pixels)[3]))
+
     def features(self, regions: Tensor, weights: Tensor | None = None) -> Tensor:
         """Regions of the stride 32 map to pooled features.
 
@@ -57,6 +61,7 @@ class ClipResNet(ImageEncoder):
 
     Args:
         name: an open_clip model whose image tower is a ModifiedResNet, such as RN50x16.
+        tower: such a tower with its weights, to be taken apart; one without when not given.
 
     Raises:
         ValueError: open_clip has no such ResNet.
@@ -65,14 +70,14 @@ class ClipResNet(ImageEncoder):
     # open_clip.OPENAI_DATASET_MEAN and _STD of 0..255.
     pretraining_pixels = ((122.7709, 116.7460, 104.0937), (68.5005, 66.6322, 70.3232))
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tower: ModifiedResNet | None = None) -> None:
         super().__init__()
         config = open_clip.get_model_config(name)
         vision = config["vision_cfg"] if config else {}
         if not isinstance(vision.get("layers"), list):
             raise ValueError(f"open_clip has no CLIP ResNet named {name!r}: try RN50x16 or RN50")
         width = int(vision["width"])
-        tower = ModifiedResNet(
+        tower = tower or ModifiedResNet(
             layers=vision["layers"],
             output_dim=int(config["embed_dim"]),
             heads=width * 32 // 64,

@@ -67,8 +67,17 @@ def load_text_tower(name: str, device: str = "auto") -> TextTower:
     fingerprint = text_tower_fingerprint(name)
     if name == "minilm":
         return MiniLmTower(_minilm_folder(), fingerprint, device)
-    model, tokenizer = _openclip_model(*_openclip_parts(name))
+    model, tokenizer = load_openclip(name)
     return OpenClipTower(name, model, tokenizer, fingerprint, device)
+
+
+def load_openclip(name: str) -> tuple[Any, Any]:
+    """The whole model behind an "openclip:MODEL/WEIGHTS" tower, and its tokenizer.
+
+    Raises:
+        ValueError, ImportError, RuntimeError: as `load_text_tower`.
+    """
+    return _openclip_model(*_openclip_parts(name))
 
 
 @cache
