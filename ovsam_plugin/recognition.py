@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 TOP_K = 5
 # Rows of one similarity matrix: 22k classes with synonyms then take about 250 MB.
 _CHUNK = 1024
+
+# Of some instances: the head's and the encoder's embeddings, and which masks are empty.
+_Part: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,8 @@ class Recognizer:
         fusion: how the branches are put together.
         seen: (K,) bool, classes that the head was trained on; none when not given.
         device: where the similarities are computed.
+        temperature: that the fused log scores are divided by before the softmax; see
+            `calibration`. The branches' own scores stay as they are.
     """
 
     def __init__(
@@ -167,10 +174,12 @@ class Recognizer:
         fusion: Fusion,
         seen: npt.NDArray[np.bool_] | None = None,
         device: str | torch.device = "cpu",
+        temperature: float = 1.0,
     ) -> None:
         self.classifier = classifier
         self.vocabulary = classifier.vocabulary
         self.fusion = fusion
+        self.temperature = temperature
         self.device = torch.device(device)
         classes = len(self.vocabulary)
         if seen is None:
@@ -180,6 +189,12 @@ class Recognizer:
         self._seen = torch.from_numpy(seen).to(self.device)
         self._rows = torch.from_numpy(classifier.embeddings).to(self.device)
         self._owner = torch.from_numpy(classifier.owner).to(self.device)
+
+    def at_temperature(self, temperature: float) -> Recognizer:
+        """The same with another temperature; text embeddings are shared, not copied."""
+        other = copy(self)
+        other.temperature = temperature
+        return other
 
     def __call__(self, instances: Instances) -> Recognition:
         """Names and scores of an image's instances, in their order."""
@@ -201,25 +216,49 @@ class Recognizer:
         Raises:
             ValueError: the embeddings are not those of this vocabulary's text tower.
         """
+        parts = [self._recognize_part(*part) for part in self._parts(head, clip, empty)]
+        columns = [np.concatenate(column) for column in zip(*parts)]
+        return Recognition(self.vocabulary, *columns)
+
+    @torch.inference_mode()
+    def log_scores(
+        self,
+        head: npt.NDArray[np.float32],
+        clip: npt.NDArray[np.float32],
+        empty: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.float32]:
+        """(N, K + 1) fused log scores, background last, before temperature and softmax.
+
+        Args, Raises: see `recognize`.
+        """
+        parts = self._parts(head, clip, empty)
+        return np.concatenate([self._scores(*part)[2].cpu().numpy() for part in parts])
+
+    def _parts(
+        self,
+        head: npt.NDArray[np.float32],
+        clip: npt.NDArray[np.float32],
+        empty: npt.NDArray[np.bool_],
+    ) -> list[_Part]:
+        """Some instances at a time, at least one part."""
         dim = self._rows.shape[1]
         if head.shape != clip.shape or head.ndim != 2 or head.shape[1] != dim:
             raise ValueError(
                 f"embeddings of shapes {head.shape} and {clip.shape} do not go with text "
                 f"embeddings of {dim} dimensions: use the vocabulary of the same preset"
             )
-        parts = [
-            self._recognize_part(head[i : i + _CHUNK], clip[i : i + _CHUNK], empty[i : i + _CHUNK])
+        return [
+            (head[i : i + _CHUNK], clip[i : i + _CHUNK], empty[i : i + _CHUNK])
             for i in range(0, max(len(head), 1), _CHUNK)
         ]
-        columns = [np.concatenate(column) for column in zip(*parts)]
-        return Recognition(self.vocabulary, *columns)
 
-    def _recognize_part(
+    def _scores(
         self,
         head: npt.NDArray[np.float32],
         clip: npt.NDArray[np.float32],
         empty: npt.NDArray[np.bool_],
-    ) -> tuple[npt.NDArray[np.generic], ...]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Both branches' logits and the fused log scores, each (N, K + 1)."""
         classes = len(self.vocabulary)
         logits = []
         for embeddings, scale in ((head, self.fusion.head_scale), (clip, self.fusion.clip_scale)):
@@ -228,7 +267,17 @@ class Recognizer:
             logits.append(with_background(cosines, scale))
         q, c = logits
         fused = fuse(q, c, self._seen, torch.from_numpy(empty).to(self.device), self.fusion)
-        scores = fused.softmax(-1)[:, :-1]
+        return q, c, fused
+
+    def _recognize_part(
+        self,
+        head: npt.NDArray[np.float32],
+        clip: npt.NDArray[np.float32],
+        empty: npt.NDArray[np.bool_],
+    ) -> tuple[npt.NDArray[np.generic], ...]:
+        classes = len(self.vocabulary)
+        q, c, fused = self._scores(head, clip, empty)
+        scores = (fused / self.temperature).softmax(-1)[:, :-1]
         top_scores, top = scores.topk(min(max(TOP_K, 2), classes), dim=-1)
         best = top[:, :1]
         second = top_scores[:, 1] if classes > 1 else torch.zeros_like(top_scores[:, 0])

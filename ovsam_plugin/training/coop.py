@@ -45,16 +45,17 @@ class Settings:
         words: what the last of them start from; those before start random.
         steps: of the optimizer, each over all names.
         batch: instances a step, drawn at random.
-        learning_rate: of SGD with momentum 0.9 after `warmup` steps, falling as a cosine to 0.
+        learning_rate: of SGD with momentum 0.9 after `warmup` steps, falling as a cosine to 0;
+            CoOp's own is 0.002, where cosines are multiplied by 100 and not, as here, by 20.
         warmup: steps at a hundredth of it.
         seed: of every random choice.
     """
 
     length: int = 4
     words: str = "a photo of a"
-    steps: int = 200
+    steps: int = 100
     batch: int = 256
-    learning_rate: float = 0.002
+    learning_rate: float = 0.01
     warmup: int = 10
     seed: int = 0
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pycocotools.coco import COCO
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -52,26 +51,57 @@ class Examples:
     names: tuple[str, ...]
 
 
-def coco_photographs(
-    images: Path, annotations: Path, keep: Callable[[str], bool] = lambda name: True
-) -> Iterable[Annotated]:
-    """The photographs of a COCO annotation file, crowds and empty boxes left out.
+class CocoPhotographs:
+    """The photographs of a COCO or LVIS annotation file, read as they are asked for.
+
+    Crowds, boxes that are empty or off the photograph, and photographs without any other are left
+    out.
 
     Args:
         images: their folder.
         annotations: the file.
         keep: of a file name, whether it is used.
+
+    Raises:
+        ValueError: the file is not of that kind.
     """
-    coco = COCO(str(annotations))
-    for record in coco.imgs.values():
-        found = [a for a in coco.imgToAnns[record["id"]] if not a.get("iscrowd")]
-        found = [a for a in found if min(a["bbox"][2:]) > 0]
-        if found and keep(record["file_name"]):
-            yield Annotated(
-                read_image(images / record["file_name"]),
-                tuple(Box((x, y, x + w, y + h)) for x, y, w, h in (a["bbox"] for a in found)),
-                tuple(coco.cats[a["category_id"]]["name"] for a in found),
-            )
+
+    def __init__(
+        self, images: Path, annotations: Path, keep: Callable[[str], bool] = lambda name: True
+    ) -> None:
+        self._images = images
+        content = json.loads(annotations.read_text(encoding="utf-8"))
+        self._boxes: dict[str, list[tuple[Box, str]]] = {}
+        try:
+            classes = {c["id"]: c["name"] for c in content["categories"]}
+            records = {r["id"]: r for r in content["images"]}
+            for a in content["annotations"]:
+                record = records[a["image_id"]]
+                # LVIS names a photograph by its address alone.
+                file = record.get("file_name") or record["coco_url"].rpartition("/")[2]
+                box = _box(a["bbox"], record["width"], record["height"])
+                if box is not None and not a.get("iscrowd") and keep(file):
+                    self._boxes.setdefault(file, []).append((box, classes[a["category_id"]]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{annotations} is not a COCO or LVIS annotation file: {error!r}"
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def __iter__(self) -> Iterator[Annotated]:
+        for file, found in self._boxes.items():
+            boxes, names = zip(*found)
+            yield Annotated(read_image(self._images / file), boxes, names)
+
+
+def _box(xywh: Sequence[float], width: int, height: int) -> Box | None:
+    x, y, w, h = xywh
+    try:
+        return Box((x, y, x + w, y + h)).on_image(width, height)
+    except ValueError:
+        return None
 
 
 def embed_examples(
