@@ -17,8 +17,8 @@ from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 TOP_K = 5
-# Rows of one similarity matrix: 22k classes with synonyms then take about 250 MB.
-_CHUNK = 1024
+# Instances at once: 22k classes with synonyms then take about 80 MB.
+_CHUNK = 256
 
 # Of some instances: the head's and the encoder's embeddings, and which masks are empty.
 _Part: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]
@@ -95,28 +95,48 @@ class Recognition:
         )
 
 
-def nearest_synonym(embeddings: Tensor, rows: Tensor, owner: Tensor, classes: int) -> Tensor:
-    """Cosine of each instance and each class's nearest synonym.
+class Synonyms:
+    """Text embeddings laid out so that the nearest synonym of every class is found fast.
+
+    First synonyms come first, in the order of the classes, then all second ones, and so on; each
+    class's best is then the larger of whole rows that lie side by side. With 22k classes this
+    takes a fifth of the time of looking them up instance by instance.
 
     Args:
-        embeddings: (N, D), any length; a zero embedding has cosine 0 with everything.
         rows: (T, D) unit text embeddings, one a synonym, those of a class side by side.
         owner: (T,) int64, the class of each row, ascending, every class at least once.
-        classes: K.
 
-    Returns:
-        (N, K) float32 in -1..1.
+    Attributes:
+        classes: K.
+        dim: D.
     """
-    cosines = torch.nn.functional.normalize(embeddings, dim=-1) @ rows.T
-    if classes == len(rows):
-        return cosines
-    first = torch.searchsorted(owner, torch.arange(classes, device=owner.device))
-    rank = torch.arange(len(rows), device=owner.device) - first[owner]
-    best = cosines[:, first]
-    for k in range(1, int(rank.max()) + 1):
-        at = torch.nonzero(rank == k).squeeze(1)
-        best[:, owner[at]] = torch.maximum(best[:, owner[at]], cosines[:, at])
-    return best
+
+    def __init__(self, rows: Tensor, owner: Tensor) -> None:
+        self.classes, self.dim = int(owner[-1]) + 1, rows.shape[1]
+        places = torch.arange(len(owner), device=owner.device)
+        first = torch.searchsorted(owner, places[: self.classes])
+        rank = places - first[owner]
+        order = torch.argsort(rank, stable=True)
+        counts = torch.bincount(rank).tolist()
+        self._rows = rows if len(counts) == 1 else rows[order]
+        self._later: tuple[Tensor, ...] = torch.split(owner[order], counts)[1:]
+
+    def nearest(self, embeddings: Tensor) -> Tensor:
+        """Cosine of each instance and each class's nearest synonym.
+
+        Args:
+            embeddings: (N, D), any length; a zero embedding has cosine 0 with everything.
+
+        Returns:
+            (N, K) float32 in -1..1.
+        """
+        cosines = self._rows @ torch.nn.functional.normalize(embeddings, dim=-1).T
+        best, start = cosines[: self.classes], self.classes
+        for owners in self._later:
+            later = cosines[start : start + len(owners)]
+            best[owners] = torch.maximum(best[owners], later)
+            start += len(owners)
+        return best.T
 
 
 def with_background(cosines: Tensor, scale: float) -> Tensor:
@@ -187,8 +207,10 @@ class Recognizer:
         if seen.shape != (classes,):
             raise ValueError(f"`seen` has shape {seen.shape}, the vocabulary {classes} classes")
         self._seen = torch.from_numpy(seen).to(self.device)
-        self._rows = torch.from_numpy(classifier.embeddings).to(self.device)
-        self._owner = torch.from_numpy(classifier.owner).to(self.device)
+        self._synonyms = Synonyms(
+            torch.from_numpy(classifier.embeddings).to(self.device),
+            torch.from_numpy(classifier.owner).to(self.device),
+        )
 
     def at_temperature(self, temperature: float) -> Recognizer:
         """The same with another temperature; text embeddings are shared, not copied."""
@@ -241,7 +263,7 @@ class Recognizer:
         empty: npt.NDArray[np.bool_],
     ) -> list[_Part]:
         """Some instances at a time, at least one part."""
-        dim = self._rows.shape[1]
+        dim = self._synonyms.dim
         if head.shape != clip.shape or head.ndim != 2 or head.shape[1] != dim:
             raise ValueError(
                 f"embeddings of shapes {head.shape} and {clip.shape} do not go with text "
@@ -259,13 +281,11 @@ class Recognizer:
         empty: npt.NDArray[np.bool_],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Both branches' logits and the fused log scores, each (N, K + 1)."""
-        classes = len(self.vocabulary)
-        logits = []
-        for embeddings, scale in ((head, self.fusion.head_scale), (clip, self.fusion.clip_scale)):
-            rows = torch.from_numpy(np.ascontiguousarray(embeddings)).to(self.device)
-            cosines = nearest_synonym(rows, self._rows, self._owner, classes)
-            logits.append(with_background(cosines, scale))
-        q, c = logits
+        # One product for both branches: with 22k classes, reading the rows is most of the time.
+        both = torch.from_numpy(np.concatenate([head, clip])).to(self.device)
+        cosines = self._synonyms.nearest(both)
+        q = with_background(cosines[: len(head)], self.fusion.head_scale)
+        c = with_background(cosines[len(head) :], self.fusion.clip_scale)
         fused = fuse(q, c, self._seen, torch.from_numpy(empty).to(self.device), self.fusion)
         return q, c, fused
 
@@ -284,8 +304,8 @@ class Recognizer:
         columns = (
             best[:, 0],
             top_scores[:, 0],
-            q.softmax(-1).gather(1, best)[:, 0],
-            c.softmax(-1).gather(1, best)[:, 0],
+            (q.gather(1, best) - q.logsumexp(-1, keepdim=True)).exp()[:, 0],
+            (c.gather(1, best) - c.logsumexp(-1, keepdim=True)).exp()[:, 0],
             c.gather(1, best)[:, 0] / self.fusion.clip_scale,
             top_scores[:, 0] - second,
             top,
