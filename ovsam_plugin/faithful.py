@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
-from ovsam_plugin.recognition import Fusion, nearest_synonym, with_background
+from ovsam_plugin.recognition import Fusion, Synonyms, with_background
 
 NO_SPLIT, BASE, NOVEL = 0, 1, 2
 
@@ -59,11 +59,6 @@ class Classes:
     owner: Tensor
     split: Tensor | None
 
-    @property
-    def count(self) -> int:
-        """K."""
-        return int(self.owner[-1]) + 1
-
 
 @torch.inference_mode()
 def answer(
@@ -94,8 +89,9 @@ def answer(
     if box_from_mask:
         head_boxes = mask_boxes(logits[:, 0].sigmoid() > 0.5).to(truth_boxes.dtype) * 4
     embeddings = network.embed(features, head_boxes, truth_boxes)
+    synonyms = Synonyms(classes.rows, classes.owner)
     head_logits, clip_logits = (
-        with_background(nearest_synonym(e, classes.rows, classes.owner, classes.count), scale)
+        with_background(synonyms.nearest(e), scale)
         for e, scale in zip(embeddings, (fusion.head_scale, fusion.clip_scale))
     )
     not_empty = covers_coarse_grid(logits)

@@ -8,7 +8,7 @@ import torch
 
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import Predictor
-from ovsam_plugin.recognition import Fusion, nearest_synonym
+from ovsam_plugin.recognition import Fusion, Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier, build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 
@@ -31,9 +31,7 @@ class Finder:
 
     def __init__(self, words: npt.NDArray[np.float32], rivals: Classifier, fusion: Fusion) -> None:
         self._words = torch.from_numpy(words)
-        self._rows = torch.from_numpy(rivals.embeddings)
-        self._owner = torch.from_numpy(rivals.owner)
-        self._classes = len(rivals.vocabulary)
+        self._rivals = Synonyms(torch.from_numpy(rivals.embeddings), torch.from_numpy(rivals.owner))
         self._fusion = fusion
 
     @torch.inference_mode()
@@ -45,7 +43,7 @@ class Finder:
             (instances.clip_embeddings, self._fusion.clip_scale),
         ):
             rows = torch.from_numpy(embeddings)
-            cosines = nearest_synonym(rows, self._rows, self._owner, self._classes)
+            cosines = self._rivals.nearest(rows)
             words = words + scale / 2 * (rows @ self._words.T).amax(1)
             rivals = rivals + scale / 2 * cosines
         match = (words - rivals.amax(1)).clamp(max=0).exp()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.everything import find_everything
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
@@ -28,6 +29,11 @@ class Labeler:
         min_confidence: answers below it are left out.
         grid: where to look when nothing is asked; the preset's own density when not given.
         chunk: prompts decoded at once.
+        calibration: whose temperature the recognizer has; answers below its least confidence of
+            their class are left out.
+
+    Raises:
+        ValueError: the calibration was fitted for other weights or another vocabulary.
     """
 
     def __init__(
@@ -38,12 +44,18 @@ class Labeler:
         min_confidence: float = 0.0,
         grid: Grid | None = None,
         chunk: int = CHUNK,
+        calibration: Calibration | None = None,
     ) -> None:
         self.predictor = predictor
         self.recognizer = recognizer
         self.min_confidence = min_confidence
         self.grid = grid
         self.chunk = chunk
+        self.calibration = calibration
+        self._least: npt.NDArray[np.float32] | None = None
+        if calibration is not None:
+            calibration.check(predictor.weights_hash, recognizer.vocabulary)
+            self._least = calibration.least(recognizer.vocabulary)
 
     def label(
         self, encoding: Encoding, prompts: Sequence[Prompt] | Grid | None = None
@@ -63,8 +75,10 @@ class Labeler:
         else:
             instances = self.predictor.decode(encoding, prompts, self.chunk)
         names = self.recognizer(instances)
-        if self.min_confidence > 0:
+        if self.min_confidence > 0 or self._least is not None:
             keep = names.confidence >= self.min_confidence
+            if self._least is not None:
+                keep &= names.confidence >= self._least[names.indices]
             return instances[keep], names[keep]
         return instances, names
 
@@ -113,13 +127,23 @@ def load_labeler(
     min_confidence: float = 0.0,
     grid: Grid | None = None,
     chunk: int = CHUNK,
+    calibration: Calibration | None = None,
 ) -> Labeler:
     """A labeler with its weights and its vocabulary's text embeddings loaded.
 
     Raises:
-        ValueError: unknown preset, vocabulary or device.
+        ValueError: unknown preset, vocabulary or device, or a calibration for others.
         FileNotFoundError: the weights are not on this machine.
     """
     predictor = load_predictor(preset, device=device, weights=weights)
     recognizer = build_recognizer(predictor, vocabulary)
-    return Labeler(predictor, recognizer, min_confidence=min_confidence, grid=grid, chunk=chunk)
+    if calibration is not None:
+        recognizer = recognizer.at_temperature(calibration.temperature)
+    return Labeler(
+        predictor,
+        recognizer,
+        min_confidence=min_confidence,
+        grid=grid,
+        chunk=chunk,
+        calibration=calibration,
+    )

@@ -44,6 +44,24 @@ class Encoding:
     frame: Frame
 
 
+def alike(prompts: Sequence[Prompt], chunk: int) -> Iterator[list[int]]:
+    """Indices of prompts of one kind and number of points, at most `chunk` at a time."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        detail = len(prompt.xy) if isinstance(prompt, Points) else 0
+        if isinstance(prompt, Mask):
+            detail = int(prompt.refine)
+        groups.setdefault((prompt.kind, detail), []).append(i)
+    for indices in groups.values():
+        for start in range(0, len(indices), chunk):
+            yield indices[start : start + chunk]
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where it pays, on CUDA; nothing elsewhere."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
 class Predictor:
     """Encodes photographs and answers prompts; holds no state between calls.
 
@@ -131,18 +149,10 @@ class Predictor:
         """
         height, width = encoding.frame.original_size
         placed = [prompt.on_image(width, height) for prompt in prompts]
-        groups: dict[tuple[str, int], list[int]] = {}
-        for i, prompt in enumerate(placed):
-            detail = len(prompt.xy) if isinstance(prompt, Points) else 0
-            if isinstance(prompt, Mask):
-                detail = int(prompt.refine)
-            groups.setdefault((prompt.kind, detail), []).append(i)
         pointed = any(isinstance(prompt, Points) for prompt in placed)
         proposals = self.proposals(encoding) if pointed else None
-        for indices in groups.values():
-            for start in range(0, len(indices), chunk):
-                part = indices[start : start + chunk]
-                yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals)
+        for part in alike(placed, chunk):
+            yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals)
 
     def _decode(
         self, encoding: Encoding, prompts: tuple[Prompt, ...], proposals: Proposals | None
@@ -274,9 +284,7 @@ class Predictor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
-        )
+        return mixed_precision(self.device)
 
 
 def _to_pixels(cells: Tensor, masks: Masks) -> Tensor:

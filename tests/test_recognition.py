@@ -12,8 +12,8 @@ from ovsam_plugin import faithful
 from ovsam_plugin.recognition import (
     Fusion,
     Recognizer,
+    Synonyms,
     fuse,
-    nearest_synonym,
     seen_classes,
     with_background,
 )
@@ -43,9 +43,8 @@ def classifier(synonyms: list[int], dim: int = 8, seed: int = 0) -> Classifier:
 def test_a_class_is_as_near_as_its_nearest_synonym(synonyms: list[int], seed: int) -> None:
     made = classifier(synonyms, seed=seed)
     embeddings = torch.randn(4, 8, generator=torch.Generator().manual_seed(seed))
-    ours = nearest_synonym(
-        embeddings, torch.from_numpy(made.embeddings), torch.from_numpy(made.owner), len(synonyms)
-    )
+    rows, owner = torch.from_numpy(made.embeddings), torch.from_numpy(made.owner)
+    ours = Synonyms(rows, owner).nearest(embeddings)
     cosines = unit(embeddings.numpy()) @ made.embeddings.T
     plain = np.stack([cosines[:, made.owner == k].max(1) for k in range(len(synonyms))], axis=1)
     np.testing.assert_allclose(ours.numpy(), plain, atol=1e-6)

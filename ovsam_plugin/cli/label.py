@@ -68,6 +68,13 @@ def label(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="What ovsam calibrate wrote: confidences and thresholds that fit your data.",
+        ),
+    ] = None,
     field: Annotated[str, typer.Option(help="The label field to write.")] = "ovsam",
     export: Annotated[
         Path | None,
@@ -116,6 +123,7 @@ def label(
         contact_sheet=contact_sheet,
         work={
             "min_confidence": min_confidence,
+            "calibration": calibration,
             "device": device,
             "batch_size": batch_size,
             "workers": workers,

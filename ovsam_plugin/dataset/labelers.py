@@ -6,6 +6,7 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
+from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.labeler import Labeler, build_recognizer
 from ovsam_plugin.predictor import Predictor, load_predictor
 from ovsam_plugin.recognition import Recognizer
@@ -15,17 +16,24 @@ _LOADING = threading.Lock()
 
 
 def cached_labeler(
-    preset: str, vocabulary: Vocabulary, device: str, weights: Path | None = None
+    preset: str,
+    vocabulary: Vocabulary,
+    device: str,
+    weights: Path | None = None,
+    calibration: Calibration | None = None,
 ) -> Labeler:
     """A labeler of the last predictor and the last few vocabularies, loaded when it must be.
 
     Raises:
-        ValueError: unknown preset or device.
+        ValueError: unknown preset or device, or a calibration for other weights or classes.
         FileNotFoundError: the weights are not on this machine.
     """
     with _LOADING:
         predictor = _predictor(preset, device, weights)
-        return Labeler(predictor, _recognizer(predictor, vocabulary))
+        recognizer = _recognizer(predictor, vocabulary)
+        if calibration is not None:
+            recognizer = recognizer.at_temperature(calibration.temperature)
+        return Labeler(predictor, recognizer, calibration=calibration)
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
@@ -75,6 +76,7 @@ def label_dataset(
     refine_masks: bool = False,
     find: str | None = None,
     min_confidence: float | None = None,
+    calibration: Calibration | Path | None = None,
     grid: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -98,6 +100,8 @@ def label_dataset(
         refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
         find: words; only instances that fit them are kept.
         min_confidence: labels below it are left out; None keeps every answer.
+        calibration: of the confidences, or its file; kept with the run. Labels below its
+            thresholds are left out.
         grid: points along the longer side to look from when nothing is asked; the preset's own
             when None.
         batch_size: images an encoder pass; 8 on CUDA and 1 elsewhere when None.
@@ -137,6 +141,7 @@ def label_dataset(
         points_per_side=grid,
         refine_masks=refine_masks,
         find=find,
+        calibration=calibration,
     )
     settings = _settings(model, prompt_fields)
     _prepare_field(samples, dataset, field, settings, overwrite)
@@ -175,7 +180,7 @@ def _vocabulary(dataset: fo.Dataset, spec: VocabularySpec) -> Vocabulary:
 
 def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings:
     labeler, config, grid = model.labeler, model.config, model.config.grid
-    vocabulary = labeler.recognizer.vocabulary
+    vocabulary, calibration = labeler.recognizer.vocabulary, labeler.calibration
     return runs.Settings(
         preset=labeler.predictor.preset.name,
         weights=labeler.predictor.weights_hash,
@@ -186,6 +191,7 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         min_confidence=config.confidence_thresh,
         points_per_side=None if prompt_fields or grid is None else grid.points_per_side,
         refine_masks=config.refine_masks,
+        calibration=None if calibration is None else calibration.to_json(),
     )
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 
+from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     check_storable,
@@ -278,6 +279,7 @@ def build_model(
     points_per_side: int | None = None,
     refine_masks: bool = False,
     find: str | None = None,
+    calibration: Calibration | Path | None = None,
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -290,10 +292,12 @@ def build_model(
         points_per_side: the lattice of "everything"; the preset's own when None.
         refine_masks: whether mask prompts are drawn anew instead of only named.
         find: words that instances have to fit when nothing else is asked.
+        calibration: of the confidences, or its file; labels below its thresholds are left out.
 
     Raises:
-        ValueError: an unknown preset, vocabulary or device, or a number out of range.
-        FileNotFoundError: the weights are not on this machine.
+        ValueError: an unknown preset, vocabulary or device, a number out of range, or a
+            calibration that was fitted for others.
+        FileNotFoundError: the weights, or the calibration, are not on this machine.
     """
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
@@ -304,7 +308,10 @@ def build_model(
         confidence_thresh=min_confidence,
     )
     path = None if weights is None else Path(weights)
-    return OvsamModel(cached_labeler(preset, load_vocabulary(vocabulary), device, path), config)
+    if isinstance(calibration, Path):
+        calibration = Calibration.load(calibration)
+    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, calibration)
+    return OvsamModel(labeler, config)
 
 
 def _asks(item: Loaded) -> bool:

@@ -33,6 +33,7 @@ class Settings:
         min_confidence: labels below it were left out, or None.
         points_per_side: the lattice of "everything".
         refine_masks: whether mask prompts were drawn anew.
+        calibration: of the confidences, as JSON, or None.
     """
 
     preset: str
@@ -44,11 +45,12 @@ class Settings:
     min_confidence: float | None
     points_per_side: int | None
     refine_masks: bool
+    calibration: str | None = None
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """In words, each setting that is not as recorded."""
         return [
-            f"{name} was {recorded.get(name)!r}, now {value!r}"
+            f"{name} was {recorded.get(name)!r:.80}, now {value!r:.80}"
             for name, value in asdict(self).items()
             if recorded.get(name) != value
         ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -32,6 +34,23 @@ class Part:
     name: str
     parameters: int
     multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs a whole method.
+
+    Attributes:
+        parameters: learned numbers of every network that runs.
+        multiply_adds: for one image and the prompts asked about.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+    def __add__(self, other: Cost) -> Cost:
+        """Of two networks that both run."""
+        return Cost(self.parameters + other.parameters, self.multiply_adds + other.multiply_adds)
 
 
 def _elementwise(per_element: float) -> Callable[..., float]:
@@ -109,6 +128,22 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
             Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts
         ]
+
+
+@cache
+def count_network(description: NetworkDescription, prompts: int) -> Cost:
+    """The whole network: all parts of `count` together."""
+    whole = total(count(description, prompts))
+    return Cost(whole.parameters, whole.multiply_adds)
+
+
+def count_run(module: nn.Module, run: Callable[[nn.Module], object]) -> Cost:
+    """A module with its weights, and what it does in `run`, whose tensors are shapes alone."""
+    meta = next(module.parameters()).is_meta
+    shapes = nullcontext() if meta else FakeTensorMode(allow_non_fake_inputs=True)
+    with shapes, torch.no_grad():
+        parameters = sum(p.numel() for p in module.parameters())
+        return Cost(parameters, _multiply_adds(lambda: run(module)))
 
 
 def _multiply_adds(run: Callable[[], object]) -> int:

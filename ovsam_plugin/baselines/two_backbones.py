@@ -1,0 +1,280 @@
+"""SAM for the masks and CLIP for the names, each with a backbone of its own.
+
+The paper's 808 M baseline is ViT-H SAM with RN50x16 CLIP. Both checkpoints are the user's: one of
+segment_anything's and one of open_clip's, read without trusting them.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from segment_anything import sam_model_registry
+from segment_anything.modeling import Sam
+from segment_anything.utils.transforms import ResizeLongestSide
+from torch import Tensor, nn
+
+from ovsam_plugin.baselines.building import Naming, choose, embedders_of
+from ovsam_plugin.baselines.context import Context
+from ovsam_plugin.baselines.method import SAM, Method
+from ovsam_plugin.baselines.segmenter import Pixels, Segmented, Shared
+from ovsam_plugin.baselines.tower import Tower
+from ovsam_plugin.checkpoint import compare_keys
+from ovsam_plugin.frame import Frame
+from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
+from ovsam_plugin.network.cost import Cost, count_run
+from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.network.image_encoder import ClipResNet, ImageEncoder
+from ovsam_plugin.network.ovsam import mask_boxes
+from ovsam_plugin.network.prompt_encoder import mask_to_logits
+from ovsam_plugin.network.resample import MaskResampler
+from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike, pick_device
+from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.recognition import Fusion
+from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
+from ovsam_plugin.vocabulary.text import OpenClipTower, load_openclip, text_tower_fingerprint
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+SAM_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+_WIDTH_KEY = "image_encoder.pos_embed"
+
+
+def load_sam(path: Path) -> Sam:
+    """One of segment_anything's models; which, is read from the checkpoint.
+
+    Args:
+        path: such as sam_vit_h_4b8939.pth.
+
+    Returns:
+        The model in float32 on the CPU, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a checkpoint of SAM, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no SAM checkpoint at {path}")
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise ValueError(f"{path} is not a checkpoint of tensors alone: {error!s:.200}") from error
+    width = state[_WIDTH_KEY].shape[-1] if isinstance(state, dict) and _WIDTH_KEY in state else None
+    if width not in SAM_WIDTHS:
+        raise ValueError(
+            f"{path} is not one of segment_anything's checkpoints: need "
+            f"{', '.join(SAM_WIDTHS.values())} as its authors published them"
+        )
+    sam = empty_sam(SAM_WIDTHS[width])
+    problems = compare_keys(sam.state_dict(), state)
+    if problems:
+        raise ValueError(f"{path} does not fit {SAM_WIDTHS[width]}:\n" + "\n".join(problems))
+    sam.load_state_dict(state, assign=True)
+    return sam.float().eval().requires_grad_(False)
+
+
+def empty_sam(name: str) -> Sam:
+    """A model of segment_anything's registry without weights, on the meta device."""
+    with torch.device("meta"):
+        sam: Sam = sam_model_registry[name]()
+    # Constants that no checkpoint holds.
+    sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).view(-1, 1, 1)
+    sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).view(-1, 1, 1)
+    return sam.eval().requires_grad_(False)
+
+
+class SamSegmenter:
+    """SAM's masks, as its authors' predictor gives them.
+
+    A single point is ambiguous: of SAM's three masks the one it holds best is taken, as its
+    authors advise; every other prompt gets its one mask.
+
+    Args:
+        sam: with its weights, in evaluation mode, on its device.
+        chunk: prompts decoded at once.
+    """
+
+    def __init__(self, sam: Sam, chunk: int = CHUNK) -> None:
+        self.sam = sam
+        self.chunk = chunk
+        self.segment = Shared(self._segment)
+
+    @torch.inference_mode()
+    def _segment(self, image: Pixels, prompts: tuple[Prompt, ...]) -> Segmented:
+        sam, (height, width) = self.sam, image.shape[:2]
+        placed = [prompt.on_image(width, height) for prompt in prompts]
+        side: int = sam.image_encoder.img_size
+        frame = Frame(ResizeLongestSide(side).apply_image(image), (height, width))
+        pixels = torch.from_numpy(frame.pixels.copy()).permute(2, 0, 1)[None].to(sam.device)
+        features = sam.image_encoder(sam.preprocess(pixels))
+        resampler = MaskResampler.build(side // 4, side, frame.size, (height, width))
+        boxes, masks = np.zeros((len(placed), 4), np.int64), [np.zeros((0, 0), bool)] * len(placed)
+        stability = np.ones(len(placed), np.float32)
+        for part in alike(placed, self.chunk):
+            first = placed[part[0]]
+            if isinstance(first, Mask) and not first.refine:
+                for i in part:
+                    prompt = placed[i]
+                    assert isinstance(prompt, Mask)
+                    boxes[i], masks[i] = crop_mask(prompt.mask)
+                continue
+            logits = self._decode(features, frame, [placed[i] for i in part])
+            higher = (logits > STABILITY_OFFSET).sum((1, 2))
+            lower = (logits > -STABILITY_OFFSET).sum((1, 2)).clamp(min=1)
+            stability[part] = (higher / lower).cpu().numpy()
+            cells = mask_boxes(logits > 0).tolist()
+            for i, one, box in zip(part, logits.cpu(), cells):
+                boxes[i], masks[i] = resampler.mask(one, tuple(box))
+        nothing = np.zeros((len(placed), 0), np.float32)
+        packed = PackedMasks.pack(masks)
+        return Segmented(
+            Instances((height, width), boxes, packed, stability, nothing, nothing, tuple(placed))
+        )
+
+    def _decode(self, features: Tensor, frame: Frame, prompts: Sequence[Prompt]) -> Tensor:
+        """(N, s, s) float32 mask logits of prompts that are alike."""
+        sam, points, boxes, masks, several = self.sam, None, None, None, False
+        if isinstance(prompts[0], Points):
+            given = [p for p in prompts if isinstance(p, Points)]
+            xy = self._tensor(np.array([p.xy for p in given]) * frame.scale)
+            points = (xy, self._tensor(np.array([p.labels for p in given])))
+            several = xy.shape[1] == 1
+        else:
+            corners = [p.xyxy if isinstance(p, Box) else crop_mask(p.mask)[0] for p in prompts]  # type: ignore[union-attr]
+            boxes = self._tensor(np.array(corners) * np.tile(frame.scale, 2))
+        if isinstance(prompts[0], Mask):
+            side = sam.image_encoder.img_size
+            drawn = [torch.from_numpy(p.mask) for p in prompts if isinstance(p, Mask)]
+            masks = torch.stack([mask_to_logits(m, frame.size, side) for m in drawn])
+            masks = masks.to(sam.device)
+        sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
+        logits, quality = sam.mask_decoder(
+            image_embeddings=features,
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=several,
+        )
+        best = quality.argmax(1)
+        chosen: Tensor = logits[torch.arange(len(best), device=best.device), best].float()
+        return chosen
+
+    def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self.sam.device)
+
+    def cost(self, prompts: int) -> Cost:
+        """Image encoder once, mask decoder for each box."""
+        return sam_cost(self.sam, prompts)
+
+
+def sam_cost(sam: Sam, prompts: int) -> Cost:
+    """Of one image with that many boxes; `sam` may be on the meta device."""
+
+    def run(_: nn.Module) -> None:
+        side, device = sam.image_encoder.img_size, next(sam.parameters()).device
+        features = sam.image_encoder(torch.empty(1, 3, side, side, device=device))
+        boxes = torch.empty(prompts, 4, device=device)
+        sparse, dense = sam.prompt_encoder(points=None, boxes=boxes, masks=None)
+        sam.mask_decoder(
+            image_embeddings=features,
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+
+    return count_run(sam, run)
+
+
+class WholePictures(ImageEncoder):
+    """An image tower of open_clip that is no ResNet: good for image-crop, has no map to read.
+
+    Args:
+        tower: of an open_clip model, with its weights.
+    """
+
+    def __init__(self, tower: nn.Module) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def picture(self, pixels: Tensor) -> Tensor:
+        return cast(Tensor, self.tower(pixels))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        raise ValueError(
+            "feature-crop reads the maps of a CLIP ResNet (RN50, RN50x4, RN50x16, RN50x64), and "
+            f"this model has a {type(self.tower).__name__}: leave it out, or use image-crop"
+        )
+
+
+def clip_tower(name: str, model: Any, image_size: int = 1024) -> Tower:
+    """The image half of a CLIP model as a frozen encoder.
+
+    Args:
+        name: open_clip's name of it.
+        model: with its weights; on its device.
+        image_size: that feature-crop shows a whole image at; a multiple of 32.
+    """
+    visual = model.visual
+    resnet = isinstance(visual, ModifiedResNet)
+    encoder: ImageEncoder = ClipResNet(name, visual) if resnet else WholePictures(visual)
+    size = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
+    mean, std = (tuple(255 * v for v in visual.preprocess_cfg[key]) for key in ("mean", "std"))
+    encoder.pretraining_pixels = (mean, std)
+    description = NetworkDescription(
+        encoder=f"clip:{name}",
+        embed_dim=visual.output_dim,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        encoder_roi_size=size // 32,
+    )
+    return Tower(encoder.eval().requires_grad_(False), description, size)
+
+
+def build_two_backbones(
+    names: Sequence[str],
+    *,
+    sam: Path | Sam,
+    clip: str,
+    vocabulary: str | Path | Sequence[str] | Vocabulary,
+    contexts: Sequence[Context | Path] = (),
+    device: str = "auto",
+    chunk: int = CHUNK,
+) -> list[Method]:
+    """The crop baselines, and SAM alone, with two backbones.
+
+    Args:
+        names: "image-crop", "feature-crop", each also with "+coop", and "sam"; the rows are called
+            "sam+image-crop" and so on.
+        sam: segment_anything's checkpoint, or one loaded.
+        clip: "openclip:MODEL/WEIGHTS" as a text tower is named, for example
+            "openclip:RN50x16/PATH/TO/FILE"; both halves are used.
+        vocabulary: to name from.
+        contexts: learned contexts, or their files, for the "+coop" methods.
+        device: "auto", or a torch device.
+        chunk: prompts decoded at once.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: a file is not what it should be, there is no such method, or no context for it.
+    """
+    place = pick_device(device)
+    model, tokenizer = load_openclip(clip)
+    image_half = clip_tower(clip.partition(":")[2].partition("/")[0], model.to(place))
+    text_half = OpenClipTower(clip, model, tokenizer, text_tower_fingerprint(clip), str(place))
+    loaded = load_sam(sam) if isinstance(sam, Path) else sam
+    segmenter = SamSegmenter(loaded.to(place), chunk)
+    embedders = embedders_of(segmenter, image_half, shared=False)
+    classifier = build_classifier(load_vocabulary(vocabulary), text_half, CLIP_TEMPLATES)
+    naming = Naming(classifier, Fusion().clip_scale, text_half, str(place))
+    methods = choose(names, segmenter, embedders, naming, contexts)
+    for method in methods:
+        method.name = method.name if method.name == SAM else f"{SAM}+{method.name}"
+    return methods

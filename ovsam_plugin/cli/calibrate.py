@@ -1,0 +1,65 @@
+"""`ovsam calibrate`: named boxes in, confidences that mean what they say out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import UsageError, one_message, usage
+
+
+def calibrate(
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES_DIR", help="A folder of images.", show_default=False)
+    ],
+    annotations: Annotated[
+        Path,
+        typer.Option(
+            metavar="GT.json",
+            help="Their named boxes: a COCO or LVIS annotation file. A few hundred instances are "
+            "enough; the model should not have been trained on them.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where it goes.")] = Path(
+        "calibration.json"
+    ),
+    preset: Annotated[str, typer.Option(help="The model.")] = "ovsam-lite",
+    vocabulary: Annotated[
+        str, typer.Option(help="As for ovsam label, where the same is to be named.")
+    ] = "lvis",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of one's own.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Fit a temperature and thresholds to labelled images, for ovsam label --calibration."""
+    with one_message(debug):
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import track
+
+        if not images.is_dir():
+            raise UsageError(f"there is no folder {images}")
+        if not annotations.is_file():
+            raise UsageError(f"there is no annotation file {annotations}")
+        with usage():
+            from ovsam_plugin.labeler import load_labeler
+            from ovsam_plugin.training.calibrating import calibrate
+            from ovsam_plugin.training.examples import CocoPhotographs
+
+            photographs = CocoPhotographs(images, annotations)
+            labeler = load_labeler(preset, vocabulary=vocabulary, device=device, weights=weights)
+            console = Console(highlight=False, soft_wrap=True)
+            made = calibrate(labeler, track(photographs, "photographs", console=console))
+        made.save(out)
+        facts = made.provenance
+        console.print(
+            f"{facts['instances']:,} instances: temperature {made.temperature:.3g}, log loss "
+            f"{facts['log_loss_before']:.3f} -> {facts['log_loss']:.3f}; thresholds of "
+            f"{len(made.thresholds):,} classes, {made.threshold:.3f} for the others"
+        )
+        console.print(f"use it: ovsam label ... --calibration [bold]{escape(str(out))}[/bold]")

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ovsam_plugin.baselines import METHODS, Cost, Method, build_methods
+from ovsam_plugin.baselines.image_crop import cut_out
+from ovsam_plugin.baselines.segmenter import Shared
+from ovsam_plugin.labeler import Labeler, load_labeler
+from ovsam_plugin.prompts import Box, Points, Prompt
+
+CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
+
+
+@pytest.fixture(scope="module")
+def labeler() -> Labeler:
+    return load_labeler(vocabulary="cat, cup, person, banana, bus", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    from skimage import data
+
+    return data.chelsea()
+
+
+def methods(labeler: Labeler) -> dict[str, Method]:
+    names = ("image-crop", "feature-crop", "ovsam", "sam")
+    return {method.name: method for method in build_methods(names, labeler)}
+
+
+def test_every_method_finds_the_cat_in_its_box(labeler: Labeler, photograph: np.ndarray) -> None:
+    prompts: list[Prompt] = [Points(((250.0, 150.0),), id="b"), CAT]
+    alone, _ = labeler.label_image(photograph, prompts)
+    for method in methods(labeler).values():
+        instances, names = method.label(photograph, prompts)
+        assert [p.id for p in instances.prompts] == ["b", "a"]
+        for i in range(2):
+            np.testing.assert_array_equal(instances.full_mask(i), alone.full_mask(i))
+        assert (names is None) == (method.name == "sam")
+        if names is not None:
+            assert names.names[1] == "cat"
+            assert names.confidence[1] > 0.4
+
+
+def test_ovsam_among_the_methods_is_the_labeler_itself(
+    labeler: Labeler, photograph: np.ndarray
+) -> None:
+    _, expected = labeler.label_image(photograph, [CAT])
+    _, names = methods(labeler)["ovsam"].label(photograph, [CAT])
+    assert names is not None
+    np.testing.assert_allclose(names.top_scores, expected.top_scores, atol=1e-5)
+
+
+def test_the_image_is_encoded_once_for_all_and_counted_in_each(
+    labeler: Labeler, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, encode = [], labeler.predictor.encode
+    monkeypatch.setattr(
+        labeler.predictor, "encode", lambda frames: passes.append(1) or encode(frames)
+    )
+    made = methods(labeler)
+    for method in made.values():
+        method.label(photograph, [CAT])
+    assert len(passes) == 1
+    masks = made["sam"].seconds
+    assert masks > 0.01
+    assert all(method.seconds > masks for name, method in made.items() if name != "sam")
+    methods(labeler)["sam"].label(photograph, [CAT])
+    assert len(passes) == 2
+
+
+def test_shared_work_is_done_anew_for_another_image_or_prompt() -> None:
+    calls = []
+    shared = Shared(lambda image, prompts: calls.append((image.sum(), len(prompts))))
+    one, other = np.ones((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
+    for image, prompts in ((one, [CAT]), (one, [replace(CAT)]), (other, [CAT]), (other, [])):
+        shared(image, prompts)
+    assert calls == [(12, 1), (0, 1), (0, 0)]
+
+
+def test_what_lies_outside_the_mask_is_not_seen_by_image_crop(
+    labeler: Labeler, photograph: np.ndarray
+) -> None:
+    from ovsam_plugin.baselines.image_crop import ImageCrop
+    from ovsam_plugin.baselines.segmenter import Segmented
+    from ovsam_plugin.baselines.tower import Tower
+
+    instances, _ = labeler.label_image(photograph, [CAT])
+    spoiled = photograph.copy()
+    spoiled[~instances.full_mask(0)] = (255, 0, 255)
+    crop = ImageCrop(Tower.of(labeler.predictor), shared=True)
+    a, b = (crop.embed(image, Segmented(instances)) for image in (photograph, spoiled))
+    np.testing.assert_array_equal(a, b)
+    spoiled[instances.full_mask(0)] = 0
+    assert np.abs(crop.embed(spoiled, Segmented(instances)) - a).max() > 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (90, 3), (50, 50)])
+def test_a_cut_out_keeps_its_proportions_and_fills_the_rest(height: int, width: int) -> None:
+    image = np.full((100, 60, 3), 200, np.uint8)
+    box = np.array([5, 6, 5 + width, 6 + height])
+    picture = cut_out(image, box, np.ones((height, width), bool), 32, (10, 20, 30))
+    assert picture.shape == (32, 32, 3)
+    inside = (picture == 200).all(2)
+    assert (inside | (picture == (10, 20, 30)).all(2)).all()
+    rows, columns = inside.any(1).sum(), inside.any(0).sum()
+    assert max(rows, columns) == 32
+    assert abs(rows - max(1, 32 * height / max(height, width))) <= 1
+    assert abs(columns - max(1, 32 * width / max(height, width))) <= 1
+
+
+def test_no_prompt_is_answered_by_every_method(labeler: Labeler, photograph: np.ndarray) -> None:
+    for method in methods(labeler).values():
+        instances, names = method.label(photograph, [])
+        assert len(instances) == 0
+        assert names is None or len(names) == 0
+
+
+def test_crops_cost_more_with_each_prompt_and_no_parameter_twice(labeler: Labeler) -> None:
+    made = methods(labeler)
+    ovsam = made["ovsam"].cost(10)
+    network = labeler.predictor.network
+    assert ovsam.parameters == sum(p.numel() for p in network.parameters())
+    for name in ("image-crop", "feature-crop"):
+        ten, twenty = made[name].cost(10), made[name].cost(20)
+        assert ten.parameters == ovsam.parameters
+        own = ten.multiply_adds - ovsam.multiply_adds
+        assert own > 0
+        assert twenty.multiply_adds - made["ovsam"].cost(20).multiply_adds == 2 * own
+    assert Cost(1, 2) + Cost(3, 4) == Cost(4, 6)
+
+
+def test_an_unknown_method_is_refused_with_those_there_are(labeler: Labeler) -> None:
+    with pytest.raises(ValueError, match="'imagecrop'.*image-crop"):
+        build_methods(["ovsam", "imagecrop"], labeler)
+    assert len(METHODS) == len(set(METHODS))
