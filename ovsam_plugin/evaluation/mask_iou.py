@@ -86,6 +86,8 @@ def iou_matrix(
     detections: Sequence[MaskCrop],
     truths: Sequence[MaskCrop],
     crowd: Sequence[bool] | npt.NDArray[np.bool_] | None = None,
+    *,
+    min_iou: float = 0.0,
 ) -> npt.NDArray[np.float64]:
     """`mask_iou` of every detection with every truth.
 
@@ -93,6 +95,8 @@ def iou_matrix(
         detections: D masks.
         truths: G masks.
         crowd: G flags; none is a crowd when not given.
+        min_iou: what nobody asks for: pairs that boxes and areas alone prove to be below are not
+            compared, and left at 0.
 
     Returns:
         (D, G) float64.
@@ -106,9 +110,11 @@ def iou_matrix(
     ious = np.zeros((len(detections), len(truths)))
     if not ious.size:
         return ious
-    a = np.array([crop.box for crop in detections])[:, None]
-    b = np.array([crop.box for crop in truths])[None]
-    apart = (a[..., :2] >= b[..., 2:]).any(-1) | (b[..., :2] >= a[..., 2:]).any(-1)
-    for d, g in np.argwhere(~apart).tolist():
+    a = np.array([(*crop.box, crop.area) for crop in detections])[:, None]
+    b = np.array([(*crop.box, crop.area) for crop in truths])[None]
+    sides = np.minimum(a[..., 2:4], b[..., 2:4]) - np.maximum(a[..., :2], b[..., :2])
+    most = np.minimum(sides.clip(min=0).prod(-1), np.minimum(a[..., 4], b[..., 4]))
+    least = np.where(flags, a[..., 4], np.maximum(a[..., 4], b[..., 4]))
+    for d, g in np.argwhere((most > 0) & (most >= min_iou * least)).tolist():
         ious[d, g] = mask_iou(detections[d], truths[g], bool(flags[g]))
     return ious

@@ -49,8 +49,12 @@ def test_every_pair_has_the_iou_of_pycocotools(data: st.DataObject) -> None:
     detections = data.draw(st.lists(boxes_and_noise(), max_size=4))
     truths = data.draw(st.lists(boxes_and_noise(), max_size=4))
     crowd = data.draw(st.lists(st.booleans(), min_size=len(truths), max_size=len(truths)))
-    ours = iou_matrix([*map(MaskCrop.at, detections)], [*map(MaskCrop.at, truths)], crowd)
-    np.testing.assert_allclose(ours, reference(detections, truths, crowd), rtol=0, atol=1e-9)
+    crops = [*map(MaskCrop.at, detections)], [*map(MaskCrop.at, truths)]
+    ours = iou_matrix(*crops, crowd)
+    theirs = reference(detections, truths, crowd)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+    high = iou_matrix(*crops, crowd, min_iou=0.5)
+    assert np.array_equal(high[theirs >= 0.5], ours[theirs >= 0.5])
 
 
 @settings(max_examples=60, deadline=None)
