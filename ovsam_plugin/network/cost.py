@@ -33,6 +33,23 @@ class Part:
     multiply_adds: int
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs a whole method.
+
+    Attributes:
+        parameters: learned numbers of every network that runs.
+        multiply_adds: for one image and the prompts asked about.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+    def __add__(self, other: Cost) -> Cost:
+        """Of two networks that both run."""
+        return Cost(self.parameters + other.parameters, self.multiply_adds + other.multiply_adds)
+
+
 def _elementwise(per_element: float) -> Callable[..., float]:
     # The counter divides by two to get multiply-adds, so what is already one operation is doubled.
     def count(shape: tuple[int, ...], *args: Any, **kwargs: Any) -> float:

@@ -28,9 +28,7 @@ def boxes_and_noise(size: tuple[int, int] = SIZE) -> st.SearchStrategy[npt.NDArr
         return mask
 
     rows, columns = st.integers(0, height), st.integers(0, width)
-    return st.one_of(
-        st.tuples(rows, rows, columns, columns).map(rectangle), arrays(np.bool_, size)
-    )
+    return st.one_of(st.tuples(rows, rows, columns, columns).map(rectangle), arrays(np.bool_, size))
 
 
 def reference(detections: Masks, truths: Masks, crowd: list[bool]) -> npt.NDArray[np.float64]:
@@ -59,9 +57,7 @@ def test_every_pair_has_the_iou_of_pycocotools(data: st.DataObject) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(boxes_and_noise(), st.integers(0, 5), st.integers(0, 4))
-def test_a_crop_keeps_the_place_and_the_pixels(
-    mask: npt.NDArray[np.bool_], x: int, y: int
-) -> None:
+def test_a_crop_keeps_the_place_and_the_pixels(mask: npt.NDArray[np.bool_], x: int, y: int) -> None:
     canvas = np.zeros((20, 20), dtype=bool)
     canvas[y : y + SIZE[0], x : x + SIZE[1]] = mask
     crop = MaskCrop.at(mask, x, y)

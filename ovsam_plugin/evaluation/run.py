@@ -1,0 +1,328 @@
+"""Methods asked image by image, and their answers held against the truth. No database is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ovsam_plugin.dataset.annotations import AnnotatedImage, Id
+from ovsam_plugin.evaluation.coco_content import CocoContent
+from ovsam_plugin.evaluation.detections import Detection
+from ovsam_plugin.evaluation.ground_truth import GroundTruth
+from ovsam_plugin.evaluation.mask_iou import crops_of
+from ovsam_plugin.evaluation.methods import Method
+from ovsam_plugin.evaluation.metrics import Outcomes
+from ovsam_plugin.evaluation.protocols import (
+    PAIRED,
+    Protocol,
+    Target,
+    pair_greedily,
+    pair_with_askers,
+    prompt_of,
+)
+from ovsam_plugin.evaluation.published import Published
+from ovsam_plugin.evaluation.splits import require_classes
+from ovsam_plugin.images import read_image
+from ovsam_plugin.instances import Instances
+from ovsam_plugin.network.cost import Cost
+from ovsam_plugin.prompts import Prompt
+from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+COST_PROMPTS = 10
+"""Prompts an image that costs are counted for, as the paper does."""
+
+Pixels = npt.NDArray[np.uint8]
+Finder = Callable[[Pixels], Sequence[Prompt]]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class MethodResult:
+    """One method's answers.
+
+    Attributes:
+        name: the method's.
+        outcomes: one an instance that was evaluated.
+        named: whether it gives names.
+        rows: its answers as COCO results, ids as in `Evaluated.truth`.
+        detector_rows: the same under the detector's classes and scores; empty without those.
+        surplus: answers that matched no truth (greedy protocols).
+        seconds: a mean image's.
+        cost: of an image with ten box prompts.
+    """
+
+    name: str
+    outcomes: Outcomes
+    named: bool
+    rows: list[dict[str, Any]]
+    detector_rows: list[dict[str, Any]]
+    surplus: int
+    seconds: float
+    cost: Cost
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What an evaluation gives.
+
+    Attributes:
+        vocabulary: the classes that were answered from, with their splits and frequencies.
+        protocol: what was asked.
+        paths: of the images that were evaluated, by their place in `Outcomes.image`.
+        methods: one result a method.
+        truth: a COCO annotation file's content, of exactly what was evaluated.
+        federated: whether it has LVIS's lists.
+        problems: why images and annotations were left out.
+    """
+
+    vocabulary: Vocabulary
+    protocol: Protocol
+    paths: tuple[Path, ...]
+    methods: tuple[MethodResult, ...]
+    truth: dict[str, Any]
+    federated: bool
+    problems: tuple[str, ...]
+
+
+@dataclass
+class _Tally:
+    outcomes: list[Outcomes] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    detector_rows: list[dict[str, Any]] = field(default_factory=list)
+    named: bool = True
+    surplus: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """One image with what is there and what is asked."""
+
+    image: AnnotatedImage
+    path: Path
+    pixels: Pixels
+    targets: tuple[Target, ...]
+    prompts: tuple[Prompt, ...]
+    boxes: tuple[Detection, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+
+class Evaluation:
+    """An evaluation of methods on the images of an annotation file.
+
+    Args:
+        ground_truth: the file.
+        paths: of the images that are there, by image id.
+        vocabulary: what the methods answer from; with splits, instances of classes in neither part
+            are left out.
+        protocol: what is asked.
+        detections: a detector's boxes by image id, for the protocol "detector".
+        finder: where to look, for the protocol "everything".
+
+    Raises:
+        ValueError: a class of the file that has instances is not in the vocabulary, no image of the
+            file is there, or what the protocol needs is not given.
+    """
+
+    def __init__(
+        self,
+        ground_truth: GroundTruth,
+        paths: Mapping[Id, Path],
+        vocabulary: Vocabulary,
+        protocol: Protocol,
+        *,
+        detections: Mapping[Id, Sequence[Detection]] | None = None,
+        finder: Finder | None = None,
+    ) -> None:
+        self._truth = ground_truth
+        self._vocabulary = vocabulary
+        self._protocol = protocol
+        self._detections = detections or {}
+        self._finder = finder
+        if protocol == "detector" and detections is None:
+            raise ValueError('the protocol "detector" needs the boxes of a detector')
+        if protocol == "everything" and finder is None:
+            raise ValueError('the protocol "everything" needs something that finds where to look')
+        self._images = [image for image in ground_truth.images if image.id in paths]
+        self._paths = paths
+        if not self._images:
+            raise ValueError(
+                f"none of the {len(ground_truth.images)} images of {ground_truth.path} is there "
+                f"(the first is {ground_truth.images[0].file_name if ground_truth.images else '?'})"
+                ": is it the annotation file of another data set?"
+            )
+        split = any(category.split for category in vocabulary)
+        used = np.zeros(len(ground_truth.categories), dtype=bool)
+        for image in self._images:
+            used[[truth.category for truth in ground_truth.truths.get(image.id, ())]] = True
+        # With a split, a class outside the vocabulary is as one in neither part.
+        self._labels = require_classes(ground_truth.categories, vocabulary, used & (not split))
+        if split:
+            apart = np.array([category.split is None for category in vocabulary])
+            self._labels[apart[self._labels]] = -1
+        if not (self._labels[used] >= 0).any():
+            raise ValueError(
+                f"nothing in {ground_truth.path} can be evaluated: its images have no annotation "
+                f"of a class of {vocabulary.name!r}{' that is base or novel' if split else ''}"
+            )
+        self._problems: list[str] = []
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self._images)
+
+    def run(self, methods: Sequence[Method], progress: Progress | None = None) -> Evaluated:
+        """Ask every method about every image; an image on which one fails counts for none.
+
+        Args:
+            methods: at least one.
+            progress: called with images done and images in all.
+        """
+        self._problems = []
+        tallies = [_Tally() for _ in methods]
+        truth = CocoContent(self._truth, self._labels, self._vocabulary)
+        paths: list[Path] = []
+        for done, image in enumerate(self._images, start=1):
+            try:
+                case = self._case(image)
+                answers = [_ask(method, case, self._protocol) for method in methods]
+            except Exception as error:  # one image must not cost the others
+                self._problems.append(f"{image.file_name}: {error}")
+            else:
+                for method, tally, answer in zip(methods, tallies, answers):
+                    tally.seconds += method.seconds
+                    self._tally(tally, case, answer, len(paths), isinstance(method, Published))
+                truth.add(case.image, case.size, case.targets)
+                paths.append(case.path)
+            if progress is not None:
+                progress(done, len(self._images))
+        return Evaluated(
+            vocabulary=self._vocabulary,
+            protocol=self._protocol,
+            paths=tuple(paths),
+            methods=tuple(
+                MethodResult(
+                    name=method.name,
+                    outcomes=Outcomes.concatenate(tally.outcomes),
+                    named=tally.named,
+                    rows=tally.rows,
+                    detector_rows=tally.detector_rows,
+                    surplus=tally.surplus,
+                    seconds=tally.seconds / max(len(paths), 1),
+                    cost=method.cost(COST_PROMPTS),
+                )
+                for method, tally in zip(methods, tallies)
+            ),
+            truth=truth.content,
+            federated=self._truth.federated is not None,
+            problems=tuple(self._problems),
+        )
+
+    def _case(self, image: AnnotatedImage) -> _Case:
+        path = self._paths[image.id]
+        pixels = read_image(path)
+        size = pixels.shape[0], pixels.shape[1]
+        if image.size is not None and image.size != size:
+            raise ValueError(
+                f"it is {size[1]} x {size[0]}, {self._truth.path.name} says "
+                f"{image.size[1]} x {image.size[0]}"
+            )
+        targets, prompts = self._targets(image, size)
+        boxes: tuple[Detection, ...] = ()
+        if self._protocol == "detector":
+            boxes = tuple(self._on_image(image, size))
+            prompts = tuple(box.prompt for box in boxes)
+        elif self._finder is not None and self._protocol == "everything":
+            prompts = tuple(self._finder(pixels))
+        return _Case(image, path, pixels, targets, prompts, boxes)
+
+    def _targets(
+        self, image: AnnotatedImage, size: tuple[int, int]
+    ) -> tuple[tuple[Target, ...], tuple[Prompt, ...]]:
+        """The truths that count, and what they ask in a paired protocol."""
+        paired = self._protocol in PAIRED
+        targets, prompts = [], []
+        for truth in self._truth.truths.get(image.id, ()):
+            label = int(self._labels[truth.category])
+            if label < 0 or (paired and truth.crowd):
+                continue
+            try:
+                target = Target(truth, truth.mask(size), label)
+                if paired:
+                    prompts.append(prompt_of(target, self._protocol, size))
+            except ValueError as error:
+                self._problems.append(f"annotation {truth.id} of {image.file_name}: {error}")
+                continue
+            targets.append(target)
+        return tuple(targets), tuple(prompts)
+
+    def _on_image(self, image: AnnotatedImage, size: tuple[int, int]) -> Iterator[Detection]:
+        for box in self._detections.get(image.id, ()):
+            try:
+                box.prompt.on_image(size[1], size[0])
+            except ValueError as error:
+                self._problems.append(f"a detection on {image.file_name}: {error}")
+            else:
+                yield box
+
+    def _tally(
+        self,
+        tally: _Tally,
+        case: _Case,
+        answer: tuple[Instances, Recognition | None],
+        index: int,
+        name_empty: bool,
+    ) -> None:
+        instances, names = answer
+        masks = crops_of(instances)
+        labels, scores = np.full(len(instances), -1), np.asarray(instances.stability, np.float64)
+        tally.named = tally.named and names is not None
+        if names is not None:
+            labels, scores = names.indices.copy(), names.confidence.astype(np.float64)
+            if not name_empty:
+                labels[instances.empty] = -1
+        if self._protocol in PAIRED:
+            matches, ious = pair_with_askers(masks, case.targets)
+        else:
+            matches, ious = pair_greedily(masks, scores.tolist(), case.targets)
+            tally.surplus += int((matches.truth_of < 0).sum())
+        taken = matches.detection_of
+        asked = np.array([not target.truth.crowd for target in case.targets], dtype=bool)
+        outcomes = Outcomes(
+            truth=np.array([target.label for target in case.targets], dtype=np.int64),
+            answer=np.append(labels, -1)[taken],
+            iou=np.array(ious, dtype=np.float64),
+            confidence=np.append(scores, 0.0)[taken],
+            area=np.array([target.mask.area for target in case.targets], dtype=np.int64),
+            image=np.full(len(case.targets), index, dtype=np.int64),
+        )
+        tally.outcomes.append(outcomes[asked])
+        for i, mask in enumerate(masks):
+            if not mask.area:
+                continue
+            made = {"image_id": index + 1, "segmentation": mask.rle(case.size)}
+            if labels[i] >= 0:
+                named = {"category_id": int(labels[i]) + 1, "score": float(scores[i])}
+                tally.rows.append({**made, **named})
+            if case.boxes and case.boxes[i].category is not None:
+                category = int(self._labels[case.boxes[i].category])
+                detected = {"category_id": category + 1, "score": case.boxes[i].score}
+                tally.detector_rows.append({**made, **detected})
+
+
+def _ask(method: Method, case: _Case, protocol: Protocol) -> tuple[Instances, Recognition | None]:
+    if isinstance(method, Published):
+        if protocol not in PAIRED:
+            raise ValueError("the published evaluation needs a true box for every prompt")
+        boxes = np.array([target.truth.box for target in case.targets]).reshape(-1, 4)
+        return method.label_knowing(case.pixels, case.prompts, boxes)
+    return method.label(case.pixels, case.prompts)
