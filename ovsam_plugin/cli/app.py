@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.zoo import zoo
@@ -20,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(label)
+app.command()(evaluate)
 app.command()(info)
 app.command()(zoo)
 

@@ -112,11 +112,11 @@ def _main_table(found: Sequence[Figures]) -> TextTable:
             *map(percent, ious),
             *(percent(a) if one.named else "-" for a in accuracies),
             f"{one.multiply_adds / 1e9:,.0f}",
-            f"{one.parameters / 1e6:,.1f} M",
+            f"{one.parameters / 1e6:,.1f}",
             f"{one.seconds:.2f}",
         ))  # fmt: skip
     title = f"{found[0].splits['all'].instances:,} instances, costs of {COST_PROMPTS} prompts"
-    header += ["GFLOPs", "parameters", "s/image"]
+    header += ["GFLOPs", "M params", "s/image"]
     return TextTable(title, tuple(header), tuple(rows))
 
 

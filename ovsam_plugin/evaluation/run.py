@@ -26,7 +26,7 @@ from ovsam_plugin.evaluation.protocols import (
     prompt_of,
 )
 from ovsam_plugin.evaluation.published import Published
-from ovsam_plugin.evaluation.splits import require_classes
+from ovsam_plugin.evaluation.splits import match_classes, require_classes
 from ovsam_plugin.images import read_image
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.network.cost import Cost
@@ -287,7 +287,7 @@ class Evaluation:
         labels, scores = np.full(len(instances), -1), np.asarray(instances.stability, np.float64)
         tally.named = tally.named and names is not None
         if names is not None:
-            labels, scores = names.indices.copy(), names.confidence.astype(np.float64)
+            labels, scores = self._answers(names), names.confidence.astype(np.float64)
             if not name_empty:
                 labels[instances.empty] = -1
         if self._protocol in PAIRED:
@@ -317,6 +317,12 @@ class Evaluation:
                 category = int(self._labels[case.boxes[i].category])
                 detected = {"category_id": category + 1, "score": case.boxes[i].score}
                 tally.detector_rows.append({**made, **detected})
+
+    def _answers(self, names: Recognition) -> npt.NDArray[np.int64]:
+        """What was answered, as places in this evaluation's vocabulary; -1 for classes outside."""
+        if names.vocabulary == self._vocabulary:
+            return names.indices.copy()
+        return match_classes(names.vocabulary, self._vocabulary)[names.indices]
 
 
 def _ask(method: Method, case: _Case, protocol: Protocol) -> tuple[Instances, Recognition | None]:
