@@ -2,65 +2,66 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from ovsam_plugin.dataset.annotations import AnnotatedImage
-from ovsam_plugin.evaluation.ground_truth import GroundTruth
+from ovsam_plugin.evaluation.ground_truth import FederatedLists
 from ovsam_plugin.evaluation.protocols import Target
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 
 class CocoContent:
-    """Grows image by image; ids are of its own.
+    """Grows image by image. Image i has id i + 1, and so has class i of the vocabulary.
 
-    Image i has id i + 1, and so has class i of the vocabulary.
+    Args:
+        vocabulary: the classes, with their frequencies where they have any.
+        labels: places in it of those that may be annotated.
+
+    Attributes:
+        content: "images", "annotations" and "categories".
     """
 
-    def __init__(
-        self, truth: GroundTruth, labels: npt.NDArray[np.int64], vocabulary: Vocabulary
-    ) -> None:
-        self._truth, self._labels = truth, labels
-        frequency: dict[int, str] = defaultdict(lambda: "f")
-        for category, label in zip(truth.categories, labels):
-            if label >= 0:
-                found = category.frequency or vocabulary.categories[label].frequency
-                frequency[int(label)] = found or "f"
+    def __init__(self, vocabulary: Vocabulary, labels: Iterable[int]) -> None:
         categories = [
-            {"id": label + 1, "name": vocabulary.names[label], "frequency": frequency[label]}
-            for label in sorted(set(labels[labels >= 0].tolist()))
+            {
+                "id": label + 1,
+                "name": vocabulary.names[label],
+                "frequency": vocabulary.categories[label].frequency or "f",
+            }
+            for label in sorted(set(labels))
         ]
         self.content: dict[str, Any] = {"images": [], "annotations": [], "categories": categories}
 
-    def add(self, image: AnnotatedImage, size: tuple[int, int], targets: Sequence[Target]) -> None:
-        """One image of (height, width) with what is on it."""
+    def add(
+        self,
+        file_name: str,
+        size: tuple[int, int],
+        targets: Sequence[Target],
+        federated: FederatedLists | None = None,
+    ) -> None:
+        """One image of (height, width) with what is on it.
+
+        Args:
+            file_name: the image's.
+            size: (height, width).
+            targets: truths, crowds too.
+            federated: LVIS's lists, as places in the vocabulary.
+        """
         height, width = size
-        record: dict[str, Any] = {
-            "id": len(self.content["images"]) + 1,
-            "file_name": image.file_name,
-            "height": height,
-            "width": width,
-        }
-        if self._truth.federated is not None:
-            lists = self._truth.federated[image.id]
-            record["neg_category_ids"] = self._ids(lists.negative)
-            record["not_exhaustive_category_ids"] = self._ids(lists.not_exhaustive)
+        image_id = len(self.content["images"]) + 1
+        record = {"id": image_id, "file_name": file_name, "height": height, "width": width}
+        if federated is not None:
+            record["neg_category_ids"] = [label + 1 for label in federated.negative]
+            record["not_exhaustive_category_ids"] = [n + 1 for n in federated.not_exhaustive]
         self.content["images"].append(record)
         for target in targets:
             x1, y1, x2, y2 = target.mask.box
             self.content["annotations"].append({
                 "id": len(self.content["annotations"]) + 1,
-                "image_id": record["id"],
+                "image_id": image_id,
                 "category_id": target.label + 1,
                 "segmentation": target.mask.rle(size),
                 "area": target.truth.record.get("area", target.mask.area),
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "iscrowd": int(target.truth.crowd),
             })  # fmt: skip
-
-    def _ids(self, categories: Sequence[int]) -> list[int]:
-        return [int(self._labels[c]) + 1 for c in categories if self._labels[c] >= 0]

@@ -39,8 +39,8 @@ class Figures:
     detector_ap: dict[str, float]
     calibration_error: float
     surplus: int
-    parameters: int
-    multiply_adds: int
+    parameters: int | None
+    multiply_adds: int | None
     seconds: float
 
 
@@ -74,8 +74,8 @@ def _figures(evaluated: Evaluated, method: MethodResult) -> Figures:
         detector_ap=precision(method.detector_rows) if method.detector_rows else {},
         calibration_error=reliability(outcomes).error,
         surplus=method.surplus,
-        parameters=method.cost.parameters,
-        multiply_adds=method.cost.multiply_adds,
+        parameters=None if method.cost is None else method.cost.parameters,
+        multiply_adds=None if method.cost is None else method.cost.multiply_adds,
         seconds=method.seconds,
     )
 
@@ -111,13 +111,20 @@ def _main_table(found: Sequence[Figures]) -> TextTable:
             one.name,
             *map(percent, ious),
             *(percent(a) if one.named else "-" for a in accuracies),
-            f"{one.multiply_adds / 1e9:,.0f}",
-            f"{one.parameters / 1e6:,.1f}",
-            f"{one.seconds:.2f}",
+            *_costs(one),
         ))  # fmt: skip
-    title = f"{found[0].splits['all'].instances:,} instances, costs of {COST_PROMPTS} prompts"
-    header += ["GFLOPs", "M params", "s/image"]
+    title = f"{found[0].splits['all'].instances:,} instances"
+    if found[0].multiply_adds is not None:
+        title += f", costs of {COST_PROMPTS} prompts"
+        header += ["GFLOPs", "M params", "s/image"]
     return TextTable(title, tuple(header), tuple(rows))
+
+
+def _costs(one: Figures) -> tuple[str, ...]:
+    if one.multiply_adds is None or one.parameters is None:
+        return ()
+    giga, million = one.multiply_adds / 1e9, one.parameters / 1e6
+    return f"{giga:,.0f}", f"{million:,.1f}", f"{one.seconds:.2f}"
 
 
 def _groups_table(

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from ovsam_plugin.dataset.annotations import deepest_point
 from ovsam_plugin.evaluation.ground_truth import Truth
 from ovsam_plugin.evaluation.mask_iou import MaskCrop, iou_matrix, mask_iou
-from ovsam_plugin.evaluation.matching import Matches, match_greedily
+from ovsam_plugin.evaluation.matching import match_greedily
 from ovsam_plugin.prompts import Box, Points, Prompt
 
 Protocol: TypeAlias = Literal["box", "center-point", "detector", "everything"]
@@ -79,21 +80,52 @@ def prompt_of(target: Target, protocol: Protocol, image_size: tuple[int, int]) -
     return Points(((target.mask.x + x, target.mask.y + y),), id=name)
 
 
-def pair_with_askers(
-    answers: Sequence[MaskCrop], targets: Sequence[Target]
-) -> tuple[Matches, list[float]]:
-    """Answers that stand in the order of the truths that asked, and the IoU of each pair."""
-    order = np.arange(len(targets))
-    ious = [mask_iou(answer, target.mask) for answer, target in zip(answers, targets)]
-    return Matches(order, order.copy()), ious
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Which of an image's N answers and G truths belong together.
+
+    Attributes:
+        target_of: (N,) int64, the truth of each answer; -1 for none.
+        answer_of: (G,) int64, the answer of each truth, of a crowd the first; -1 for none.
+        iou: (G,) float64, of each truth's mask and its answer's; 0 without one.
+    """
+
+    target_of: npt.NDArray[np.int64]
+    answer_of: npt.NDArray[np.int64]
+    iou: npt.NDArray[np.float64]
+
+
+def pair_by_asker(
+    masks: Sequence[MaskCrop], askers: Sequence[int], targets: Sequence[Target]
+) -> Pairs:
+    """Each answer with the truth that asked for it.
+
+    Args:
+        masks: N answers.
+        askers: the place in `targets` of who asked for each; -1 for somebody else. Of two answers
+            to one, the first counts.
+        targets: G truths.
+    """
+    target_of = np.array(askers, dtype=np.int64)
+    answer_of = np.full(len(targets), -1, dtype=np.int64)
+    iou = np.zeros(len(targets))
+    for answer, target in enumerate(askers):
+        if target >= 0 and answer_of[target] < 0:
+            answer_of[target] = answer
+            iou[target] = mask_iou(masks[answer], targets[target].mask)
+    return Pairs(target_of, answer_of, iou)
 
 
 def pair_greedily(
-    answers: Sequence[MaskCrop], scores: Sequence[float], targets: Sequence[Target]
-) -> tuple[Matches, list[float]]:
-    """COCO's rules, names aside; for each truth the IoU with what took it, 0 with nothing."""
+    masks: Sequence[MaskCrop],
+    scores: npt.NDArray[np.float64],
+    targets: Sequence[Target],
+    min_iou: float = MIN_IOU,
+) -> Pairs:
+    """By COCO's rules, names aside."""
     crowd = np.array([target.truth.crowd for target in targets], dtype=bool)
-    ious = iou_matrix(answers, [target.mask for target in targets], crowd, min_iou=MIN_IOU)
-    matches = match_greedily(ious, np.asarray(scores, dtype=np.float64), crowd, MIN_IOU)
-    taken = [float(ious[d, g]) if d >= 0 else 0.0 for g, d in enumerate(matches.detection_of)]
-    return matches, taken
+    ious = iou_matrix(masks, [target.mask for target in targets], crowd, min_iou=min_iou)
+    matches = match_greedily(ious, scores, crowd, min_iou)
+    taken = matches.detection_of
+    iou = np.array([ious[d, g] if d >= 0 else 0.0 for g, d in enumerate(taken)])
+    return Pairs(matches.truth_of, taken, iou)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,22 @@ import numpy.typing as npt
 from ovsam_plugin.dataset.annotations import AnnotatedImage, Id
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.detections import Detection
-from ovsam_plugin.evaluation.ground_truth import GroundTruth
+from ovsam_plugin.evaluation.ground_truth import FederatedLists, GroundTruth
 from ovsam_plugin.evaluation.mask_iou import crops_of
 from ovsam_plugin.evaluation.methods import Method
 from ovsam_plugin.evaluation.metrics import Outcomes
 from ovsam_plugin.evaluation.protocols import (
     PAIRED,
+    Pairs,
     Protocol,
     Target,
+    pair_by_asker,
     pair_greedily,
-    pair_with_askers,
     prompt_of,
 )
 from ovsam_plugin.evaluation.published import Published
 from ovsam_plugin.evaluation.splits import match_classes, require_classes
+from ovsam_plugin.evaluation.tally import Answers, Tally
 from ovsam_plugin.images import read_image
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.network.cost import Cost
@@ -53,8 +55,8 @@ class MethodResult:
         rows: its answers as COCO results, ids as in `Evaluated.truth`.
         detector_rows: the same under the detector's classes and scores; empty without those.
         surplus: answers that matched no truth (greedy protocols).
-        seconds: a mean image's.
-        cost: of an image with ten box prompts.
+        seconds: a mean image's; NaN for labels that were made before.
+        cost: of an image with ten box prompts; None for labels that were made before.
     """
 
     name: str
@@ -64,7 +66,7 @@ class MethodResult:
     detector_rows: list[dict[str, Any]]
     surplus: int
     seconds: float
-    cost: Cost
+    cost: Cost | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +90,6 @@ class Evaluated:
     truth: dict[str, Any]
     federated: bool
     problems: tuple[str, ...]
-
-
-@dataclass
-class _Tally:
-    outcomes: list[Outcomes] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    detector_rows: list[dict[str, Any]] = field(default_factory=list)
-    named: bool = True
-    surplus: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +136,6 @@ class Evaluation:
         finder: Finder | None = None,
     ) -> None:
         self._truth = ground_truth
-        self._vocabulary = vocabulary
         self._protocol = protocol
         self._detections = detections or {}
         self._finder = finder
@@ -174,6 +165,8 @@ class Evaluation:
                 f"nothing in {ground_truth.path} can be evaluated: its images have no annotation "
                 f"of a class of {vocabulary.name!r}{' that is base or novel' if split else ''}"
             )
+        self._vocabulary = _with_frequencies(vocabulary, ground_truth.categories, self._labels)
+        self._places: dict[str, npt.NDArray[np.int64]] = {}
         self._problems: list[str] = []
 
     def __len__(self) -> int:
@@ -188,8 +181,9 @@ class Evaluation:
             progress: called with images done and images in all.
         """
         self._problems = []
-        tallies = [_Tally() for _ in methods]
-        truth = CocoContent(self._truth, self._labels, self._vocabulary)
+        tallies, detector_tallies = ([Tally() for _ in methods] for _ in range(2))
+        seconds, named = [0.0] * len(methods), [True] * len(methods)
+        truth = CocoContent(self._vocabulary, self._labels[self._labels >= 0].tolist())
         paths: list[Path] = []
         for done, image in enumerate(self._images, start=1):
             try:
@@ -198,10 +192,17 @@ class Evaluation:
             except Exception as error:  # one image must not cost the others
                 self._problems.append(f"{image.file_name}: {error}")
             else:
-                for method, tally, answer in zip(methods, tallies, answers):
-                    tally.seconds += method.seconds
-                    self._tally(tally, case, answer, len(paths), isinstance(method, Published))
-                truth.add(case.image, case.size, case.targets)
+                for i, (method, (instances, names)) in enumerate(zip(methods, answers)):
+                    seconds[i] += method.seconds
+                    named[i] = named[i] and names is not None
+                    keep_empty = isinstance(method, Published)
+                    found = self._answers(instances, names, keep_empty=keep_empty)
+                    pairs = self._pair(case, found)
+                    tallies[i].add(found, case.targets, pairs, len(paths), case.size)
+                    if case.boxes:
+                        theirs = self._as_detected(case, found)
+                        detector_tallies[i].add(theirs, case.targets, pairs, len(paths), case.size)
+                truth.add(image.file_name, case.size, case.targets, self._federated(image.id))
                 paths.append(case.path)
             if progress is not None:
                 progress(done, len(self._images))
@@ -212,15 +213,15 @@ class Evaluation:
             methods=tuple(
                 MethodResult(
                     name=method.name,
-                    outcomes=Outcomes.concatenate(tally.outcomes),
-                    named=tally.named,
-                    rows=tally.rows,
-                    detector_rows=tally.detector_rows,
-                    surplus=tally.surplus,
-                    seconds=tally.seconds / max(len(paths), 1),
+                    outcomes=tallies[i].outcomes,
+                    named=named[i],
+                    rows=tallies[i].rows,
+                    detector_rows=detector_tallies[i].rows,
+                    surplus=tallies[i].surplus,
+                    seconds=seconds[i] / max(len(paths), 1),
                     cost=method.cost(COST_PROMPTS),
                 )
-                for method, tally in zip(methods, tallies)
+                for i, method in enumerate(methods)
             ),
             truth=truth.content,
             federated=self._truth.federated is not None,
@@ -274,55 +275,45 @@ class Evaluation:
             else:
                 yield box
 
-    def _tally(
-        self,
-        tally: _Tally,
-        case: _Case,
-        answer: tuple[Instances, Recognition | None],
-        index: int,
-        name_empty: bool,
-    ) -> None:
-        instances, names = answer
+    def _answers(
+        self, instances: Instances, names: Recognition | None, *, keep_empty: bool
+    ) -> Answers:
+        """Names as places in this evaluation's vocabulary; an empty mask is no answer."""
         masks = crops_of(instances)
-        labels, scores = np.full(len(instances), -1), np.asarray(instances.stability, np.float64)
-        tally.named = tally.named and names is not None
-        if names is not None:
-            labels, scores = self._answers(names), names.confidence.astype(np.float64)
-            if not name_empty:
-                labels[instances.empty] = -1
-        if self._protocol in PAIRED:
-            matches, ious = pair_with_askers(masks, case.targets)
-        else:
-            matches, ious = pair_greedily(masks, scores.tolist(), case.targets)
-            tally.surplus += int((matches.truth_of < 0).sum())
-        taken = matches.detection_of
-        asked = np.array([not target.truth.crowd for target in case.targets], dtype=bool)
-        outcomes = Outcomes(
-            truth=np.array([target.label for target in case.targets], dtype=np.int64),
-            answer=np.append(labels, -1)[taken],
-            iou=np.array(ious, dtype=np.float64),
-            confidence=np.append(scores, 0.0)[taken],
-            area=np.array([target.mask.area for target in case.targets], dtype=np.int64),
-            image=np.full(len(case.targets), index, dtype=np.int64),
-        )
-        tally.outcomes.append(outcomes[asked])
-        for i, mask in enumerate(masks):
-            if not mask.area:
-                continue
-            made = {"image_id": index + 1, "segmentation": mask.rle(case.size)}
-            if labels[i] >= 0:
-                named = {"category_id": int(labels[i]) + 1, "score": float(scores[i])}
-                tally.rows.append({**made, **named})
-            if case.boxes and case.boxes[i].category is not None:
-                category = int(self._labels[case.boxes[i].category])
-                detected = {"category_id": category + 1, "score": case.boxes[i].score}
-                tally.detector_rows.append({**made, **detected})
+        if names is None:
+            stability = instances.stability.astype(np.float64)
+            return Answers(masks, np.full(len(masks), -1, dtype=np.int64), stability)
+        labels = self._place(names.vocabulary)[names.indices]
+        if not keep_empty:
+            labels[instances.empty] = -1
+        return Answers(masks, labels, names.confidence.astype(np.float64))
 
-    def _answers(self, names: Recognition) -> npt.NDArray[np.int64]:
-        """What was answered, as places in this evaluation's vocabulary; -1 for classes outside."""
-        if names.vocabulary == self._vocabulary:
-            return names.indices.copy()
-        return match_classes(names.vocabulary, self._vocabulary)[names.indices]
+    def _place(self, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+        """Where a method's classes stand in this evaluation's vocabulary."""
+        if vocabulary.hash not in self._places:
+            self._places[vocabulary.hash] = match_classes(vocabulary, self._vocabulary)
+        return self._places[vocabulary.hash]
+
+    def _pair(self, case: _Case, answers: Answers) -> Pairs:
+        if self._protocol in PAIRED:
+            return pair_by_asker(answers.masks, range(len(case.targets)), case.targets)
+        return pair_greedily(answers.masks, answers.scores, case.targets)
+
+    def _as_detected(self, case: _Case, answers: Answers) -> Answers:
+        """A method's masks under the detector's own classes and scores."""
+        places = [-1 if box.category is None else self._labels[box.category] for box in case.boxes]
+        scores = np.array([box.score for box in case.boxes])
+        return Answers(answers.masks, np.array(places, dtype=np.int64), scores)
+
+    def _federated(self, image_id: Id) -> FederatedLists | None:
+        if self._truth.federated is None:
+            return None
+        lists = self._truth.federated[image_id]
+
+        def here(categories: Sequence[int]) -> tuple[int, ...]:
+            return tuple(int(self._labels[c]) for c in categories if self._labels[c] >= 0)
+
+        return FederatedLists(here(lists.negative), here(lists.not_exhaustive))
 
 
 def _ask(method: Method, case: _Case, protocol: Protocol) -> tuple[Instances, Recognition | None]:
@@ -332,3 +323,14 @@ def _ask(method: Method, case: _Case, protocol: Protocol) -> tuple[Instances, Re
         boxes = np.array([target.truth.box for target in case.targets]).reshape(-1, 4)
         return method.label_knowing(case.pixels, case.prompts, boxes)
     return method.label(case.pixels, case.prompts)
+
+
+def _with_frequencies(
+    vocabulary: Vocabulary, classes: Vocabulary, labels: npt.NDArray[np.int64]
+) -> Vocabulary:
+    """The vocabulary with the file's frequencies where it has none of its own."""
+    found = {int(label): c.frequency for c, label in zip(classes, labels) if label >= 0}
+    return Vocabulary(vocabulary.name, tuple(
+        replace(category, frequency=category.frequency or found.get(i))
+        for i, category in enumerate(vocabulary)
+    ))  # fmt: skip
