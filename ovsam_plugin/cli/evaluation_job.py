@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ovsam_plugin.evaluation.figures import TextTable
     from ovsam_plugin.evaluation.ground_truth import GroundTruth
     from ovsam_plugin.evaluation.methods import Method
-    from ovsam_plugin.evaluation.run import Evaluated, Evaluation, Progress
+    from ovsam_plugin.evaluation.results import Evaluated
+    from ovsam_plugin.evaluation.run import Evaluation, Progress
     from ovsam_plugin.labeler import Labeler
     from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 

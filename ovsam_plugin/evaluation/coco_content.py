@@ -44,7 +44,7 @@ class CocoContent:
         Args:
             file_name: the image's.
             size: (height, width).
-            targets: truths, crowds too.
+            targets: truths, crowds too; those of no class are left out.
             federated: LVIS's lists, as places in the vocabulary.
         """
         height, width = size
@@ -55,6 +55,8 @@ class CocoContent:
             record["not_exhaustive_category_ids"] = [n + 1 for n in federated.not_exhaustive]
         self.content["images"].append(record)
         for target in targets:
+            if target.label < 0:
+                continue
             x1, y1, x2, y2 = target.mask.box
             self.content["annotations"].append({
                 "id": len(self.content["annotations"]) + 1,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ovsam_plugin.evaluation.average_precision import average_precision
 from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_size, by_split, reliability
-from ovsam_plugin.evaluation.run import COST_PROMPTS, Evaluated, MethodResult
+from ovsam_plugin.evaluation.results import COST_PROMPTS, Evaluated, MethodResult
 
 
 @dataclass(frozen=True)

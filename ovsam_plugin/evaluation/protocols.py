@@ -41,7 +41,8 @@ class Target:
     Attributes:
         truth: the annotation.
         mask: on the image.
-        label: its class, a place in the vocabulary that answers are given in.
+        label: its class, a place in the vocabulary that answers are given in; -1 for one that is
+            not evaluated, but may take an answer that is then not held against anyone.
     """
 
     truth: Truth

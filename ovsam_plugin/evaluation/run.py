@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,6 @@ from ovsam_plugin.evaluation.detections import Detection
 from ovsam_plugin.evaluation.ground_truth import FederatedLists, GroundTruth
 from ovsam_plugin.evaluation.mask_iou import crops_of
 from ovsam_plugin.evaluation.methods import Method
-from ovsam_plugin.evaluation.metrics import Outcomes
 from ovsam_plugin.evaluation.protocols import (
     PAIRED,
     Pairs,
@@ -27,69 +25,18 @@ from ovsam_plugin.evaluation.protocols import (
     prompt_of,
 )
 from ovsam_plugin.evaluation.published import Published
+from ovsam_plugin.evaluation.results import COST_PROMPTS, Evaluated, MethodResult
 from ovsam_plugin.evaluation.splits import match_classes, require_classes
 from ovsam_plugin.evaluation.tally import Answers, Tally
 from ovsam_plugin.images import read_image
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.network.cost import Cost
 from ovsam_plugin.prompts import Prompt
 from ovsam_plugin.recognition import Recognition
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
-COST_PROMPTS = 10
-"""Prompts an image that costs are counted for, as the paper does."""
-
 Pixels = npt.NDArray[np.uint8]
 Finder = Callable[[Pixels], Sequence[Prompt]]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class MethodResult:
-    """One method's answers.
-
-    Attributes:
-        name: the method's.
-        outcomes: one an instance that was evaluated.
-        named: whether it gives names.
-        rows: its answers as COCO results, ids as in `Evaluated.truth`.
-        detector_rows: the same under the detector's classes and scores; empty without those.
-        surplus: answers that matched no truth (greedy protocols).
-        seconds: a mean image's; NaN for labels that were made before.
-        cost: of an image with ten box prompts; None for labels that were made before.
-    """
-
-    name: str
-    outcomes: Outcomes
-    named: bool
-    rows: list[dict[str, Any]]
-    detector_rows: list[dict[str, Any]]
-    surplus: int
-    seconds: float
-    cost: Cost | None
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """What an evaluation gives.
-
-    Attributes:
-        vocabulary: the classes that were answered from, with their splits and frequencies.
-        protocol: what was asked.
-        paths: of the images that were evaluated, by their place in `Outcomes.image`.
-        methods: one result a method.
-        truth: a COCO annotation file's content, of exactly what was evaluated.
-        federated: whether it has LVIS's lists.
-        problems: why images and annotations were left out.
-    """
-
-    vocabulary: Vocabulary
-    protocol: Protocol
-    paths: tuple[Path, ...]
-    methods: tuple[MethodResult, ...]
-    truth: dict[str, Any]
-    federated: bool
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,12 +196,12 @@ class Evaluation:
     def _targets(
         self, image: AnnotatedImage, size: tuple[int, int]
     ) -> tuple[tuple[Target, ...], tuple[Prompt, ...]]:
-        """The truths that count, and what they ask in a paired protocol."""
+        """The truths, in a paired protocol those that are asked about, and what they ask."""
         paired = self._protocol in PAIRED
         targets, prompts = [], []
         for truth in self._truth.truths.get(image.id, ()):
             label = int(self._labels[truth.category])
-            if label < 0 or (paired and truth.crowd):
+            if paired and (label < 0 or truth.crowd):
                 continue
             try:
                 target = Target(truth, truth.mask(size), label)

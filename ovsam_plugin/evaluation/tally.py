@@ -61,7 +61,7 @@ class Tally:
             size: its (height, width).
         """
         taken = pairs.answer_of
-        asked = np.array([not target.truth.crowd for target in targets], dtype=bool)
+        counts = [target.label >= 0 and not target.truth.crowd for target in targets]
         outcomes = Outcomes(
             truth=np.array([target.label for target in targets], dtype=np.int64),
             answer=np.append(answers.labels, -1)[taken],
@@ -70,7 +70,7 @@ class Tally:
             area=np.array([target.mask.area for target in targets], dtype=np.int64),
             image=np.full(len(targets), image, dtype=np.int64),
         )
-        self.parts.append(outcomes[asked])
+        self.parts.append(outcomes[np.array(counts, dtype=bool)])
         self.surplus += int((pairs.target_of < 0).sum())
         for mask, label, score in zip(answers.masks, answers.labels, answers.scores):
             if mask.area and label >= 0:

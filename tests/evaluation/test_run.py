@@ -14,7 +14,8 @@ import pytest
 from ovsam_plugin.evaluation.detections import read_detections
 from ovsam_plugin.evaluation.ground_truth import read_ground_truth
 from ovsam_plugin.evaluation.protocols import Protocol
-from ovsam_plugin.evaluation.run import Evaluated, Evaluation
+from ovsam_plugin.evaluation.results import Evaluated
+from ovsam_plugin.evaluation.run import Evaluation
 from ovsam_plugin.evaluation.splits import apply_split, require_classes
 from ovsam_plugin.prompts import Box, Points
 from ovsam_plugin.vocabulary.sources import load_vocabulary
