@@ -181,7 +181,28 @@ class EvaluationJob:
         raise UsageError(f"there is no folder and no dataset called {self.target!r}{hint}")
 
     def _fields(self, console: Console) -> Evaluated:
-        raise NotImplementedError
+        from ovsam_plugin.evaluation.evaluate import evaluate_dataset
+
+        assert self.field is not None
+        assert self.gt_field is not None
+        dataset = self._dataset()
+        key = self.eval_key or f"{self.field}_eval"
+        with usage():
+            found = evaluate_dataset(
+                dataset if self.limit is None else dataset.limit(self.limit),
+                self.field,
+                self.gt_field,
+                protocol=self.protocol,
+                split=self.split,
+                vocabulary=self.vocabulary,
+                eval_key=key,
+                progress=console.is_terminal,
+            )
+        console.print(
+            f"kept as [bold]{escape(key)}[/bold]: open the App's Model Evaluation panel on "
+            f"[bold]{escape(self.target)}[/bold]"
+        )
+        return found.evaluated
 
     def _tell(self, console: Console, evaluated: Evaluated) -> None:
         from ovsam_plugin.evaluation.figures import figures, tables, to_json
@@ -201,6 +222,11 @@ class EvaluationJob:
             text = json.dumps(to_json(evaluated, found), indent=2)
             self.json.write_text(text + "\n", encoding="utf-8")
             console.print(f"figures written to [bold]{escape(str(self.json))}[/bold]")
+        if self.report is not None:
+            from ovsam_plugin.evaluation.report import write_report
+
+            page = write_report(evaluated, self.report)
+            console.print(f"report written to [bold]{escape(str(page))}[/bold]")
 
 
 def _without_split(vocabulary: Vocabulary) -> Vocabulary:

@@ -65,7 +65,8 @@ class Published(Ovsam):
         for i in range(0, len(prompts), self._labeler.chunk):
             part = tuple(prompts[i : i + self._labeler.chunk])
             boxes, scale = truth_boxes[i : i + len(part)], encoding.frame.scale
-            if isinstance(part[0], Box):
+            from_box = isinstance(part[0], Box)
+            if from_box:
                 corners = np.array([p.xyxy for p in part if isinstance(p, Box)])
                 boxes = boxes * np.tile(scale, 2)
                 batch = PromptBatch(boxes=self._tensor(corners * np.tile(scale, 2)))
@@ -82,6 +83,8 @@ class Published(Ovsam):
                     self._tensor(boxes),
                     self._classes,
                     predictor.preset.fusion,
+                    # With box prompts the published configurations pool the true box throughout.
+                    box_from_mask=not from_box,
                 )
             found.append(predictor.finish(encoding, _decoded(part, answer)))
             parts = (answer.fused, answer.head_logits, answer.clip_logits)
