@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -74,7 +75,7 @@ def test_a_detectors_boxes_keep_its_own_names_beside_ours(
 def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Dataset) -> None:
     dataset.compute_metadata(num_workers=1, progress=False)
     sample = dataset.first()
-    mask = [[True] * 20] * 10
+    mask = np.ones((10, 20), dtype=bool)
     size = sample.metadata.width, sample.metadata.height
     box = [10 / size[0], 10 / size[1], 20 / size[0], 10 / size[1]]
     truth = fo.Detection(label="cat", bounding_box=box, mask=mask)
