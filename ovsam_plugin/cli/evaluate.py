@@ -74,6 +74,14 @@ def evaluate(
             help="Methods beside it: all, or names with commas between.", rich_help_panel=_METHODS
         ),
     ] = "",
+    context: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A learned context, for the baselines whose name ends in +coop; may be repeated.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
     faithful: Annotated[
         bool,
         typer.Option(
@@ -140,6 +148,7 @@ def evaluate(
         preset=preset,
         weights=weights,
         baselines=tuple(name.strip() for name in baselines.split(",") if name.strip()),
+        contexts=tuple(context or ()),
         faithful=faithful,
         detections=detections,
         field=field,

@@ -41,6 +41,7 @@ class EvaluationJob:
     preset: str
     weights: Path | None
     baselines: tuple[str, ...]
+    contexts: tuple[Path, ...]
     faithful: bool
     detections: Path | None
     field: str | None
@@ -139,8 +140,14 @@ class EvaluationJob:
         from ovsam_plugin.evaluation.published import Published
         from ovsam_plugin.labeler import Labeler, build_recognizer
 
-        names = METHODS if "all" in self.baselines else ("ovsam", *self.baselines)
-        methods = build_methods(list(dict.fromkeys(names)), labeler)
+        wanted = {"ovsam", *self.baselines}
+        if "all" in self.baselines:
+            # A learned context has to be learned first: without one, its rows are left out.
+            wanted = {name for name in METHODS if self.contexts or not name.endswith("+coop")}
+        unknown = sorted(wanted - set(METHODS))
+        if unknown:
+            raise ValueError(f"unknown method {unknown[0]!r}: there are all, {', '.join(METHODS)}")
+        methods = build_methods([n for n in METHODS if n in wanted], labeler, self.contexts)
         if self.faithful:
             recognizer = build_recognizer(labeler.predictor, whole)
             methods.append(Published(Labeler(labeler.predictor, recognizer)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -68,8 +69,15 @@ class Ovsam:
         return Cost(whole.parameters, whole.multiply_adds)
 
 
-def build_methods(names: Sequence[str], labeler: Labeler) -> list[Method]:
+def build_methods(
+    names: Sequence[str], labeler: Labeler, contexts: Sequence[Path] = ()
+) -> list[Method]:
     """Methods over one labeler.
+
+    Args:
+        names: of `METHODS`.
+        labeler: the network, and the vocabulary to name from.
+        contexts: files of learned contexts, for methods that use one.
 
     Raises:
         ValueError: there is no such method.
