@@ -78,7 +78,7 @@ class Published:
         start = time.perf_counter()
         (encoding,) = predictor.encode([predictor.preprocess(image)])
         found = [predictor.finish(encoding, predictor.nothing())]
-        fused = [torch.zeros(0, self._classes.count + 1)] * 3
+        fused = [torch.zeros(0, len(self._labeler.recognizer.vocabulary) + 1)] * 3
         for i in range(0, len(prompts), self._labeler.chunk):
             part = tuple(prompts[i : i + self._labeler.chunk])
             boxes, scale = truth_boxes[i : i + len(part)], encoding.frame.scale

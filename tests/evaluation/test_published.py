@@ -30,7 +30,8 @@ def golden() -> parity.Golden:
 def published(golden: parity.Golden, case: dict[str, Any]) -> Published:
     """The case's network and vocabulary."""
     classes = parity.golden_classes(golden, case)
-    groups = [0] * classes.count if classes.split is None else classes.split.tolist()
+    count = int(classes.owner[-1]) + 1
+    groups = [0] * count if classes.split is None else classes.split.tolist()
     vocabulary = Vocabulary(
         "golden", tuple(Category(f"class {i}", split=SPLITS[g]) for i, g in enumerate(groups))
     )
