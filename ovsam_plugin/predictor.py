@@ -250,7 +250,8 @@ class Predictor:
             resampler = MaskResampler.build(len(logits), side, *sizes)
         else:
             x1, y1, x2, y2 = decoded.windows[row].tolist()
-            resampler = MaskResampler.window(len(logits), (x1, y1, x2, y2), *sizes)
+            rows, columns = logits.shape
+            resampler = MaskResampler.window((rows, columns), (x1, y1, x2, y2), *sizes)
         left, top, right, bottom = mask_boxes(logits[None] > 0)[0].tolist()
         return resampler.mask(logits, (left, top, right, bottom))
 

@@ -121,6 +121,11 @@ class Synonyms:
         self._rows = rows if len(counts) == 1 else rows[order]
         self._later: tuple[Tensor, ...] = torch.split(owner[order], counts)[1:]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the embeddings are."""
+        return self._rows.device
+
     def nearest(self, embeddings: Tensor) -> Tensor:
         """Cosine of each instance and each class's nearest synonym.
 

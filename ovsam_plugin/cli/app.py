@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.calibrate import calibrate
+from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.train import train
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(label)
 app.command()(train)
 app.command()(calibrate)
+app.command()(evaluate)
 app.command()(info)
 app.command()(zoo)
 

@@ -104,26 +104,27 @@ def read_annotations(path: str | Path, source: PromptSource) -> AnnotationFile:
         ValueError: there is no such file, it is not JSON, or not an annotation file.
     """
     path = Path(path).expanduser()
-    content = _load(path)
+    content = load_json(path)
     images = tuple(
-        _image(record, index, path) for index, record in enumerate(_list(content, "images", path))
+        image_record(record, index, path)
+        for index, record in enumerate(records_of(content, "images", path))
     )
-    _reject_duplicates([image.id for image in images], "images", path)
+    reject_duplicates([image.id for image in images], "images", path)
     sizes = {image.id: image.size for image in images}
-    records = _list(content, "annotations", path)
+    records = records_of(content, "annotations", path)
     crowds = [record for record in records if record.get("iscrowd")]
     prompts = tuple(
         _prompt(record, index, sizes, source, path)
         for index, record in enumerate(records)
         if not record.get("iscrowd")
     )
-    _reject_duplicates([prompt.id for prompt in prompts], "annotations", path)
+    reject_duplicates([prompt.id for prompt in prompts], "annotations", path)
     return AnnotationFile(
         path=path,
         source=source,
         images=images,
         prompts=prompts,
-        categories=_categories(content, path),
+        categories=categories_of(content, path),
         crowds=len(crowds),
     )
 
@@ -157,7 +158,12 @@ def deepest_point(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
     return left + column + 0.5, top + row + 0.5
 
 
-def _load(path: Path) -> Mapping[str, Any]:
+def load_json(path: Path) -> Mapping[str, Any]:
+    """The object that an annotation file holds.
+
+    Raises:
+        ValueError: there is no such file, or it is not JSON or not an object.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -174,7 +180,12 @@ def _load(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _list(content: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:
+def records_of(content: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[str, Any]]:
+    """One of the file's lists of objects, such as its "images".
+
+    Raises:
+        ValueError: there is none, or it is not such a list.
+    """
     if key not in content:
         raise ValueError(
             f'{path} has no "{key}": a COCO or LVIS annotation file has "images", "annotations" '
@@ -186,13 +197,23 @@ def _list(content: Mapping[str, Any], key: str, path: Path) -> Sequence[Mapping[
     return records
 
 
-def _id(value: object, what: str, path: Path) -> Id:
+def checked_id(value: object, what: str, path: Path) -> Id:
+    """An id that may be used as one.
+
+    Raises:
+        ValueError: it is neither a whole number nor a text.
+    """
     if isinstance(value, int | str) and not isinstance(value, bool):
         return value
     raise ValueError(f"{what} of {path} has id {value!r}: an id is a whole number or a text")
 
 
-def _reject_duplicates(ids: Sequence[Id], key: str, path: Path) -> None:
+def reject_duplicates(ids: Sequence[Id], key: str, path: Path) -> None:
+    """Whether ids differ.
+
+    Raises:
+        ValueError: two do not.
+    """
     if len(set(ids)) == len(ids):
         return
     seen: set[Id] = set()
@@ -200,9 +221,14 @@ def _reject_duplicates(ids: Sequence[Id], key: str, path: Path) -> None:
     raise ValueError(f'"{key}" of {path} has id {twice!r} more than once; ids must differ')
 
 
-def _image(record: Mapping[str, Any], index: int, path: Path) -> AnnotatedImage:
+def image_record(record: Mapping[str, Any], index: int, path: Path) -> AnnotatedImage:
+    """An entry of "images".
+
+    Raises:
+        ValueError: it has no id, or neither a file name nor an address.
+    """
     what = f"images[{index}]"
-    image_id = _id(record.get("id"), what, path)
+    image_id = checked_id(record.get("id"), what, path)
     name = record.get("file_name")
     if not name and isinstance(record.get("coco_url"), str):
         name = urlparse(record["coco_url"]).path.rsplit("/", 1)[-1]
@@ -222,22 +248,27 @@ def _prompt(
     path: Path,
 ) -> AnnotatedPrompt:
     what = f"annotations[{index}]"
-    prompt_id = _id(record.get("id"), what, path)
-    image_id = _id(record.get("image_id"), f"the image of {what}", path)
+    prompt_id = checked_id(record.get("id"), what, path)
+    image_id = checked_id(record.get("image_id"), f"the image of {what}", path)
     if image_id not in sizes:
         return AnnotatedPrompt(
             prompt_id, image_id, error=f"the file has no image with id {image_id!r}"
         )
     try:
         if source == "box":
-            return AnnotatedPrompt(prompt_id, image_id, box=_box(record.get("bbox")))
+            return AnnotatedPrompt(prompt_id, image_id, box=box_corners(record.get("bbox")))
         mask = decode_segmentation(record.get("segmentation"), sizes[image_id])
         return AnnotatedPrompt(prompt_id, image_id, point=deepest_point(mask))
     except ValueError as error:
         return AnnotatedPrompt(prompt_id, image_id, error=str(error))
 
 
-def _box(bbox: object) -> tuple[float, float, float, float]:
+def box_corners(bbox: object) -> tuple[float, float, float, float]:
+    """COCO's [x, y, width, height] as (x1, y1, x2, y2).
+
+    Raises:
+        ValueError: it is not four finite numbers.
+    """
     if not isinstance(bbox, list | tuple) or len(bbox) != 4:
         raise ValueError(f"bbox {bbox!r} is not [x, y, width, height]")
     if not all(isinstance(v, int | float) and math.isfinite(v) for v in bbox):
@@ -246,18 +277,23 @@ def _box(bbox: object) -> tuple[float, float, float, float]:
     return x, y, x + width, y + height
 
 
-def _categories(content: Mapping[str, Any], path: Path) -> tuple[AnnotatedCategory, ...]:
+def categories_of(content: Mapping[str, Any], path: Path) -> tuple[AnnotatedCategory, ...]:
+    """The file's classes, in its order; none where it lists none.
+
+    Raises:
+        ValueError: one has no id or no name.
+    """
     if not content.get("categories"):
         return ()
     categories = []
-    for index, record in enumerate(_list(content, "categories", path)):
+    for index, record in enumerate(records_of(content, "categories", path)):
         what = f"categories[{index}]"
         name, synonyms = record.get("name"), record.get("synonyms") or ()
         if not isinstance(name, str) or not isinstance(synonyms, list | tuple):
             raise ValueError(f'{what} of {path} needs a text "name" and a list of "synonyms"')
         categories.append(
             AnnotatedCategory(
-                id=_id(record.get("id"), what, path),
+                id=checked_id(record.get("id"), what, path),
                 name=name,
                 synonyms=tuple(map(str, synonyms)),
             )

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import fiftyone as fo
 
 from ovsam_plugin.dataset.annotations import AnnotatedPrompt, AnnotationFile, Id
+from ovsam_plugin.dataset.image_paths import IMAGE_SUFFIXES, PathFinder, image_paths
 from ovsam_plugin.dataset.runs import recorded_settings
 
-IMAGE_SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
 _FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
 
 
@@ -60,7 +58,7 @@ def import_images(directory: str | Path) -> fo.Dataset:
     directory = Path(directory).expanduser().resolve()
     if not directory.is_dir():
         raise ValueError(f"there is no folder {directory}")
-    paths = _image_paths(directory)
+    paths = image_paths(directory)
     if not paths:
         raise ValueError(
             f"{directory} holds no images (looked for {', '.join(sorted(IMAGE_SUFFIXES))}, "
@@ -123,7 +121,7 @@ def attach_prompts(
     asked = {prompt.image_id for prompt in annotations.prompts}
     images = {image.id: image for image in annotations.images if image.id in asked}
 
-    finder = _Finder(dataset.values("filepath"), missing_in)
+    finder = PathFinder(dataset.values("filepath"), missing_in)
     paths: dict[Id, str] = {}
     missing: list[str] = []
     for image_id, image in images.items():
@@ -174,51 +172,6 @@ def attach_prompts(
         labels.update({p.id: label.id for p, label in zip(by_image[image_id], made, strict=True)})
     _store(dataset, field, None if overwrite else label_field, samples.values(), values)
     return AttachedPrompts(annotations, field, samples, labels, errors, tuple(missing))
-
-
-class _Finder:
-    """Paths of images by the end of their names."""
-
-    def __init__(self, paths: Sequence[str], root: str | Path | None) -> None:
-        self.paths = tuple(paths)
-        self._root = None if root is None else Path(root).expanduser().resolve()
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for path in paths:
-            self._by_name[Path(path).name].append(path)
-
-    def find(self, file_name: str) -> list[str]:
-        """The paths that fit a name best; more than one where it cannot be told."""
-        asked = PurePosixPath(file_name).parts
-        same_name = self._by_name.get(asked[-1], [])
-        if self._root is not None:
-            exact = str(self._root / file_name)
-            if exact in same_name:
-                return [exact]
-        fits = {path: self._fit(path, asked) for path in same_name}
-        best = max(fits.values(), default=0)
-        return [path for path, fit in fits.items() if fit == best > 0]
-
-    def _fit(self, path: str, asked: tuple[str, ...]) -> int:
-        """How many parts of the names agree, when one is the end of the other; else 0."""
-        if Path(path).parts[-len(asked) :] == asked:
-            return len(asked)
-        if self._root is not None and Path(path).is_relative_to(self._root):
-            parts = Path(path).relative_to(self._root).parts
-            if asked[-len(parts) :] == parts:
-                return len(parts)
-        return 0
-
-
-def _image_paths(directory: Path) -> list[str]:
-    found = []
-    for folder, subfolders, names in os.walk(directory):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        found += [
-            str(Path(folder) / name)
-            for name in sorted(names)
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
-    return found
 
 
 def _inside(root: Path, file_name: str) -> str:

@@ -54,21 +54,22 @@ class MaskResampler:
     @classmethod
     def window(
         cls,
-        cells: int,
+        cells: tuple[int, int],
         frame: tuple[float, float, float, float],
         resized: tuple[int, int],
         original: tuple[int, int],
     ) -> MaskResampler:
-        """For logits of cells x cells over a window of a (h, w) image of an (H, W) original.
+        """For logits over a window of a (h, w) image of an (H, W) original.
 
         Args:
+            cells: rows and columns of the logits.
             frame: the window, xyxy in pixels of the resized image; outside it logits are 0.
         """
         x1, y1, x2, y2 = frame
         (h, w), (height, width) = resized, original
         return cls(
-            _window_matrix(cells, y1, y2, h / height, height),
-            _window_matrix(cells, x1, x2, w / width, width),
+            _window_matrix(cells[0], y1, y2, h / height, height),
+            _window_matrix(cells[1], x1, x2, w / width, width),
         )
 
     @classmethod

@@ -171,11 +171,10 @@ class Clip2SamRecipe(Recipe):
         classifier = classifier or build_classifier(
             self.vocabulary, preset.text_tower, preset.templates
         )
-        device = network.device
-        self.synonyms = Synonyms(
-            torch.from_numpy(classifier.embeddings).to(device),
-            torch.from_numpy(classifier.owner).to(device),
-        )
+        rows = torch.from_numpy(classifier.embeddings)
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("owner", torch.from_numpy(classifier.owner), persistent=False)
+        self._synonyms = Synonyms(rows, torch.from_numpy(classifier.owner))
         dead = "network.mask_decoder.label_mlp"
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith(self.TRAINED) and not name.startswith(dead))
@@ -282,7 +281,10 @@ class Clip2SamRecipe(Recipe):
 
     def scores(self, embeddings: Tensor) -> Tensor:
         """(N, D) -> (N, K + 1) logits, the background's last and 0."""
-        return with_background(self.synonyms.nearest(embeddings.float()), self.scale)
+        rows = self.get_buffer("rows")
+        if rows.device != self._synonyms.device:  # the recipe was moved
+            self._synonyms = Synonyms(rows, self.get_buffer("owner"))
+        return with_background(self._synonyms.nearest(embeddings.float()), self.scale)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

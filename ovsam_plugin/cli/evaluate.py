@@ -1,0 +1,164 @@
+"""`ovsam evaluate`: methods asked about annotated images, or labels held against other labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.evaluation_job import EvaluationJob
+from ovsam_plugin.cli.failure import one_message
+
+_TRUTH = "What is right (one of these)"
+_METHODS = "What is evaluated"
+_WORK = "How to work"
+
+
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET_or_IMAGES",
+            help="A folder of images, for which no database is needed, or a dataset's name.",
+            show_default=False,
+        ),
+    ],
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="GT.json", help="A COCO or LVIS annotation file.", rich_help_panel=_TRUTH
+        ),
+    ] = None,
+    gt_field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F",
+            help="A field of the dataset, for labels that are there: see --field.",
+            rich_help_panel=_TRUTH,
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="box: the true boxes ask; center-point: the point deepest inside each true mask; "
+            "detector: boxes of --detections; everything: nothing is asked."
+        ),
+    ] = "box",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Which classes are base and novel: coco-48-17, lvis-rare, or a JSON or CSV file; "
+            "classes in neither are left out.",
+            show_default=False,
+        ),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="As for label; when not given, COCO's or LVIS's if it has every class of the "
+            "annotations, else theirs, and of that what the split names.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="The model.", rich_help_panel=_METHODS)
+    ] = "ovsam-lite",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights of one's own for the preset.", rich_help_panel=_METHODS),
+    ] = None,
+    baselines: Annotated[
+        str,
+        typer.Option(
+            help="Methods beside it: all, or names with commas between.", rich_help_panel=_METHODS
+        ),
+    ] = "",
+    context: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A learned context, for the baselines whose name ends in +coop; may be repeated.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
+    faithful: Annotated[
+        bool,
+        typer.Option(
+            "--faithful",
+            help="Also as the authors evaluate, oddities and the leak of true boxes included.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = False,
+    detections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DETS.json",
+            help="A detector's COCO results, for --protocol detector.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F",
+            help="Labels of the dataset, evaluated as they are; no model runs.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
+    eval_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Where results of --field are kept for the App; the field's name and _eval when "
+            "not given.",
+            show_default=False,
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Also write all figures as JSON.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write a report with plots, Markdown and HTML."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="No more images than this.", rich_help_panel=_WORK)
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_WORK)
+    ] = "auto",
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_WORK),
+    ] = False,
+) -> None:
+    """Measure masks and names on annotated images, and print the paper's table.
+
+    With --annotations the preset is asked now, image by image. With --field and --gt-field, labels
+    that a dataset has are measured, and shown in the App's Model Evaluation panel.
+    """
+    job = EvaluationJob(
+        target=target,
+        annotations=annotations,
+        gt_field=gt_field,
+        protocol=protocol,
+        split=split,
+        vocabulary=vocabulary,
+        preset=preset,
+        weights=weights,
+        baselines=tuple(name.strip() for name in baselines.split(",") if name.strip()),
+        contexts=tuple(context or ()),
+        faithful=faithful,
+        detections=detections,
+        field=field,
+        eval_key=eval_key,
+        json=json,
+        report=report,
+        limit=limit,
+        device=device,
+    )
+    with one_message(debug):
+        from rich.console import Console
+
+        job.run(Console(highlight=False, soft_wrap=True))

@@ -1,0 +1,268 @@
+"""One call of `ovsam evaluate`: checks, steps, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from ovsam_plugin.cli.failure import CommandError, UsageError, usage
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ovsam_plugin.baselines import Method
+    from ovsam_plugin.dataset.annotations import Id
+    from ovsam_plugin.evaluation.figures import TextTable
+    from ovsam_plugin.evaluation.ground_truth import GroundTruth
+    from ovsam_plugin.evaluation.results import Evaluated
+    from ovsam_plugin.evaluation.run import Evaluation, Progress
+    from ovsam_plugin.labeler import Labeler
+    from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationJob:
+    """The command with its options."""
+
+    target: str
+    annotations: Path | None
+    gt_field: str | None
+    protocol: str
+    split: str | None
+    vocabulary: str | None
+    preset: str
+    weights: Path | None
+    baselines: tuple[str, ...]
+    contexts: tuple[Path, ...]
+    faithful: bool
+    detections: Path | None
+    field: str | None
+    eval_key: str | None
+    json: Path | None
+    report: Path | None
+    limit: int | None
+    device: str
+
+    def run(self, console: Console) -> None:
+        self._check_options()
+        evaluated = self._fields(console) if self.field is not None else self._images(console)
+        self._tell(console, evaluated)
+
+    def _check_options(self) -> None:
+        from ovsam_plugin.evaluation.protocols import PAIRED, check_protocol
+
+        with usage():
+            protocol = check_protocol(self.protocol)
+        if (self.annotations is None) == (self.gt_field is None):
+            raise UsageError("give what is right: --annotations GT.json, or --field and --gt-field")
+        if (self.field is None) != (self.gt_field is None):
+            raise UsageError("--field and --gt-field go together: labels and what is right")
+        if self.field is not None and (self.baselines or self.faithful or self.detections):
+            raise UsageError(
+                "--baselines, --faithful and --detections ask a model, and --field evaluates "
+                "labels that are there: give one of the two"
+            )
+        if self.field is None and (protocol == "detector") != (self.detections is not None):
+            raise UsageError("--protocol detector and --detections DETS.json go together")
+        if self.faithful and protocol not in PAIRED:
+            raise UsageError(
+                f"--faithful is for {' and '.join(PAIRED)}: the published evaluation has no "
+                f"protocol {protocol}"
+            )
+
+    def _images(self, console: Console) -> Evaluated:
+        from ovsam_plugin.evaluation.ground_truth import read_ground_truth
+        from ovsam_plugin.labeler import load_labeler
+
+        assert self.annotations is not None
+        with usage():
+            truth = read_ground_truth(self.annotations)
+            whole, asked = self._vocabularies(truth)
+            paths = self._paths(truth)
+            labeler = load_labeler(
+                self.preset, vocabulary=asked, device=self.device, weights=self.weights
+            )
+            methods = self._methods(labeler, whole)
+            evaluation = self._evaluation(truth, paths, asked, labeler)
+        console.print(
+            f"{len(evaluation):,} images, {len(asked):,} names, "
+            f"methods: {escape(', '.join(method.name for method in methods))}"
+        )
+        with _bar(console) as progress:
+            evaluated = evaluation.run(methods, progress)
+        if not evaluated.paths:
+            raise CommandError("no image could be evaluated: " + "; ".join(evaluated.problems[:3]))
+        return evaluated
+
+    def _vocabularies(self, truth: GroundTruth) -> tuple[Vocabulary, Vocabulary]:
+        """The vocabulary with its split, and what of it is answered from."""
+        from ovsam_plugin.evaluation.splits import apply_split, fitting_vocabulary, split_only
+        from ovsam_plugin.vocabulary.sources import load_vocabulary
+
+        if self.vocabulary is not None:
+            whole = load_vocabulary(self.vocabulary)
+        else:
+            whole = fitting_vocabulary(truth.categories)
+        if self.split is None:
+            whole = _without_split(whole)
+            return whole, whole
+        whole = apply_split(whole, self.split)
+        return whole, whole if self.vocabulary is not None else split_only(whole)
+
+    def _paths(self, truth: GroundTruth) -> Mapping[Id, Path]:
+        """Images of the file that are there, by id."""
+        from ovsam_plugin.dataset.image_paths import PathFinder, image_paths
+
+        folder = Path(self.target).expanduser()
+        if folder.is_dir():
+            finder = PathFinder(image_paths(folder.resolve()), folder)
+        else:
+            finder = PathFinder(self._dataset().values("filepath"), None)
+        found: dict[Id, Path] = {}
+        for image in truth.images:
+            paths = finder.find(image.file_name)
+            if len(paths) == 1 and truth.truths.get(image.id):
+                found[image.id] = Path(paths[0])
+            if self.limit is not None and len(found) == self.limit:
+                break
+        return found
+
+    def _methods(self, labeler: Labeler, whole: Vocabulary) -> list[Method]:
+        from ovsam_plugin.baselines import METHODS, build_methods
+        from ovsam_plugin.evaluation.published import Published
+        from ovsam_plugin.labeler import Labeler, build_recognizer
+
+        wanted = {"ovsam", *self.baselines}
+        if "all" in self.baselines:
+            # A learned context has to be learned first: without one, its rows are left out.
+            wanted = {name for name in METHODS if self.contexts or not name.endswith("+coop")}
+        unknown = sorted(wanted - set(METHODS))
+        if unknown:
+            raise ValueError(f"unknown method {unknown[0]!r}: there are all, {', '.join(METHODS)}")
+        methods = build_methods([n for n in METHODS if n in wanted], labeler, self.contexts)
+        if self.faithful:
+            recognizer = build_recognizer(labeler.predictor, whole)
+            methods.append(Published(Labeler(labeler.predictor, recognizer)))
+        return methods
+
+    def _evaluation(
+        self,
+        truth: GroundTruth,
+        paths: Mapping[Id, Path],
+        vocabulary: Vocabulary,
+        labeler: Labeler,
+    ) -> Evaluation:
+        from ovsam_plugin.evaluation.detections import read_detections
+        from ovsam_plugin.evaluation.protocols import check_protocol
+        from ovsam_plugin.evaluation.run import Evaluation
+
+        return Evaluation(
+            truth,
+            paths,
+            vocabulary,
+            check_protocol(self.protocol),
+            detections=read_detections(self.detections, truth) if self.detections else None,
+            finder=lambda pixels: labeler.label_image(pixels)[0].prompts,
+        )
+
+    def _dataset(self) -> Any:
+        import fiftyone as fo
+
+        from ovsam_plugin.dataset.database import require_database
+
+        require_database()
+        if fo.dataset_exists(self.target):
+            return fo.load_dataset(self.target)
+        from difflib import get_close_matches
+
+        near = get_close_matches(self.target, fo.list_datasets(), n=3)
+        hint = f"; datasets with such a name: {', '.join(near)}" if near else ""
+        raise UsageError(f"there is no folder and no dataset called {self.target!r}{hint}")
+
+    def _fields(self, console: Console) -> Evaluated:
+        from ovsam_plugin.evaluation.evaluate import evaluate_dataset
+
+        assert self.field is not None
+        assert self.gt_field is not None
+        dataset = self._dataset()
+        key = self.eval_key or f"{self.field}_eval"
+        with usage():
+            found = evaluate_dataset(
+                dataset if self.limit is None else dataset.limit(self.limit),
+                self.field,
+                self.gt_field,
+                protocol=self.protocol,
+                split=self.split,
+                vocabulary=self.vocabulary,
+                eval_key=key,
+                progress=console.is_terminal,
+            )
+        console.print(
+            f"kept as [bold]{escape(key)}[/bold]: open the App's Model Evaluation panel on "
+            f"[bold]{escape(self.target)}[/bold]"
+        )
+        return found.evaluated
+
+    def _tell(self, console: Console, evaluated: Evaluated) -> None:
+        from ovsam_plugin.evaluation.figures import figures, tables, to_json
+
+        if evaluated.problems:
+            count = len(evaluated.problems)
+            console.print(f"[yellow]warning:[/yellow] {count:,} left out:")
+            for problem in evaluated.problems[:_SHOWN]:
+                console.print(f"  {problem}", markup=False)
+            if count > _SHOWN:
+                console.print("  ...")
+        found = figures(evaluated)
+        for table in tables(found):
+            _print(console, table)
+        if self.json is not None:
+            self.json.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(to_json(evaluated, found), indent=2)
+            self.json.write_text(text + "\n", encoding="utf-8")
+            console.print(f"figures written to [bold]{escape(str(self.json))}[/bold]")
+        if self.report is not None:
+            from ovsam_plugin.evaluation.report import write_report
+
+            page = write_report(evaluated, self.report)
+            console.print(f"report written to [bold]{escape(str(page))}[/bold]")
+
+
+def _without_split(vocabulary: Vocabulary) -> Vocabulary:
+    from dataclasses import replace
+
+    from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+    return Vocabulary(vocabulary.name, tuple(replace(c, split=None) for c in vocabulary))
+
+
+def _print(console: Console, table: TextTable) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    drawn = Table(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, head in enumerate(table.header):
+        drawn.add_column(head, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for row in table.rows:
+        drawn.add_row(*map(escape, row))
+    console.print(drawn)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[Progress | None]:
+    if not console.is_terminal:
+        yield None
+        return
+    from rich.progress import Progress as Bar
+
+    with Bar(console=console, transient=True) as bar:
+        task = bar.add_task("images", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

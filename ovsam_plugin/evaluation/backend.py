@@ -1,0 +1,265 @@
+"""The FiftyOne evaluation backend `ovsam`: exact mask IoU, and the paper's figures in the App.
+
+    import fiftyone as fo
+    import ovsam_plugin  # tells FiftyOne the method's name
+
+    dataset.evaluate_detections("ovsam", "ground_truth", method="ovsam", eval_key="eval")
+
+The results are FiftyOne's own, so that they load where this package is missing too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+import numpy as np
+from fiftyone.utils.eval.detection import (
+    DetectionEvaluation,
+    DetectionEvaluationConfig,
+    DetectionResults,
+)
+
+from ovsam_plugin.evaluation.coco_content import CocoContent
+from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
+from ovsam_plugin.evaluation.ground_truth import Truth
+from ovsam_plugin.evaluation.label_masks import crop_of
+from ovsam_plugin.evaluation.mask_iou import MaskCrop
+from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_split
+from ovsam_plugin.evaluation.protocols import (
+    MIN_IOU,
+    PAIRED,
+    Pairs,
+    Target,
+    check_protocol,
+    pair_by_asker,
+    pair_greedily,
+)
+from ovsam_plugin.evaluation.results import Evaluated, MethodResult
+from ovsam_plugin.evaluation.tally import Answers, Tally
+
+_NOTHING = MaskCrop(0, 0, np.zeros((0, 0), dtype=bool), 0)
+Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
+
+
+class OvsamEvaluationConfig(DetectionEvaluationConfig):  # type: ignore[misc]
+    """What `evaluate_detections(..., method="ovsam")` takes.
+
+    Args:
+        pred_field, gt_field: fields of `Detections` with masks.
+        iou: least mask IoU of a pair in a greedy protocol.
+        protocol: one of `protocols.PROTOCOLS`; who asked for a prediction is its `prompt_id`.
+        split: as for `apply_split`; ground truth of classes in neither part is left out.
+        vocabulary: classes with their synonyms, so that "aeroplane" answers "airplane"; a built-in
+            name, a list of names or a file. When not given, COCO's or LVIS's if it has every class
+            of the ground truth, else the ground truth's own.
+        iscrowd: attribute that marks crowds.
+        resize_masks: stretch masks of another size over their boxes.
+        **kwargs: of the base class. `classwise`, `use_masks` and `use_boxes`, which FiftyOne always
+            passes, change nothing: names never decide a pair, and IoU is always of masks.
+    """
+
+    def __init__(
+        self,
+        pred_field: str,
+        gt_field: str,
+        iou: float | None = None,
+        classwise: bool | None = None,
+        protocol: str = "box",
+        split: str | None = None,
+        vocabulary: str | list[str] | None = None,
+        iscrowd: str = "iscrowd",
+        resize_masks: bool = False,
+        use_masks: bool = False,
+        use_boxes: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pred_field, gt_field, iou=iou, classwise=False, **kwargs)
+        self.protocol = check_protocol(protocol)
+        self.split = None if split is None else str(split)
+        self.vocabulary = vocabulary
+        self.iscrowd = iscrowd
+        self.resize_masks = resize_masks
+
+    @property
+    def method(self) -> str:
+        return "ovsam"
+
+    @property
+    def requires_additional_fields(self) -> bool:
+        return True  # the image's size is in the metadata
+
+
+class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
+    """Pairs labels, and marks each with what it is paired with, the IoU and right or wrong.
+
+    A prediction is `tp` where its name is that of the truth it is paired with, else `fp`; a truth
+    `tp` or `fn`. Crowds, and truths that a split leaves out, are not marked, nor is what they took.
+    """
+
+    def register_run(
+        self, samples: foc.SampleCollection, key: str, overwrite: bool = True, cleanup: bool = True
+    ) -> None:
+        """Checks everything first, so that nothing is written when something is wrong."""
+        self._fields = EvaluatedFields.check(samples, self.config)
+        self._paired = self.config.protocol in PAIRED
+        self._tally = Tally()
+        used = self._fields.labels.values()
+        self._content = CocoContent(self._fields.vocabulary, (n for n in used if n >= 0))
+        self._paths: list[Path] = []
+        self._problems: list[str] = []
+        super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
+
+    def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
+        """One image; see `DetectionEvaluation.evaluate`."""
+        size = doc.metadata.height, doc.metadata.width
+        try:
+            truths, targets = self._targets(doc, size)
+            predictions, answers = self._answers(doc, size)
+        except ValueError as error:
+            raise ValueError(f"{doc.filepath}: {error}") from error
+        if self._paired:
+            place = {target.truth.id: i for i, target in enumerate(targets)}
+            askers = [place.get(str(p.get_attribute_value("prompt_id", ""))) for p in predictions]
+            pairs = pair_by_asker(answers.masks, [-1 if a is None else a for a in askers], targets)
+        else:
+            least = MIN_IOU if self.config.iou is None else self.config.iou
+            pairs = pair_greedily(answers.masks, answers.scores, targets, least)
+        self._tally.add(answers, targets, pairs, len(self._paths), size)
+        self._content.add(Path(doc.filepath).name, size, targets)
+        self._paths.append(Path(doc.filepath))
+        return self._mark(eval_key, truths, targets, predictions, answers, pairs)
+
+    def _targets(
+        self, doc: fo.Sample, size: tuple[int, int]
+    ) -> tuple[list[fo.Detection], list[Target]]:
+        labels, targets = [], []
+        for label in _detections(doc[self.gt_field]):
+            crowd = bool(label.get_attribute_value(self.config.iscrowd, False))
+            mask = crop_of(label, size, resize_masks=self.config.resize_masks)
+            if mask is None or not mask.area:
+                self._problems.append(f"ground truth {label.id} of {doc.filepath} has no mask")
+                continue
+            place = self._fields.labels.get(label.label, -1)
+            labels.append(label)
+            targets.append(Target(Truth(str(label.id), place, crowd, {}), mask, place))
+        return labels, targets
+
+    def _answers(self, doc: fo.Sample, size: tuple[int, int]) -> tuple[list[fo.Detection], Answers]:
+        labels = _detections(doc[self.pred_field])
+        masks, places = [], []
+        for label in labels:
+            mask = crop_of(label, size, resize_masks=self.config.resize_masks)
+            masks.append(_NOTHING if mask is None else mask)
+            place = None if label.label is None else self._fields.vocabulary.find(label.label)
+            places.append(-1 if place is None else place)
+        scores = np.array([label.confidence or 0.0 for label in labels], dtype=np.float64)
+        return labels, Answers(masks, np.array(places, dtype=np.int64), scores)
+
+    def _mark(
+        self,
+        eval_key: str | None,
+        truths: Sequence[fo.Detection],
+        targets: Sequence[Target],
+        predictions: Sequence[fo.Detection],
+        answers: Answers,
+        pairs: Pairs,
+    ) -> list[Match]:
+        """Writes what came out onto the labels, and lists it as FiftyOne wants it."""
+        names = self._fields.vocabulary.names
+        matches: list[Match] = []
+
+        def said(index: int) -> str | None:
+            place = answers.labels[index]
+            name: str | None = predictions[index].label if place < 0 else names[place]
+            return name
+
+        for i, (truth, target) in enumerate(zip(truths, targets)):
+            answer = int(pairs.answer_of[i])
+            if target.truth.crowd or target.label < 0:
+                continue
+            right = answer >= 0 and bool(answers.labels[answer] == target.label)
+            name, truth_id = names[target.label], str(truth.id)
+            if answer < 0:
+                _write(truth, eval_key, "fn", "", None)
+                matches.append((name, None, None, None, truth_id, None))
+                continue
+            prediction, iou = predictions[answer], float(pairs.iou[i])
+            _write(truth, eval_key, "tp" if right else "fn", str(prediction.id), iou)
+            _write(prediction, eval_key, "tp" if right else "fp", truth_id, iou)
+            confidence, prediction_id = prediction.confidence, str(prediction.id)
+            matches.append((name, said(answer), iou, confidence, truth_id, prediction_id))
+        for i, prediction in enumerate(predictions):
+            if pairs.target_of[i] < 0:
+                _write(prediction, eval_key, "fp", "", None)
+                name_said, confidence = said(i), prediction.confidence
+                matches.append((None, name_said, None, confidence, None, str(prediction.id)))
+        return matches
+
+    def generate_results(
+        self,
+        samples: foc.SampleCollection,
+        matches: list[Match],
+        eval_key: str | None = None,
+        classes: list[str] | None = None,
+        missing: str | None = None,
+        progress: bool | None = None,
+    ) -> DetectionResults:
+        """FiftyOne's results with the paper's figures as custom metrics."""
+        results = super().generate_results(
+            samples, matches, eval_key=eval_key, classes=classes, missing=missing, progress=progress
+        )
+        outcomes, vocabulary = self._tally.outcomes, self._fields.vocabulary
+        rows = by_split(outcomes, vocabulary)
+        marked = {"_b": rows["base"], "_n": rows["novel"], "": rows["all"]}
+        frequencies = by_frequency(outcomes, vocabulary)
+        marked |= {f"_{row.group[0]}": row for row in frequencies}
+        results.custom_metrics = {
+            f"ovsam/{key}": {"key": key, "value": value, "label": key, "lower_is_better": False}
+            for key, value in _named(marked).items()
+        }
+        return results
+
+    def evaluated(self) -> Evaluated:
+        """All that was found, for tables and reports."""
+        result = MethodResult(
+            name=self.config.pred_field,
+            outcomes=self._tally.outcomes,
+            named=True,
+            rows=self._tally.rows,
+            detector_rows=[],
+            surplus=self._tally.surplus,
+            seconds=math.nan,
+            cost=None,
+        )
+        return Evaluated(
+            vocabulary=self._fields.vocabulary,
+            protocol=self.config.protocol,
+            paths=tuple(self._paths),
+            methods=(result,),
+            truth=self._content.content,
+            federated=False,
+            problems=tuple(self._problems),
+        )
+
+
+def _detections(label: fo.Detections | None) -> list[fo.Detection]:
+    return [] if label is None else list(label.detections or [])
+
+
+def _write(
+    label: fo.Detection, eval_key: str | None, result: str, other: str, iou: float | None
+) -> None:
+    if eval_key is not None:
+        label[eval_key], label[f"{eval_key}_id"], label[f"{eval_key}_iou"] = result, other, iou
+
+
+def _named(rows: Mapping[str, Row]) -> dict[str, float]:
+    """The paper's names for rows by their mark, those without instances left out."""
+    figures = {f"IoU{mark}": row.iou for mark, row in rows.items()}
+    figures |= {f"Acc{mark}": row.accuracy for mark, row in rows.items()}
+    return {key: value for key, value in figures.items() if not math.isnan(value)}

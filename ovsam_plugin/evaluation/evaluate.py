@@ -1,0 +1,144 @@
+"""Labels of a dataset held against its ground truth, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+from fiftyone.utils.eval.detection import DetectionResults
+
+from ovsam_plugin.dataset.annotations import deepest_point
+from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.targets import root_dataset
+from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
+from ovsam_plugin.evaluation.evaluated_fields import check_detections
+from ovsam_plugin.evaluation.label_masks import crop_of
+from ovsam_plugin.evaluation.protocols import MIN_IOU
+from ovsam_plugin.evaluation.results import Evaluated
+
+
+@dataclass(frozen=True, eq=False)
+class FieldEvaluation:
+    """What `evaluate_dataset` gives.
+
+    Attributes:
+        results: FiftyOne's own, as the App's Model Evaluation panel shows them.
+        evaluated: all that was found, for `figures` and `write_report`.
+    """
+
+    results: DetectionResults
+    evaluated: Evaluated
+
+
+def evaluate_dataset(
+    samples: foc.SampleCollection,
+    pred_field: str = "ovsam",
+    gt_field: str = "ground_truth",
+    *,
+    protocol: str = "box",
+    split: str | Path | None = None,
+    vocabulary: str | Path | Sequence[str] | None = None,
+    eval_key: str | None = None,
+    iou: float = MIN_IOU,
+    resize_masks: bool = False,
+    progress: Any = None,
+) -> FieldEvaluation:
+    """Holds predictions against ground truth, by exact IoU of masks.
+
+    With an `eval_key`, each label gets `<eval_key>` (tp, fp or fn), `<eval_key>_id` (what it is
+    paired with) and `<eval_key>_iou`, and the run is shown in the App; an earlier run of that key
+    is replaced.
+
+    Args:
+        samples: a dataset or view of images with metadata.
+        pred_field, gt_field: fields of `Detections` with masks.
+        protocol: "box" and "center-point" pair each prediction with the label whose id is its
+            `prompt_id`; "detector" and "everything" pair greedily by mask IoU, COCO's rules.
+        split: as for `apply_split`.
+        vocabulary: as for `load_vocabulary`; see `OvsamEvaluationConfig` for when it is not given.
+        eval_key: a name for the results; none keeps nothing.
+        iou: least IoU of a greedy pair.
+        resize_masks: stretch masks of another size over their boxes instead of refusing them.
+        progress: as for FiftyOne's methods.
+
+    Raises:
+        TypeError: `samples` is no dataset or view.
+        ValueError: the fields cannot be held against each other, or a setting is unknown; nothing
+            has been written then. Or a mask is of another size than its box.
+    """
+    require_database()
+    dataset = root_dataset(samples)
+    for field in (pred_field, gt_field):
+        check_detections(samples, field)
+    existed = eval_key is not None and dataset.has_evaluation(eval_key)
+    spec: Any = vocabulary
+    if isinstance(vocabulary, Path):
+        spec = str(vocabulary)
+    elif vocabulary is not None and not isinstance(vocabulary, str):
+        spec = list(vocabulary)
+    try:
+        results = samples.evaluate_detections(
+            pred_field,
+            gt_field=gt_field,
+            eval_key=eval_key,
+            method=OvsamEvaluationConfig,
+            iou=iou,
+            protocol=protocol,
+            split=None if split is None else str(split),
+            vocabulary=spec,
+            resize_masks=resize_masks,
+            progress=progress,
+        )
+    except Exception:
+        if eval_key is not None and not existed and dataset.has_evaluation(eval_key):
+            dataset.delete_evaluation(eval_key)
+        raise
+    return FieldEvaluation(results, results.backend.evaluated())
+
+
+def center_points(samples: foc.SampleCollection, gt_field: str, field: str | None = None) -> str:
+    """Writes the point deepest inside each ground-truth mask, to ask with.
+
+    Each keypoint has the id of its label, by which answers are paired: call
+    `label_dataset(samples, point_field=...)`, then `evaluate_dataset(protocol="center-point")`.
+
+    Args:
+        samples: a dataset or view of images with metadata.
+        gt_field: a field of `Detections` with masks.
+        field: where points go; `<gt_field>_centers` when not given.
+
+    Returns:
+        The field.
+
+    Raises:
+        ValueError: the field is unknown or holds no detections, a sample has no metadata, or a mask
+            is of another size than its box.
+    """
+    dataset = root_dataset(samples)
+    check_detections(samples, gt_field)
+    field = field or f"{gt_field}_centers"
+    if dataset.get_field(field) is None:
+        dataset.add_sample_field(
+            field,
+            fo.EmbeddedDocumentField,
+            embedded_doc_type=fo.Keypoints,
+            description=f"The point deepest inside each mask of {gt_field}",
+        )
+    for sample in samples.select_fields([gt_field, field, "metadata"]).iter_samples(autosave=True):
+        if sample.metadata is None:
+            raise ValueError(f"{sample.filepath} has no metadata: call compute_metadata() first")
+        size = sample.metadata.height, sample.metadata.width
+        points = []
+        for label in sample[gt_field].detections if sample[gt_field] else []:
+            crop = crop_of(label, size)
+            if crop is None or not crop.area:
+                continue
+            x, y = deepest_point(crop.mask)
+            place = ((crop.x + x) / size[1], (crop.y + y) / size[0])
+            points.append(fo.Keypoint(id=label.id, points=[place]))
+        sample[field] = fo.Keypoints(keypoints=points)
+    return field

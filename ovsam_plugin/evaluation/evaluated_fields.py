@@ -1,0 +1,142 @@
+"""Two label fields that may be held against each other, or the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+
+from ovsam_plugin.dataset.fields import describe
+from ovsam_plugin.dataset.targets import check_images, fields_of, near
+from ovsam_plugin.evaluation.protocols import PAIRED
+from ovsam_plugin.evaluation.splits import apply_split, fitting_vocabulary, require_classes
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
+
+if TYPE_CHECKING:
+    from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
+
+
+@dataclass(frozen=True)
+class EvaluatedFields:
+    """What both fields' names mean.
+
+    Attributes:
+        vocabulary: the classes, with the split.
+        labels: the place of each name in the ground truth; -1 where a split leaves it out.
+    """
+
+    vocabulary: Vocabulary
+    labels: Mapping[str, int]
+
+    @classmethod
+    def check(cls, samples: foc.SampleCollection, config: OvsamEvaluationConfig) -> EvaluatedFields:
+        """Whether they can be evaluated; reads aggregates only.
+
+        Raises:
+            ValueError: samples are not images or lack metadata, a field is unknown, of another
+                type or empty, fields are swapped, there are no masks, no prediction names who asked
+                for it, or a class is not in the vocabulary.
+        """
+        pred, truth = config.pred_field, config.gt_field
+        check_images(samples)
+        for name in (pred, truth):
+            check_detections(samples, name)
+        if pred == truth:
+            raise ValueError(f"{pred!r} cannot be held against itself: give two fields")
+        if not samples.count(f"{truth}.detections"):
+            raise ValueError(f"field {truth!r} holds no labels here: nothing is known to be right")
+        check_not_swapped(samples, pred, truth)
+        bare = len(samples.exists("metadata.width", False))
+        if bare:
+            raise ValueError(
+                f"{bare} of {len(samples)} samples have no metadata, and masks need the size of "
+                "their image: call compute_metadata() on them first"
+            )
+        if not _has(samples, f"{truth}.detections", "mask", "mask_path"):
+            raise ValueError(
+                f"no label of {truth!r} has a mask: IoU is of masks here; for boxes there is "
+                'method="coco"'
+            )
+        if config.protocol in PAIRED:
+            _check_askers(samples, pred, truth, config.protocol)
+        return cls._classes(samples, config)
+
+    @classmethod
+    def _classes(
+        cls, samples: foc.SampleCollection, config: OvsamEvaluationConfig
+    ) -> EvaluatedFields:
+        names = [n for n in samples.distinct(f"{config.gt_field}.detections.label") if n]
+        if not names:
+            raise ValueError(f"no label of {config.gt_field!r} has a class: nothing can be right")
+        classes = Vocabulary(config.gt_field, tuple(map(Category, names)))
+        if config.vocabulary is None:
+            vocabulary = fitting_vocabulary(classes)
+        else:
+            vocabulary = load_vocabulary(config.vocabulary)
+        vocabulary = Vocabulary(vocabulary.name, tuple(replace(c, split=None) for c in vocabulary))
+        if config.split is not None:
+            vocabulary = apply_split(vocabulary, config.split)
+        places = require_classes(classes, vocabulary)
+        categories = vocabulary.categories
+        labels = {
+            name: -1 if config.split and categories[place].split is None else int(place)
+            for name, place in zip(names, places)
+        }
+        if not any(place >= 0 for place in labels.values()):
+            raise ValueError(f"the split {config.split} leaves out every class of the ground truth")
+        return cls(vocabulary, labels)
+
+
+def check_detections(samples: foc.SampleCollection, name: str) -> None:
+    """Whether a field holds detections.
+
+    Raises:
+        ValueError: it does not, or there is none of that name.
+    """
+    field, fitting = samples.get_field(name), fields_of(samples, (fo.Detections,))
+    if field is None:
+        raise ValueError(f"there is no field {name!r}{near(name, fitting)}; need Detections")
+    if name not in fitting:
+        raise ValueError(
+            f"field {name!r} holds {describe(field)}, need Detections{near(name, fitting)}"
+        )
+
+
+def check_not_swapped(samples: foc.SampleCollection, pred: str, truth: str) -> None:
+    """Whether predictions and ground truth are not the other way round.
+
+    Raises:
+        ValueError: they are: only the ground truth has confidences.
+    """
+    if not _has(samples, f"{pred}.detections", "confidence") and _has(
+        samples, f"{truth}.detections", "confidence"
+    ):
+        raise ValueError(
+            f"the labels of {truth!r} have confidences and those of {pred!r} have none: the "
+            "prediction and ground-truth fields are swapped"
+        )
+
+
+def _check_askers(samples: foc.SampleCollection, pred: str, truth: str, protocol: str) -> None:
+    path = f"{pred}.detections.prompt_id"
+    if samples.get_field(path) is not None:
+        asked = set(samples.values(path, unwind=True))
+    else:  # an attribute that nobody declared is there all the same
+        labels = samples.values(f"{pred}.detections", unwind=True)
+        asked = {label.get_attribute_value("prompt_id", None) for label in labels if label}
+    if asked.isdisjoint(samples.values(f"{truth}.detections.id", unwind=True)):
+        asks = "box_field" if protocol == "box" else "point_field"
+        field = repr(truth) if protocol == "box" else f"center_points(samples, {truth!r})"
+        raise ValueError(
+            f"no prediction of {pred!r} was asked for by a label of {truth!r}: label with "
+            f"{asks}={field} first, or evaluate with the protocol detector or everything"
+        )
+
+
+def _has(samples: foc.SampleCollection, path: str, *attributes: str) -> bool:
+    paths = [f"{path}.{attribute}" for attribute in attributes]
+    return any(samples.get_field(p) is not None and samples.count(p) for p in paths)

@@ -1,0 +1,165 @@
+"""The authors' own evaluation as a method: `faithful.answer`, which is told the true boxes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from ovsam_plugin import faithful
+from ovsam_plugin.decoded import Decoded
+from ovsam_plugin.instances import Instances
+from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.network.cost import Cost, count, total
+from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
+from ovsam_plugin.network.prompt_encoder import PromptBatch
+from ovsam_plugin.predictor import STABILITY_OFFSET
+from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.recognition import TOP_K, Recognition
+
+_LVIS_ROI_SIZE = 7  # the published LVIS configuration tests with 7 x 7 bins, COCO's with 12 x 12
+
+
+class Published:
+    """OVSAM as it was published, oddities and the leak of the true boxes included.
+
+    Args:
+        labeler: the network and the whole vocabulary; its classes' splits decide the weights, and
+            classes that are neither base nor novel are never answered.
+    """
+
+    def __init__(self, labeler: Labeler) -> None:
+        self.name = "ovsam (faithful)"
+        self.seconds = 0.0
+        self._labeler = labeler
+        classifier, device = labeler.recognizer.classifier, labeler.predictor.device
+        marks = {"base": faithful.BASE, "novel": faithful.NOVEL, None: faithful.NO_SPLIT}
+        split = [marks[category.split] for category in classifier.vocabulary]
+        self._classes = faithful.Classes(
+            torch.from_numpy(classifier.embeddings).to(device),
+            torch.from_numpy(classifier.owner).to(device),
+            torch.tensor(split, device=device) if any(split) else None,
+        )
+
+    def label(
+        self, image: npt.NDArray[np.uint8], prompts: Sequence[Prompt]
+    ) -> tuple[Instances, Recognition]:
+        """Refused: see `label_knowing`.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("the published evaluation needs a true box for every prompt")
+
+    def cost(self, prompts: int) -> Cost:
+        """Of one image with that many box prompts."""
+        whole = total(count(self._labeler.predictor.network.description, prompts))
+        return Cost(whole.parameters, whole.multiply_adds)
+
+    def label_knowing(
+        self,
+        image: npt.NDArray[np.uint8],
+        prompts: Sequence[Prompt],
+        truth_boxes: npt.NDArray[np.float64],
+    ) -> tuple[Instances, Recognition]:
+        """Masks and names where the encoder's branch looks at the true boxes.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            prompts: N boxes, or N single points.
+            truth_boxes: (N, 4) xyxy in pixels of the image.
+        """
+        predictor = self._labeler.predictor
+        start = time.perf_counter()
+        (encoding,) = predictor.encode([predictor.preprocess(image)])
+        found = [predictor.finish(encoding, predictor.nothing())]
+        fused = [torch.zeros(0, len(self._labeler.recognizer.vocabulary) + 1)] * 3
+        for i in range(0, len(prompts), self._labeler.chunk):
+            part = tuple(prompts[i : i + self._labeler.chunk])
+            boxes, scale = truth_boxes[i : i + len(part)], encoding.frame.scale
+            from_box = isinstance(part[0], Box)
+            if from_box:
+                corners = np.array([p.xyxy for p in part if isinstance(p, Box)])
+                boxes = boxes * np.tile(scale, 2)
+                batch = PromptBatch(boxes=self._tensor(corners * np.tile(scale, 2)))
+            else:  # whose true boxes stay in pixels of the original image, misplaced
+                points = self._tensor(
+                    np.array([p.xy for p in part if isinstance(p, Points)]) * scale
+                )
+                batch = PromptBatch(points=points, point_labels=torch.ones_like(points[..., 0]))
+            with self._roi_size():
+                answer = faithful.answer(
+                    predictor.network,
+                    encoding.features,
+                    batch,
+                    self._tensor(boxes),
+                    self._classes,
+                    predictor.preset.fusion,
+                    # With box prompts the published configurations pool the true box throughout.
+                    box_from_mask=not from_box,
+                )
+            found.append(predictor.finish(encoding, _decoded(part, answer)))
+            parts = (answer.fused, answer.head_logits, answer.clip_logits)
+            fused = [torch.cat([a, b.float().cpu()]) for a, b in zip(fused, parts)]
+        recognition = self._recognition(*fused)
+        self.seconds = time.perf_counter() - start
+        return Instances.concatenate(found), recognition
+
+    def _recognition(
+        self, fused: torch.Tensor, head: torch.Tensor, clip: torch.Tensor
+    ) -> Recognition:
+        scores = fused.softmax(-1)[:, :-1].nan_to_num(0.0)
+        # A row that underflowed is NaN throughout, and answered with class 0.
+        best = fused.softmax(-1)[:, :-1].argmax(-1, keepdim=True)
+        top_scores, top = scores.topk(min(max(TOP_K, 2), scores.shape[1]), dim=-1)
+        scale = self._labeler.predictor.preset.fusion.clip_scale
+        columns = (
+            best[:, 0],
+            scores.gather(1, best)[:, 0],
+            head.softmax(-1).gather(1, best)[:, 0],
+            clip.softmax(-1).gather(1, best)[:, 0],
+            clip.gather(1, best)[:, 0] / scale,
+            top_scores[:, 0] - top_scores[:, -1 if scores.shape[1] == 1 else 1],
+            top,
+            top_scores,
+        )
+        vocabulary = self._labeler.recognizer.vocabulary
+        return Recognition(vocabulary, *(column.numpy() for column in columns))
+
+    @contextmanager
+    def _roi_size(self) -> Iterator[None]:
+        network, preset = self._labeler.predictor.network, self._labeler.predictor.preset
+        description = network.description
+        if preset.seen.startswith("lvis"):
+            network.description = replace(description, roi_size=_LVIS_ROI_SIZE)
+        try:
+            yield
+        finally:
+            network.description = description
+
+    def _tensor(self, values: npt.NDArray[np.float64]) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(self._labeler.predictor.device)
+
+
+def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Answer) -> Decoded:
+    logits = answer.logits[:, 0].float()
+    higher = (logits > STABILITY_OFFSET).sum((1, 2))
+    lower = (logits > -STABILITY_OFFSET).sum((1, 2))
+    stability = (higher / lower.clamp(min=1)).float().cpu()
+    head, clip = (F.normalize(branch.float(), dim=-1).cpu() for branch in answer.embeddings)
+    h, w = logits.shape[-2:]
+    return Decoded(
+        prompts=prompts,
+        logits=logits.cpu(),
+        windows=logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1).cpu(),
+        boxes=mask_boxes(logits > 0).float().cpu() * 4,
+        stability=stability,
+        quality=stability,
+        embeddings=Embeddings(head, clip),
+    )

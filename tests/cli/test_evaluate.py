@@ -1,0 +1,130 @@
+"""`ovsam evaluate` on real photographs, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ovsam_plugin.cli.app import app
+from tests.evaluation.conftest import Annotate, annotate  # noqa: F401
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_the_papers_table_is_printed_and_everything_written(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    result = run(
+        images[0].parent, "--annotations", annotate(), "--split", "coco-48-17", "--device", "cpu",
+        "--json", tmp_path / "out" / "figures.json", "--report", tmp_path / "report",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "IoU_b  IoU_n  Acc_b  Acc_n   Acc  GFLOPs" in result.output
+    assert "3 images, 65 names" in result.output
+    content = json.loads((tmp_path / "out" / "figures.json").read_text())
+    (ovsam,) = content["methods"]
+    assert ovsam["splits"]["all"]["instances"] == 6
+    assert 0.2 < ovsam["splits"]["all"]["iou"] < 1
+    assert ovsam["parameters"] > 1e6
+    assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
+
+
+def test_the_published_evaluation_stands_beside_it_and_no_database_is_asked(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ovsam_plugin.dataset.database.require_database", lambda: 1 / 0)
+    out = tmp_path / "o.json"
+    result = run(
+        images[0].parent, "--annotations", annotate(), "--protocol", "center-point", "--faithful",
+        "--limit", 1, "--device", "cpu", "--json", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    methods = json.loads(out.read_text())["methods"]
+    assert [method["name"] for method in methods] == ["ovsam", "ovsam (faithful)"]
+    assert [method["splits"]["all"]["instances"] for method in methods] == [2, 2]
+
+
+def test_a_detectors_boxes_keep_its_own_names_beside_ours(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    rows = [{"image_id": 1, "category_id": 17, "bbox": [60, 40, 300, 220], "score": 0.9}]
+    (tmp_path / "dets.json").write_text(json.dumps(rows))
+    result = run(
+        images[0].parent, "--annotations", annotate(), "--protocol", "detector", "--device", "cpu",
+        "--detections", tmp_path / "dets.json", "--limit", 1,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "ovsam, detector's names" in result.output
+
+
+def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Dataset) -> None:
+    dataset.compute_metadata(num_workers=1, progress=False)
+    sample = dataset.first()
+    mask = np.ones((10, 20), dtype=bool)
+    size = sample.metadata.width, sample.metadata.height
+    box = [10 / size[0], 10 / size[1], 20 / size[0], 10 / size[1]]
+    truth = fo.Detection(label="cat", bounding_box=box, mask=mask)
+    answer = fo.Detection(label="cat", bounding_box=box, mask=mask, prompt_id=truth.id)
+    answer.confidence = 0.8
+    sample["truth"] = fo.Detections(detections=[truth])
+    sample["said"] = fo.Detections(detections=[answer])
+    sample.save()
+    result = run(dataset.name, "--field", "said", "--gt-field", "truth")
+    assert result.exit_code == 0, result.output
+    assert "said    100.0  100.0" in result.output
+    dataset.reload()
+    assert dataset.list_evaluations() == ["said_eval"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give what is right"),
+        (["--annotations", "a.json", "--gt-field", "truth"], "give what is right"),
+        (["--gt-field", "truth"], "--field and --gt-field go together"),
+        (["--field", "a", "--gt-field", "b", "--faithful"], "give one of the two"),
+        (["--annotations", "a.json", "--protocol", "boxes"], "unknown protocol 'boxes'"),
+        (["--annotations", "a.json", "--protocol", "detector"], "--detections"),
+        (["--annotations", "a.json", "--protocol", "everything", "--faithful"], "--faithful is"),
+        (["--annotations", "nowhere.json"], "there is no annotation file nowhere.json"),
+        (["--field", "a", "--gt-field", "b"], "no folder and no dataset"),
+    ],
+)
+def test_a_wrong_call_ends_with_the_reason(arguments: list[str], message: str) -> None:
+    result = run("no-such-target", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_classes_and_images_that_do_not_fit_end_with_the_reason(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    path = annotate()
+    result = run(images[0].parent, "--annotations", path, "--vocabulary", "cat, dog")
+    assert result.exit_code == 2
+    assert "'cup', 'person'" in result.output
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = run(empty, "--annotations", path)
+    assert result.exit_code == 2
+    assert "another data set" in result.output
+    result = run(images[0].parent, "--annotations", path, "--baselines", "magic")
+    assert result.exit_code == 2
+    assert "unknown method 'magic'" in result.output

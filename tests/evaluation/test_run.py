@@ -1,0 +1,223 @@
+"""Methods on annotated photographs: what reaches them, and what their answers come to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ovsam_plugin.evaluation.detections import read_detections
+from ovsam_plugin.evaluation.ground_truth import read_ground_truth
+from ovsam_plugin.evaluation.protocols import Protocol
+from ovsam_plugin.evaluation.results import Evaluated
+from ovsam_plugin.evaluation.run import Evaluation
+from ovsam_plugin.evaluation.splits import apply_split, require_classes
+from ovsam_plugin.prompts import Box, Points
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+from tests.evaluation.conftest import Annotate, Painter
+
+NAMES = load_vocabulary("cat, cup, person")
+
+
+def evaluate(
+    path: Path,
+    images: Sequence[Path],
+    protocol: Protocol = "box",
+    *,
+    vocabulary: Vocabulary = NAMES,
+    method: Painter | None = None,
+    **options: Any,
+) -> Evaluated:
+    truth = read_ground_truth(path)
+    by_name = {image.name: image for image in images}
+    paths = {i.id: by_name[i.file_name] for i in truth.images if i.file_name in by_name}
+    evaluation = Evaluation(truth, paths, vocabulary, protocol, **options)
+    return evaluation.run([method or Painter(vocabulary, "cat")])
+
+
+def test_boxes_that_are_filled_fit_rectangles(images: list[Path], annotate: Annotate) -> None:
+    (result,) = evaluate(annotate(), images).methods
+    assert result.outcomes.iou.tolist() == [1.0] * 6
+    assert result.outcomes.right.tolist() == [True, False, False, False, False, True]
+    assert result.outcomes.image.tolist() == [0, 0, 1, 1, 2, 2]
+    assert result.outcomes.area.tolist()[:2] == [300 * 220, 40 * 30]
+    assert result.seconds == 0.25
+    assert (result.cost.parameters, result.cost.multiply_adds) == (7, 110)
+
+
+def test_a_centre_point_lies_deepest_inside_the_mask(
+    images: list[Path], annotate: Annotate
+) -> None:
+    method = Painter(NAMES, "cat")
+    (result,) = evaluate(annotate(), images, "center-point", method=method).methods
+    points = [prompt for prompt in method.asked if isinstance(prompt, Points)]
+    assert len(points) == 6
+    x, y = points[0].xy[0]
+    assert min(y - 40, 260 - y, x - 60, 360 - x) == 109.5  # half of 220, at a pixel's centre
+    assert result.outcomes.iou[0] == pytest.approx(40 * 40 / (300 * 220))
+
+
+@pytest.mark.parametrize("protocol", ["box", "center-point", "everything"])
+def test_only_the_prompt_reaches_the_method(
+    images: list[Path], annotate: Annotate, protocol: Protocol
+) -> None:
+    """Wrong classes change no prompt; neither does what the protocol does not ask with."""
+
+    def plant(content: dict[str, Any]) -> None:
+        for record in content["annotations"]:
+            record["category_id"] = 1 if record["category_id"] == 17 else 17
+            x, y, w, h = record["bbox"]
+            if protocol == "box":
+                corners = [x, y, x + 2, y, x + 2, y + 2, x, y + 2]
+                record["segmentation"], record["area"] = [corners], 4
+            else:
+                record["bbox"] = [0, 0, 3, 3]
+
+    asked, rows = [], []
+    for path in (annotate(), annotate(plant, "planted.json")):
+        method = Painter(NAMES, "cat")
+        options = {}
+        if protocol == "everything":
+            options["finder"] = lambda pixels: [Box((5, 5, 90, 80))]
+        result = evaluate(path, images, protocol, method=method, **options).methods[0]
+        asked.append(method.asked)
+        rows.append(result.rows)
+    assert asked[0] == asked[1]
+    assert rows[0] == rows[1]
+    assert {set(vars(prompt)) <= {"xyxy", "xy", "labels", "id"} for prompt in asked[0]} == {True}
+
+
+def test_detected_boxes_ask_and_are_matched_by_overlap(
+    images: list[Path], annotate: Annotate, tmp_path: Path
+) -> None:
+    path = annotate()
+    rows = [
+        {"image_id": 1, "category_id": 1, "bbox": [62, 42, 300, 220], "score": 0.9},
+        {"image_id": 1, "category_id": 17, "bbox": [200, 10, 20, 20], "score": 0.3},
+        {"image_id": 2, "category_id": 47, "bbox": [150, 80, 260, 220], "score": 0.8},
+        {"image_id": 3, "category_id": 1, "bbox": [900, 10, 20, 20], "score": 0.8},
+    ]
+    (tmp_path / "dets.json").write_text(json.dumps(rows))
+    detections = read_detections(tmp_path / "dets.json", read_ground_truth(path))
+    evaluated = evaluate(path, images, "detector", detections=detections)
+    (result,) = evaluated.methods
+    assert result.surplus == 1
+    assert result.outcomes.answer.tolist() == [0, -1, 0, -1, -1, -1]
+    assert 0.9 < result.outcomes.iou[0] < 1
+    assert result.outcomes.iou.tolist()[1:] == [0, 1, 0, 0, 0]
+    assert [row["category_id"] for row in result.detector_rows] == [3, 1, 2]
+    assert [row["score"] for row in result.detector_rows] == [0.9, 0.3, 0.8]
+    assert any("lies outside" in problem for problem in evaluated.problems)
+
+
+def test_a_crowd_is_not_asked_about_and_costs_nobody(
+    images: list[Path], annotate: Annotate
+) -> None:
+    def crowd(content: dict[str, Any]) -> None:
+        content["annotations"][0]["iscrowd"] = 1
+
+    path = annotate(crowd)
+    assert len(evaluate(path, images).methods[0].outcomes) == 5
+    inside = Box((100, 100, 150, 150))
+    (result,) = evaluate(path, images, "everything", finder=lambda pixels: [inside]).methods
+    assert len(result.outcomes) == 5
+    assert result.surplus == 2  # on the two photographs without a crowd
+
+
+def test_classes_in_neither_part_of_a_split_are_left_out(
+    images: list[Path], annotate: Annotate
+) -> None:
+    names = Vocabulary("mine", tuple(
+        replace(c, split={"cat": "novel", "person": "base"}.get(c.name)) for c in NAMES
+    ))  # fmt: skip
+    evaluated = evaluate(annotate(), images, vocabulary=names)
+    truth = evaluated.methods[0].outcomes.truth
+    assert sorted(names.names[i] for i in truth) == ["cat", "cat", "person", "person"]
+    assert {c["name"] for c in evaluated.truth["categories"]} == {"cat", "person"}
+
+
+def test_classes_are_found_by_their_synonyms(images: list[Path], annotate: Annotate) -> None:
+    names = load_vocabulary("human|person, mug|cup, kitty|cat")
+    (result,) = evaluate(
+        annotate(), images, vocabulary=names, method=Painter(names, "kitty")
+    ).methods
+    assert result.outcomes.right.sum() == 2
+
+
+def test_classes_that_the_vocabulary_lacks_are_listed(
+    images: list[Path], annotate: Annotate
+) -> None:
+    names = load_vocabulary("cat, dog")
+    with pytest.raises(ValueError, match="2 of the classes of truth.json.*'cup', 'person'"):
+        evaluate(annotate(), images, vocabulary=names, method=Painter(names, "cat"))
+
+
+def test_one_bad_image_costs_only_itself_and_is_named(
+    images: list[Path], annotate: Annotate
+) -> None:
+    path = annotate()
+    images[1].write_bytes(b"not a picture")
+    evaluated = evaluate(path, images)
+    assert [path.name for path in evaluated.paths] == ["chelsea.png", "astronaut.png"]
+    assert evaluated.methods[0].outcomes.image.tolist() == [0, 0, 1, 1]
+    assert len(evaluated.problems) == 1
+    assert "coffee.png" in evaluated.problems[0]
+
+
+def test_masks_and_images_of_another_size_are_named(images: list[Path], annotate: Annotate) -> None:
+    def resize(content: dict[str, Any]) -> None:
+        content["images"][0]["width"] += 1
+        content["annotations"][2]["segmentation"] = {"size": [2, 2], "counts": [0, 4]}
+
+    evaluated = evaluate(annotate(resize), images)
+    assert len(evaluated.methods[0].outcomes) == 3
+    assert any("chelsea.png" in p and "truth.json says 452" in p for p in evaluated.problems)
+    assert any("annotation 3 of coffee.png" in p for p in evaluated.problems)
+
+
+def test_the_annotations_of_another_data_set_are_refused(annotate: Annotate) -> None:
+    with pytest.raises(ValueError, match="none of the 3 images.*another data set"):
+        evaluate(annotate(), [])
+
+
+def test_a_truth_without_instances_of_the_classes_is_refused(
+    images: list[Path], annotate: Annotate
+) -> None:
+    def strip(content: dict[str, Any]) -> None:
+        content["annotations"] = []
+
+    with pytest.raises(ValueError, match="no annotation of a class"):
+        evaluate(annotate(strip), images)
+
+
+def test_what_was_evaluated_is_a_truth_file_of_its_own(
+    images: list[Path], annotate: Annotate
+) -> None:
+    def lvis(content: dict[str, Any]) -> None:
+        for image in content["images"]:
+            image["coco_url"] = f"http://images.example/val/{image.pop('file_name')}"
+            image["neg_category_ids"], image["not_exhaustive_category_ids"] = [47], [17]
+        for category, frequency in zip(content["categories"], "rcf"):
+            category["frequency"] = frequency
+
+    evaluated = evaluate(annotate(lvis), images)
+    assert evaluated.federated
+    content = evaluated.truth
+    assert [i["neg_category_ids"] for i in content["images"]] == [[2]] * 3
+    assert [i["not_exhaustive_category_ids"] for i in content["images"]] == [[1]] * 3
+    assert [c["frequency"] for c in content["categories"]] == ["r", "c", "f"]
+    assert content["annotations"][0]["area"] == 300 * 220
+
+
+def test_the_coco_split_applies_to_a_file_of_some_of_its_classes(annotate: Annotate) -> None:
+    truth = read_ground_truth(annotate())
+    split = apply_split(load_vocabulary("coco"), "coco-48-17")
+    places = require_classes(truth.categories, split)
+    assert [split.categories[i].split for i in places] == ["novel", "novel", "base"]
+    assert np.array_equal(places, [15, 41, 0])

@@ -1,0 +1,130 @@
+"""The operator `evaluate`, through FiftyOne's own executor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+from fiftyone.operators.delegated import DelegatedOperationService
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.registry import OperatorRegistry
+
+from ovsam_plugin import label_dataset
+
+URI = "@ovsam/curation/evaluate"
+PANEL = "@voxel51/panels/model_evaluation_panel_builtin"
+
+
+@pytest.fixture
+def truthful(dataset: fo.Dataset) -> fo.Dataset:
+    """One rectangle a photograph, answered rightly but for the last."""
+    dataset.compute_metadata(num_workers=1, progress=False)
+    for sample, name, said in zip(dataset, ("cat", "cup", "person"), ("cat", "cup", "cat")):
+        size = sample.metadata.height, sample.metadata.width
+        mask = np.ones((round(0.5 * size[0]), round(0.5 * size[1])), dtype=bool)
+        box = [0.25, 0.25, 0.5, 0.5]
+        truth = fo.Detection(label=name, bounding_box=box, mask=mask)
+        answer = truth.copy()
+        answer.label, answer["prompt_id"], answer.confidence = said, truth.id, 0.7
+        sample["truth"] = fo.Detections(detections=[truth])
+        sample["said"] = fo.Detections(detections=[answer])
+        sample.save()
+    return dataset
+
+
+PARAMS = {"pred_field": "said", "gt_field": "truth", "split": "coco-48-17", "resize_masks": True}
+
+
+def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
+    operator = OperatorRegistry().get_operator(URI)
+    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=URI)
+    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
+    return properties
+
+
+def test_the_operator_fills_the_model_evaluation_panel(truthful: fo.Dataset) -> None:
+    result = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS})
+    assert result.error is None
+    assert result.result["Acc_n"] == 1
+    assert result.result["Acc_b"] == 0
+    assert result.result["instances"] == 3
+    requests = [r["operator_uri"] for r in result.executor.to_json()["requests"]]
+    assert {"reload_dataset", "open_panel"} <= set(requests)
+
+    truthful.reload()
+    results = truthful.load_evaluation_results("said_eval")
+    assert results.ypred.tolist() == ["cat", "cup", "cat"]
+    view = {"type": "evaluation", "key": "said_eval", "id": "any"}
+    request = {
+        "panel_id": "p", "__method__": "load_evaluation", "panel_state": {"view": view}
+    }  # fmt: skip
+    shown = foo.execute_operator(PANEL, {"dataset": truthful, "params": request})
+    assert shown.error is None
+    data = {}
+    for asked in shown.executor.to_json()["requests"]:
+        data.update(asked["params"].get("data", {}))
+    loaded = data["evaluation_said_eval"]
+    assert {m["label"]: m["value"] for m in loaded["custom_metrics"].values()}["Acc_n"] == 1
+    assert loaded["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    assert {"cat", "cup", "person"} <= set(loaded["confusion_matrix"]["classes"])
+
+
+def test_a_delegated_run_reports_its_progress(truthful: fo.Dataset) -> None:
+    truthful.persistent = True
+    foo.execute_operator(
+        URI, {"dataset": truthful, "params": {**PARAMS, "eval_key": "later"}},
+        request_delegation=True,
+    )  # fmt: skip
+    service = DelegatedOperationService()
+    service.execute_queued_operations(operator=URI, dataset_name=truthful.name)
+    truthful.reload()
+    assert truthful.list_evaluations() == ["later"]
+    (operation,) = service.list_operations(operator=URI, dataset_name=truthful.name)
+    assert operation.run_state == "completed"
+    assert operation.status.progress == 1
+
+
+def test_what_the_network_answers_to_true_boxes_is_evaluated(truthful: fo.Dataset) -> None:
+    label_dataset(
+        truthful.limit(1), box_field="truth", vocabulary="cat, cup, person", workers=0, field="made"
+    )
+    operator = foo.get_operator(URI)
+    operator(truthful.limit(1), **{**PARAMS, "pred_field": "made", "vocabulary": "coco"})
+    (label,) = truthful.first()["made"].detections
+    (truth,) = truthful.first()["truth"].detections
+    assert label["made_eval_id"] == str(truth.id)
+    assert 0 < label["made_eval_iou"] <= 1
+
+
+def test_the_form_offers_fields_and_names_the_evaluation(truthful: fo.Dataset) -> None:
+    shown = form(truthful, pred_field="said", gt_field="truth", resize_masks=True)
+    assert shown["pred_field"]["type"]["values"] == ["truth", "said"]
+    assert shown["eval_key"]["default"] == "said_eval"
+    assert not any(prop["invalid"] for prop in shown.values())
+    assert "iou" not in shown
+    assert "iou" in form(truthful, **PARAMS, protocol="everything")
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "message"),
+    [
+        ({"pred_field": "truth", "gt_field": "said"}, "pred_field", "are swapped"),
+        ({"pred_field": "sayd"}, "pred_field", "there is no field 'sayd'"),
+        ({"gt_field": "filepath"}, "gt_field", "need Detections"),
+        ({"eval_key": "my key"}, "eval_key", "is no name"),
+        ({"eval_key": "truth"}, "eval_key", "choose another name"),
+        ({"split": "file"}, "split_file", "is needed"),
+        ({"split": "file", "split_file": "/nowhere.json"}, "pred_field", "there is no split"),
+        ({"vocabulary": "names"}, "names", "is needed"),
+        ({"vocabulary": "names", "names": "cat, cup"}, "pred_field", "'person'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_form(
+    truthful: fo.Dataset, params: dict[str, Any], name: str, message: str
+) -> None:
+    shown = form(truthful, **{**PARAMS, **params})[name]
+    assert shown["invalid"]
+    assert message in shown["error_message"]
