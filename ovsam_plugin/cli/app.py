@@ -9,6 +9,7 @@ import typer
 
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
+from ovsam_plugin.cli.weights import weights
 from ovsam_plugin.cli.zoo import zoo
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(label)
 app.command()(info)
 app.command()(zoo)
+app.add_typer(weights, name="weights")
 
 
 def main() -> None:
