@@ -53,9 +53,9 @@ def layout(description: NetworkDescription) -> dict[str, Tensor]:
         return dict(OVSAM(description).state_dict())
 
 
-def fits(part: Part, checkpoint: Checkpoint) -> bool:
-    """Whether a file has anything of a part's share."""
-    return any(_is_taken(part, key) for key in checkpoint.tensors)
+def holds(checkpoint: Checkpoint, part: Part, expected: Layout) -> bool:
+    """Whether a file has anything of a part's share of a layout."""
+    return any(_is_taken(part, key) and part.rename(key) in expected for key in checkpoint.tensors)
 
 
 def assemble(

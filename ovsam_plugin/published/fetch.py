@@ -39,7 +39,7 @@ MIRROR = "OVSAM_MIRROR"
 
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces
 TRIES = 5  # without a byte of progress
-_PIECE = 1 << 20
+_PIECE = 1 << 16  # all that a broken connection costs
 _BUFFER = 1 << 16
 
 
@@ -290,7 +290,9 @@ def _session() -> requests.Session:
     session = requests.Session()
     # Packed answers could not be resumed.
     session.headers["Accept-Encoding"] = "identity"
-    retry = Retry(total=3, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+    # A busy server is asked again here; a broken line where it is known how much had come.
+    busy = (429, 500, 502, 503, 504)
+    retry = Retry(total=4, connect=0, read=0, other=0, backoff_factor=0.5, status_forcelist=busy)
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry))
     return session

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ovsam_plugin.published import licence
 from ovsam_plugin.published.archive import Checkpoint, TorchArchive, open_checkpoint
-from ovsam_plugin.published.assemble import assemble, fits
+from ovsam_plugin.published.assemble import assemble, holds, layout
 from ovsam_plugin.published.fetch import (
     FetchError,
     NoRangesError,
@@ -105,15 +105,16 @@ def convert(preset: Preset, files: Sequence[Path], output: Path) -> Path:
     release = _release(preset)
     with ExitStack() as stack:
         opened = [stack.enter_context(open_checkpoint(path)) for path in files]
+        expected = layout(preset.network)
         chosen = []
         for part in release.parts:
-            holders = [checkpoint for checkpoint in opened if fits(part, checkpoint)]
+            holders = [each for each in opened if holds(each, part, expected)]
             if len(holders) != 1:
                 who = " and ".join(c.name for c in holders) or "none of the files"
                 raise ValueError(
                     f"{who} {'hold' if len(holders) > 1 else 'holds'} "
-                    f"{' and '.join(part.takes)}* of {preset.name}: give exactly one file with it, "
-                    f"such as {part.file.name}"
+                    f"{' and '.join(f'{prefix}*' for prefix in part.takes)} of {preset.name}: give "
+                    f"exactly one file with it, such as {part.file.name}"
                 )
             chosen.append((part, holders[0]))
         idle = [c.name for c in opened if all(c is not used for _, used in chosen)]

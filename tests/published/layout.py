@@ -1,4 +1,4 @@
-"""Checkpoints laid out as the published ones are, of any size, with weights of the golden recipe."""
+"""Checkpoints laid out as the published ones are, of any size, with the golden recipe's weights."""
 
 from __future__ import annotations
 
