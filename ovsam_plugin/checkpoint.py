@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import Preset
@@ -17,6 +18,7 @@ from ovsam_plugin.published.store import obtain
 __all__ = ["SHIPPED", "compare_keys", "file_sha256", "load_network", "weights_path"]
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
+_A_MAPPING = 4
 
 
 def weights_path(preset: Preset) -> Path:
@@ -57,7 +59,7 @@ def load_network(preset: Preset, path: Path | None = None) -> tuple[OVSAM, str]:
         raise FileNotFoundError(f"no weights at {path}")
     sha256 = checked_sha256(path)
     try:
-        state = load_file(path)  # mapped into memory: nothing is copied
+        state = _mapped(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a sound safetensors file: {error}") from error
     with torch.device("meta"):
@@ -68,3 +70,18 @@ def load_network(preset: Preset, path: Path | None = None) -> tuple[OVSAM, str]:
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     network.load_state_dict(state, assign=True)
     return network.eval(), sha256
+
+
+def _mapped(path: Path) -> dict[str, Tensor]:
+    """A file's tensors, mapped into memory: nothing is copied yet.
+
+    A mapping is given back once no tensor is in it. Convolutions, which a predictor lays out anew,
+    share one by the few, so that they are never all in memory twice.
+    """
+    state: dict[str, Tensor] = load_file(path)
+    convolutions = [key for key, value in state.items() if value.ndim == 4]
+    for i in range(0, len(convolutions), _A_MAPPING):
+        with safe_open(str(path), framework="pt") as file:
+            for key in convolutions[i : i + _A_MAPPING]:
+                state[key] = file.get_tensor(key)
+    return state

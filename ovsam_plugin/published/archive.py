@@ -60,6 +60,18 @@ class CheckpointError(ValueError):
     """A checkpoint file is not what it should be; the message says which file and why."""
 
 
+class DamagedError(CheckpointError):
+    """Its bytes are not those that were written; to fetch it again may help.
+
+    Attributes:
+        name: of the file.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name} {message}")
+        self.name = name
+
+
 @dataclass(frozen=True)
 class TensorInfo:
     """A tensor that has not been read.
@@ -114,7 +126,7 @@ def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
             opened = safe_open(str(path), framework="pt")
         yield SafetensorsFile(opened, path.name)
         return
-    raise CheckpointError(f"{path.name} is no checkpoint: {_guess(start)}")
+    raise DamagedError(path.name, f"is no checkpoint: {_guess(start)}")
 
 
 class SafetensorsFile:
@@ -313,7 +325,7 @@ def _sound(name: str, where: str = "") -> Iterator[None]:
         raise
     except (SafetensorError, Exception) as error:
         reason = str(error) or type(error).__name__
-        raise CheckpointError(f"{name} is damaged{where}: {reason:.200}") from error
+        raise DamagedError(name, f"is damaged{where}: {reason:.200}") from error
 
 
 def _guess(start: bytes) -> str:

@@ -6,15 +6,21 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ovsam_plugin.published import licence
-from ovsam_plugin.published.archive import Checkpoint, TorchArchive, open_checkpoint
+from ovsam_plugin.published.archive import (
+    Checkpoint,
+    DamagedError,
+    TorchArchive,
+    open_checkpoint,
+)
 from ovsam_plugin.published.assemble import assemble, holds, layout
 from ovsam_plugin.published.fetch import (
     FetchError,
@@ -76,13 +82,7 @@ def obtain(preset: Preset, *, accepted: bool = False, source: Path | None = None
     folder().mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.is_file():
-            with ExitStack() as stack:
-                files = _open_parts(stack, release, source)
-                state = assemble(preset.network, [(p, c) for p, c, _ in files])
-            for part, _, sha256 in files:
-                if sha256:
-                    remember(parts_folder(), part.file.name, sha256, part.file.address)
-            write_model(state, path, preset.name, {p.file.name: sha256 for p, _, sha256 in files})
+            _make(preset, release, path, source)
     return path
 
 
@@ -190,6 +190,9 @@ def sam_tensors(*prefixes: str) -> dict[str, Tensor]:
 
 
 _CHECKPOINTS = (".pt", ".pth", ".safetensors")
+# Each part with its open file, and the file's sha256, or "" where that says nothing: of a file read
+# in place, and of one that stands in for the published one.
+_Files: TypeAlias = list[tuple[Part, Checkpoint, str]]
 
 
 def _release(preset: Preset) -> Release:
@@ -198,33 +201,42 @@ def _release(preset: Preset) -> Release:
     return preset.release
 
 
-def _open_parts(
-    stack: ExitStack, release: Release, source: Path | None
-) -> list[tuple[Part, Checkpoint, str]]:
-    """Every part with its open file and sha256 ("" for a file of which only a sliver was read)."""
-    if source is not None:
-        return _open_local(stack, release, source)
-    files = []
+def _make(preset: Preset, release: Release, path: Path, source: Path | None) -> None:
     try:
-        if release.classifier is not None:
-            fetch(release.classifier, parts_folder())
-        for part in release.parts:
-            if part.excerpt:
-                opened = stack.enter_context(_open_excerpt(part.file))
-                files.append((part, opened, ""))
-            else:
-                path = fetch(part.file, parts_folder())
-                opened = stack.enter_context(open_checkpoint(path))
-                files.append((part, opened, checked_sha256(path)))
+        with ExitStack() as stack:
+            opening = _open_fetched if source is None else partial(_open_local, source=source)
+            files = opening(stack, release)
+            state = assemble(preset.network, [(part, opened) for part, opened, _ in files])
     except FetchError as error:
-        missing = [f for f in release.files if not (parts_folder() / f.name).is_file()]
+        missing = [file for file in release.files if not (parts_folder() / file.name).is_file()]
         raise FileNotFoundError(f"cannot fetch: {error}\n{_how_to_get(missing)}") from error
+    except DamagedError as error:
+        if source is None:
+            remove(parts_folder() / error.name)  # so that the next call fetches it again
+        raise
+    for part, _, sha256 in files:
+        if sha256:
+            remember(parts_folder(), part.file.name, sha256, part.file.address)
+    if source is not None:
+        _keep(release, source)
+    write_model(state, path, preset.name, {part.file.name: sha256 for part, _, sha256 in files})
+
+
+def _open_fetched(stack: ExitStack, release: Release) -> _Files:
+    if release.classifier is not None:
+        fetch(release.classifier, parts_folder())
+    files = []
+    for part in release.parts:
+        if part.excerpt:
+            files.append((part, stack.enter_context(_open_excerpt(part.file)), ""))
+        else:
+            path = fetch(part.file, parts_folder())
+            opened = stack.enter_context(open_checkpoint(path))
+            files.append((part, opened, checked_sha256(path)))
     return files
 
 
-def _open_local(
-    stack: ExitStack, release: Release, source: Path
-) -> list[tuple[Part, Checkpoint, str]]:
+def _open_local(stack: ExitStack, release: Release, source: Path) -> _Files:
     found = {file.name: _in_folder(file, source) for file in release.files}
     missing = [file for file in release.files if found[file.name] is None]
     optional = release.classifier
@@ -237,11 +249,6 @@ def _open_local(
         sha256 = check_published(part.file, path) if published else checked_sha256(path)
         opened = stack.enter_context(open_checkpoint(path))
         files.append((part, opened, sha256 if published else ""))
-    # What is needed after the model is made: the text tower and the classifier.
-    for file in (release.parts[0].file, optional):
-        kept = None if file is None else found[file.name]
-        if kept is not None and kept.parent != parts_folder():
-            _keep(kept)
     return files
 
 
@@ -253,10 +260,14 @@ def _in_folder(file: File, source: Path) -> Path | None:
     return None
 
 
-def _keep(path: Path) -> None:
+def _keep(release: Release, source: Path) -> None:
+    """Copies what is needed after the model is made: the text tower's file and the classifier."""
     parts_folder().mkdir(parents=True, exist_ok=True)
-    target = parts_folder() / path.name
-    with FileLock(f"{target}.lock"):
+    for file in (release.parts[0].file, release.classifier):
+        path = None if file is None else _in_folder(file, source)
+        if path is None or path.parent == parts_folder():
+            continue
+        target = parts_folder() / path.name
         part = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
             shutil.copyfile(path, part)

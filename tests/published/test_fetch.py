@@ -61,7 +61,11 @@ def test_a_broken_download_goes_on_where_it_broke(server: Server, tmp_path: Path
     server.break_after = [1_000_000, 500_000]
     assert fetch(FILE, tmp_path / "to").read_bytes() == CONTENT
     starts = [int((asked or "bytes=0-")[6:-1]) for _, asked in server.requests]
-    assert starts == [0, pytest.approx(1_000_000, abs=PIECE), pytest.approx(1_500_000, abs=2 * PIECE)]
+    assert starts == [
+        0,
+        pytest.approx(1_000_000, abs=PIECE),
+        pytest.approx(1_500_000, abs=2 * PIECE),
+    ]
     assert server.total < len(CONTENT) + 2 * PIECE
 
 

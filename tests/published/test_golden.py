@@ -1,4 +1,4 @@
-"""The golden cases of the reference, from published files on a server to the zoo model's answers."""
+"""The golden cases of the reference, from published files on a server to a zoo model's answers."""
 
 from __future__ import annotations
 

@@ -182,7 +182,9 @@ def test_little_of_sam_crosses_the_wire(
         file = replace(sources.SAM_FILE, size=size)
         monkeypatch.setattr(store, "SAM_FILE", file)
         found = store.sam_tensors("prompt_encoder.")
-        for key, value in layout.published(sources.SAM_PART, layout.assembled(tiny.network)).items():
+        for key, value in layout.published(
+            sources.SAM_PART, layout.assembled(tiny.network)
+        ).items():
             assert torch.equal(found[key], value)
         assert big.total < 1_000_000
         pos_embed = store.sam_tensors("image_encoder.pos_embed")
@@ -253,7 +255,9 @@ def test_clip_may_come_in_other_wrappings(
 def test_files_may_be_called_anything_and_one_may_hold_all(
     tiny: Preset, tiny_files: Path, tmp_path: Path
 ) -> None:
-    files = [path.rename(tmp_path / f"{i}.bin") for i, path in enumerate(copies(tiny_files, tmp_path))]
+    files = [
+        path.rename(tmp_path / f"{i}.bin") for i, path in enumerate(copies(tiny_files, tmp_path))
+    ]
     store.convert(tiny, files[::-1], tmp_path / "out.safetensors")
     assert_recipe(tmp_path / "out.safetensors", tiny)
     torch.save(layout.assembled(tiny.network), tmp_path / "all.pth")
@@ -282,7 +286,9 @@ def test_what_two_files_both_hold_must_agree(
     assert_recipe(tmp_path / "out.safetensors", tiny)
     neck["backbone_student.stem.0.weight"] = neck["backbone_student.stem.0.weight"] + 1
     torch.save(neck, tmp_path / "sam2clip_vith_rn50x16.pth")
-    with pytest.raises(CheckpointError, match=r"belongs to another model: 1 .*backbone_student.stem.0"):
+    with pytest.raises(
+        CheckpointError, match=r"belongs to another model: 1 .*backbone_student.stem.0"
+    ):
         store.convert(tiny, files, tmp_path / "new.safetensors")
     assert not (tmp_path / "new.safetensors").exists()
 
@@ -334,7 +340,9 @@ def test_a_folder_with_files_fetched_by_other_means_will_do(
 ) -> None:
     files = copies(tiny_files, tmp_path)
     files[0].rename(tmp_path / "elsewhere.bin")
-    with pytest.raises(FileNotFoundError, match=rf"not in {tmp_path}:\nMissing are:\n  {files[0].name}"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"not in {tmp_path}:\nMissing are:\n  {files[0].name}"
+    ):
         store.obtain(tiny, accepted=True, source=tmp_path)
     (tmp_path / "elsewhere.bin").rename(files[0])
     store.obtain(tiny, accepted=True, source=tmp_path)
