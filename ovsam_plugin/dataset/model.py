@@ -303,7 +303,7 @@ def build_model(
         find=find,
         confidence_thresh=min_confidence,
     )
-    path = None if weights is None else Path(weights)
+    path = None if weights is None else Path(weights).expanduser()
     return OvsamModel(cached_labeler(preset, load_vocabulary(vocabulary), device, path), config)
 
 
