@@ -52,6 +52,7 @@ class Label(foo.Operator):  # type: ignore[misc]
         problems = request.problems(samples)
 
         _menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
+        inputs.str("weights", label="Weights", description="a .safetensors file; none: the model's")
         _menu(inputs, "vocabulary", _VOCABULARIES, request.vocabulary, "Vocabulary")
         if request.vocabulary == "names":
             inputs.str("names", required=True, label="Names", description="cat, dog, fire hydrant")

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import Tensor
 
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import Preset
+from ovsam_plugin.published.assemble import compare_keys
+from ovsam_plugin.published.record import checked_sha256, file_sha256
+from ovsam_plugin.published.store import obtain
+
+__all__ = ["SHIPPED", "compare_keys", "file_sha256", "load_network", "weights_path"]
 
 SHIPPED = Path(__file__).resolve().parent / "weights"
-_LISTED = 8
+_A_MAPPING = 4
 
 
 def weights_path(preset: Preset) -> Path:
-    """The file that holds a preset's assembled weights.
+    """The file that holds a preset's assembled weights, fetched first where it must be.
 
     Raises:
-        FileNotFoundError: it is not on this machine; the message says what to do.
+        FileNotFoundError: it is not on this machine and cannot be fetched; the message says why and
+            what to do.
+        ValueError: what was fetched is not the published model.
     """
     if preset.weights_file is None:
-        raise FileNotFoundError(
-            f"the weights of {preset.name} are not shipped: they are published under another "
-            f"licence ({preset.licence}). Pass weights=FILE.safetensors of the assembled model, "
-            "or use ovsam-lite, which works offline"
-        )
+        return obtain(preset)
     path = SHIPPED / preset.weights_file
     if not path.is_file():
         raise FileNotFoundError(
@@ -48,14 +51,15 @@ def load_network(preset: Preset, path: Path | None = None) -> tuple[OVSAM, str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not safetensors, or its tensors are not this network's; the message
-            lists missing, surplus and misshapen ones.
+        ValueError: the file has changed since it was made, is not safetensors, or its tensors are
+            not this network's; the message lists missing, surplus and misshapen ones.
     """
     path = path or weights_path(preset)
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
+    sha256 = checked_sha256(path)
     try:
-        state = load_file(path)
+        state = _mapped(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a sound safetensors file: {error}") from error
     with torch.device("meta"):
@@ -65,29 +69,19 @@ def load_network(preset: Preset, path: Path | None = None) -> tuple[OVSAM, str]:
         raise ValueError(f"{path} does not fit {preset.name}:\n" + "\n".join(problems))
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     network.load_state_dict(state, assign=True)
-    return network.eval(), file_sha256(path)
+    return network.eval(), sha256
 
 
-def compare_keys(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> list[str]:
-    """What keeps one state dict from being loaded as another, a line a kind of problem."""
-    shared = expected.keys() & found.keys()
-    kinds = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "not expected": sorted(found.keys() - expected.keys()),
-        "of another shape": sorted(k for k in shared if expected[k].shape != found[k].shape),
-    }
-    lines = []
-    for kind, keys in kinds.items():
-        if keys:
-            more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-            lines.append(f"{len(keys)} {kind}: {', '.join(keys[:_LISTED])}{more}")
-    return lines
+def _mapped(path: Path) -> dict[str, Tensor]:
+    """A file's tensors, mapped into memory: nothing is copied yet.
 
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    A mapping is given back once no tensor is in it. Convolutions, which a predictor lays out anew,
+    share one by the few, so that they are never all in memory twice.
+    """
+    state: dict[str, Tensor] = load_file(path)
+    convolutions = [key for key, value in state.items() if value.ndim == 4]
+    for i in range(0, len(convolutions), _A_MAPPING):
+        with safe_open(str(path), framework="pt") as file:
+            for key in convolutions[i : i + _A_MAPPING]:
+                state[key] = file.get_tensor(key)
+    return state

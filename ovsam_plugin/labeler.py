@@ -14,8 +14,9 @@ from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
 from ovsam_plugin.prompts import Grid, Prompt
+from ovsam_plugin.published.store import classifier_file
 from ovsam_plugin.recognition import Recognition, Recognizer, seen_classes
-from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.classifier import build_classifier, read_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -95,14 +96,20 @@ def build_recognizer(
 ) -> Recognizer:
     """A recognizer over a vocabulary, with the text tower and the fusion of a predictor's preset.
 
+    Where the preset was published with text embeddings of LVIS, they serve for that vocabulary.
+
     Raises:
         ValueError: there is no such vocabulary, or it is not well formed.
     """
     preset = predictor.preset
     classes = load_vocabulary(vocabulary)
-    classifier = build_classifier(
-        classes, preset.text_tower, preset.templates, device=str(predictor.device)
-    )
+    ready = classifier_file(preset)
+    if ready is not None and classes.hash == load_vocabulary("lvis").hash:
+        classifier = read_classifier(ready, classes)
+    else:
+        classifier = build_classifier(
+            classes, preset.text_tower, preset.templates, device=str(predictor.device)
+        )
     seen = seen_classes(classes, trained_names(preset))
     return Recognizer(classifier, preset.fusion, seen, predictor.device)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.published import sources
 from ovsam_plugin.recognition import Fusion
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES
 
@@ -22,6 +23,7 @@ class Preset:
         fusion: how the two branches' scores become one.
         seen: a vocabulary, or "VOCABULARY/base" for its base classes, that the head was trained on.
         weights_file: file under `ovsam_plugin/weights`, or None where weights must be fetched.
+        release: the published files that weights are fetched from; None where they are shipped.
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
         min_quality: the IoU that an answer is expected to have (its stability, where the network
@@ -36,6 +38,7 @@ class Preset:
     fusion: Fusion
     seen: str
     weights_file: str | None = None
+    release: sources.Release | None = None
     licence: str
     pool_prompt_box: bool = False
     min_quality: float = 0.9
@@ -91,6 +94,7 @@ _ALL = (
         templates=CLIP_TEMPLATES,
         fusion=Fusion(),
         seen="coco/base",
+        release=sources.COCO,
         licence=_PUBLISHED_LICENCE,
     ),
     Preset(
@@ -100,6 +104,17 @@ _ALL = (
         templates=CLIP_TEMPLATES,
         fusion=Fusion(),
         seen="lvis/base",
+        release=sources.LVIS,
+        licence=_PUBLISHED_LICENCE,
+    ),
+    Preset(
+        name="ovsam-rn50x16-demo",
+        network=replace(_RN50X16, roi_size=7),
+        text_tower="openclip:RN50x16/openai",
+        templates=CLIP_TEMPLATES,
+        fusion=Fusion(),
+        seen="lvis/base",
+        release=sources.DEMO,
         licence=_PUBLISHED_LICENCE,
     ),
 )

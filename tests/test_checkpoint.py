@@ -27,8 +27,11 @@ def test_the_shipped_weights_are_small_enough_to_ship() -> None:
 
 
 def test_published_weights_that_are_not_here_are_said_to_be_so_with_their_licence() -> None:
-    with pytest.raises(FileNotFoundError, match="non-commercial.*ovsam-lite"):
+    with pytest.raises(FileNotFoundError) as missing:
         weights_path(get_preset("ovsam-rn50x16-lvis"))
+    assert "not on this machine" in str(missing.value)
+    assert "S-Lab License 1.0, which allows\n  non-commercial use only" in str(missing.value)
+    assert "ovsam weights fetch ovsam-rn50x16-lvis" in str(missing.value)
 
 
 def test_a_missing_shipped_file_says_what_to_do() -> None:

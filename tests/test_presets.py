@@ -7,7 +7,8 @@ from ovsam_plugin.presets import PRESETS, get_preset
 
 def test_a_preset_is_found_by_its_name() -> None:
     assert {name: get_preset(name).name for name in PRESETS} == {name: name for name in PRESETS}
-    assert set(PRESETS) == {"ovsam-lite", "ovsam-rn50x16-coco", "ovsam-rn50x16-lvis"}
+    published = {"ovsam-rn50x16-coco", "ovsam-rn50x16-lvis", "ovsam-rn50x16-demo"}
+    assert set(PRESETS) == {"ovsam-lite", *published}
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest_and_all_names() -> None:

@@ -12,6 +12,7 @@ from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.train import train
+from ovsam_plugin.cli.weights import weights
 from ovsam_plugin.cli.zoo import zoo
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command()(calibrate)
 app.command()(evaluate)
 app.command()(info)
 app.command()(zoo)
+app.add_typer(weights, name="weights")
 
 
 def main() -> None:

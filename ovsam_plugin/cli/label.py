@@ -24,6 +24,10 @@ def label(
         ),
     ],
     preset: Annotated[str, typer.Option(help="The model.")] = "ovsam-lite",
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A .safetensors file in place of the model's own."),
+    ] = None,
     vocabulary: Annotated[
         str,
         typer.Option(
@@ -122,6 +126,7 @@ def label(
         export=export,
         contact_sheet=contact_sheet,
         work={
+            "weights": weights,
             "min_confidence": min_confidence,
             "calibration": calibration,
             "device": device,

@@ -68,6 +68,7 @@ def label_dataset(
     samples: Samples,
     *,
     preset: str = "ovsam-lite",
+    weights: str | Path | None = None,
     vocabulary: VocabularySpec = "lvis",
     field: str = "ovsam",
     box_field: str | None = None,
@@ -92,6 +93,7 @@ def label_dataset(
     Args:
         samples: a dataset or view of images.
         preset: which model.
+        weights: a .safetensors file of the assembled model; the preset's own when None.
         vocabulary: as for `load_vocabulary`, or "dataset:FIELD" for the classes present in a
             label field of the dataset.
         field: where labels go; reasons of failure go to `<field>_error`.
@@ -114,6 +116,7 @@ def label_dataset(
     Raises:
         TypeError: `samples` is no dataset or view.
         NoDatabaseError: FiftyOne has no database.
+        FileNotFoundError: the weights are not on this machine and cannot be fetched.
         ValueError: the samples are not images, a field is unknown or of another type, the field
             holds labels made with other settings, or a setting is out of range. Nothing has been
             written then.
@@ -135,6 +138,7 @@ def label_dataset(
     check_prompt_fields(samples, prompt_fields)
     model = build_model(
         preset,
+        weights=weights,
         vocabulary=_vocabulary(dataset, vocabulary),
         device=device,
         min_confidence=min_confidence,

@@ -307,7 +307,7 @@ def build_model(
         find=find,
         confidence_thresh=min_confidence,
     )
-    path = None if weights is None else Path(weights)
+    path = None if weights is None else Path(weights).expanduser()
     if isinstance(calibration, Path):
         calibration = Calibration.load(calibration)
     labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, calibration)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ovsam_plugin.dataset.fields import check_field
@@ -25,12 +26,14 @@ class LabelRequest:
     """The values of the operator `label`, with the form's own defaults.
 
     Attributes:
+        weights: a .safetensors file in place of the preset's own.
         vocabulary: a built-in vocabulary, or "names", "file" or "field", with `names`, `file` or
             `class_field` saying which.
         prompts: "everything", "box", "point", "mask" or "find", with `prompt_field` or `find`.
     """
 
     preset: str = "ovsam-lite"
+    weights: str | None = None
     vocabulary: str = "lvis"
     names: str | None = None
     file: str | None = None
@@ -62,6 +65,7 @@ class LabelRequest:
         checks: dict[str, Callable[[], object]] = {
             "view_target": lambda: check_images(samples),
             "field": lambda: check_field(root_dataset(samples), self.field),
+            "weights": self._check_weights,
             self._vocabulary_input: lambda: self._check_vocabulary(samples),
             "find" if self.prompts == "find" else "prompt_field": lambda: self._check_asks(samples),
         }
@@ -73,6 +77,10 @@ class LabelRequest:
                 problems[name] = str(error)
         return problems
 
+    def _check_weights(self) -> None:
+        if self.weights is not None and not Path(self.weights).expanduser().is_file():
+            raise ValueError(f"there is no file {self.weights}")
+
     def arguments(self) -> dict[str, Any]:
         """Keywords of `label_dataset`.
 
@@ -81,6 +89,7 @@ class LabelRequest:
         """
         arguments: dict[str, Any] = {
             "preset": self.preset,
+            "weights": self.weights,
             "vocabulary": self._vocabulary_spec(),
             "field": self.field,
             "min_confidence": self.min_confidence,

@@ -26,6 +26,10 @@ MODELS = {
         "Open-Vocabulary SAM on CLIP RN50x16, head trained on LVIS' base classes",
         "S-Lab-1.0",
     ),
+    "ovsam-rn50x16-demo": (
+        "Open-Vocabulary SAM on CLIP RN50x16, head of the authors' demo (LVIS base and V3Det)",
+        "S-Lab-1.0",
+    ),
 }
 """Every preset: what the zoo says about it, and its licence."""
 
@@ -46,9 +50,9 @@ from ovsam_plugin.dataset.zoo import (
 def download_model(model_name: str, model_path: str) -> None:
     """Notes for the zoo that a model is here.
 
-    The weights of `ovsam-lite` come with the package, and those of the published presets are given
-    by path, so that a small note takes the place of the file that the zoo looks for; whether there
-    are weights is found out when the model is loaded.
+    A small note takes the place of the file that the zoo looks for: the weights of `ovsam-lite`
+    come with the package, and those of the published presets are fetched when the model is loaded,
+    since only then is it known whether it is given weights of its own.
     """
     Path(model_path).write_text(json.dumps({"model": model_name}) + "\n")
 
@@ -66,6 +70,9 @@ def load_model(
 ) -> OvsamModel:
     """A model for `apply_model`.
 
+    The weights of a published preset are fetched first if they are not on this machine, once their
+    licence is accepted.
+
     Args:
         model_name: a preset.
         model_path: where the zoo noted the download; not read.
@@ -78,7 +85,7 @@ def load_model(
 
     Raises:
         ValueError: an unknown preset or vocabulary, or a number out of range.
-        FileNotFoundError: the preset's weights are not on this machine.
+        FileNotFoundError: the preset's weights are not on this machine and cannot be fetched.
     """
     from ovsam_plugin.dataset.model import build_model
 

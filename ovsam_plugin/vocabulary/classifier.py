@@ -111,6 +111,39 @@ def build_classifier(
     return Classifier(vocabulary, embeddings, owner.astype(np.int64))
 
 
+def read_classifier(path: Path, vocabulary: Vocabulary) -> Classifier:
+    """A ready-made classifier, as the authors publish it.
+
+    Args:
+        path: a torch or safetensors file with one tensor (K, synonyms, D) of unit vectors, classes
+            in the vocabulary's order, a class with fewer synonyms padded with its first.
+        vocabulary: the K classes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or its tensor is not such a one.
+    """
+    from ovsam_plugin.published.archive import open_checkpoint
+
+    with open_checkpoint(path) as checkpoint:
+        shapes = {key: info.shape for key, info in checkpoint.tensors.items()}
+        if len(shapes) != 1 or len(shape := next(iter(shapes.values()))) != 3:
+            raise ValueError(
+                f"{path} is no text classifier: need one tensor (classes, synonyms, D)"
+            )
+        if shape[0] != len(vocabulary):
+            raise ValueError(
+                f"{path} has {shape[0]} classes, {vocabulary.name} has {len(vocabulary)}"
+            )
+        rows = checkpoint.read(next(iter(shapes))).float().numpy()
+    if not np.allclose(np.linalg.norm(rows, axis=-1), 1.0, atol=1e-2):
+        raise ValueError(f"{path} is no text classifier: its vectors are not of unit length")
+    padded = (rows == rows[:, :1]).all(-1)
+    padded[:, 0] = False
+    owner = np.broadcast_to(np.arange(shape[0])[:, None], padded.shape)
+    return Classifier(vocabulary, unit(rows[~padded]), owner[~padded].astype(np.int64))
+
+
 def embed_names(
     names: Sequence[str], templates: Sequence[str], tower: TextTower
 ) -> npt.NDArray[np.float32]:

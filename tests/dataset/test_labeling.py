@@ -12,9 +12,11 @@ from typing import Any
 
 import fiftyone as fo
 import pytest
+from safetensors.torch import load_file, save_file
 
 from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.calibration import Calibration
+from ovsam_plugin.checkpoint import SHIPPED, file_sha256
 from ovsam_plugin.dataset.model import OvsamModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +61,19 @@ def test_a_run_is_counted_and_recorded_with_all_that_made_it(
     (session,) = boxed.load_run_results("ovsam").sessions
     assert session["labelled"] == 3
     assert session["seconds"] > 0
+
+
+def test_weights_of_one_s_own_are_used_and_recorded(boxed: fo.Dataset, tmp_path: Path) -> None:
+    own = tmp_path / "own.safetensors"
+    state = load_file(SHIPPED / "ovsam-lite.safetensors")
+    state["mask_decoder.label_token.weight"] += 1
+    save_file(state, own)
+    with pytest.raises(FileNotFoundError, match="gone.safetensors"):
+        label(boxed, weights=tmp_path / "gone.safetensors")
+    assert label(boxed, weights=own).instances == 3
+    assert boxed.get_run_info("ovsam").config.serialize()["weights"] == file_sha256(own)
+    with pytest.raises(ValueError, match="weights"):
+        label(boxed)
 
 
 def test_a_second_call_labels_only_what_has_no_labels(boxed: fo.Dataset) -> None:

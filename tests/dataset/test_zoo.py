@@ -66,9 +66,11 @@ def test_a_copy_of_the_repositorys_door_is_a_source_of_its_own(zoo: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["ovsam-rn50x16-coco", "ovsam-rn50x16-lvis"])
-def test_weights_that_have_to_be_fetched_are_a_clear_error(name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"not shipped.*weights=FILE.*ovsam-lite"):
+def test_weights_whose_licence_is_not_accepted_are_a_clear_error(name: str) -> None:
+    with pytest.raises(FileNotFoundError) as refused:
         foz.load_zoo_model(name)
+    for said in ("S-Lab License 1.0", f"ovsam weights fetch {name}", "weights=FILE", "ovsam-lite"):
+        assert said in str(refused.value)
 
 
 def test_the_form_of_the_zoo_model_gives_its_arguments(dataset: fo.Dataset) -> None:

@@ -115,6 +115,7 @@ def test_the_form_asks_only_for_what_the_choices_need(boxed: fo.Dataset) -> None
     [
         ({"field": "asks x"}, "field", "cannot be a label field"),
         ({"field": "filepath"}, "field", "not Detections"),
+        ({"weights": "/nowhere/own.safetensors"}, "weights", "no file /nowhere/own.safetensors"),
         ({"prompts": "box", "prompt_field": "asking"}, "prompt_field", "there is no field"),
         ({"prompts": "box"}, "prompt_field", "choose the field that asks"),
         ({"prompts": "find", "find": " "}, "find", "give the words"),

@@ -1,0 +1,159 @@
+"""`ovsam weights`: the published checkpoints on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
+
+if TYPE_CHECKING:
+    from ovsam_plugin.presets import Preset
+
+weights = typer.Typer(
+    help="Fetch, check and convert the published checkpoints.", no_args_is_help=True
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A preset, such as ovsam-rn50x16-lvis.")]
+_Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+
+
+@weights.command()
+def fetch(
+    name: _Name,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Consent to the licence without being asked.")
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR", help="Take the published files from a folder, not the network."
+        ),
+    ] = None,
+    debug: _Debug = False,
+) -> None:
+    """Fetch the published files of a preset and make one .safetensors file of them.
+
+    Run it again to go on where it stopped.
+    """
+    with one_message(debug):
+        preset = _published(name)
+        if source is not None and not source.is_dir():
+            raise UsageError(f"--from: there is no folder {source}")
+        from ovsam_plugin.published.store import obtain
+
+        typer.echo(obtain(preset, accepted=accept_licence, source=source))
+
+
+@weights.command("list")
+def list_(debug: _Debug = False) -> None:
+    """What is on this machine, and what could be."""
+    with one_message(debug):
+        from rich.console import Console
+        from rich.table import Table
+
+        from ovsam_plugin.presets import PRESETS
+        from ovsam_plugin.published import store
+
+        table = Table("file", "size", "where")
+        for preset in PRESETS.values():
+            if preset.release is not None:
+                path = store.model_path(preset)
+                state = _size(path) if path.is_file() else "not fetched"
+                table.add_row(path.name, state, str(path.parent))
+        for path in store.parts():
+            table.add_row(path.name, _size(path), str(path.parent))
+        Console().print(table)
+
+
+@weights.command()
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A preset; everything when not given.")
+    ] = None,
+    debug: _Debug = False,
+) -> None:
+    """Read every byte and hold it against the sha256 that was recorded."""
+    with one_message(debug):
+        from ovsam_plugin.published import store
+        from ovsam_plugin.published.record import checked_sha256
+
+        paths = [*store.models(), *store.parts()] if name is None else [_here(_published(name))]
+        bad = []
+        for path in paths:
+            try:
+                typer.echo(f"{checked_sha256(path, whole=True)}  {path}")
+            except ValueError as error:
+                bad.append(str(error))
+        if bad:
+            raise CommandError("\n".join(bad))
+
+
+@weights.command()
+def path(name: _Name, debug: _Debug = False) -> None:
+    """Say where the assembled model of a preset is."""
+    with one_message(debug):
+        typer.echo(_here(_published(name)))
+
+
+@weights.command()
+def convert(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES", help="Checkpoints that make up the model.")
+    ],
+    output: Annotated[
+        Path, typer.Option(metavar="OUT.safetensors", help="The file to write.", show_default=False)
+    ],
+    preset: Annotated[str, typer.Option(metavar="NAME", help="What they make up.")],
+    debug: _Debug = False,
+) -> None:
+    """Make one .safetensors file of checkpoints on this machine, whatever they are called."""
+    with one_message(debug):
+        chosen = _published(preset)
+        if output.suffix != ".safetensors":
+            raise UsageError(f"--output ends in .safetensors, got {output.name}")
+        from ovsam_plugin.published import store
+
+        typer.echo(store.convert(chosen, files, output))
+
+
+@weights.command()
+def remove(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help='A preset, or "parts" for what models were made from.'),
+    ],
+    debug: _Debug = False,
+) -> None:
+    """Remove an assembled model, or the files that models were made from."""
+    with one_message(debug):
+        from ovsam_plugin.published import store
+
+        for each in store.parts() if name == "parts" else [_here(_published(name))]:
+            store.remove(each)
+            typer.echo(f"removed {each}")
+
+
+def _published(name: str) -> Preset:
+    from ovsam_plugin.presets import get_preset
+
+    with usage():
+        preset = get_preset(name)
+    if preset.release is None:
+        raise UsageError(f"the weights of {name} come with the package: there is nothing to fetch")
+    return preset
+
+
+def _here(preset: Preset) -> Path:
+    from ovsam_plugin.published.store import model_path
+
+    found = model_path(preset)
+    if not found.is_file():
+        raise CommandError(f"{found} is not there: ovsam weights fetch {preset.name} makes it")
+    return found
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:,.1f} MB"

@@ -1,0 +1,1 @@
+"""The published checkpoints: fetched, verified, assembled, and kept as one safetensors file."""

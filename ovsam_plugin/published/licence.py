@@ -1,0 +1,56 @@
+"""Consent to a licence: asked once, remembered, never waited for where nobody can answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ovsam_plugin.published.record import write_whole
+
+VARIABLE = "OVSAM_ACCEPT_LICENCE"
+
+
+class NotAcceptedError(FileNotFoundError):
+    """Weights are not here, and nobody has consented to the licence of fetching them."""
+
+
+def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> None:
+    """Returns once the user has consented to a text, now or before.
+
+    Args:
+        name: the preset's, under which consent is remembered.
+        text: the licence; a new text is asked about anew.
+        folder: where consent is kept.
+        accepted: the caller has the consent already (`--accept-licence`).
+
+    Raises:
+        NotAcceptedError: refused, or there is no terminal to ask on; the message has the next step.
+    """
+    ledger = folder / "licences.json"
+    known = json.loads(ledger.read_text()) if ledger.is_file() else {}
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if known.get(name, {}).get("text") == digest:
+        return
+    if not (accepted or os.environ.get(VARIABLE) == "1" or _ask(name, text)):
+        raise NotAcceptedError(
+            f"the weights of {name} are not on this machine, and their licence has not been "
+            f"accepted:\n\n{text}\n\nTo accept it and fetch them: ovsam weights fetch {name}, or "
+            f"set {VARIABLE}=1. weights=FILE.safetensors takes an assembled model of your own, and "
+            "ovsam-lite works offline"
+        )
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(ledger, json.dumps({**known, name: {"text": digest, "accepted": now}}, indent=1))
+
+
+def _ask(name: str, text: str) -> bool:
+    """Shows the text on the terminal and reads the answer; False where there is no terminal."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    sys.stderr.write(f"{text}\n\nFetch the weights of {name} on these terms? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
