@@ -35,10 +35,7 @@ def usage() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_message(
-    debug: bool,
-    stopped: str = "stopped; what was labelled is kept, and the same command goes on from there",
-) -> Iterator[None]:
+def one_message(debug: bool, stopped: str = "stopped") -> Iterator[None]:
     """Everything raised inside ends the command with one message, and a traceback if asked for.
 
     Args:

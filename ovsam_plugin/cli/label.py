@@ -135,7 +135,8 @@ def label(
             "overwrite": overwrite,
         },
     )
-    with one_message(debug):
+    kept = "stopped; what was labelled is kept, and the same command goes on from there"
+    with one_message(debug, kept):
         from rich.console import Console
 
         job.run(Console(highlight=False, soft_wrap=True))

@@ -11,7 +11,7 @@ from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usag
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="sam2clip, clip2sam or lite.")],
+    recipe: Annotated[str, typer.Argument(help="sam2clip, clip2sam, lite or coop.")],
     config: Annotated[Path, typer.Argument(help="A TOML file; examples are in recipes/.")],
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget the run's checkpoint and start again.")
@@ -25,7 +25,6 @@ def train(
     with one_message(debug, "stopped; the same command goes on from the last checkpoint"):
         try:
             from ovsam_plugin.training.config import read_config
-            from ovsam_plugin.training.engine import run
         except ImportError as error:
             raise CommandError(
                 f"training needs {error.name}: pip install 'fiftyone-ovsam[train]'"
@@ -43,5 +42,5 @@ def train(
             checkpoint.unlink(missing_ok=True)
         elif checkpoint.exists():
             console.print(f"going on from {checkpoint} (--restart starts again)")
-        run(chosen.build(), chosen.out, chosen.schedule, console)
-        console.print(f"weights, log.csv and run.json are in {chosen.out}")
+        chosen.execute(console)
+        console.print(f"what was trained is in {chosen.out}")

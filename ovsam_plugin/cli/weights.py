@@ -38,7 +38,7 @@ def fetch(
 
     Run it again to go on where it stopped.
     """
-    with one_message(debug):
+    with one_message(debug, "stopped; the same command goes on with what was fetched"):
         preset = _published(name)
         if source is not None and not source.is_dir():
             raise UsageError(f"--from: there is no folder {source}")

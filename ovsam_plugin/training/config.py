@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from rich.console import Console
 
+from ovsam_plugin.training import coop
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
-from ovsam_plugin.training.engine import Recipe, Schedule
+from ovsam_plugin.training.coop import CoopSettings, run_coop
+from ovsam_plugin.training.engine import Schedule, run
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
 from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
 
@@ -19,10 +22,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+# The recipes that the engine runs, and all that a file can be of with its two parts' settings.
+_ENGINE: dict[str, type[Any]] = {
+    "sam2clip": Sam2ClipRecipe,
+    "clip2sam": Clip2SamRecipe,
+    "lite": LiteRecipe,
+}
 RECIPES: dict[str, tuple[type[Any], type[Any]]] = {
-    "sam2clip": (Sam2ClipRecipe, Sam2ClipSettings),
-    "clip2sam": (Clip2SamRecipe, Clip2SamSettings),
-    "lite": (LiteRecipe, LiteSettings),
+    "sam2clip": (Sam2ClipSettings, Schedule),
+    "clip2sam": (Clip2SamSettings, Schedule),
+    "lite": (LiteSettings, Schedule),
+    "coop": (CoopSettings, coop.Settings),
 }
 
 
@@ -39,13 +49,15 @@ class Run:
 
     recipe: str
     settings: Any
-    schedule: Schedule
+    schedule: Any
     out: Path
 
-    def build(self) -> Recipe:
-        """The recipe with its network and data loaded."""
-        recipe: Recipe = RECIPES[self.recipe][0](self.settings)
-        return recipe
+    def execute(self, console: Console) -> None:
+        """Load the network and the data, and train to the end."""
+        if self.recipe == "coop":
+            run_coop(self.settings, self.out, self.schedule, console)
+            return
+        run(_ENGINE[self.recipe](self.settings), self.out, self.schedule, console)
 
 
 def read_config(recipe: str, path: Path) -> Run:
@@ -70,13 +82,13 @@ def read_config(recipe: str, path: Path) -> Run:
     out = table.pop("out", None)
     if not isinstance(out, str) or not out:
         raise ValueError(f"{path}: out = 'FOLDER' says where weights and checkpoints go")
-    settings = RECIPES[recipe][1]
+    settings, steps = RECIPES[recipe]
     seed = {"seed": schedule["seed"]} if "seed" in schedule else {}
     folder = path.resolve().parent
     return Run(
         recipe,
         _checked(settings, _absolute({**table, **seed}, settings, folder), path),
-        _checked(Schedule, schedule, path, "schedule."),
+        _checked(steps, schedule, path, "schedule."),
         folder / Path(out).expanduser(),
     )
 

@@ -18,13 +18,17 @@ from typing import Any, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
 
 from ovsam_plugin.baselines.building import shared_embedders
 from ovsam_plugin.baselines.context import Context, PromptableTower, read_names, word_vectors
-from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.labeler import Labeler, load_labeler
+from ovsam_plugin.training.annotations import is_validation
 from ovsam_plugin.training.examples import (
     Annotated,
+    CocoPhotographs,
     Examples,
     embed_examples,
     read_examples,
@@ -57,6 +61,31 @@ class Settings:
     batch: int = 256
     learning_rate: float = 0.01
     warmup: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoopSettings:
+    """What a run reads beside its schedule.
+
+    Attributes:
+        images: folder of photographs.
+        annotations: COCO or LVIS file of them.
+        method: "image-crop" or "feature-crop".
+        vocabulary: its base classes are learned, or all where it has no split.
+        preset, weights: the network; the preset's own weights when not given.
+        device: "auto", "cpu", "cuda", ...
+        kept_back: share of the photographs that is left out, by a hash of their names.
+    """
+
+    images: Path
+    annotations: Path
+    method: str
+    vocabulary: str = "coco"
+    preset: str = "ovsam-lite"
+    weights: Path | None = None
+    device: str = "auto"
+    kept_back: float = 0.0
     seed: int = 0
 
 
@@ -210,6 +239,31 @@ def train_preset_context(
     )
     context.save(out)
     return context
+
+
+def run_coop(settings: CoopSettings, out: Path, schedule: Settings, console: Console) -> None:
+    """`ovsam train coop`: writes `METHOD.safetensors` into a folder, with a progress bar."""
+    labeler = load_labeler(
+        settings.preset,
+        vocabulary=settings.vocabulary,
+        device=settings.device,
+        weights=settings.weights,
+    )
+    photographs = CocoPhotographs(
+        settings.images,
+        settings.annotations,
+        lambda name: not is_validation(name, settings.kept_back),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with Progress(console=console) as progress:
+        task = progress.add_task("embedding the instances", total=schedule.steps)
+
+        def report(step: Step) -> None:
+            text = f"coop loss {step.loss:.3f} accuracy {step.accuracy:.3f}"
+            progress.update(task, completed=step.step, description=text)
+
+        path = out / f"{settings.method}.safetensors"
+        train_preset_context(labeler, photographs, settings.method, path, schedule, report=report)
 
 
 def _first_vectors(
