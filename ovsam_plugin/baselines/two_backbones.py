@@ -151,7 +151,7 @@ class SamSegmenter:
         if isinstance(prompts[0], Mask):
             side = sam.image_encoder.img_size
             drawn = [torch.from_numpy(p.mask) for p in prompts if isinstance(p, Mask)]
-            masks = torch.stack([mask_to_logits(m, frame.size, side) for m in drawn])
+            masks = torch.stack([mask_to_logits(m, frame.size, (side, side)) for m in drawn])
             masks = masks.to(sam.device)
         sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
         logits, quality = sam.mask_decoder(

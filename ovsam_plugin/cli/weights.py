@@ -89,13 +89,20 @@ def verify(
                 bad.append(str(error))
         if bad:
             raise CommandError("\n".join(bad))
+        if not paths:
+            typer.echo("nothing has been fetched yet")
 
 
 @weights.command()
 def path(name: _Name, debug: _Debug = False) -> None:
     """Say where the assembled model of a preset is."""
     with one_message(debug):
-        typer.echo(_here(_published(name)))
+        from ovsam_plugin.checkpoint import weights_path
+        from ovsam_plugin.presets import get_preset
+
+        with usage():
+            preset = get_preset(name)
+        typer.echo(_here(preset) if preset.release else weights_path(preset))
 
 
 @weights.command()

@@ -8,6 +8,7 @@ import pytest
 from ovsam_plugin.baselines import METHODS, Cost, Method, build_methods
 from ovsam_plugin.baselines.image_crop import cut_out
 from ovsam_plugin.baselines.segmenter import Shared
+from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.labeler import Labeler, load_labeler
 from ovsam_plugin.prompts import Box, Points, Prompt
 
@@ -122,7 +123,8 @@ def test_no_prompt_is_answered_by_every_method(labeler: Labeler, photograph: np.
 def test_crops_cost_more_with_each_prompt_and_no_parameter_twice(labeler: Labeler) -> None:
     made = methods(labeler)
     ovsam = made["ovsam"].cost(10)
-    network = labeler.predictor.network
+    # As it is trained: for inference the encoder's normalisations are folded away.
+    network, _ = load_network(labeler.predictor.preset)
     assert ovsam.parameters == sum(p.numel() for p in network.parameters())
     for name in ("image-crop", "feature-crop"):
         ten, twenty = made[name].cost(10), made[name].cost(20)
