@@ -1,6 +1,7 @@
 """Masks and names of a preset on annotated photographs: the figures of the model card.
 
     python benchmarks/quality.py IMAGES_DIR ANNOTATIONS.json [--kept-back] [--everything]
+        [--weights FILE] [--seen coco/base]
 
 ANNOTATIONS is a COCO file. `--kept-back` takes only the photographs that `ovsam-lite`'s training
 leaves out (chosen by a hash of the file name). Crowds are left out.
@@ -13,6 +14,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,9 @@ from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.images import read_image  # noqa: E402
 from ovsam_plugin.instances import Instances  # noqa: E402
 from ovsam_plugin.labeler import load_labeler  # noqa: E402
+from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.prompts import Box, Points, Prompt  # noqa: E402
-from ovsam_plugin.training.data import is_validation  # noqa: E402
+from ovsam_plugin.training.annotations import is_validation  # noqa: E402
 from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402
 
 # COCO's small, medium and large, in pixels of area.
@@ -80,11 +83,14 @@ def main() -> None:
     parser.add_argument("--everything", action="store_true", help="also recall without prompts")
     parser.add_argument("--preset", default="ovsam-lite")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--seen", help="classes the weights were trained on, such as coco/base")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
 
     coco = COCO(str(args.annotations))
-    labeler = load_labeler(args.preset, vocabulary="coco", device=args.device, weights=args.weights)
+    preset = get_preset(args.preset)
+    preset = replace(preset, seen=args.seen or preset.seen)
+    labeler = load_labeler(preset, vocabulary="coco", device=args.device, weights=args.weights)
     vocabulary = load_vocabulary("coco")
     index = {category.id: i for i, category in enumerate(vocabulary.categories)}
     split = np.array([category.split or "" for category in vocabulary.categories])

@@ -18,9 +18,9 @@ from ovsam_plugin.prompts import Box, Grid, Prompt
 # A point is a vague prompt: what it finds is only where to look, kept while boxes differ.
 MAX_CANDIDATES = 160
 CANDIDATE_OVERLAP = 0.8
-MAX_OVERLAP = 0.6
+MAX_OVERLAP = 0.7
 # Of proposed boxes: how likely a thing, how many are compared, how much two may overlap.
-MIN_OBJECTNESS, MOST_COMPARED, PROPOSAL_OVERLAP = 0.05, 1000, 0.65
+MIN_OBJECTNESS, MOST_COMPARED, PROPOSAL_OVERLAP = 0.02, 1000, 0.6
 # Masks are compared on a grid of this many input pixels a cell.
 COMPARED_STRIDE = 4
 # Answers a photograph.
@@ -39,8 +39,8 @@ def find_everything(
 
     First it is found out where to look: the network's own proposals if it has a head for them and
     no grid is given, else the answers to a lattice of points. Each place is then asked for by its
-    box, which is a clearer prompt than a point. Good answers stay, of overlapping ones the first,
-    and parts that look like their whole are left out.
+    box, which is a clearer prompt than a point. Good answers stay, and of overlapping ones the
+    first; of a lattice's, parts that look like their whole are left out.
 
     Args:
         predictor: that encoded the photograph.
@@ -61,8 +61,9 @@ def find_everything(
     order = torch.argsort(surest, descending=True, stable=True).tolist()
     masks = on_grid(found, encoding)
     order = distinct(found, masks, order, MAX_OVERLAP)
-    order = wholes(found, masks, order)[:MOST]
-    instances = predictor.finish(encoding, found[order])
+    if proposals is None:  # proposals are of things; points also hit the parts of one
+        order = wholes(found, masks, order)
+    instances = predictor.finish(encoding, found[order[:MOST]])
     return instances[~instances.empty]
 
 
