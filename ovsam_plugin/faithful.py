@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ovsam_plugin.fusion import Fusion, with_background
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
-from ovsam_plugin.recognition import Fusion, Synonyms, with_background
+from ovsam_plugin.synonyms import Synonyms
 
 NO_SPLIT, BASE, NOVEL = 0, 1, 2
 

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import Predictor
-from ovsam_plugin.recognition import Fusion, Synonyms
+from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier, build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.published import sources
-from ovsam_plugin.recognition import Fusion
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES
 
 

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ovsam_plugin.fusion import Fusion, fuse, with_background
 from ovsam_plugin.instances import Instances
+from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -22,24 +24,6 @@ _CHUNK = 256
 
 # Of some instances: the head's and the encoder's embeddings, and which masks are empty.
 _Part: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """How the two branches' probabilities become one (paper, section 3.3).
-
-    The fused score is q^(1 - w) c^w, with q the head's and c the frozen encoder's probability.
-
-    Attributes:
-        seen_weight: w of classes that the head was trained on, and of the background.
-        unseen_weight: w of all others.
-        head_scale, clip_scale: what cosines are multiplied by before each softmax.
-    """
-
-    seen_weight: float = 0.1
-    unseen_weight: float = 0.9
-    head_scale: float = float(np.exp(np.float32(4.6052)))
-    clip_scale: float = float(np.exp(np.float32(4.6052)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,81 +77,6 @@ class Recognition:
             self.top_indices[keep],
             self.top_scores[keep],
         )
-
-
-class Synonyms:
-    """Text embeddings laid out so that the nearest synonym of every class is found fast.
-
-    First synonyms come first, in the order of the classes, then all second ones, and so on; each
-    class's best is then the larger of whole rows that lie side by side. With 22k classes this
-    takes a fifth of the time of looking them up instance by instance.
-
-    Args:
-        rows: (T, D) unit text embeddings, one a synonym, those of a class side by side.
-        owner: (T,) int64, the class of each row, ascending, every class at least once.
-
-    Attributes:
-        classes: K.
-        dim: D.
-    """
-
-    def __init__(self, rows: Tensor, owner: Tensor) -> None:
-        self.classes, self.dim = int(owner[-1]) + 1, rows.shape[1]
-        places = torch.arange(len(owner), device=owner.device)
-        first = torch.searchsorted(owner, places[: self.classes])
-        rank = places - first[owner]
-        order = torch.argsort(rank, stable=True)
-        counts = torch.bincount(rank).tolist()
-        self._rows = rows if len(counts) == 1 else rows[order]
-        self._later: tuple[Tensor, ...] = torch.split(owner[order], counts)[1:]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embeddings are."""
-        return self._rows.device
-
-    def nearest(self, embeddings: Tensor) -> Tensor:
-        """Cosine of each instance and each class's nearest synonym.
-
-        Args:
-            embeddings: (N, D), any length; a zero embedding has cosine 0 with everything.
-
-        Returns:
-            (N, K) float32 in -1..1.
-        """
-        cosines = self._rows @ torch.nn.functional.normalize(embeddings, dim=-1).T
-        # A copy, so that a gradient can flow through what is overwritten.
-        best, start = cosines[: self.classes].clone(), self.classes
-        for owners in self._later:
-            later = cosines[start : start + len(owners)]
-            best[owners] = torch.maximum(best[owners], later)
-            start += len(owners)
-        return best.T
-
-
-def with_background(cosines: Tensor, scale: float) -> Tensor:
-    """(N, K) cosines -> (N, K + 1) logits; the background is last and its logit is 0."""
-    return torch.nn.functional.pad(cosines * scale, (0, 1))
-
-
-def fuse(
-    head_logits: Tensor, clip_logits: Tensor, seen: Tensor, empty: Tensor, fusion: Fusion
-) -> Tensor:
-    """The fused log scores, computed in log space so that nothing underflows.
-
-    Args:
-        head_logits, clip_logits: (N, K + 1), background last.
-        seen: (K,) bool, classes that the head was trained on.
-        empty: (N,) bool, masks without a pixel, for which the head alone counts.
-        fusion: weights.
-
-    Returns:
-        (N, K + 1), not normalised.
-    """
-    weight = torch.where(seen, fusion.seen_weight, fusion.unseen_weight)
-    weight = torch.nn.functional.pad(weight, (0, 1), value=fusion.seen_weight)
-    weight = weight * (~empty)[:, None]
-    return (1 - weight) * head_logits.log_softmax(-1) + weight * clip_logits.log_softmax(-1)
 
 
 def seen_classes(vocabulary: Vocabulary, trained_on: Iterable[str]) -> npt.NDArray[np.bool_]:

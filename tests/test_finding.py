@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
+from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.predictor import load_predictor
 from ovsam_plugin.prompts import Box
-from ovsam_plugin.recognition import Fusion
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 

@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovsam_plugin import faithful
-from ovsam_plugin.recognition import (
-    Fusion,
-    Recognizer,
-    Synonyms,
-    fuse,
-    seen_classes,
-    with_background,
-)
+from ovsam_plugin.fusion import Fusion, fuse, with_background
+from ovsam_plugin.recognition import Recognizer, seen_classes
+from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 

@@ -23,8 +23,9 @@ from ovsam_plugin.baselines.method import (
 )
 from ovsam_plugin.baselines.segmenter import PresetSegmenter, Segmenter
 from ovsam_plugin.baselines.tower import Tower
+from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.labeler import Labeler
-from ovsam_plugin.recognition import Fusion, Recognizer
+from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 

@@ -26,6 +26,7 @@ from ovsam_plugin.baselines.segmenter import Pixels, Segmented, Shared
 from ovsam_plugin.baselines.tower import Tower
 from ovsam_plugin.checkpoint import compare_keys
 from ovsam_plugin.frame import Frame
+from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
@@ -35,7 +36,6 @@ from ovsam_plugin.network.prompt_encoder import mask_to_logits
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike, pick_device
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
-from ovsam_plugin.recognition import Fusion
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
