@@ -165,7 +165,8 @@ class Clip2SamRecipe(Recipe):
         self.class_of = torch.tensor([classes.get(n, -1) for n in self.data.names])
         self.whole = None
         if settings.image_folders is not None:
-            folders = {p.name: classes[p.name] for p in settings.image_folders.iterdir()}
+            parts = [p.name for p in settings.image_folders.iterdir() if p.is_dir()]
+            folders = {name: classes[name] for name in parts}
             self.whole = WholePhotographs(settings.image_folders, folders, side, settings.seed)
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
         classifier = classifier or build_classifier(
@@ -279,10 +280,11 @@ class Clip2SamRecipe(Recipe):
 
     def scores(self, embeddings: Tensor) -> Tensor:
         """(N, D) -> (N, K + 1) logits, the background's last and 0."""
-        unit = torch.nn.functional.normalize(embeddings.float(), dim=-1)
         rows, owner = self.get_buffer("rows"), self.get_buffer("owner")
-        cosines = nearest_synonym(unit, rows, owner, len(self.vocabulary))
-        return with_background(cosines, self.scale)
+        # A cosine in half precision, a hundred times larger, is a logit off by tenths.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            cosines = nearest_synonym(embeddings.float(), rows, owner, len(self.vocabulary))
+            return with_background(cosines, self.scale)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
