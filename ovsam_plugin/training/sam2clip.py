@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -105,7 +106,8 @@ def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
     """The image encoder of a published SAM.
 
     Raises:
-        ValueError: segment_anything has no such model, or the file holds another.
+        ValueError: segment_anything has no such model, or the file holds another, or more than
+            tensors, such as code.
         FileNotFoundError: there is no such file.
     """
     if name not in sam_model_registry or name == "default":
@@ -113,7 +115,10 @@ def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
         raise ValueError(f"teacher {name!r}: segment_anything has {known}")
     if not weights.is_file():
         raise FileNotFoundError(f"no weights of SAM at {weights}")
-    state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError) as error:
+        raise ValueError(f"{weights} is not a checkpoint that holds tensors alone") from error
     encoder = sam_model_registry[name]().image_encoder
     prefix = "image_encoder."
     own = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
