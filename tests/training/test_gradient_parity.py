@@ -32,7 +32,7 @@ SIDE, PROMPTS, SEED = 448, 8, 5
 # Each loss, and each parameter's gradient by its norm, in float32 on a CPU. Some gradients are 0 by
 # the formulas (a softmax does not see a bias of the keys), so a share of all gradients' norm is
 # allowed too.
-LOSS, GRADIENT, FLOOR = 1e-5, 2e-4, 1e-7
+LOSS, GRADIENT, FLOOR = 2e-6, 5e-5, 1e-8
 # Of the seven golden masks, as indices of COCO's 80 names.
 CLASSES = (0, 16, 79, 5, 79, 41, 3)
 TRAINED = ("fpn_neck.", "mask_decoder.")
