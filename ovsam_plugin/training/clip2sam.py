@@ -145,9 +145,9 @@ class Clip2SamRecipe(Recipe):
             network, _ = load_network(preset, settings.weights)
         self.network = network
         coco = load_annotations(settings.annotations)
+        left_out = self._left_out(coco)
         self.vocabulary, classes = self._classes([c["name"] for c in coco.cats.values()])
         side = settings.crop or network.description.image_size
-        left_out = self._left_out(coco)
         self.data, self.held = (
             CocoCrops(
                 settings.images,
@@ -182,9 +182,13 @@ class Clip2SamRecipe(Recipe):
         s = self.settings
         if s.split is None:
             return frozenset()
-        if s.vocabulary is None:
-            raise ValueError("a split needs a vocabulary that has one: vocabulary = 'coco'")
-        return not_of_split(coco, load_vocabulary(s.vocabulary), s.split)
+        vocabulary = load_vocabulary(s.vocabulary) if s.vocabulary else None
+        if vocabulary is None or not any(c.split == s.split for c in vocabulary):
+            raise ValueError(
+                f"split {s.split!r} needs a vocabulary that has one, got {s.vocabulary}: "
+                "vocabulary = 'coco' or 'lvis'"
+            )
+        return not_of_split(coco, vocabulary, s.split)
 
     def _classes(self, names: list[str]) -> tuple[Vocabulary, dict[str, int]]:
         """The classes that are told apart, and the index of each name that the data uses."""
