@@ -130,8 +130,8 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
             if not torch.isfinite(total):
                 kept = f"{checkpoint.path} holds" if checkpoint.path.exists() else "nothing holds"
                 raise FloatingPointError(
-                    f"the loss is {float(total.detach())} at step {step}: lower learning_rate, or use "
-                    f"precision = 'no'; {kept} an earlier state"
+                    f"the loss is {float(total.detach())} at step {step}: lower learning_rate, "
+                    f"or use precision = 'no'; {kept} an earlier state"
                 )
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(total)
