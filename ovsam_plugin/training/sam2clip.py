@@ -119,11 +119,12 @@ def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
         state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
     except (UnpicklingError, RuntimeError) as error:
         raise ValueError(f"{weights} is not a checkpoint that holds tensors alone") from error
-    encoder = sam_model_registry[name]().image_encoder
+    with torch.device("meta"):
+        encoder = sam_model_registry[name]().image_encoder
     prefix = "image_encoder."
     own = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
     try:
-        encoder.load_state_dict(own)
+        encoder.load_state_dict(own, assign=True)
     except RuntimeError as error:
         raise ValueError(f"{weights} is not SAM's {name}: {error}") from error
     return Teacher(encoder, file_sha256(weights), cache)
