@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pycocotools.coco import COCO
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -22,7 +23,7 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.recognition import nearest_synonym, with_background
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
-from ovsam_plugin.training.crops import Crop, cut, large_scale
+from ovsam_plugin.training.crops import Crop, Side, cut, large_scale
 from ovsam_plugin.training.data import CocoCrops, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.point_losses import class_loss, point_losses
@@ -52,7 +53,7 @@ class Clip2SamSettings:
         batch: photographs a step.
         prompts: asked of a photograph; fewer instances are filled up with copies.
         max_instances: kept of a photograph.
-        crop: side in pixels; the network's own when 0.
+        crop: side in pixels (a multiple of 32); the network's own when 0.
         class_weight, mask_weight, dice_weight: of the losses.
         background: weight of the background class.
         workers: processes that load.
@@ -67,15 +68,15 @@ class Clip2SamSettings:
     image_share: float = 0.5
     preset: str = "ovsam-rn50x16-coco"
     weights: Path
-    batch: int = 2
-    prompts: int = 40
-    max_instances: int = 100
-    crop: int = 0
+    batch: PositiveInt = 2
+    prompts: PositiveInt = 40
+    max_instances: PositiveInt = 100
+    crop: Side | Literal[0] = 0
     class_weight: float = 2.0
     mask_weight: float = 5.0
     dice_weight: float = 5.0
     background: float = 0.1
-    workers: int = 2
+    workers: NonNegativeInt = 2
     kept_back: float = 0.02
     seed: int = 0
 

@@ -67,6 +67,8 @@ def read_config(recipe: str, path: Path) -> Run:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     schedule = table.pop("schedule", {})
+    if not isinstance(schedule, dict):
+        raise ValueError(f"{path}: schedule is a table, [schedule], got {schedule!r}")
     out = table.pop("out", None)
     if not isinstance(out, str) or not out:
         raise ValueError(f"{path}: out = 'FOLDER' says where weights and checkpoints go")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 # Instances of fewer pixels in a crop teach nothing.
 MIN_PIXELS = 60
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+# Of a crop, in pixels: whole cells at the coarsest stride.
+Side: TypeAlias = Annotated[int, Field(gt=0, multiple_of=32)]
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator  # devices, processes and precision: small, and kept by many
 from accelerate.utils import DistributedDataParallelKwargs
+from pydantic import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -38,17 +39,17 @@ class Schedule:
         threads: of torch on a CPU; its own choice when 0.
     """
 
-    steps: int
+    steps: PositiveInt
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    warmup: int = 100
+    warmup: NonNegativeInt = 100
     clip: float = 1.0
     ema: float = 0.998
-    precision: str = "no"
+    precision: Literal["no", "bf16", "fp16"] = "no"
     seed: int = 0
-    checkpoint_every: int = 200
-    validate_every: int = 0
-    threads: int = 0
+    checkpoint_every: PositiveInt = 200
+    validate_every: NonNegativeInt = 0
+    threads: NonNegativeInt = 0
 
 
 class Recipe(nn.Module, ABC):

@@ -13,6 +13,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from pycocotools.coco import COCO
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
-from ovsam_plugin.training.crops import Crop
+from ovsam_plugin.training.crops import Crop, Side
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.losses import box_iou_paired, mask_loss, name_loss, region_loss
@@ -47,7 +48,7 @@ class LiteSettings:
         tasks: of "masks" and "names", what is trained.
         classes: "all", or "base": instances of the base classes alone, for figures on classes that
             training never saw.
-        batch, crop: photographs a step, and side of their square crops in pixels.
+        batch, crop: photographs a step, and side of their square crops, a multiple of 32 pixels.
         max_instances: kept a crop.
         workers: processes that load.
     """
@@ -60,10 +61,10 @@ class LiteSettings:
     known_rate: float = 1.0
     tasks: tuple[Literal["masks", "names"], ...] = ("masks", "names")
     classes: Literal["all", "base"] = "all"
-    batch: int = 4
-    crop: int = 448
-    max_instances: int = 24
-    workers: int = 0
+    batch: PositiveInt = 4
+    crop: Side = 448
+    max_instances: PositiveInt = 24
+    workers: NonNegativeInt = 0
     seed: int = 0
 
 

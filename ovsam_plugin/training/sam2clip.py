@@ -11,6 +11,7 @@ from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors.torch import load_file, save_file
 from segment_anything import sam_model_registry
 from torch import Tensor, nn
@@ -52,8 +53,8 @@ class Sam2ClipSettings:
     weights: Path
     cache: Path | None = None
     share: float = 1.0
-    batch: int = 8
-    workers: int = 2
+    batch: PositiveInt = 8
+    workers: NonNegativeInt = 2
     kept_back: float = 0.01
     seed: int = 0
 
