@@ -255,7 +255,8 @@ class LiteRecipe(Recipe):
                 continue
             one = self.encode([crop])
             heads = F.normalize(self.network.embed(one, crop.boxes, crop.boxes).head, dim=-1)
-            ranks = (heads @ self.get_buffer("texts").T).topk(5).indices == crop.classes[:, None]
+            cosines = heads @ self.get_buffer("texts").T
+            ranks = cosines.topk(min(5, cosines.shape[1])).indices == crop.classes[:, None]
             sums.setdefault("top-1", []).append(ranks[:, 0].float())
             sums.setdefault("top-5", []).append(ranks.any(1).float())
             if "masks" not in self.settings.tasks:
