@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,9 @@ from torch import Tensor, nn
 
 from ovsam_plugin.training import engine
 from ovsam_plugin.training.engine import Recipe, Schedule, averaged, epochs, run, step_generator
+from tests.training import two_processes
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SCHEDULE = Schedule(
     steps=9, learning_rate=0.05, warmup=2, ema=0.5, checkpoint_every=3, validate_every=1
 )
@@ -271,3 +276,25 @@ def test_validation_is_shown_as_a_table(tmp_path: Path) -> None:
     shown = console.file.getvalue()
     assert "step 2" in shown
     assert "first" in shown
+
+
+def test_two_processes_of_half_a_batch_train_as_one_of_a_whole(tmp_path: Path) -> None:
+    out = tmp_path / "two"
+    script = [str(Path(two_processes.__file__)), str(out), "2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*launch, *script], env={**os.environ, **environment}, capture_output=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    alone = two_processes.Fit(4)
+    run(alone, tmp_path / "one", two_processes.SCHEDULE, quiet())
+    for process in (0, 1):
+        state = torch.load(out / f"process-{process}.pt", weights_only=True)
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(state[name], value)
+    averages = [torch.load(p / "averages.pt", weights_only=True) for p in (out, tmp_path / "one")]
+    torch.testing.assert_close(*averages)
+    logged = [(10, "validation/weight"), (20, "loss/fit"), (20, "validation/weight")]
+    assert [(step, name) for step, name, _ in log_rows(out)] == logged
+    assert (out / "checkpoint.pt").exists()
