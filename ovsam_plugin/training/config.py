@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
@@ -43,7 +44,11 @@ class Run:
     out: Path
 
     def build(self) -> Recipe:
-        """The recipe with its network and data loaded."""
+        """The recipe with its network and data loaded.
+
+        What a network starts with at random follows from the schedule's seed.
+        """
+        torch.manual_seed(self.schedule.seed)
         recipe: Recipe = RECIPES[self.recipe][0](self.settings)
         return recipe
 
