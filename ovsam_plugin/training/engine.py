@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
@@ -244,11 +245,16 @@ class Checkpoint:
         """Put the state back and give its step; 0 where there is no file.
 
         Raises:
-            ValueError: it is of another recipe, or of other trained parameters.
+            ValueError: it is damaged, of another recipe, or of other trained parameters.
         """
         if not self.path.exists():
             return 0
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            raise ValueError(
+                f"{self.path} is not a sound checkpoint: remove it to start again"
+            ) from error
         shapes = {name: p.shape for name, p in trained.items()}
         found = {name: t.shape for name, t in state["trained"].items()}
         if state["recipe"] != self.recipe or found != shapes:
