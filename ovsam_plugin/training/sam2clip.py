@@ -75,12 +75,15 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixels: Tensor, frames: list[Frame]) -> Tensor:
-        """Features of a batch, half of the disk's precision where they are cached."""
+        """Features of a batch, rounded to half precision, as they are kept."""
         files = [self.file(frame) for frame in frames]
         absent = [i for i, file in enumerate(files) if file is None or not file.exists()]
         rows: dict[int, Tensor] = {}
         if absent:
-            for i, row in zip(absent, self.encoder(pixels[absent]).half()):
+            # Kept features are the same whatever precision a run trains in.
+            with torch.autocast(pixels.device.type, enabled=False):
+                computed = self.encoder(pixels[absent].float()).half()
+            for i, row in zip(absent, computed):
                 rows[i] = row
                 file = files[i]
                 if file is not None:
@@ -92,7 +95,7 @@ class Teacher(nn.Module):
             if i not in rows:
                 assert file is not None
                 rows[i] = load_file(file)["features"].to(pixels.device)
-        return torch.stack([rows[i] for i in range(len(frames))]).to(pixels.dtype)
+        return torch.stack([rows[i].to(pixels.dtype) for i in range(len(frames))])
 
     def file(self, frame: Frame) -> Path | None:
         """Where the features of a photograph are kept: named by what it shows, not by its name."""

@@ -321,6 +321,16 @@ def test_a_run_that_is_stopped_and_goes_on_gives_the_same_model_to_the_bit(tmp_p
     assert all(torch.equal(whole[k], part[k]) for k in whole)
 
 
+def test_losses_in_half_precision_are_nearly_those_in_whole(tmp_path: Path) -> None:
+    made = recipe(small_set(tmp_path, 2), ["cat", "cup"]).eval()
+    whole = made([CROP], seeded())
+    with torch.autocast("cpu", torch.bfloat16):
+        half = made([CROP], seeded())
+    torch.stack(list(half.values())).sum().backward()
+    for name, loss in whole.items():
+        torch.testing.assert_close(half[name].float(), loss, rtol=0.1, atol=0.05)
+
+
 def test_validation_gives_both_figures_or_neither(tmp_path: Path) -> None:
     made = recipe(small_set(tmp_path, 3), ["cat", "cup"])
     figures = made.validate()

@@ -135,6 +135,16 @@ def test_the_same_chance_gives_the_same_losses_and_another_others(recipe: LiteRe
     assert a != c
 
 
+def test_losses_in_half_precision_are_nearly_those_in_whole(recipe: LiteRecipe) -> None:
+    recipe.eval()
+    with torch.inference_mode():
+        whole = recipe([CROP], seeded())
+        with torch.autocast("cpu", torch.bfloat16):
+            half = recipe([CROP], seeded())
+    for name in LOSSES:
+        torch.testing.assert_close(half[name].float(), whole[name], rtol=0.1, atol=0.02)
+
+
 def test_a_crop_with_nothing_on_it_has_no_loss_and_does_no_harm(recipe: LiteRecipe) -> None:
     nothing = rectangle_crop()
     alone = recipe([nothing], seeded())

@@ -232,6 +232,24 @@ def test_a_run_that_is_stopped_and_goes_on_gives_the_same_neck_and_encodes_nothi
     assert all(torch.equal(whole[k], part[k]) for k in whole)
 
 
+def test_training_in_half_precision_learns_from_the_same_features(tmp_path: Path) -> None:
+    photographs(tmp_path / "images", 2)
+    made = [recipe(tmp_path, cache=tmp_path / name) for name in ("half", "whole")]
+    (frames,) = (batch for batch, _ in zip(made[0].batches(0, 0, 1), range(1)))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = made[0](frames, torch.Generator())["mse"]
+    whole = made[1](frames, torch.Generator())["mse"]
+    half.backward()
+    torch.testing.assert_close(half, whole, rtol=0.02, atol=0)
+    assert half != whole
+    kept = [
+        {p.name: p.read_bytes() for p in (tmp_path / name).rglob("*.safetensors")}
+        for name in ("half", "whole")
+    ]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 2
+
+
 def test_the_neck_is_written_as_it_is_published_with_what_made_it(tmp_path: Path) -> None:
     photographs(tmp_path / "images", 2)
     made = recipe(tmp_path)
