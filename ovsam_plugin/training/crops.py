@@ -38,6 +38,16 @@ class Crop:
     classes: Tensor
     whole: bool = False
 
+    def to(self, device: torch.device) -> Crop:
+        """The same crop on a device."""
+        return Crop(
+            self.pixels.to(device),
+            self.masks.to(device),
+            self.boxes.to(device),
+            self.classes.to(device),
+            self.whole,
+        )
+
 
 class Jitter(Protocol):
     """How a square crop of S pixels is placed on a photograph."""
