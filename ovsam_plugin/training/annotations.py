@@ -41,18 +41,22 @@ def load_annotations(path: Path) -> COCO:
                 f"with {', '.join(needed)}"
             )
         for row in rows:
-            absent = keys - row.keys()
+            absent = keys - row.keys() if isinstance(row, dict) else keys
             if absent:
                 raise ValueError(
                     f"{path}: one of {part!r} has no {sorted(absent)[0]!r}: {row!r:.80}"
                 )
-    known = {row["id"] for row in content["images"]}
-    stray = next((a for a in content["annotations"] if a["image_id"] not in known), None)
-    if stray is not None:
-        raise ValueError(
-            f"{path}: annotation {stray['id']} is of image {stray['image_id']}, "
-            "which it does not list"
-        )
+    for what, part in (("image", "images"), ("category", "categories")):
+        known = {row["id"] for row in content[part]}
+        stray = next((a for a in content["annotations"] if a[f"{what}_id"] not in known), None)
+        if stray is not None:
+            raise ValueError(
+                f"{path}: annotation {stray['id']} is of {what} {stray[f'{what}_id']}, "
+                "which it does not list"
+            )
+    unnamed = next((r for r in content["images"] if not r.keys() & {"file_name", "coco_url"}), None)
+    if unnamed is not None:
+        raise ValueError(f"{path}: image {unnamed['id']} has no 'file_name' and no 'coco_url'")
     coco = COCO()
     coco.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pycocotools.coco import COCO
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -23,7 +24,7 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
-from ovsam_plugin.training.crops import Crop, cut, large_scale, whole
+from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, whole
 from ovsam_plugin.training.data import CocoCrops, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.point_losses import class_loss, point_losses
@@ -53,7 +54,7 @@ class Clip2SamSettings:
         batch: photographs a step.
         prompts: asked of a photograph; fewer instances are filled up with copies.
         max_instances: kept of a photograph.
-        crop: side in pixels; the network's own when 0.
+        crop: side in pixels (a multiple of 32); the network's own when 0.
         class_weight, mask_weight, dice_weight: of the losses.
         background: weight of the background class.
         workers: processes that load.
@@ -68,15 +69,15 @@ class Clip2SamSettings:
     image_share: float = 0.5
     preset: str = "ovsam-rn50x16-coco"
     weights: Path
-    batch: int = 2
-    prompts: int = 40
-    max_instances: int = 100
-    crop: int = 0
+    batch: PositiveInt = 2
+    prompts: PositiveInt = 40
+    max_instances: PositiveInt = 100
+    crop: Side | Literal[0] = 0
     class_weight: float = 2.0
     mask_weight: float = 5.0
     dice_weight: float = 5.0
     background: float = 0.1
-    workers: int = 2
+    workers: NonNegativeInt = 2
     kept_back: float = 0.02
     seed: int = 0
 
@@ -146,9 +147,9 @@ class Clip2SamRecipe(Recipe):
             network, _ = load_network(preset, settings.weights)
         self.network = network
         coco = load_annotations(settings.annotations)
+        left_out = self._left_out(coco)
         self.vocabulary, classes = self._classes([c["name"] for c in coco.cats.values()])
         side = settings.crop or network.description.image_size
-        left_out = self._left_out(coco)
         self.data, self.held = (
             CocoCrops(
                 settings.images,
@@ -166,7 +167,8 @@ class Clip2SamRecipe(Recipe):
         self.class_of = torch.tensor([classes.get(n, -1) for n in self.data.names])
         self.whole = None
         if settings.image_folders is not None:
-            folders = {p.name: classes[p.name] for p in settings.image_folders.iterdir()}
+            parts = [p.name for p in settings.image_folders.iterdir() if p.is_dir()]
+            folders = {name: classes[name] for name in parts}
             self.whole = WholePhotographs(settings.image_folders, folders, side, settings.seed)
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
         classifier = classifier or build_classifier(
@@ -184,9 +186,13 @@ class Clip2SamRecipe(Recipe):
         s = self.settings
         if s.split is None:
             return frozenset()
-        if s.vocabulary is None:
-            raise ValueError("a split needs a vocabulary that has one: vocabulary = 'coco'")
-        return not_of_split(coco, load_vocabulary(s.vocabulary), s.split)
+        vocabulary = load_vocabulary(s.vocabulary) if s.vocabulary else None
+        if vocabulary is None or not any(c.split == s.split for c in vocabulary):
+            raise ValueError(
+                f"split {s.split!r} needs a vocabulary that has one, got {s.vocabulary}: "
+                "vocabulary = 'coco' or 'lvis'"
+            )
+        return not_of_split(coco, vocabulary, s.split)
 
     def _classes(self, names: list[str]) -> tuple[Vocabulary, dict[str, int]]:
         """The classes that are told apart, and the index of each name that the data uses."""
@@ -285,7 +291,9 @@ class Clip2SamRecipe(Recipe):
         rows = self.get_buffer("rows")
         if rows.device != self._synonyms.device:  # the recipe was moved
             self._synonyms = Synonyms(rows, self.get_buffer("owner"))
-        return with_background(self._synonyms.nearest(embeddings.float()), self.scale)
+        # A cosine in half precision, a hundred times larger, is a logit off by tenths.
+        with torch.autocast(rows.device.type, enabled=False):
+            return with_background(self._synonyms.nearest(embeddings.float()), self.scale)
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:

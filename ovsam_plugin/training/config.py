@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from rich.console import Console
 
 from ovsam_plugin.training import coop
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
 from ovsam_plugin.training.coop import CoopSettings, run_coop
-from ovsam_plugin.training.engine import Schedule, run
+from ovsam_plugin.training.engine import Recipe, Schedule, run
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
 from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
 
@@ -52,12 +53,21 @@ class Run:
     schedule: Any
     out: Path
 
+    def build(self) -> Recipe:
+        """The engine's recipe with its network and data loaded.
+
+        What a network starts with at random follows from the schedule's seed.
+        """
+        torch.manual_seed(self.schedule.seed)
+        recipe: Recipe = _ENGINE[self.recipe](self.settings)
+        return recipe
+
     def execute(self, console: Console) -> None:
         """Load the network and the data, and train to the end."""
         if self.recipe == "coop":
             run_coop(self.settings, self.out, self.schedule, console)
-            return
-        run(_ENGINE[self.recipe](self.settings), self.out, self.schedule, console)
+        else:
+            run(self.build(), self.out, self.schedule, console)
 
 
 def read_config(recipe: str, path: Path) -> Run:
@@ -79,6 +89,8 @@ def read_config(recipe: str, path: Path) -> Run:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     schedule = table.pop("schedule", {})
+    if not isinstance(schedule, dict):
+        raise ValueError(f"{path}: schedule is a table, [schedule], got {schedule!r}")
     out = table.pop("out", None)
     if not isinstance(out, str) or not out:
         raise ValueError(f"{path}: out = 'FOLDER' says where weights and checkpoints go")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 # Instances of fewer pixels in a crop teach nothing.
 MIN_PIXELS = 60
 Pixels: TypeAlias = npt.NDArray[np.uint8]
+# Of a crop, in pixels: whole cells at the coarsest stride.
+Side: TypeAlias = Annotated[int, Field(gt=0, multiple_of=32)]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class Crop:
     boxes: Tensor
     classes: Tensor
     whole: bool = False
+
+    def to(self, device: torch.device) -> Crop:
+        """The same crop on a device."""
+        return Crop(
+            self.pixels.to(device),
+            self.masks.to(device),
+            self.boxes.to(device),
+            self.classes.to(device),
+            self.whole,
+        )
 
 
 class Jitter(Protocol):
@@ -94,6 +107,22 @@ def _matrix(
     return matrix
 
 
+def _warp(
+    picture: Pixels, matrix: npt.NDArray[np.float64], side: int, method: int = cv2.INTER_LINEAR
+) -> Pixels:
+    """The picture under the matrix, areas averaged where it shrinks, as before inference."""
+    zoom = abs(matrix[0, 0])
+    if zoom < 1:  # warpAffine itself only takes samples
+        height, width = picture.shape[:2]
+        size = max(1, round(width * zoom)), max(1, round(height * zoom))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        # Resizing keeps the picture's edge in place, warping the middle of its first pixel.
+        shift = np.sign(matrix.diagonal()) * (1 - zoom) / 2
+        matrix = matrix @ np.diag([width / size[0], height / size[1], 1])
+        matrix[:, 2] += shift
+    return np.asarray(cv2.warpAffine(picture, matrix, (side, side), flags=method), np.uint8)
+
+
 def cut(
     picture: Pixels,
     masks: Sequence[Pixels],
@@ -114,14 +143,12 @@ def cut(
         limit: instances kept, chosen at random.
         rng: of the choice and the light.
     """
-    zoom = abs(matrix[0, 0])
-    method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    pixels = cv2.warpAffine(picture, matrix, (side, side), flags=method)
+    pixels = _warp(picture, matrix, side)
     light = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     pixels = np.clip(pixels * light[0] + light[1], 0, 255).astype(np.uint8)
     kept, boxes, names = [], [], []
     for index in rng.permutation(len(masks)):
-        mask = cv2.warpAffine(masks[index], matrix, (side, side), flags=cv2.INTER_NEAREST) > 0
+        mask = _warp(masks[index] * np.uint8(255), matrix, side, cv2.INTER_NEAREST) > 127
         if mask.sum() < MIN_PIXELS:
             continue
         ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

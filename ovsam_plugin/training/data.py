@@ -39,7 +39,7 @@ class CocoCrops(Dataset[Crop]):
         kept: take the photographs that are kept back, and no others.
 
     Raises:
-        FileNotFoundError: a photograph is not there.
+        FileNotFoundError: a photograph or its ground truth is not there.
     """
 
     def __init__(
@@ -72,11 +72,7 @@ class CocoCrops(Dataset[Crop]):
                 f"{len(missing)} of the {len(self.ids)} annotated photographs are not in {images}: "
                 f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
             )
-        self.regions = [
-            (picture, truth / f"{picture.stem}.mat")
-            for pictures, truth in regions
-            for picture in sorted(pictures.glob("*.jpg"))
-        ]
+        self.regions = [pair for folders in regions for pair in _region_files(*folders)]
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -111,6 +107,19 @@ class CocoCrops(Dataset[Crop]):
         kept = ids[(areas > 150) & (areas < 0.7 * labels.size)]
         masks = [(labels == i).astype(np.uint8) for i in kept]
         return read_image(picture), masks, [UNKNOWN_CLASS] * len(masks)
+
+
+def _region_files(pictures: Path, truths: Path) -> list[tuple[Path, Path]]:
+    pairs = [(path, truths / f"{path.stem}.mat") for path in sorted(pictures.glob("*.jpg"))]
+    if not pairs:
+        raise FileNotFoundError(f"no photographs (.jpg) with regions in {pictures}")
+    missing = [truth.name for _, truth in pairs if not truth.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(pairs)} photographs in {pictures} have no ground truth in "
+            f"{truths}: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+        )
+    return pairs
 
 
 def normalize(crops: Sequence[Crop], description: NetworkDescription) -> Tensor:

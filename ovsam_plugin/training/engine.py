@@ -9,11 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator  # devices, processes and precision: small, and kept by many
 from accelerate.utils import DistributedDataParallelKwargs
+from pydantic import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -38,17 +40,17 @@ class Schedule:
         threads: of torch on a CPU; its own choice when 0.
     """
 
-    steps: int
+    steps: PositiveInt
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    warmup: int = 100
+    warmup: NonNegativeInt = 100
     clip: float = 1.0
     ema: float = 0.998
-    precision: str = "no"
+    precision: Literal["no", "bf16", "fp16"] = "no"
     seed: int = 0
-    checkpoint_every: int = 200
-    validate_every: int = 0
-    threads: int = 0
+    checkpoint_every: PositiveInt = 200
+    validate_every: NonNegativeInt = 0
+    threads: NonNegativeInt = 0
 
 
 class Recipe(nn.Module, ABC):
@@ -87,7 +89,7 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
     A run that was stopped and goes on gives the same weights as one that was not.
 
     Raises:
-        ValueError: the checkpoint is of another recipe or other settings.
+        ValueError: the checkpoint is of another recipe, or of other parameters.
         FloatingPointError: a loss is no longer finite.
     """
     console = console or Console()
@@ -99,6 +101,7 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     rank, world = accelerator.process_index, accelerator.num_processes
+    main = accelerator.is_main_process
     recipe.to(accelerator.device)
     trained = {n: p for n, p in recipe.named_parameters() if p.requires_grad}
     rates: dict[float, list[nn.Parameter]] = {}
@@ -114,10 +117,10 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
     step = checkpoint.load(trained, average, optimizer, scheduler)
     model, optimizer = accelerator.prepare(recipe, optimizer)
     recipe.train()
-    log = Log(out / "log.csv", step)
-    every = schedule.validate_every or recipe.epoch_steps
+    log = Log(out / "log.csv", step, writes=main)
+    every = schedule.validate_every or max(recipe.epoch_steps // world, 1)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not main) as progress:
         task = progress.add_task(recipe.name, total=schedule.steps, completed=step)
         batches = recipe.batches(step, rank, world)
         while step < schedule.steps:
@@ -127,9 +130,10 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
                 losses: dict[str, Tensor] = model(batch, generator)
             total = torch.stack(list(losses.values())).sum()
             if not torch.isfinite(total):
+                kept = f"{checkpoint.path} holds" if checkpoint.path.exists() else "nothing holds"
                 raise FloatingPointError(
-                    f"the loss is {float(total)} at step {step}: lower learning_rate, or use "
-                    f"precision = 'no'. {checkpoint.path} holds the last good state"
+                    f"the loss is {float(total.detach())} at step {step}: lower learning_rate, "
+                    f"or use precision = 'no'; {kept} an earlier state"
                 )
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(total)
@@ -144,10 +148,8 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
             log.add(step, {key: value.detach() for key, value in losses.items()})
             progress.update(task, completed=step, description=f"{recipe.name} {log.summary}")
             last = step == schedule.steps
-            if accelerator.is_main_process and (step % schedule.checkpoint_every == 0 or last):
-                checkpoint.save(step, trained, average, optimizer, scheduler)
             if step % every == 0 or last:
-                if accelerator.is_main_process:
+                if main:
                     with averaged(trained, average):
                         recipe.export(out)
                         figures = recipe.validate()
@@ -155,6 +157,9 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
                     progress.console.print(_table(f"{recipe.name}, step {step}", figures))
                 accelerator.wait_for_everyone()
                 recipe.train()
+            # After the weights are written: a run that is stopped in between does this step again.
+            if main and (step % schedule.checkpoint_every == 0 or last):
+                checkpoint.save(step, trained, average, optimizer, scheduler)
     accelerator.end_training()
 
 
@@ -240,12 +245,19 @@ class Checkpoint:
         """Put the state back and give its step; 0 where there is no file.
 
         Raises:
-            ValueError: it is of another recipe, or of other trained parameters.
+            ValueError: it is damaged, of another recipe, or of other trained parameters.
         """
         if not self.path.exists():
             return 0
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        if state["recipe"] != self.recipe or state["trained"].keys() != trained.keys():
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            raise ValueError(
+                f"{self.path} is not a sound checkpoint: remove it to start again"
+            ) from error
+        shapes = {name: p.shape for name, p in trained.items()}
+        found = {name: t.shape for name, t in state["trained"].items()}
+        if state["recipe"] != self.recipe or found != shapes:
             raise ValueError(
                 f"{self.path} is a checkpoint of {state['recipe']} with other parameters: "
                 "give a new output folder, or remove it to start again"
@@ -263,9 +275,11 @@ class Log:
 
     EVERY = 20
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path, self.began = path, time.monotonic()
+    def __init__(self, path: Path, step: int, writes: bool = True) -> None:
+        self.path, self.writes, self.began = path, writes, time.monotonic()
         self.smooth: dict[str, Tensor] = {}
+        if not writes:  # one process of several does
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = []
         if path.exists() and step:  # what was logged after the checkpoint is run again
@@ -296,6 +310,8 @@ class Log:
         losses = {k[5:]: v for k, v in values.items() if k.startswith("loss/")}
         if losses:
             self._summary = " ".join(f"{k} {v:.3f}" for k, v in losses.items())
+        if not self.writes:
+            return
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerows([step, k, f"{v:.6g}", seconds] for k, v in values.items())
 

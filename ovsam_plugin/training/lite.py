@@ -13,6 +13,7 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from pycocotools.coco import COCO
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
-from ovsam_plugin.training.crops import Crop
+from ovsam_plugin.training.crops import Crop, Side
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.losses import box_iou_paired, mask_loss, name_loss, region_loss
@@ -47,7 +48,7 @@ class LiteSettings:
         tasks: of "masks" and "names", what is trained.
         classes: "all", or "base": instances of the base classes alone, for figures on classes that
             training never saw.
-        batch, crop: photographs a step, and side of their square crops in pixels.
+        batch, crop: photographs a step, and side of their square crops, a multiple of 32 pixels.
         max_instances: kept a crop.
         workers: processes that load.
     """
@@ -60,10 +61,10 @@ class LiteSettings:
     known_rate: float = 1.0
     tasks: tuple[Literal["masks", "names"], ...] = ("masks", "names")
     classes: Literal["all", "base"] = "all"
-    batch: int = 4
-    crop: int = 448
-    max_instances: int = 24
-    workers: int = 0
+    batch: PositiveInt = 4
+    crop: Side = 448
+    max_instances: PositiveInt = 24
+    workers: NonNegativeInt = 0
     seed: int = 0
 
 
@@ -173,37 +174,39 @@ class LiteRecipe(Recipe):
         head, objectness = self.network.region_masks, self.network.objectness
         assert head is not None
         assert objectness is not None
-        size = self.settings.crop
+        # What is random is chosen on the CPU, so that every device trains on the same.
+        size, device = self.settings.crop, self.network.device
         proposals = objectness(features.pyramid)
         kinds = ("point", "point", "point", "mask", "box")
         asked, coarse, things = [], [], []
         for i, crop in enumerate(batch):
             if not len(crop.boxes):
                 continue
+            here = crop.to(device)
             order = torch.randperm(len(crop.boxes), generator=generator)
             kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
             which = order[: self.COARSE]
-            prompts = make_prompts(crop, which, kind, generator)
+            prompts = make_prompts(crop, which, kind, generator).to(device)
             logits = self.network.decode(features[i], prompts)
-            covered = F.avg_pool2d(crop.masks[which].float(), 4)
-            coarse.append(mask_loss(logits, covered, crop.boxes[which], 4))
-            boxes = jittered(crop.boxes[which], size, generator)
-            asked.append(Asked.of(i, crop, which, boxes, prompts, logits.detach()))
+            covered = F.avg_pool2d(here.masks[which].float(), 4)
+            coarse.append(mask_loss(logits, covered, here.boxes[which], 4))
+            boxes = jittered(crop.boxes[which], size, generator).to(device)
+            asked.append(Asked.of(i, here, which, boxes, prompts, logits.detach()))
 
             which = order[: self.BOXES]
-            boxes = jittered(crop.boxes[which], size, generator)
-            asked.append(Asked.of(i, crop, which, boxes))
+            boxes = jittered(crop.boxes[which], size, generator).to(device)
+            asked.append(Asked.of(i, here, which, boxes))
 
             which = order[: self.POINTS].repeat_interleave(len(LEVELS))
-            points = clicks(crop, order[: self.POINTS], 1, generator)
+            points = clicks(crop, order[: self.POINTS], 1, generator).to(device)
             assert points.points is not None
             cells = cells_at(points.points[:, 0], (size, size)).flatten()
             boxes = proposals.boxes[i, cells].detach().clamp(0, size)
-            asked.append(Asked.of(i, crop, which, boxes, repeat(points, len(LEVELS)), guess=True))
+            asked.append(Asked.of(i, here, which, boxes, repeat(points, len(LEVELS)), guess=True))
             if (crop.classes != UNKNOWN_CLASS).all():
-                target = assign(crop.boxes, crop.masks)
+                target = assign(crop.boxes, crop.masks).to(device)
                 found = proposals.logits[i], proposals.boxes[i]
-                things.append(objectness_loss(*found, crop.boxes, target))
+                things.append(objectness_loss(*found, here.boxes, target))
         zero = features.pyramid[0].sum() * 0
         if not asked:
             return dict.fromkeys(("coarse", "mask", "quality", "things"), zero)
@@ -235,12 +238,13 @@ class LiteRecipe(Recipe):
             known = known[torch.randperm(len(known), generator=generator)[: self.NAMED]]
             empty = background_boxes(crop, 6, generator)
             jitter = jittered(crop.boxes[known], self.settings.crop, generator)
-            regions = torch.cat([jitter, empty])
+            regions = torch.cat([jitter, empty]).to(self.network.device)
             heads.append(self.network.embed(features[i], regions, regions).head)
             labels.append(torch.cat([crop.classes[known], torch.full((len(empty),), len(texts))]))
         if not heads:
             return {"name": features.pyramid[0].sum() * 0}
-        return {"name": name_loss(torch.cat(heads), torch.cat(labels), texts, self.scale)}
+        classes = torch.cat(labels).to(self.network.device)
+        return {"name": name_loss(torch.cat(heads), classes, texts, self.scale)}
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -252,9 +256,10 @@ class LiteRecipe(Recipe):
             crop = self.kept_back[index]
             if not len(crop.boxes):
                 continue
-            one = self.encode([crop])
-            heads = F.normalize(self.network.embed(one, crop.boxes, crop.boxes).head, dim=-1)
-            ranks = (heads @ self.get_buffer("texts").T).topk(5).indices == crop.classes[:, None]
+            one, here = self.encode([crop]), crop.to(self.network.device)
+            heads = F.normalize(self.network.embed(one, here.boxes, here.boxes).head, dim=-1)
+            cosines = heads @ self.get_buffer("texts").T
+            ranks = cosines.topk(min(5, cosines.shape[1])).indices == here.classes[:, None]
             sums.setdefault("top-1", []).append(ranks[:, 0].float())
             sums.setdefault("top-5", []).append(ranks.any(1).float())
             if "masks" not in self.settings.tasks:
@@ -263,10 +268,10 @@ class LiteRecipe(Recipe):
             assert head is not None
             assert things is not None
             regions = head.project(one.image, one.pyramid)
-            logits, _ = head(regions, crop.boxes)
-            _, iou = region_loss(logits, crop.masks, windows(crop.boxes))
+            logits, _ = head(regions, here.boxes)
+            _, iou = region_loss(logits, here.masks, windows(here.boxes))
             sums.setdefault("box IoU", []).append(iou)
-            points = clicks(crop, torch.arange(len(crop.boxes)), 1, generator)
+            points = clicks(crop, torch.arange(len(crop.boxes)), 1, generator).to(here.boxes.device)
             assert points.points is not None
             size = crop.masks.shape[-1]
             cells = cells_at(points.points[:, 0], (size, size))
@@ -274,7 +279,7 @@ class LiteRecipe(Recipe):
             levels = len(LEVELS)
             logits, quality = head(regions, guesses, prompts=repeat(points, levels))
             owners = torch.arange(len(crop.boxes)).repeat_interleave(levels)
-            _, iou = region_loss(logits, crop.masks[owners], windows(guesses))
+            _, iou = region_loss(logits, here.masks[owners], windows(guesses))
             iou, quality = iou.view(-1, levels), quality.view(-1, levels)
             sums.setdefault("point IoU", []).append(iou.gather(1, quality.argmax(1)[:, None])[:, 0])
             sums.setdefault("point IoU, best of 3", []).append(iou.amax(1))
@@ -325,19 +330,19 @@ class Asked:
     ) -> Asked:
         """About some instances of one crop."""
         n = len(which)
-        xy, labels = torch.zeros(n, 3, 2), torch.full((n, 3), -1.0)
+        xy, labels = boxes.new_zeros((n, 3, 2)), boxes.new_full((n, 3), -1)
         if prompts is not None and prompts.points is not None:
             assert prompts.point_labels is not None
             count = prompts.points.shape[1]
             xy[:, :count], labels[:, :count] = prompts.points, prompts.point_labels
         return cls(
-            index=torch.full((n,), index),
+            index=torch.full((n,), index, device=boxes.device),
             boxes=boxes,
             masks=crop.masks[which],
             truth=crop.boxes[which],
             prompts=PromptBatch(points=xy, point_labels=labels),
             coarse=coarse,
-            guess=torch.full((n,), guess),
+            guess=torch.full((n,), guess, device=boxes.device),
         )
 
     @classmethod
@@ -354,7 +359,9 @@ class Asked:
             prompts=PromptBatch(points=torch.cat(points), point_labels=torch.cat(labels)),
             coarse=torch.cat(
                 [
-                    torch.zeros(len(p.boxes), 1, cells, cells) if p.coarse is None else p.coarse
+                    p.boxes.new_zeros((len(p.boxes), 1, cells, cells))
+                    if p.coarse is None
+                    else p.coarse
                     for p in parts
                 ]
             ),

@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeInt, PositiveInt
 from safetensors.torch import load_file, save_file
 from segment_anything import sam_model_registry
 from torch import Tensor, nn
@@ -51,8 +53,8 @@ class Sam2ClipSettings:
     weights: Path
     cache: Path | None = None
     share: float = 1.0
-    batch: int = 8
-    workers: int = 2
+    batch: PositiveInt = 8
+    workers: NonNegativeInt = 2
     kept_back: float = 0.01
     seed: int = 0
 
@@ -73,12 +75,15 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, pixels: Tensor, frames: list[Frame]) -> Tensor:
-        """Features of a batch, half of the disk's precision where they are cached."""
+        """Features of a batch, rounded to half precision, as they are kept."""
         files = [self.file(frame) for frame in frames]
         absent = [i for i, file in enumerate(files) if file is None or not file.exists()]
         rows: dict[int, Tensor] = {}
         if absent:
-            for i, row in zip(absent, self.encoder(pixels[absent]).half()):
+            # Kept features are the same whatever precision a run trains in.
+            with torch.autocast(pixels.device.type, enabled=False):
+                computed = self.encoder(pixels[absent].float()).half()
+            for i, row in zip(absent, computed):
                 rows[i] = row
                 file = files[i]
                 if file is not None:
@@ -90,7 +95,7 @@ class Teacher(nn.Module):
             if i not in rows:
                 assert file is not None
                 rows[i] = load_file(file)["features"].to(pixels.device)
-        return torch.stack([rows[i] for i in range(len(frames))]).to(pixels.dtype)
+        return torch.stack([rows[i].to(pixels.dtype) for i in range(len(frames))])
 
     def file(self, frame: Frame) -> Path | None:
         """Where the features of a photograph are kept: named by what it shows, not by its name."""
@@ -105,7 +110,8 @@ def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
     """The image encoder of a published SAM.
 
     Raises:
-        ValueError: segment_anything has no such model, or the file holds another.
+        ValueError: segment_anything has no such model, or the file holds another, or more than
+            tensors, such as code.
         FileNotFoundError: there is no such file.
     """
     if name not in sam_model_registry or name == "default":
@@ -113,12 +119,16 @@ def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
         raise ValueError(f"teacher {name!r}: segment_anything has {known}")
     if not weights.is_file():
         raise FileNotFoundError(f"no weights of SAM at {weights}")
-    state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
-    encoder = sam_model_registry[name]().image_encoder
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError) as error:
+        raise ValueError(f"{weights} is not a checkpoint that holds tensors alone") from error
+    with torch.device("meta"):
+        encoder = sam_model_registry[name]().image_encoder
     prefix = "image_encoder."
     own = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
     try:
-        encoder.load_state_dict(own)
+        encoder.load_state_dict(own, assign=True)
     except RuntimeError as error:
         raise ValueError(f"{weights} is not SAM's {name}: {error}") from error
     return Teacher(encoder, file_sha256(weights), cache)

@@ -1,0 +1,118 @@
+"""`ovsam train` as a user runs it, on noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ovsam_plugin.cli.app import app
+from tests.training.small import small_set
+
+CONFIG = """
+out = "run"
+images = "images"
+annotations = "coco.json"
+tasks = ["names"]
+batch = 2
+crop = 64
+
+[schedule]
+steps = 2
+warmup = 1
+checkpoint_every = 1
+validate_every = 2
+"""
+
+
+def train(recipe: str, config: Path, *options: str) -> Result:
+    return CliRunner().invoke(app, ["train", recipe, str(config), *options])
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A run of `ovsam-lite` on six photographs."""
+    small_set(tmp_path)
+    path = tmp_path / "lite.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_a_run_is_made_gone_on_from_and_made_again(config: Path) -> None:
+    out = config.parent / "run"
+    first = train("lite", config)
+    assert first.exit_code == 0, first.output
+    assert "going on" not in first.output
+    assert "top-1" in first.output
+    assert {p.name for p in out.iterdir()} == {
+        "checkpoint.pt",
+        "log.csv",
+        "ovsam-lite.safetensors",
+        "run.json",
+    }
+    weights = (out / "ovsam-lite.safetensors").read_bytes()
+    config.write_text(CONFIG.replace("steps = 2", "steps = 3"))
+    longer = train("lite", config)
+    assert "going on from" in longer.output
+    assert (out / "ovsam-lite.safetensors").read_bytes() != weights
+    steps = {line.split(",")[0] for line in (out / "log.csv").read_text().splitlines()[1:]}
+    assert steps == {"2", "3"}
+    config.write_text(CONFIG)
+    again = train("lite", config, "--restart")
+    assert "going on" not in again.output
+    assert (out / "ovsam-lite.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize(
+    ("recipe", "change", "reason"),
+    [
+        ("light", ("", ""), "recipe 'light': expected one of sam2clip, clip2sam, lite"),
+        ("lite", ("crop = 64", "crops = 64"), "crops: is not a setting of this recipe"),
+        ("lite", ('images = "images"\n', ""), "images: is missing"),
+        ("lite", ("steps = 2", "steps = ["), "is not TOML"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_an_error_of_usage(
+    config: Path, recipe: str, change: tuple[str, str], reason: str
+) -> None:
+    config.write_text(CONFIG.replace(*change))
+    result = train(recipe, config)
+    assert result.exit_code == 2
+    assert reason in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_configuration_that_is_not_there_is_an_error_of_usage(tmp_path: Path) -> None:
+    result = train("lite", tmp_path / "absent.toml")
+    assert result.exit_code == 2
+    assert "examples are in recipes/" in result.output
+
+
+def test_data_that_is_not_there_or_is_wrong_is_said_in_one_message(config: Path) -> None:
+    folder = config.parent
+    (folder / "images" / "1.png").unlink()
+    result = train("lite", config)
+    assert result.exit_code == 1
+    assert "1 of the 5 annotated photographs are not in" in result.output
+    content = json.loads((folder / "coco.json").read_text())
+    del content["categories"]
+    (folder / "coco.json").write_text(json.dumps(content))
+    result = train("lite", config)
+    assert result.exit_code == 1
+    assert "has no 'categories'" in result.output
+    (folder / "coco.json").unlink()
+    result = train("lite", config)
+    assert result.exit_code == 1
+    assert "no annotation file at" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_weights_that_are_not_there_are_named(config: Path) -> None:
+    text = CONFIG.replace('tasks = ["names"]', 'weights = "absent.safetensors"')
+    config.write_text(text)
+    result = train("clip2sam", config)
+    assert result.exit_code == 1
+    assert "no weights at" in result.output
+    assert "absent.safetensors" in result.output

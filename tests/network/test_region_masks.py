@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from ovsam_plugin.network.objectness import Proposals, cells_at
+from ovsam_plugin.network.ovsam import OVSAM, agreement
+from ovsam_plugin.network.prompt_encoder import PromptBatch
+from ovsam_plugin.network.region_masks import (
+    BINS,
+    GROWTH,
+    RegionFeatures,
+    RegionMaskHead,
+    windows,
+)
+from ovsam_plugin.presets import get_preset
+
+DESCRIPTION = get_preset("ovsam-lite").network
+BOXES = torch.tensor([[10.0, 20, 50, 60], [0, 0, 128, 128], [100, 30, 104, 33]])
+
+
+def head() -> RegionMaskHead:
+    torch.manual_seed(0)
+    return RegionMaskHead(DESCRIPTION).eval()
+
+
+def features(of: RegionMaskHead, batch: int = 1) -> RegionFeatures:
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(batch, DESCRIPTION.channels, 8, 8, generator=generator)
+    pyramid = [
+        torch.randn(batch, DESCRIPTION.fpn_channels, 128 // s, 128 // s, generator=generator)
+        for s in (4, 8, 16, 32)
+    ]
+    return of.project(image, pyramid)
+
+
+def bins(box: Tensor) -> tuple[Tensor, Tensor]:
+    """The middles of a box's window's bins, x and y in input pixels."""
+    x1, y1, x2, y2 = windows(box[None])[0]
+    share = (torch.arange(BINS) + 0.5) / BINS
+    return x1 + share * (x2 - x1), y1 + share * (y2 - y1)
+
+
+def test_a_window_is_its_box_grown_about_the_same_middle() -> None:
+    found = windows(torch.tensor([[10.0, 20, 50, 40], [7, 7, 7, 7]]))
+    torch.testing.assert_close(found[0], torch.tensor([30 - 26.0, 30 - 13, 30 + 26, 30 + 13]))
+    # A box without a size has a window all the same.
+    torch.testing.assert_close(found[1], torch.tensor([6.35, 6.35, 7.65, 7.65]))
+
+
+@torch.inference_mode()
+def test_every_box_gets_a_mask_and_a_quality_the_same_beside_others_as_alone() -> None:
+    of = head()
+    maps = features(of)
+    logits, quality = of(maps, BOXES)
+    assert logits.shape == (3, 2 * BINS, 2 * BINS)
+    assert quality.shape == (3,)
+    assert logits.dtype == quality.dtype == torch.float32
+    for i in range(3):
+        alone, likely = of(maps, BOXES[i : i + 1])
+        torch.testing.assert_close(alone[0], logits[i], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(likely[0], quality[i], atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_boxes_are_read_from_their_own_image_of_the_batch() -> None:
+    of = head()
+    maps = features(of, 2)
+    logits, _ = of(maps, BOXES[[0, 0]], index=torch.tensor([1, 0]))
+    for row, image in ((0, 1), (1, 0)):
+        alone, _ = of(maps[image : image + 1], BOXES[:1])
+        torch.testing.assert_close(logits[row], alone[0], atol=1e-4, rtol=1e-4)
+    assert (logits[0] - logits[1]).abs().max() > 1e-3
+
+
+def test_a_box_is_drawn_as_its_inside_and_its_coordinates() -> None:
+    drawn = head()._draw(BOXES, None, None)
+    assert drawn.shape == (3, 6, BINS, BINS)
+    for box, channels in zip(BOXES, drawn):
+        x, y = bins(box)
+        half = (box[2:] - box[:2]) / 2
+        middle = box[:2] + half
+        torch.testing.assert_close(channels[1, 0], (x - middle[0]) / half[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(channels[2, :, 0], (y - middle[1]) / half[1], atol=1e-4, rtol=0)
+        on = ((x > box[0]) & (x < box[2])) & ((y > box[1]) & (y < box[3]))[:, None]
+        # Half on in the bins at the corners, where both sides are near.
+        assert channels[0][on].min() > 0.2
+        assert channels[0][~on].max() < 0.5
+        assert channels[0, BINS // 2, BINS // 2] > 0.99
+    assert not drawn[:, 3:].any()
+
+
+def test_clicks_are_drawn_where_they_were_set_and_those_off_it_apart() -> None:
+    prompts = PromptBatch(
+        points=torch.tensor([[[20.0, 25], [45, 55], [0, 0]]]),
+        point_labels=torch.tensor([[1.0, 0, -1]]),
+    )
+    drawn = head()._draw(BOXES[:1], prompts, None)[0]
+    x, y = bins(BOXES[0])
+    for channel, (px, py) in ((3, (20, 25)), (4, (45, 55))):
+        row, column = divmod(int(drawn[channel].argmax()), BINS)
+        cell = 40 * GROWTH / BINS
+        assert abs(float(x[column]) - px) <= cell / 2
+        assert abs(float(y[row]) - py) <= cell / 2
+        assert drawn[channel].max() > 0.85
+        assert drawn[channel].gt(0.1).float().mean() < 0.1
+
+
+def test_a_coarse_mask_is_read_at_its_own_place() -> None:
+    """Logits of the whole image that are a ramp of x and y."""
+    cells = (torch.arange(32) + 0.5) * 4
+    coarse = (0.02 * cells[None, :] - 0.03 * cells[:, None])[None, None].expand(3, -1, -1, -1)
+    drawn = head()._draw(BOXES, None, coarse)
+    for box, channels in zip(BOXES[[0, 2]], drawn[[0, 2]]):
+        x, y = bins(box)
+        ramp = 0.02 * x[None, :] - 0.03 * y[:, None]
+        torch.testing.assert_close(channels[5], (ramp / 4).tanh(), atol=1e-3, rtol=0)
+
+
+def test_points_agree_with_a_mask_that_has_them_as_they_were_set() -> None:
+    """A mask on the left half of its window."""
+    logits = torch.full((1, 8, 8), -5.0)
+    logits[:, :, :4] = 5
+    frames = torch.tensor([[100.0, 50, 180, 90]])
+    for points, labels, share in (
+        ([(110, 60)], [1], 1.0),
+        ([(170, 60)], [1], 0.0),
+        ([(170, 60)], [0], 1.0),
+        ([(110, 60), (170, 60)], [1, 0], 1.0),
+        ([(110, 60), (120, 80)], [1, 0], 0.5),
+        ([(110, 60), (20, 60)], [1, 1], 0.5),  # far outside the window
+        ([(110, 60), (20, 60)], [1, 0], 1.0),
+    ):
+        prompts = PromptBatch(
+            points=torch.tensor([points]).float(), point_labels=torch.tensor([labels]).float()
+        )
+        assert agreement(logits, frames, prompts).tolist() == [share]
+
+
+@pytest.fixture(scope="module")
+def network() -> OVSAM:
+    torch.manual_seed(0)
+    return OVSAM(DESCRIPTION).eval()
+
+
+@torch.inference_mode()
+def test_of_the_masks_for_a_point_that_which_agrees_with_the_clicks_is_taken(
+    network: OVSAM,
+) -> None:
+    """Where nothing else tells them apart; and where all agree, the one expected to fit best."""
+    of = network.region_masks
+    assert of is not None
+    encoded = network.encode(torch.randn(1, 3, 128, 128))
+    assert encoded.regions is not None
+    points = torch.tensor([[[70.0, 66]], [[20.0, 90]]])
+    cells = cells_at(points[:, 0], (128, 128))
+    proposals = Proposals(torch.zeros(1, 16 * 16 + 8 * 8 + 4 * 4), torch.zeros(1, 336, 4))
+    # Of each point's three boxes two lie far off: no mask over them can have the point.
+    here = (1, 2)
+    for row, level in enumerate(here):
+        proposals.boxes[0, cells[row]] = torch.tensor([100.0, 0, 120, 20])
+        x, y = points[row, 0].tolist()
+        proposals.boxes[0, cells[row, level]] = torch.tensor([x - 15, y - 15, x + 15, y + 15])
+    saved = {k: v.clone() for k, v in of.state_dict().items()}
+    try:
+        torch.nn.init.zeros_(of.output.weight)
+        torch.nn.init.ones_(of.output.bias)  # every mask is all of its window
+        torch.nn.init.zeros_(of.quality[2].weight)
+        prompts = PromptBatch(points=points, point_labels=torch.ones(2, 1))
+        masks = network.answer(encoded, prompts, proposals)
+        chosen = [int(cells[row, level]) for row, level in enumerate(here)]
+        torch.testing.assert_close(masks.windows, windows(proposals.boxes[0, chosen]))
+        off = replace(prompts, point_labels=torch.tensor([[0.0], [0.0]]))
+        others = network.answer(encoded, off, proposals)
+        assert (others.windows != masks.windows).any(1).all()
+    finally:
+        of.load_state_dict(saved)
+    proposals.boxes[0, cells] = torch.tensor(
+        [[60.0, 56, 80, 76], [50, 46, 90, 86], [40, 40, 100, 100]]
+    )
+    told = PromptBatch(points=points[:1].expand(3, -1, -1), point_labels=torch.ones(3, 1))
+    boxes = proposals.boxes[0, cells[0]]
+    logits, quality = of(encoded.regions, boxes, prompts=told)
+    score = quality.sigmoid() * agreement(logits, windows(boxes), told)
+    answered = network.answer(
+        encoded, PromptBatch(points=points[:1], point_labels=torch.ones(1, 1)), proposals
+    )
+    assert answered.quality is not None
+    assert answered.quality[0] == pytest.approx(float(score.max()), rel=1e-4)
+    torch.testing.assert_close(answered.windows[0], windows(boxes)[score.argmax()])
+
+
+@torch.inference_mode()
+def test_points_without_proposals_are_refused(network: OVSAM) -> None:
+    encoded = network.encode(torch.randn(1, 3, 64, 64))
+    prompts = PromptBatch(points=torch.ones(1, 1, 2), point_labels=torch.ones(1, 1))
+    with pytest.raises(ValueError, match="points need the proposals of their image"):
+        network.answer(encoded, prompts)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ovsam_plugin.training.clip2sam import Clip2SamSettings
+from ovsam_plugin.training.config import RECIPES, read_config
+from ovsam_plugin.training.lite import LiteSettings
+from ovsam_plugin.training.sam2clip import Sam2ClipSettings
+
+RECIPE_FILES = Path(__file__).resolve().parent.parent.parent / "recipes"
+LITE = """
+out = "run"
+images = "photographs"
+annotations = "/data/coco.json"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_gives_settings_schedule_and_folders_relative_to_itself(tmp_path: Path) -> None:
+    text = (
+        LITE
+        + """
+regions = [["a/images", "a/truth"], ["/b/images", "~/b"]]
+tasks = ["names"]
+batch = 3
+[schedule]
+steps = 7
+precision = "bf16"
+seed = 11
+"""
+    )
+    run = read_config("lite", written(tmp_path, text))
+    assert run.out == tmp_path / "run"
+    assert isinstance(run.settings, LiteSettings)
+    assert run.settings.images == tmp_path / "photographs"
+    assert run.settings.annotations == Path("/data/coco.json")
+    assert run.settings.regions == (
+        (tmp_path / "a/images", tmp_path / "a/truth"),
+        (Path("/b/images"), Path.home() / "b"),
+    )
+    assert run.settings.tasks == ("names",)
+    assert run.settings.batch == 3
+    assert run.settings.start is None
+    assert (run.schedule.steps, run.schedule.precision) == (7, "bf16")
+    assert run.schedule.learning_rate == 1e-3
+    assert run.schedule.seed == run.settings.seed == 11
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [("sam2clip", Sam2ClipSettings), ("clip2sam", Clip2SamSettings), ("lite", LiteSettings)],
+)
+def test_the_examples_are_read(recipe: str, kind: type[object]) -> None:
+    run = read_config(recipe, RECIPE_FILES / f"{recipe}.toml")
+    assert isinstance(run.settings, kind)
+    assert run.out == RECIPE_FILES / ".." / "runs" / recipe
+    assert run.schedule.steps > 1000
+
+
+def test_every_recipe_has_an_example() -> None:
+    assert {path.stem.split("-")[0] for path in RECIPE_FILES.glob("*.toml")} == set(RECIPES)
+    for path in RECIPE_FILES.glob("*.toml"):
+        read_config(path.stem.split("-")[0], path)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("out = ", "is not TOML"),
+        ("images = 'a'", "out = 'FOLDER' says where weights and checkpoints go"),
+        ("out = 3", "out = 'FOLDER' says where"),
+        ("out = 'run'\n[schedule]\nsteps = 1", "images: is missing; annotations: is missing"),
+        (LITE, "schedule.steps: is missing"),
+        (LITE + "learning_rate = 1\n[schedule]\nsteps = 1", "learning_rate: is not a setting"),
+        (LITE + "[schedule]\nsteps = 1\nlerning_rate = 1", "schedule.lerning_rate: is not a"),
+        (LITE + "batch = 'four'\n[schedule]\nsteps = 1", "batch: Input should be a valid integer"),
+        (LITE + "classes = 'novel'\n[schedule]\nsteps = 1", "classes: Input should be 'all' or"),
+        (LITE + "tasks = ['masks', 'points']\n[schedule]\nsteps = 1", "tasks.1: Input should be"),
+        (LITE + "schedule = 3", "schedule is a table"),
+        (LITE + "[schedule]\nsteps = 1\nprecision = 'int8'", "schedule.precision: Input should"),
+        (LITE + "batch = 0\n[schedule]\nsteps = 1", "batch: Input should be greater than 0"),
+        (LITE + "crop = 100\n[schedule]\nsteps = 1", "crop: Input should be a multiple of 32"),
+        (LITE + "[schedule]\nsteps = 0", "schedule.steps: Input should be greater than 0"),
+    ],
+)
+def test_a_file_that_says_something_wrong_is_refused_with_what_it_is(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        read_config("lite", written(tmp_path, text))
+    assert reason in str(caught.value)
+    assert "config.toml" in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_refused_with_where_examples_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no configuration at .*: examples are in recipes/"):
+        read_config("lite", tmp_path / "absent.toml")
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="recipe 'light': expected one of sam2clip, clip2sam, lite"
+    ):
+        read_config("light", written(tmp_path, LITE))

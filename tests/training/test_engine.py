@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import csv
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from ovsam_plugin.training import engine
+from ovsam_plugin.training.engine import Recipe, Schedule, averaged, epochs, run, step_generator
+from tests.training import two_processes
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCHEDULE = Schedule(
+    steps=9, learning_rate=0.05, warmup=2, ema=0.5, checkpoint_every=3, validate_every=1
+)
+
+
+class Line(Recipe):
+    """A fit with every kind of chance in it: the order, dropout, and the step's generator."""
+
+    name = "line"
+    epoch_steps = 4
+
+    def __init__(self, stop_at: int | None = None, features: int = 3) -> None:
+        super().__init__()
+        self.stop_at, self.taken = stop_at, 0
+        chance = torch.Generator().manual_seed(0)
+        self.x = torch.randn(9, features, generator=chance)
+        self.inner = nn.Linear(features, 4)
+        self.outer = nn.Linear(4, 1)
+        self.frozen = nn.Linear(1, 1).requires_grad_(False)
+        for parameter in self.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=chance)
+        self.validated: list[dict[str, Tensor]] = []
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Tensor]:
+        for part in epochs(len(self.x), 2, 0, start, rank, world):
+            for rows in part:
+                yield self.x[rows]
+
+    def forward(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        if self.taken == self.stop_at:
+            raise KeyboardInterrupt
+        self.taken += 1
+        noisy = batch + 0.1 * torch.randn(batch.shape, generator=generator)
+        hidden = nn.functional.dropout(self.inner(noisy).tanh(), 0.3, self.training)
+        wrong = self.outer(hidden)[:, 0] - batch.sum(1)
+        return {"fit": wrong.square().mean(), "size": 1e-3 * self.outer.weight.square().sum()}
+
+    def rate(self, name: str) -> float:
+        return 0.5 if name.startswith("inner") else 1.0
+
+    def validate(self) -> dict[str, float]:
+        self.eval()
+        self.validated.append({k: v.clone() for k, v in self.state_dict().items()})
+        return {"first": float(self.outer.bias.detach())}
+
+    def export(self, out: Path) -> None:
+        torch.save(self.state_dict(), out / "line.pt")
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def log_rows(out: Path) -> list[tuple[int, str, str]]:
+    with (out / "log.csv").open() as file:
+        return [(int(r["step"]), r["name"], r["value"]) for r in csv.DictReader(file)]
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def exported(out: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = torch.load(out / "line.pt", weights_only=True)
+    return state
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> tuple[Line, Path]:
+    """A run that nothing stopped."""
+    recipe = Line()
+    run(recipe, tmp_path / "whole", SCHEDULE, quiet())
+    return recipe, tmp_path / "whole"
+
+
+@pytest.mark.parametrize("stop_at", [3, 5, 8])
+def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_weights_to_the_bit(
+    whole: tuple[Line, Path], tmp_path: Path, stop_at: int
+) -> None:
+    """At a checkpoint (3, in the middle of an epoch), between two, and before the last step."""
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run(Line(stop_at), out, SCHEDULE, quiet())
+    again = Line()
+    run(again, out, SCHEDULE, quiet())
+    assert again.taken == SCHEDULE.steps - stop_at // 3 * 3
+    assert same(again.state_dict(), whole[0].state_dict())
+    assert same(exported(out), exported(whole[1]))
+
+
+def test_the_log_of_a_stopped_run_has_every_step_once(
+    whole: tuple[Line, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(Line(5), tmp_path / "stopped", SCHEDULE, quiet())
+    assert [step for step, *_ in log_rows(tmp_path / "stopped")] == [1, 2, 3, 4, 5]
+    run(Line(), tmp_path / "stopped", SCHEDULE, quiet())
+    assert log_rows(tmp_path / "stopped") == log_rows(whole[1])
+    assert [step for step, *_ in log_rows(whole[1])] == list(range(1, 10))
+
+
+def test_losses_are_logged_every_twentieth_step(tmp_path: Path) -> None:
+    run(Line(), tmp_path, replace(SCHEDULE, steps=41, validate_every=100), quiet())
+    logged = [(step, name) for step, name, _ in log_rows(tmp_path)]
+    losses = [(step, name) for step in (20, 40) for name in ("loss/fit", "loss/size")]
+    assert logged == [*losses, (41, "validation/first")]
+
+
+def test_a_run_stopped_while_its_last_weights_are_written_writes_them_when_it_goes_on(
+    whole: tuple[Line, Path], tmp_path: Path
+) -> None:
+    class Killed(Line):
+        def export(self, out: Path) -> None:
+            if self.taken == SCHEDULE.steps:
+                raise KeyboardInterrupt
+            super().export(out)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Killed(), tmp_path / "killed", SCHEDULE, quiet())
+    run(Line(), tmp_path / "killed", SCHEDULE, quiet())
+    assert same(exported(tmp_path / "killed"), exported(whole[1]))
+    assert log_rows(tmp_path / "killed") == log_rows(whole[1])
+
+
+def test_a_finished_run_called_again_takes_no_step(whole: tuple[Line, Path]) -> None:
+    _, out = whole
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    again = Line()
+    run(again, out, SCHEDULE, quiet())
+    assert again.taken == 0
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+
+
+def test_averages_are_what_is_written_and_validated_and_not_what_is_trained_on(
+    whole: tuple[Line, Path], tmp_path: Path
+) -> None:
+    plain = Line()
+    run(plain, tmp_path / "plain", replace(SCHEDULE, ema=0.0), quiet())
+    averaging, out = whole
+    assert same(plain.state_dict(), averaging.state_dict())
+    assert same(exported(tmp_path / "plain"), plain.state_dict())
+    assert not same(exported(out), averaging.state_dict())
+    assert same(exported(out), averaging.validated[-1])
+    # The average by its definition, from what an unaveraged run validates: the weights themselves.
+    start = Line().state_dict()
+    average = start["outer.bias"]
+    for step, weights in enumerate(plain.validated, 1):
+        average = average.lerp(weights["outer.bias"], 1 - min(0.5, step / (step + 10)))
+    torch.testing.assert_close(exported(out)["outer.bias"], average)
+
+
+def test_averages_are_swapped_in_and_out_again_even_after_an_error() -> None:
+    parameter = nn.Parameter(torch.ones(2))
+    average = {"p": torch.zeros(2)}
+    seen = []
+
+    def fail_inside() -> None:
+        with averaged({"p": parameter}, average):
+            seen.append(parameter.tolist())
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside()
+    assert seen == [[0, 0]]
+    assert parameter.tolist() == [1, 1]
+    assert average["p"].tolist() == [0, 0]
+
+
+def test_frozen_parameters_stay_and_each_kind_learns_at_its_own_rate(tmp_path: Path) -> None:
+    recipe = Line()
+    start = {k: v.clone() for k, v in recipe.state_dict().items()}
+    run(recipe, tmp_path, replace(SCHEDULE, steps=1, warmup=1, weight_decay=0.0), quiet())
+    moved = {k: (v - start[k]).abs().max().item() for k, v in recipe.state_dict().items()}
+    assert moved["frozen.weight"] == 0
+    # AdamW's first step is the learning rate in every coordinate.
+    assert moved["outer.weight"] == pytest.approx(0.05, rel=1e-3)
+    assert moved["inner.weight"] == pytest.approx(0.025, rel=1e-3)
+
+
+def test_the_learning_rate_rises_and_then_falls_to_a_thousandth() -> None:
+    schedule = Schedule(steps=100, warmup=10)
+    rates = [engine._rate(step, schedule) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == 1
+    assert rates[55] == pytest.approx(0.501)
+    assert rates[100] == pytest.approx(1e-3)
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+
+
+@pytest.mark.parametrize("after", [0, 4])
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(
+    tmp_path: Path, after: int
+) -> None:
+    recipe = Line()
+    run(recipe, tmp_path, replace(SCHEDULE, steps=after), quiet())
+    broken = Line()
+    broken.x[:] = float("nan")
+    with pytest.raises(FloatingPointError, match="lower learning_rate") as caught:
+        run(broken, tmp_path, SCHEDULE, quiet())
+    said = str(caught.value)
+    assert f"the loss is nan at step {after}" in said
+    assert ("checkpoint.pt holds" if after else "nothing holds") in said
+
+
+def test_a_checkpoint_of_another_recipe_or_of_other_parameters_is_refused(
+    whole: tuple[Line, Path],
+) -> None:
+    _, out = whole
+
+    class Curve(Line):
+        name = "curve"
+
+    for other in (Curve(), Line(features=5)):
+        with pytest.raises(ValueError, match="a checkpoint of line.*or remove it to start again"):
+            run(other, out, SCHEDULE, quiet())
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(ValueError, match="not a sound checkpoint: remove it to start again"):
+        run(Line(), tmp_path, SCHEDULE, quiet())
+
+
+def test_a_checkpoint_cut_short_is_refused(whole: tuple[Line, Path]) -> None:
+    file = whole[1] / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(ValueError, match="not a sound checkpoint"):
+        run(Line(), whole[1], SCHEDULE, quiet())
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_process_has_a_part_of_its_own_of_each_epoch(world: int) -> None:
+    epoch_of = [epochs(12, 2, 7, 0, rank, world) for rank in range(world)]
+    orders = []
+    for _ in range(2):
+        parts = [[i for batch in next(each) for i in batch] for each in epoch_of]
+        assert [len(part) for part in parts] == [12 // world] * world
+        orders.append([i for part in parts for i in part])
+        assert sorted(orders[-1]) == list(range(12))
+    assert orders[0] != orders[1]
+
+
+@pytest.mark.parametrize("start", [1, 5, 6, 14])
+def test_batches_that_were_read_before_are_left_out(start: int) -> None:
+    def first(count: int, start: int) -> list[list[int]]:
+        batches = (batch for part in epochs(11, 2, 3, start, 0, 1) for batch in part)
+        return [next(batches) for _ in range(count)]
+
+    assert first(4, start) == first(start + 4, 0)[start:]
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
+    assert [sorted(next(epochs(3, 8, 0, 0, 0, 1))[0])] == [[0, 1, 2]]
+
+
+def test_chance_differs_by_seed_step_and_process_and_is_the_same_again() -> None:
+    places = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]
+    drawn = [torch.rand(3, generator=step_generator(*p)).tolist() for p in places]
+    again = [torch.rand(3, generator=step_generator(*p)).tolist() for p in places]
+    assert drawn == again
+    assert len({tuple(d) for d in drawn}) == 4
+
+
+def test_validation_is_shown_as_a_table(tmp_path: Path) -> None:
+    console = quiet()
+    run(Line(), tmp_path, replace(SCHEDULE, steps=2, validate_every=2), console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "step 2" in shown
+    assert "first" in shown
+
+
+def test_two_processes_of_half_a_batch_train_as_one_of_a_whole(tmp_path: Path) -> None:
+    out = tmp_path / "two"
+    script = [str(Path(two_processes.__file__)), str(out), "2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*launch, *script], env={**os.environ, **environment}, capture_output=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    alone = two_processes.Fit(4)
+    run(alone, tmp_path / "one", two_processes.SCHEDULE, quiet())
+    for process in (0, 1):
+        state = torch.load(out / f"process-{process}.pt", weights_only=True)
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(state[name], value)
+    averages = [torch.load(p / "averages.pt", weights_only=True) for p in (out, tmp_path / "one")]
+    torch.testing.assert_close(*averages)
+    logged = [(10, "validation/weight"), (20, "loss/fit"), (20, "validation/weight")]
+    assert [(step, name) for step, name, _ in log_rows(out)] == logged
+    assert (out / "checkpoint.pt").exists()
