@@ -82,6 +82,24 @@ def evaluate(
             rich_help_panel=_METHODS,
         ),
     ] = None,
+    sam: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also SAM and CLIP from two checkpoints: segment_anything's; needs --clip.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
+    clip: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL/FILE",
+            help="open_clip's model and its checkpoint, such as RN50x16/clip.safetensors, "
+            "or the name of published weights, such as RN50x16/openai.",
+            show_default=False,
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
     faithful: Annotated[
         bool,
         typer.Option(
@@ -149,6 +167,8 @@ def evaluate(
         weights=weights,
         baselines=tuple(name.strip() for name in baselines.split(",") if name.strip()),
         contexts=tuple(context or ()),
+        sam=sam,
+        clip=clip,
         faithful=faithful,
         detections=detections,
         field=field,

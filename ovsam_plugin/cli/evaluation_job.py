@@ -42,6 +42,8 @@ class EvaluationJob:
     weights: Path | None
     baselines: tuple[str, ...]
     contexts: tuple[Path, ...]
+    sam: Path | None
+    clip: str | None
     faithful: bool
     detections: Path | None
     field: str | None
@@ -65,11 +67,14 @@ class EvaluationJob:
             raise UsageError("give what is right: --annotations GT.json, or --field and --gt-field")
         if (self.field is None) != (self.gt_field is None):
             raise UsageError("--field and --gt-field go together: labels and what is right")
-        if self.field is not None and (self.baselines or self.faithful or self.detections):
+        asks = self.baselines or self.faithful or self.detections or self.sam
+        if self.field is not None and asks:
             raise UsageError(
-                "--baselines, --faithful and --detections ask a model, and --field evaluates "
-                "labels that are there: give one of the two"
+                "--baselines, --faithful, --sam and --detections ask a model, and --field "
+                "evaluates labels that are there: give one of the two"
             )
+        if (self.sam is None) != (self.clip is None):
+            raise UsageError("--sam FILE and --clip MODEL/FILE go together")
         if self.field is None and (protocol == "detector") != (self.detections is not None):
             raise UsageError("--protocol detector and --detections DETS.json go together")
         if self.faithful and protocol not in PAIRED:
@@ -148,6 +153,16 @@ class EvaluationJob:
         if unknown:
             raise ValueError(f"unknown method {unknown[0]!r}: there are all, {', '.join(METHODS)}")
         methods = build_methods([n for n in METHODS if n in wanted], labeler, self.contexts)
+        if self.sam is not None:
+            from ovsam_plugin.baselines.two_backbones import build_two_backbones
+
+            methods += build_two_backbones(
+                ("image-crop", "feature-crop"),
+                sam=self.sam,
+                clip=f"openclip:{self.clip}",
+                vocabulary=labeler.recognizer.vocabulary,
+                device=self.device,
+            )
         if self.faithful:
             recognizer = build_recognizer(labeler.predictor, whole)
             methods.append(Published(Labeler(labeler.predictor, recognizer)))

@@ -97,6 +97,7 @@ def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Data
         ([], "give what is right"),
         (["--annotations", "a.json", "--gt-field", "truth"], "give what is right"),
         (["--gt-field", "truth"], "--field and --gt-field go together"),
+        (["--annotations", "gt.json", "--sam", "sam.pth"], "--sam FILE and --clip MODEL/FILE go"),
         (["--field", "a", "--gt-field", "b", "--faithful"], "give one of the two"),
         (["--annotations", "a.json", "--protocol", "boxes"], "unknown protocol 'boxes'"),
         (["--annotations", "a.json", "--protocol", "detector"], "--detections"),
