@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from ovsam_plugin.checkpoint import SHIPPED
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.presets import PRESETS
 from ovsam_plugin.published.record import file_sha256
@@ -113,9 +114,15 @@ def test_files_of_any_name_are_converted(server: Server, files: Path, tmp_path: 
     assert "ends in .safetensors" in named.output
 
 
-@pytest.mark.parametrize("command", ["fetch", "path", "verify", "remove"])
+@pytest.mark.parametrize("command", ["fetch", "verify", "remove"])
 def test_a_model_that_is_not_published_is_an_error_of_usage(command: str) -> None:
     shipped, unknown = run(command, "ovsam-lite"), run(command, "ovsam-rn50x16")
     assert shipped.exit_code == unknown.exit_code == 2
     assert "come with the package" in shipped.output
     assert "Did you mean" in unknown.output
+
+
+def test_the_path_of_shipped_weights_is_that_in_the_package() -> None:
+    shipped = run("path", "ovsam-lite")
+    assert shipped.exit_code == 0, shipped.output
+    assert Path(shipped.output.strip()).samefile(SHIPPED / "ovsam-lite.safetensors")
