@@ -29,7 +29,7 @@ PHOTOGRAPHS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "rocket.jpg": ((308, 120, 345, 427),),
 }
 VOCABULARY = "coco"
-LEAST_CONFIDENCE = 0.2
+LEAST_CONFIDENCE = 0.4
 _SHOWN_NAMES = 3
 
 

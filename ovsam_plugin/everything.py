@@ -28,6 +28,7 @@ MOST = 100
 # A part lies inside the box of its whole by this share, and their embeddings are this near.
 PART_INSIDE = 0.8
 PART_LIKENESS = 0.7
+WHOLE_SURER = 1.5
 # Shares of the photograph: smaller answers are specks, larger ones its background.
 MIN_AREA, MAX_AREA = 0.0004, 0.95
 
@@ -40,7 +41,7 @@ def find_everything(
     First it is found out where to look: the network's own proposals if it has a head for them and
     no grid is given, else the answers to a lattice of points. Each place is then asked for by its
     box, which is a clearer prompt than a point. Good answers stay, and of overlapping ones the
-    first; of a lattice's, parts that look like their whole are left out.
+    first; parts that look like their whole are left out.
 
     Args:
         predictor: that encoded the photograph.
@@ -61,8 +62,7 @@ def find_everything(
     order = torch.argsort(surest, descending=True, stable=True).tolist()
     masks = on_grid(found, encoding)
     order = distinct(found, masks, order, MAX_OVERLAP)
-    if proposals is None:  # proposals are of things; points also hit the parts of one
-        order = wholes(found, masks, order)
+    order = wholes(found, masks, order, surest if proposals is not None else None)
     instances = predictor.finish(encoding, found[order[:MOST]])
     return instances[~instances.empty]
 
@@ -143,13 +143,17 @@ def distinct(
     return kept
 
 
-def wholes(decoded: Decoded, masks: Tensor, order: Sequence[int]) -> list[int]:
+def wholes(
+    decoded: Decoded, masks: Tensor, order: Sequence[int], surest: Tensor | None = None
+) -> list[int]:
     """Without answers that are a part of a larger one and look like it, as an ear like its cat.
 
     Args:
         decoded: N answers.
         masks: (N, h, w) bool, theirs on one grid.
         order: the indices to choose from.
+        surest: (N,) how sure each is to be a thing: a whole then has to be the surer one by
+            `WHOLE_SURER`, or a crowd would hide its people.
 
     Returns:
         Those of `order` that stay, in its order.
@@ -161,6 +165,8 @@ def wholes(decoded: Decoded, masks: Tensor, order: Sequence[int]) -> list[int]:
     # Row i: how much of each other answer lies on answer i.
     inside = cells @ cells.T >= PART_INSIDE * areas
     parts = inside & (head @ head.T >= PART_LIKENESS) & (areas[None] < areas[:, None])
+    if surest is not None:
+        parts &= surest[chosen][:, None] >= WHOLE_SURER * surest[chosen][None]
     dropped = parts.any(0).tolist()
     return [index for i, index in enumerate(chosen) if not dropped[i]]
 

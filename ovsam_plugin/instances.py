@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -131,3 +132,29 @@ class Instances:
             clip_embeddings=np.concatenate([part.clip_embeddings for part in parts]),
             prompts=tuple(prompt for part in parts for prompt in part.prompts),
         )
+
+
+def cut_to_box(
+    own: tuple[int, int, int, int],
+    mask: npt.NDArray[np.bool_],
+    box: tuple[float, float, float, float],
+) -> tuple[tuple[int, int, int, int], npt.NDArray[np.bool_]]:
+    """A mask without what lies outside a box.
+
+    Args:
+        own: xyxy, where the mask's crop lies, in pixels.
+        mask: (y2 - y1, x2 - x1) bool.
+        box: xyxy in pixels; a pixel that it touches stays.
+
+    Returns:
+        The rest's own box and crop, as `crop_mask` gives them.
+    """
+    x1, y1 = max(own[0], math.floor(box[0])), max(own[1], math.floor(box[1]))
+    x2, y2 = min(own[2], math.ceil(box[2])), min(own[3], math.ceil(box[3]))
+    inside = mask[
+        max(y1 - own[1], 0) : max(y2 - own[1], 0), max(x1 - own[0], 0) : max(x2 - own[0], 0)
+    ]
+    (left, top, right, bottom), rest = crop_mask(inside)
+    if not rest.size:
+        return (0, 0, 0, 0), rest
+    return (x1 + left, y1 + top, x1 + right, y1 + bottom), rest

@@ -16,7 +16,7 @@ from torchvision.ops import roi_align
 from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
-from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
+from ovsam_plugin.instances import Instances, PackedMasks, crop_mask, cut_to_box
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
@@ -128,7 +128,7 @@ class Predictor:
             ValueError: a prompt does not lie on the photograph.
         """
         done = [
-            (order, self.finish(encoding, decoded))
+            (order, self.finish(encoding, decoded, inside_boxes=self.preset.inside_boxes))
             for order, decoded in self.decode_chunks(encoding, prompts, chunk)
         ]
         if not done:
@@ -218,8 +218,16 @@ class Predictor:
             Embeddings(torch.zeros(0, dim), torch.zeros(0, dim)),
         )
 
-    def finish(self, encoding: Encoding, decoded: Decoded) -> Instances:
-        """Masks at the photograph's own size, upsampled only inside their own boxes."""
+    def finish(
+        self, encoding: Encoding, decoded: Decoded, *, inside_boxes: bool = False
+    ) -> Instances:
+        """Masks at the photograph's own size, upsampled only inside their own boxes.
+
+        Args:
+            encoding: of the photograph.
+            decoded: N answers.
+            inside_boxes: cut the answer to a box at that box.
+        """
         frame = encoding.frame
         boxes, masks = [], []
         for row, prompt in enumerate(decoded.prompts):
@@ -227,6 +235,8 @@ class Predictor:
                 own, mask = crop_mask(prompt.mask)
             else:
                 own, mask = self._upsample(frame, decoded, row)
+                if inside_boxes and isinstance(prompt, Box):
+                    own, mask = cut_to_box(own, mask, prompt.xyxy)
             boxes.append(own)
             masks.append(mask)
         return Instances(

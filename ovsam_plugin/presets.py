@@ -26,6 +26,7 @@ class Preset:
         release: the published files that weights are fetched from; None where they are shipped.
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
+        inside_boxes: cut the answer to a box prompt at that box.
         min_quality: the IoU that an answer is expected to have (its stability, where the network
             does not say), for everything mode to keep it.
         everything_points: lattice points along the longer side when nothing is asked.
@@ -41,6 +42,7 @@ class Preset:
     release: sources.Release | None = None
     licence: str
     pool_prompt_box: bool = False
+    inside_boxes: bool = False
     min_quality: float = 0.9
     everything_points: int = 32
 
@@ -84,6 +86,7 @@ _ALL = (
         weights_file="ovsam-lite.safetensors",
         licence="Apache-2.0; trained in part on non-commercial photographs, see MODEL_CARD.md",
         pool_prompt_box=True,
+        inside_boxes=True,
         min_quality=0.2,
         everything_points=16,
     ),

@@ -45,6 +45,8 @@ def test_a_part_that_looks_like_its_whole_is_left_out_and_one_that_does_not_stay
     masks = found.logits > 0
     assert distinct(found, masks, [0, 1, 2], 0.6) == [0, 1, 2]
     assert wholes(found, masks, [0, 1, 2]) == [1, 2]
+    assert wholes(found, masks, [0, 1, 2], torch.tensor([0.5, 0.9, 0.7])) == [1, 2]
+    assert wholes(found, masks, [0, 1, 2], torch.tensor([0.8, 0.9, 0.7])) == [0, 1, 2]
 
 
 def test_everything_on_a_photograph_is_distinct_and_inside_it() -> None:
