@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.evaluation.request import PROTOCOLS, EvaluationRequest
+
+from .form import VOCABULARIES, FormOperator, form_config, mark, menu, progress, vocabulary_menu
 
 _SPLITS = {
     "none": "None",
@@ -16,31 +17,18 @@ _SPLITS = {
     "lvis-rare": "LVIS: rare classes are novel",
     "file": "A file",
 }
-_VOCABULARIES = {
-    "auto": "COCO's or LVIS's if it fits, else the ground truth's",
-    "coco": "COCO (80 classes)",
-    "lvis": "LVIS (1,203 classes)",
-    "imagenet-1k": "ImageNet-1k",
-    "imagenet-21k": "ImageNet-21k",
-    "open-22k": "LVIS, COCO and ImageNet-21k together (over 20,000)",
-    "names": "My own names",
-    "file": "A file",
-}
+_VOCABULARIES = {"auto": "COCO's or LVIS's if it fits, else the ground truth's", **VOCABULARIES}
 
 
-class Evaluate(foo.Operator):  # type: ignore[misc]
+class Evaluate(FormOperator):
     """Holds predictions against ground truth, for the Model Evaluation panel."""
 
     @property
     def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(
-            name="evaluate",
-            label="Evaluate Open-Vocabulary SAM",
-            description="Exact mask IoU and accuracy, base and novel classes apart",
-            dynamic=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-            risk_level=types.RiskLevel.MEDIUM,
+        return form_config(
+            "evaluate",
+            "Evaluate Open-Vocabulary SAM",
+            "Exact mask IoU and accuracy, base and novel classes apart",
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -50,17 +38,13 @@ class Evaluate(foo.Operator):  # type: ignore[misc]
         problems = request.problems(samples)
         fields = request.fields(samples)
 
-        _menu(inputs, "pred_field", fields, request.pred_field, "Predictions")
-        _menu(inputs, "gt_field", fields, request.gt_field, "Ground truth")
-        _menu(inputs, "protocol", PROTOCOLS, request.protocol, "Protocol")
-        _menu(inputs, "split", _SPLITS, request.split, "Base and novel classes")
+        menu(inputs, "pred_field", fields, request.pred_field, "Predictions")
+        menu(inputs, "gt_field", fields, request.gt_field, "Ground truth")
+        menu(inputs, "protocol", PROTOCOLS, request.protocol, "Protocol")
+        menu(inputs, "split", _SPLITS, request.split, "Base and novel classes")
         if request.split == "file":
             inputs.str("split_file", required=True, label="File", description=".json or .csv")
-        _menu(inputs, "vocabulary", _VOCABULARIES, request.vocabulary, "Vocabulary")
-        if request.vocabulary == "names":
-            inputs.str("names", required=True, label="Names", description="cat, dog, fire hydrant")
-        elif request.vocabulary == "file":
-            inputs.str("file", required=True, label="File", description=".txt, .csv or .json")
+        vocabulary_menu(inputs, request.vocabulary, _VOCABULARIES)
         if request.protocol in ("detector", "everything"):
             inputs.float("iou", min=0, max=1, default=request.iou, label="Least IoU of a pair")
         inputs.bool(
@@ -69,25 +53,17 @@ class Evaluate(foo.Operator):  # type: ignore[misc]
             label="Stretch masks of another size over their boxes",
         )
         inputs.str("eval_key", default=request.key, label="Name of the evaluation")
-        for name, message in problems.items():
-            prop = inputs.properties.get(name)
-            if prop is None:
-                prop = inputs.view(f"{name}_problem", types.Error(label=message))
-            prop.invalid, prop.error_message = True, message
+        mark(inputs, problems)
         return types.Property(inputs, view=types.View(label="Evaluate Open-Vocabulary SAM"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin import evaluate_dataset
 
         request = EvaluationRequest.from_params(ctx.params)
-
-        def report(bar: Any) -> None:
-            ctx.set_progress(progress=bar.progress, label=f"{bar.iteration} of {bar.total} images")
-
         found = evaluate_dataset(
             ctx.target_view(require_flat=True),
             **request.arguments(),
-            progress=fo.report_progress(report, dt=2.0),
+            progress=progress(ctx),
         )
         if not ctx.delegated:
             ctx.ops.reload_dataset()
@@ -110,29 +86,3 @@ class Evaluate(foo.Operator):  # type: ignore[misc]
                 outputs.float(key, label=key)
         outputs.str("problems", label="Left out")
         return types.Property(outputs, view=types.View(label="Evaluated"))
-
-    def __call__(
-        self,
-        samples: fo.core.collections.SampleCollection,
-        *,
-        delegate: bool = False,
-        **params: Any,
-    ) -> Any:
-        """Runs the operator from a notebook, as the App does.
-
-        Args:
-            samples: a dataset or view.
-            delegate: whether to hand it to a delegated worker.
-            **params: the form's values: pred_field, gt_field, protocol, split, ...
-        """
-        ctx = {"view": samples.view(), "params": {**params, "view_target": "CURRENT_VIEW"}}
-        return foo.execute_operator(self.uri, ctx, request_delegation=delegate)
-
-
-def _menu(
-    inputs: types.Object, name: str, choices: dict[str, str] | list[str], value: str, label: str
-) -> None:
-    view = types.DropdownView()
-    for key in choices:
-        view.add_choice(key, label=choices[key] if isinstance(choices, dict) else key)
-    inputs.enum(name, view.values(), default=value, label=label, view=view)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.zoo import MODELS
+
+from .form import VOCABULARIES, FormOperator, form_config, mark, menu, progress, vocabulary_menu
 
 _PROMPTS = {
     "everything": "Everything in the picture",
@@ -18,31 +19,18 @@ _PROMPTS = {
     "mask": "The masks of a field",
     "find": "What fits some words",
 }
-_VOCABULARIES = {
-    "coco": "COCO (80 classes)",
-    "lvis": "LVIS (1,203 classes)",
-    "imagenet-1k": "ImageNet-1k",
-    "imagenet-21k": "ImageNet-21k",
-    "open-22k": "LVIS, COCO and ImageNet-21k together (over 20,000)",
-    "names": "My own names",
-    "file": "A file",
-    "field": "The classes of a label field",
-}
+_VOCABULARIES = {**VOCABULARIES, "field": "The classes of a label field"}
 
 
-class Label(foo.Operator):  # type: ignore[misc]
+class Label(FormOperator):
     """Labels a dataset, a view or the selected samples."""
 
     @property
     def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(
-            name="label",
-            label="Label with Open-Vocabulary SAM",
-            description="Find instances, draw their masks and name them",
-            dynamic=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-            risk_level=types.RiskLevel.MEDIUM,
+        return form_config(
+            "label",
+            "Label with Open-Vocabulary SAM",
+            "Find instances, draw their masks and name them",
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -51,17 +39,13 @@ class Label(foo.Operator):  # type: ignore[misc]
         request = LabelRequest.from_params(ctx.params)
         problems = request.problems(samples)
 
-        _menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
+        menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
         inputs.str("weights", label="Weights", description="a .safetensors file; none: the model's")
-        _menu(inputs, "vocabulary", _VOCABULARIES, request.vocabulary, "Vocabulary")
-        if request.vocabulary == "names":
-            inputs.str("names", required=True, label="Names", description="cat, dog, fire hydrant")
-        elif request.vocabulary == "file":
-            inputs.str("file", required=True, label="File", description=".txt, .csv or .json")
-        elif request.vocabulary == "field":
+        vocabulary_menu(inputs, request.vocabulary, _VOCABULARIES)
+        if request.vocabulary == "field":
             _field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
 
-        _menu(inputs, "prompts", _PROMPTS, request.prompts, "What to label")
+        menu(inputs, "prompts", _PROMPTS, request.prompts, "What to label")
         if request.prompts in ("box", "point", "mask"):
             fields = request.prompt_field_choices(samples)
             _field_menu(inputs, "prompt_field", fields, "Field that asks")
@@ -80,27 +64,19 @@ class Label(foo.Operator):  # type: ignore[misc]
             label="Start again",
             description="labels that the field holds already are made again",
         )
-        for name, message in problems.items():
-            prop = inputs.properties.get(name)
-            if prop is None:
-                prop = inputs.view(f"{name}_problem", types.Error(label=message))
-            prop.invalid, prop.error_message = True, message
+        mark(inputs, problems)
         return types.Property(inputs, view=types.View(label="Label with Open-Vocabulary SAM"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin import label_dataset
 
         request = LabelRequest.from_params(ctx.params)
-
-        def report(bar: Any) -> None:
-            ctx.set_progress(progress=bar.progress, label=f"{bar.iteration} of {bar.total} images")
-
         summary = label_dataset(
             ctx.target_view(require_flat=True),
             **request.arguments(),
             # The App's server has threads, and a loader process forked beside them may hang.
             workers=None if ctx.delegated else 0,
-            progress=fo.report_progress(report, dt=2.0),
+            progress=progress(ctx),
         )
         if not ctx.delegated:
             ctx.ops.reload_dataset()
@@ -122,30 +98,6 @@ class Label(foo.Operator):  # type: ignore[misc]
         outputs.float("seconds", label="Seconds")
         outputs.str("reasons", label="Reasons of failure")
         return types.Property(outputs, view=types.View(label="Labelled"))
-
-    def __call__(
-        self,
-        samples: fo.core.collections.SampleCollection,
-        *,
-        delegate: bool = False,
-        **params: Any,
-    ) -> Any:
-        """Runs the operator from a notebook, as the App does.
-
-        Args:
-            samples: a dataset or view.
-            delegate: whether to hand it to a delegated worker.
-            **params: the form's values: preset, vocabulary, prompts, prompt_field, field, ...
-        """
-        ctx = {"view": samples.view(), "params": {**params, "view_target": "CURRENT_VIEW"}}
-        return foo.execute_operator(self.uri, ctx, request_delegation=delegate)
-
-
-def _menu(inputs: types.Object, name: str, choices: dict[str, str], value: str, label: str) -> None:
-    view = types.DropdownView()
-    for key, text in choices.items():
-        view.add_choice(key, label=text)
-    inputs.enum(name, view.values(), default=value, label=label, view=view)
 
 
 def _field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -> None:

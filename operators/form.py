@@ -1,0 +1,92 @@
+"""What the forms of all operators are made of, and how one is called from a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+VOCABULARIES = {
+    "coco": "COCO (80 classes)",
+    "lvis": "LVIS (1,203 classes)",
+    "imagenet-1k": "ImageNet-1k",
+    "imagenet-21k": "ImageNet-21k",
+    "open-22k": "LVIS, COCO and ImageNet-21k together (over 20,000)",
+    "names": "My own names",
+    "file": "A file",
+}
+
+
+class FormOperator(foo.Operator):  # type: ignore[misc]
+    """An operator with a form, run at once or delegated, and callable from a notebook."""
+
+    def __call__(
+        self,
+        samples: fo.core.collections.SampleCollection,
+        *,
+        delegate: bool = False,
+        **params: Any,
+    ) -> Any:
+        """Runs the operator from a notebook, as the App does.
+
+        Args:
+            samples: a dataset or view.
+            delegate: whether to hand it to a delegated worker.
+            **params: the form's values.
+        """
+        ctx = {"view": samples.view(), "params": {**params, "view_target": "CURRENT_VIEW"}}
+        return foo.execute_operator(self.uri, ctx, request_delegation=delegate)
+
+
+def form_config(name: str, label: str, description: str) -> foo.OperatorConfig:
+    """Of an operator whose form changes as it is filled in."""
+    return foo.OperatorConfig(
+        name=name,
+        label=label,
+        description=description,
+        dynamic=True,
+        allow_immediate_execution=True,
+        allow_delegated_execution=True,
+        risk_level=types.RiskLevel.MEDIUM,
+    )
+
+
+def menu(
+    inputs: types.Object, name: str, choices: dict[str, str] | list[str], value: str, label: str
+) -> None:
+    """A choice of one; a list's items are their own labels."""
+    view = types.DropdownView()
+    for key in choices:
+        view.add_choice(key, label=choices[key] if isinstance(choices, dict) else key)
+    inputs.enum(name, view.values(), default=value, label=label, view=view)
+
+
+def vocabulary_menu(inputs: types.Object, value: str, choices: dict[str, str]) -> None:
+    """Which vocabulary, and the names or the file where those are chosen."""
+    menu(inputs, "vocabulary", choices, value, "Vocabulary")
+    if value == "names":
+        inputs.str("names", required=True, label="Names", description="cat, dog, fire hydrant")
+    elif value == "file":
+        inputs.str("file", required=True, label="File", description=".txt, .csv or .json")
+
+
+def mark(inputs: types.Object, problems: dict[str, str]) -> None:
+    """Show each problem at the question that it is about."""
+    for name, message in problems.items():
+        prop = inputs.properties.get(name)
+        if prop is None:
+            prop = inputs.view(f"{name}_problem", types.Error(label=message))
+        prop.invalid, prop.error_message = True, message
+
+
+def progress(ctx: foo.ExecutionContext) -> Callable[[Any], None]:
+    """Tells the App every two seconds how many images are done."""
+
+    def report(bar: Any) -> None:
+        ctx.set_progress(progress=bar.progress, label=f"{bar.iteration} of {bar.total} images")
+
+    told: Callable[[Any], None] = fo.report_progress(report, dt=2.0)
+    return told
