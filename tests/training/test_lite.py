@@ -14,16 +14,12 @@ from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.network.objectness import LEVELS
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import get_preset
+from ovsam_plugin.training.asked import Asked
 from ovsam_plugin.training.crops import Crop
 from ovsam_plugin.training.data import UNKNOWN_CLASS, normalize
 from ovsam_plugin.training.engine import Schedule, run
-from ovsam_plugin.training.lite import (
-    Asked,
-    LiteRecipe,
-    LiteSettings,
-    imagenet_weights,
-    load_timm_by_order,
-)
+from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
+from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
 from tests.training.small import rectangle_crop, small_set
 
 SCHEDULE = Schedule(steps=3, warmup=1, checkpoint_every=2, validate_every=3)

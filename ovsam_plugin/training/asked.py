@@ -1,0 +1,105 @@
+"""What the region head is asked about while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ovsam_plugin.network.objectness import LEVELS
+from ovsam_plugin.network.prompt_encoder import PromptBatch
+from ovsam_plugin.training.crops import Crop
+from ovsam_plugin.training.losses import box_iou_paired
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Boxes that the region head is asked about, and what it should draw.
+
+    Attributes:
+        index: (N,) which crop of the batch.
+        boxes: (N, 4) xyxy in input pixels.
+        masks: (N, S, S) bool, the truth.
+        truth: (N, 4) the truth's own boxes.
+        prompts: points and labels of N prompts, (N, 3, ...); a label of -1 is no point.
+        coarse: (N, 1, S/4, S/4) logits to refine, zeros where there are none.
+        guess: (N,) bool, a proposal for a point, in rows of one a level.
+    """
+
+    index: Tensor
+    boxes: Tensor
+    masks: Tensor
+    truth: Tensor
+    prompts: PromptBatch
+    coarse: Tensor | None
+    guess: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        index: int,
+        crop: Crop,
+        which: Tensor,
+        boxes: Tensor,
+        prompts: PromptBatch | None = None,
+        coarse: Tensor | None = None,
+        guess: bool = False,
+    ) -> Asked:
+        """About some instances of one crop."""
+        n = len(which)
+        xy, labels = boxes.new_zeros((n, 3, 2)), boxes.new_full((n, 3), -1)
+        if prompts is not None and prompts.points is not None:
+            assert prompts.point_labels is not None
+            count = prompts.points.shape[1]
+            xy[:, :count], labels[:, :count] = prompts.points, prompts.point_labels
+        return cls(
+            index=torch.full((n,), index, device=boxes.device),
+            boxes=boxes,
+            masks=crop.masks[which],
+            truth=crop.boxes[which],
+            prompts=PromptBatch(points=xy, point_labels=labels),
+            coarse=coarse,
+            guess=torch.full((n,), guess, device=boxes.device),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Asked], size: int) -> Asked:
+        """All of them, as one."""
+        points = [p.prompts.points for p in parts if p.prompts.points is not None]
+        labels = [p.prompts.point_labels for p in parts if p.prompts.point_labels is not None]
+        cells = size // 4
+        return cls(
+            index=torch.cat([p.index for p in parts]),
+            boxes=torch.cat([p.boxes for p in parts]),
+            masks=torch.cat([p.masks for p in parts]),
+            truth=torch.cat([p.truth for p in parts]),
+            prompts=PromptBatch(points=torch.cat(points), point_labels=torch.cat(labels)),
+            coarse=torch.cat(
+                [
+                    p.boxes.new_zeros((len(p.boxes), 1, cells, cells))
+                    if p.coarse is None
+                    else p.coarse
+                    for p in parts
+                ]
+            ),
+            guess=torch.cat([p.guess for p in parts]),
+        )
+
+    def taught(self, iou: Tensor) -> Tensor:
+        """Which answers are taught to draw: of the guesses for a point only the best, as SAM's
+        several masks are, and that only where its box is near the thing.
+
+        Args:
+            iou: (N,) of the answers.
+
+        Returns:
+            (N,) bool.
+        """
+        rows = iou[self.guess].view(-1, len(LEVELS))
+        best = F.one_hot(rows.argmax(1), len(LEVELS)).bool().flatten()
+        taught = ~self.guess
+        taught[self.guess] = best & (box_iou_paired(self.boxes, self.truth)[self.guess] > 0.3)
+        return taught
