@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,14 +195,12 @@ class Predictor:
         """Mask prompts as if the network had drawn them, over windows of the answers' size."""
         assert batch.masks is not None
         assert batch.boxes is not None
-        logits = batch.masks
-        h, w = logits.shape[-2:]
-        whole = logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1)
         if self.network.region_masks is None:
-            return Masks(logits[:, 0], whole, None)
+            return Masks.whole(batch.masks[:, 0])
         frames = windows(batch.boxes)
         rois = torch.cat([torch.arange(len(frames), device=self.device)[:, None], frames], 1)
-        return Masks(roi_align(logits, rois, 2 * BINS, 0.25, 1, aligned=True)[:, 0], frames, None)
+        logits = roi_align(batch.masks, rois, 2 * BINS, 0.25, 1, aligned=True)[:, 0]
+        return Masks(logits, frames, None)
 
     def nothing(self) -> Decoded:
         """No answer."""
@@ -229,12 +227,14 @@ class Predictor:
             inside_boxes: cut the answer to a box at that box.
         """
         frame = encoding.frame
+        resampler = self._resampler(frame, decoded)
+        cells = mask_boxes(decoded.logits > 0).tolist()
         boxes, masks = [], []
         for row, prompt in enumerate(decoded.prompts):
             if isinstance(prompt, Mask) and not prompt.refine:
                 own, mask = crop_mask(prompt.mask)
             else:
-                own, mask = self._upsample(frame, decoded, row)
+                own, mask = resampler(row).mask(decoded.logits[row], tuple(cells[row]))
                 if inside_boxes and isinstance(prompt, Box):
                     own, mask = cut_to_box(own, mask, prompt.xyxy)
             boxes.append(own)
@@ -249,21 +249,16 @@ class Predictor:
             prompts=decoded.prompts,
         )
 
-    def _upsample(
-        self, frame: Frame, decoded: Decoded, row: int
-    ) -> tuple[tuple[int, int, int, int], npt.NDArray[np.bool_]]:
-        """One mask's box and crop in pixels of the original photograph."""
-        logits = decoded.logits[row]
+    def _resampler(self, frame: Frame, decoded: Decoded) -> Callable[[int], MaskResampler]:
+        """What brings the logits of a row to the photograph's own pixels."""
         sizes = frame.size, frame.original_size
+        rows, columns = decoded.logits.shape[-2:]
         if self.network.region_masks is None:
-            side = self.network.description.image_size
-            resampler = MaskResampler.build(len(logits), side, *sizes)
-        else:
-            x1, y1, x2, y2 = decoded.windows[row].tolist()
-            rows, columns = logits.shape
-            resampler = MaskResampler.window((rows, columns), (x1, y1, x2, y2), *sizes)
-        left, top, right, bottom = mask_boxes(logits[None] > 0)[0].tolist()
-        return resampler.mask(logits, (left, top, right, bottom))
+            # One for all: building it costs more than a mask does.
+            whole = MaskResampler.build(rows, self.network.description.image_size, *sizes)
+            return lambda row: whole
+        frames = decoded.windows.tolist()
+        return lambda row: MaskResampler.window((rows, columns), (*frames[row],), *sizes)
 
     def _prompt_batch(self, encoding: Encoding, prompts: tuple[Prompt, ...]) -> PromptBatch:
         frame = encoding.frame

@@ -17,7 +17,7 @@ from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.network.cost import Cost, count, total
-from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
+from ovsam_plugin.network.ovsam import Embeddings, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.predictor import STABILITY_OFFSET
 from ovsam_plugin.prompts import Box, Points, Prompt
@@ -153,11 +153,10 @@ def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Answer) -> Decoded:
     lower = (logits > -STABILITY_OFFSET).sum((1, 2))
     stability = (higher / lower.clamp(min=1)).float().cpu()
     head, clip = (F.normalize(branch.float(), dim=-1).cpu() for branch in answer.embeddings)
-    h, w = logits.shape[-2:]
     return Decoded(
         prompts=prompts,
         logits=logits.cpu(),
-        windows=logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1).cpu(),
+        windows=Masks.whole(logits).windows.cpu(),
         boxes=mask_boxes(logits > 0).float().cpu() * 4,
         stability=stability,
         quality=stability,

@@ -59,6 +59,12 @@ class Masks(NamedTuple):
     windows: Tensor
     quality: Tensor | None
 
+    @classmethod
+    def whole(cls, logits: Tensor) -> Masks:
+        """Of (N, h, w) logits over all of the padded image, at a quarter of its size."""
+        h, w = logits.shape[-2:]
+        return cls(logits, logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1), None)
+
 
 class Embeddings(NamedTuple):
     """What the two branches make of N regions.
@@ -116,10 +122,7 @@ class OVSAM(nn.Module):
         """
         head = self.region_masks
         if head is None or features.regions is None:
-            logits = self.decode(features, prompts)[:, 0].float()
-            h, w = logits.shape[-2:]
-            whole = logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1)
-            return Masks(logits, whole, None)
+            return Masks.whole(self.decode(features, prompts)[:, 0].float())
         if prompts.boxes is not None:
             coarse = self.decode(features, prompts) if prompts.masks is not None else None
             logits, quality = head(features.regions, prompts.boxes, coarse=coarse)
@@ -143,10 +146,7 @@ class OVSAM(nn.Module):
         h, w = regions.levels[0].shape[-2:]
         first = points[torch.arange(n), (labels == 1).float().argmax(1)]
         boxes = proposals.boxes[0][cells_at(first, (4 * h, 4 * w)).flatten()]
-        told = PromptBatch(
-            points=points.repeat_interleave(levels, 0),
-            point_labels=labels.repeat_interleave(levels, 0),
-        )
+        told = prompts.repeat(levels)
         logits, quality = head(regions, boxes, prompts=told)
         frames = windows(boxes)
         score = quality.sigmoid() * agreement(logits, frames, told)

@@ -42,6 +42,11 @@ class PromptBatch:
             *(None if t is None else t[part] for t in (self.point_labels, self.masks)),
         )
 
+    def repeat(self, times: int) -> PromptBatch:
+        """Each prompt several times in a row."""
+        given = (self.boxes, self.points, self.point_labels, self.masks)
+        return PromptBatch(*(None if t is None else t.repeat_interleave(times, 0) for t in given))
+
     def to(self, device: torch.device) -> PromptBatch:
         """The same prompts on a device."""
         given = (self.boxes, self.points, self.point_labels, self.masks)
