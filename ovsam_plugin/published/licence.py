@@ -9,6 +9,8 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+from filelock import FileLock
+
 from ovsam_plugin.published.record import write_whole
 
 VARIABLE = "OVSAM_ACCEPT_LICENCE"
@@ -31,9 +33,8 @@ def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> Non
         NotAcceptedError: refused, or there is no terminal to ask on; the message has the next step.
     """
     ledger = folder / "licences.json"
-    known = json.loads(ledger.read_text()) if ledger.is_file() else {}
     digest = hashlib.sha256(text.encode()).hexdigest()
-    if known.get(name, {}).get("text") == digest:
+    if _known(ledger).get(name, {}).get("text") == digest:
         return
     if not (accepted or os.environ.get(VARIABLE) == "1" or _ask(name, text)):
         raise NotAcceptedError(
@@ -44,7 +45,15 @@ def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> Non
         )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(ledger, json.dumps({**known, name: {"text": digest, "accepted": now}}, indent=1))
+    with FileLock(f"{ledger}.lock"):  # another preset's consent, given meanwhile, stays
+        known = _known(ledger)
+        known[name] = {"text": digest, "accepted": now}
+        write_whole(ledger, json.dumps(known, indent=1))
+
+
+def _known(ledger: Path) -> dict[str, dict[str, str]]:
+    """What has been consented to, by preset."""
+    return dict(json.loads(ledger.read_text())) if ledger.is_file() else {}
 
 
 def _ask(name: str, text: str) -> bool:

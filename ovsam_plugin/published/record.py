@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def remember(folder: Path, name: str, sha256: str, address: str) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Replaces a small file at once, so that nobody reads half of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # Threads write too, so the process alone does not tell two writers apart.
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         part.write_text(text + "\n")
         part.replace(path)
