@@ -72,7 +72,7 @@ class LiteRecipe(Recipe):
     """The heads of `ovsam-lite` on random crops."""
 
     name = "lite"
-    COARSE, BOXES, POINTS, NAMED = 1, 4, 2, 10
+    COARSE, BOXES, POINTS, NAMED = 1, 10, 3, 16
 
     def __init__(self, settings: LiteSettings) -> None:
         super().__init__()
