@@ -34,7 +34,15 @@ DECISION = (
     Attribute("predicted_label", fo.StringField, "the model's name, where a person gave another"),
 )
 
-ATTRIBUTES = (*SCORES, *DECISION)
+SEARCH = (
+    Attribute(
+        "search_score",
+        fo.FloatField,
+        "cosine of the instance and what was last searched for, -1 to 1; none if not found",
+    ),
+)
+
+ATTRIBUTES = (*SCORES, *SEARCH, *DECISION)
 
 
 def declare(dataset: fo.Dataset, field: str) -> None:

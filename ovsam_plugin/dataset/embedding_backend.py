@@ -54,7 +54,7 @@ class EmbeddingSimilarityIndex(SklearnSimilarityIndex):  # type: ignore[misc]
     @property
     def packed(self) -> str:
         """The vectors as text that JSON can hold."""
-        return base64.b64encode(np.ascontiguousarray(self._embeddings, np.float32)).decode()
+        return base64.b64encode(np.asarray(self._embeddings, np.float32).tobytes()).decode()
 
     @property
     def dim(self) -> int:

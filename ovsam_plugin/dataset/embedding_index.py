@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import fiftyone as fo
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 BACKENDS = ("database", "lancedb")
 # Above this the database's own index takes gigabytes of memory to load.
 _DATABASE_LIMIT = 300_000
+_NOT_KEPT = (
+    "the embeddings of field {field!r} are not kept: label it again with overwrite=True, or with "
+    "embeddings=True"
+)
 # Rows from which LanceDB searches by clusters instead of one by one.
 _CLUSTERED = 100_000
 
@@ -74,11 +79,20 @@ def load(dataset: fo.Dataset, field: str) -> Embeddings:
     """
     index = _open(dataset, source_field(dataset, field))
     if index is None:
-        raise ValueError(
-            f"the embeddings of field {field!r} are not kept: label it again with "
-            "label_dataset(..., field=..., overwrite=True)"
-        )
+        raise ValueError(_NOT_KEPT.format(field=field))
     return _read(index)
+
+
+def opened(dataset: fo.Dataset, field: str) -> Any:
+    """FiftyOne's similarity index of a run, loaded once while it stays as it is.
+
+    Raises:
+        ValueError: as for `load`.
+    """
+    key = index_key(source_field(dataset, field))
+    if not dataset.has_brain_run(key):
+        raise ValueError(_NOT_KEPT.format(field=field))
+    return _opened(dataset.name, key, _stamp(dataset, key))
 
 
 def source_field(dataset: fo.Dataset, field: str) -> str:
@@ -163,6 +177,18 @@ def _open(dataset: fo.Dataset, field: str) -> Any:
     return dataset.load_brain_results(key, cache=False)
 
 
+@lru_cache(maxsize=2)
+def _opened(dataset: str, key: str, stamp: str) -> Any:
+    return fo.load_dataset(dataset).load_brain_results(key, cache=False)
+
+
+def _stamp(dataset: fo.Dataset, key: str) -> str:
+    """What changes whenever an index is saved, by this process or another."""
+    dataset.reload()
+    document = dataset._doc.get_brain_methods()[key]
+    return f"{document.timestamp}/{document.results.grid_id}"
+
+
 def _read(index: Any) -> Embeddings:
     if index.config.method == "lancedb":
         return _lance_rows(index)
@@ -179,9 +205,7 @@ def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) ->
     if stale:
         index.remove_from_index(label_ids=stale, reload=False)
     for part in fresh:
-        index.add_to_index(
-            part.vectors, part.sample_ids, label_ids=part.label_ids, reload=False
-        )
+        index.add_to_index(part.vectors, part.sample_ids, label_ids=part.label_ids, reload=False)
     index.save()
     return int(index.total_index_size)
 
@@ -206,11 +230,12 @@ def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, st
     table = index.table
     known: set[str] = set()
     if table is not None:
-        known = set(table.to_lance().to_table(columns=["id"])["id"].to_pylist())
+        listed = table.search().select(["id"]).limit(table.count_rows()).to_arrow()
+        known = set(listed["id"].to_pylist())
         stale = sorted(known - owners.keys())
         for start in range(0, len(stale), 1000):
-            listed = ", ".join(f"'{i}'" for i in stale[start : start + 1000])
-            table.delete(f"id IN ({listed})")
+            ids = ", ".join(f"'{i}'" for i in stale[start : start + 1000])
+            table.delete(f"id IN ({ids})")
     for part in fresh:
         new = part[~np.isin(part.label_ids, list(known))]
         if not len(new):

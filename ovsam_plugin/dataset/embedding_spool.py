@@ -31,9 +31,7 @@ class EmbeddingSpool:
     """
 
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
-        self._store = ExecutionStore.create(
-            f"ovsam_embeddings_{field}", dataset_id=dataset._doc.id
-        )
+        self._store = ExecutionStore.create(f"ovsam_embeddings_{field}", dataset_id=dataset._doc.id)
 
     def put(self, sample_id: str, detections: fo.Detections, instances: Instances) -> None:
         """Keeps the embeddings of a sample's labels; those with an empty mask have none.

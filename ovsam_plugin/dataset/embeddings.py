@@ -40,7 +40,9 @@ class Embeddings:
 
     def _half(self, which: int) -> npt.NDArray[np.float32]:
         width = self.vectors.shape[1] // 2
-        return self.vectors[:, which * width : (which + 1) * width] / _HALF
+        half: npt.NDArray[np.float32] = self.vectors[:, which * width : (which + 1) * width]
+        unit: npt.NDArray[np.float32] = half / _HALF
+        return unit
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -55,9 +57,7 @@ class Embeddings:
         return Embeddings(self.label_ids[keep], self.sample_ids[keep], self.vectors[keep])
 
 
-def join(
-    head: npt.NDArray[np.float32], clip: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def join(head: npt.NDArray[np.float32], clip: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """One vector of both branches' embeddings, side by side.
 
     Its cosine with a text embedding that is joined to itself is the mean of the two branches'
@@ -69,4 +69,5 @@ def join(
     Returns:
         (N, 2 D) float32, unit length.
     """
-    return np.concatenate([head, clip], axis=1) * _HALF
+    joined: npt.NDArray[np.float32] = np.concatenate([head, clip], axis=1) * _HALF
+    return joined

@@ -168,26 +168,39 @@ def to_detections(
         if empty[i]:
             detections.append(_unanswered(prompt, size, asked))
             continue
-        category = recognition.vocabulary.categories[int(recognition.indices[i])]
         detections.append(
             fo.Detection(
-                label=category.name,
                 bounding_box=relative_box(instances.boxes[i], size),
                 mask=instances.masks[i],
-                confidence=float(recognition.confidence[i]),
-                similarity=float(recognition.similarity[i]),
-                head_score=float(recognition.head_score[i]),
-                clip_score=float(recognition.clip_score[i]),
-                margin=float(recognition.margin[i]),
-                top_labels=list(recognition.top_names[i]),
-                top_scores=[float(score) for score in recognition.top_scores[i]],
                 stability=float(instances.stability[i]),
-                split=category.split,
-                frequency=category.frequency,
+                **name_attributes(recognition, i),
                 **asked,
             )
         )
     return fo.Detections(detections=detections)
+
+
+def name_attributes(recognition: Recognition, index: int) -> dict[str, Any]:
+    """The attributes of a label that its name decides.
+
+    Args:
+        recognition: names of some instances.
+        index: which of them.
+    """
+    vocabulary = recognition.vocabulary
+    category = vocabulary.categories[int(recognition.indices[index])]
+    return {
+        "label": category.name,
+        "confidence": float(recognition.confidence[index]),
+        "similarity": float(recognition.similarity[index]),
+        "head_score": float(recognition.head_score[index]),
+        "clip_score": float(recognition.clip_score[index]),
+        "margin": float(recognition.margin[index]),
+        "top_labels": [vocabulary.names[i] for i in recognition.top_indices[index]],
+        "top_scores": recognition.top_scores[index].tolist(),
+        "split": category.split,
+        "frequency": category.frequency,
+    }
 
 
 def check_storable(detections: fo.Detections) -> None:

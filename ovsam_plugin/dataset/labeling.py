@@ -22,17 +22,12 @@ from ovsam_plugin.dataset.targets import (
     all_images,
     check_images,
     check_prompt_fields,
-    classes_present,
     root_dataset,
 )
-from ovsam_plugin.vocabulary.sources import load_vocabulary
-from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 
 logger = logging.getLogger(__name__)
 
-VocabularySpec = str | Path | Sequence[str] | Vocabulary
-
-_FROM_FIELD = "dataset:"
 _SAMPLES_A_PASS = 50_000
 # Images an encoder pass: on a CPU, where a larger batch is no faster, one.
 _BATCH_SIZE = {"cuda": 8}
@@ -144,7 +139,7 @@ def label_dataset(
     model = build_model(
         preset,
         weights=weights,
-        vocabulary=_vocabulary(dataset, vocabulary),
+        vocabulary=vocabulary_of(dataset, vocabulary),
         device=device,
         min_confidence=min_confidence,
         points_per_side=grid,
@@ -183,12 +178,6 @@ def _prompt_fields(
         "mask_prompt_field": mask_field,
     }
     return {key: name for key, name in given.items() if name is not None}
-
-
-def _vocabulary(dataset: fo.Dataset, spec: VocabularySpec) -> Vocabulary:
-    if isinstance(spec, str) and spec.startswith(_FROM_FIELD):
-        return load_vocabulary(classes_present(dataset, spec.removeprefix(_FROM_FIELD)))
-    return load_vocabulary(spec)
 
 
 def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings:

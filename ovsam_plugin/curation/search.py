@@ -1,0 +1,117 @@
+"""Instances by words, or by their likeness to another: no image is looked at again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
+from bson import ObjectId
+from fiftyone import ViewField as F
+
+from ovsam_plugin.curation import attributes
+from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+
+_PATH = "search_score"
+# Results asked for beyond those wanted, since some may lie outside the view or be gone.
+_SLACK = 32
+
+
+def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -> fo.DatasetView:
+    """The instances that fit best, best first, as patches.
+
+    Each has its score in the attribute `search_score`: the mean of both branches' cosines, with
+    the words' embedding or with the other instance's. Those of an earlier search are removed.
+
+    Args:
+        samples: a dataset or view of images.
+        query: words such as "a red bus", or the id of a label ("like this one").
+        field: a field that `label_dataset` or `relabel_dataset` filled.
+        k: how many, at least 1.
+
+    Raises:
+        ValueError: there are no words, no such label, or the field has no embeddings.
+    """
+    if k < 1:
+        raise ValueError(f"k is how many instances to show, at least 1, got {k}")
+    dataset = root_dataset(samples)
+    index = embedding_index.opened(dataset, field)
+    found = _nearest(samples, index, _asked(index, query), field, k)
+    attributes.declare(dataset, field)
+    _write_scores(dataset, field, found)
+    labels = [ObjectId(label_id) for label_id in found]
+    owners = dataset.select(sorted({owner for owner, _ in found.values()}))
+    view: fo.DatasetView = (
+        owners.filter_labels(field, F("_id").is_in(labels))
+        .to_patches(field)
+        .sort_by(f"{field}.{_PATH}", reverse=True)
+    )
+    return view
+
+
+def _asked(index: Any, query: str) -> npt.NDArray[np.float32] | list[str]:
+    """What to look near to: (2 D,) float32, or an id that the index knows."""
+    if not query.strip():
+        raise ValueError('a search needs words, such as "a red bus", or the id of a label')
+    if not ObjectId.is_valid(query):
+        vector: npt.NDArray[np.float32] = index.get_model().embed_prompts([query])[0]
+        return vector
+    try:
+        index._kneighbors(query=[query], k=1, aggregation="mean")
+    except ValueError as error:
+        raise ValueError(
+            f"no instance with the id {query} has an embedding: it was not made by this run, or "
+            "its mask is empty"
+        ) from error
+    return [query]
+
+
+def _nearest(
+    samples: Samples,
+    index: Any,
+    query: npt.NDArray[np.float32] | list[str],
+    field: str,
+    k: int,
+) -> dict[str, tuple[str, float]]:
+    """(sample id, cosine) by label id, of the nearest that are in these samples, best first."""
+    total = int(index.total_index_size)
+    asked = min(k + _SLACK, total)
+    while True:
+        owners, ids, distances = index._kneighbors(
+            query=query, k=asked, aggregation="mean", return_dists=True
+        )
+        there = _present(samples, field, owners, ids)
+        found = {
+            label: (owner, 1 - distance)
+            for owner, label, distance in zip(owners, ids, distances)
+            if label in there
+        }
+        if len(found) >= k or asked == total:
+            return dict(list(found.items())[:k])
+        asked = min(asked * 4, total)
+
+
+def _present(samples: Samples, field: str, owners: list[str], ids: list[str]) -> set[str]:
+    """Those of the labels that are in these samples now."""
+    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
+    rows = view.select(sorted(set(owners))).values(f"{field}.detections.id")
+    return {label for row in rows for label in row or ()}.intersection(ids)
+
+
+def _write_scores(dataset: fo.Dataset, field: str, found: dict[str, tuple[str, float]]) -> None:
+    path = f"{field}.detections.{_PATH}"
+    old = all_images(dataset).filter_labels(field, F(_PATH) != None)  # noqa: E711
+    owners, labels = old.values(["id", f"{field}.detections.id"])
+    values: list[dict[str, Any]] = [
+        {"sample_id": owner, "label_id": label, "value": None}
+        for owner, row in zip(owners, labels)
+        for label in row
+        if label not in found
+    ]
+    values += [
+        {"sample_id": owner, "label_id": label, "value": score}
+        for label, (owner, score) in found.items()
+    ]
+    dataset.set_label_values(path, values)
