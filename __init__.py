@@ -1,8 +1,23 @@
-"""Written by `ovsam_plugin.dataset.zoo.install`: leads FiftyOne's zoo to the library."""
+"""The door for FiftyOne: a plugin (`register`) and a source of zoo models (the other four)."""
 
-from ovsam_plugin.dataset.zoo import (
-    download_model,
-    load_model,
-    parse_parameters,
-    resolve_input,
-)
+if __package__:
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    if importlib.util.find_spec("ovsam_plugin") is None:
+        sys.path.append(str(Path(__file__).resolve().parent))
+
+    from ovsam_plugin.dataset.zoo import (  # noqa: F401
+        download_model,
+        load_model,
+        parse_parameters,
+        resolve_input,
+    )
+
+    def register(plugin):  # type: ignore[no-untyped-def]
+        """Registers the operators that fiftyone.yml lists."""
+        from .operators import OPERATORS
+
+        for operator in OPERATORS:
+            plugin.register(operator)

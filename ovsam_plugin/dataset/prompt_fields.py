@@ -4,7 +4,7 @@ A box prompt is a Detection. A point prompt is a Keypoint: all of its points sho
 the list attribute `point_labels`, one number a point, says 1 for a point on the object and 0 for a
 point off it (`sam_labels`, FiftyOne's own name for it, is read too; without either, all are 1). A
 point with a NaN coordinate is FiftyOne's way to say "not visible" and is left out. A mask prompt is
-a Detection with a mask, or a Polyline, taken as filled.
+a Detection with a mask, or a Polyline, taken as filled; a Detection without one asks by its box.
 """
 
 from __future__ import annotations
@@ -157,13 +157,13 @@ def _points(label: fo.Keypoint, size: tuple[int, int]) -> Points:
     )
 
 
-def _mask(label: fo.Detection | fo.Polyline, size: tuple[int, int], refine: bool) -> Mask:
+def _mask(label: fo.Detection | fo.Polyline, size: tuple[int, int], refine: bool) -> Mask | Box:
     if isinstance(label, fo.Polyline):
         canvas = _fill(label, size)
     else:
         mask = label.get_mask()
         if mask is None:
-            raise ValueError("the detection has no mask")
+            return _box(label, size)
         canvas = paste_mask(mask, label.bounding_box, size)
     return Mask(mask=canvas, refine=refine, id=str(label.id))
 

@@ -188,11 +188,14 @@ def install(model_zoo_dir: str | Path | None = None) -> Path:
 
     folder = Path(model_zoo_dir or fo.config.model_zoo_dir) / SOURCE_NAME
     door = folder / "__init__.py"
-    if folder.is_symlink() or (folder.exists() and not _is_ours(door)):
+    listing = folder / "manifest.json"
+    # Links lead to somebody's checkout, which must not be written to.
+    linked = any(path.is_symlink() for path in (folder, door, listing))
+    if linked or (folder.exists() and not _is_ours(door)):
         raise ValueError(f"{folder} is there already and was not made by this command: remove it")
     folder.mkdir(parents=True, exist_ok=True)
     door.write_text(_DOOR)
-    (folder / "manifest.json").write_text(json.dumps(manifest(), indent=4) + "\n")
+    listing.write_text(json.dumps(manifest(), indent=4) + "\n")
     return folder
 
 

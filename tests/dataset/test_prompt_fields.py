@@ -129,10 +129,14 @@ def test_a_polyline_asks_with_its_inside() -> None:
     assert abs(int(prompt.mask.sum()) - 50 * 40) < 100
 
 
-def test_a_detection_without_a_mask_is_left_out_with_its_reason() -> None:
-    asked = read_prompts({"mask_prompt_field": fo.Detection(bounding_box=[0, 0, 1, 1])}, SIZE)
-    assert asked.prompts == ()
-    assert "has no mask" in str(asked.error)
+def test_a_detection_without_a_mask_asks_by_its_box() -> None:
+    masked = fo.Detection(bounding_box=[0, 0, 1, 1], mask=np.ones((2, 2)))
+    boxed = fo.Detection(bounding_box=[0, 0, 1, 1])
+    labels = fo.Detections(detections=[boxed, masked])
+    asked = read_prompts({"mask_prompt_field": labels}, SIZE)
+    assert [prompt.kind for prompt in asked.prompts] == ["box", "mask"]
+    assert [prompt.id for prompt in asked.prompts] == [boxed.id, masked.id]
+    assert asked.error is None
 
 
 def test_mixed_kinds_come_as_boxes_points_masks() -> None:

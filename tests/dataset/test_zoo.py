@@ -8,12 +8,17 @@ from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.zoo as foz
+import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext
 
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.zoo import MODELS, SOURCE_NAME, install, manifest
+from ovsam_plugin.dataset.text_model import text_model_name
+from ovsam_plugin.dataset.zoo import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
 from ovsam_plugin.presets import PRESETS
+from ovsam_plugin.vocabulary import load_vocabulary
+from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.templates import PLAIN_TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,6 +59,37 @@ def test_a_folder_that_something_else_made_is_left_alone(zoo: Path) -> None:
     with pytest.raises(ValueError, match="was not made by this command"):
         install()
     assert (zoo / "ovsam" / "__init__.py").read_text() == "mine = True\n"
+
+
+def test_files_that_are_linked_into_the_zoo_are_not_written_to(zoo: Path) -> None:
+    (zoo / "ovsam").mkdir()
+    for file in ("__init__.py", "manifest.json"):
+        (zoo / "ovsam" / file).symlink_to(ROOT / file)
+    before = (ROOT / "__init__.py").read_bytes()
+    with pytest.raises(ValueError, match="was not made by this command"):
+        install()
+    assert (ROOT / "__init__.py").read_bytes() == before
+
+
+def test_a_text_model_reads_words_as_the_preset_s_tower_does(zoo: Path) -> None:
+    install()
+    words = foz.load_zoo_model("ovsam-lite-text", device="cpu", cache=False)
+    rows = words.embed_prompts(["a red_bus", "a red bus", "a cat"])
+    assert rows.shape == (3, 768)
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert np.array_equal(rows[:, :384], rows[:, 384:])
+    assert np.allclose(rows[0], rows[1])
+    classifier = build_classifier(load_vocabulary(["a cat"]), "minilm", PLAIN_TEMPLATES)
+    assert np.allclose(rows[2, :384] * np.sqrt(2), classifier.embeddings[0], atol=1e-5)
+    with pytest.raises(ValueError, match="the text to search for is empty"):
+        words.embed_prompt("  ")
+
+
+def test_every_preset_has_a_text_model_with_its_own_tower() -> None:
+    for name, preset in PRESETS.items():
+        owner = PRESETS[TEXT_MODELS[text_model_name(name)]]
+        assert owner.text_tower == preset.text_tower
+    assert set(TEXT_MODELS) <= set(foz.list_zoo_models())
 
 
 def test_a_copy_of_the_repositorys_door_is_a_source_of_its_own(zoo: Path) -> None:
