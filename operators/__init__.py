@@ -2,5 +2,7 @@
 
 from .evaluate import Evaluate
 from .label import Label
+from .recognize import Recognize
+from .relabel import Relabel
 
-OPERATORS = (Label, Evaluate)
+OPERATORS = (Label, Evaluate, Relabel, Recognize)

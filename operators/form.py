@@ -18,6 +18,7 @@ VOCABULARIES = {
     "names": "My own names",
     "file": "A file",
 }
+LABEL_VOCABULARIES = {**VOCABULARIES, "field": "The classes of a label field"}
 
 
 class FormOperator(foo.Operator):  # type: ignore[misc]
@@ -62,6 +63,12 @@ def menu(
     for key in choices:
         view.add_choice(key, label=choices[key] if isinstance(choices, dict) else key)
     inputs.enum(name, view.values(), default=value, label=label, view=view)
+
+
+def field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -> None:
+    """A choice of a field that is needed."""
+    view = types.AutocompleteView(choices=[types.Choice(f, label=f) for f in fields])
+    inputs.enum(name, fields, required=True, label=label, view=view)
 
 
 def vocabulary_menu(inputs: types.Object, value: str, choices: dict[str, str]) -> None:

@@ -10,7 +10,16 @@ from fiftyone.operators import types
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.zoo import MODELS
 
-from .form import VOCABULARIES, FormOperator, form_config, mark, menu, progress, vocabulary_menu
+from .form import (
+    LABEL_VOCABULARIES,
+    FormOperator,
+    field_menu,
+    form_config,
+    mark,
+    menu,
+    progress,
+    vocabulary_menu,
+)
 
 _PROMPTS = {
     "everything": "Everything in the picture",
@@ -19,7 +28,6 @@ _PROMPTS = {
     "mask": "The masks of a field",
     "find": "What fits some words",
 }
-_VOCABULARIES = {**VOCABULARIES, "field": "The classes of a label field"}
 
 
 class Label(FormOperator):
@@ -41,14 +49,14 @@ class Label(FormOperator):
 
         menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
         inputs.str("weights", label="Weights", description="a .safetensors file; none: the model's")
-        vocabulary_menu(inputs, request.vocabulary, _VOCABULARIES)
+        vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
         if request.vocabulary == "field":
-            _field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+            field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
 
         menu(inputs, "prompts", _PROMPTS, request.prompts, "What to label")
         if request.prompts in ("box", "point", "mask"):
             fields = request.prompt_field_choices(samples)
-            _field_menu(inputs, "prompt_field", fields, "Field that asks")
+            field_menu(inputs, "prompt_field", fields, "Field that asks")
         if request.prompts == "mask":
             inputs.bool("refine_masks", default=False, label="Draw the masks anew")
         if request.prompts == "find":
@@ -98,8 +106,3 @@ class Label(FormOperator):
         outputs.float("seconds", label="Seconds")
         outputs.str("reasons", label="Reasons of failure")
         return types.Property(outputs, view=types.View(label="Labelled"))
-
-
-def _field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -> None:
-    view = types.AutocompleteView(choices=[types.Choice(f, label=f) for f in fields])
-    inputs.enum(name, fields, required=True, label=label, view=view)

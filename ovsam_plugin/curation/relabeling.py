@@ -95,7 +95,7 @@ def relabel_dataset(
     clock, started = time.monotonic(), runs.now()
     dataset = root_dataset(samples)
     check_detections(samples, field)
-    source = embedding_index.source_field(dataset, field)
+    source = runs.source_field(dataset, field)
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
     preset = get_preset(recorded["preset"])

@@ -77,7 +77,7 @@ def load(dataset: fo.Dataset, field: str) -> Embeddings:
     Raises:
         ValueError: no run of ours filled the field, or its embeddings were not kept.
     """
-    index = _open(dataset, source_field(dataset, field))
+    index = _open(dataset, runs.source_field(dataset, field))
     if index is None:
         raise ValueError(_NOT_KEPT.format(field=field))
     return _read(index)
@@ -89,28 +89,10 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
     Raises:
         ValueError: as for `load`.
     """
-    key = index_key(source_field(dataset, field))
+    key = index_key(runs.source_field(dataset, field))
     if not dataset.has_brain_run(key):
         raise ValueError(_NOT_KEPT.format(field=field))
     return _opened(dataset.name, key, _stamp(dataset, key))
-
-
-def source_field(dataset: fo.Dataset, field: str) -> str:
-    """The field whose labelling made the embeddings that go with a run's labels.
-
-    Raises:
-        ValueError: no run of ours filled the field; the message names those that did.
-    """
-    recorded = runs.recorded(dataset, field)
-    if recorded is None or dataset.get_field(field) is None:
-        known = [name for name in runs.fields(dataset) if dataset.get_field(name) is not None]
-        lost = [name for name in runs.fields(dataset) if dataset.get_field(name) is None]
-        renamed = f" (if it was {lost[0]!r} before, name it so again)" if lost else ""
-        raise ValueError(
-            f"no labelling run filled field {field!r}{renamed}; there are "
-            f"{', '.join(map(repr, known)) or 'none: call label_dataset first'}"
-        )
-    return str(recorded.get("source") or field)
 
 
 def forget(dataset: fo.Dataset, field: str) -> None:

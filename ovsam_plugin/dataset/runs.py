@@ -90,6 +90,24 @@ def recorded(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
     return config if config.get("method") in (_LABEL, _RELABEL) else None
 
 
+def source_field(dataset: fo.Dataset, field: str) -> str:
+    """The field whose labelling made the embeddings that go with a run's labels.
+
+    Raises:
+        ValueError: no run of ours filled the field; the message names those that did.
+    """
+    found = recorded(dataset, field)
+    if found is None or dataset.get_field(field) is None:
+        known = [name for name in fields(dataset) if dataset.get_field(name) is not None]
+        lost = [name for name in fields(dataset) if dataset.get_field(name) is None]
+        renamed = f" (if it was {lost[0]!r} before, name it so again)" if lost else ""
+        raise ValueError(
+            f"no labelling run filled field {field!r}{renamed}; there are "
+            f"{', '.join(map(repr, known)) or 'none: call label_dataset first'}"
+        )
+    return str(found.get("source") or field)
+
+
 def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
     """The settings of the run that filled a field, or None when no labelling run did."""
     config = recorded(dataset, field)

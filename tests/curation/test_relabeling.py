@@ -10,7 +10,7 @@ from ovsam_plugin import label_dataset
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.search import search
-from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.predictor import Predictor
 
@@ -55,7 +55,7 @@ def test_the_old_run_stays_and_both_share_ids_and_index(labelled: fo.Dataset) ->
     relabel_dataset(labelled, vocabulary=OTHER, device="cpu", into="again")
     assert values(labelled, "ovsam", "label") == before
     assert values(labelled, "again", "id") == values(labelled, "ovsam", "id")
-    assert embedding_index.source_field(labelled, "again") == "ovsam"
+    assert runs.source_field(labelled, "again") == "ovsam"
     assert len(search(labelled, "a flag", field="again", k=3)) == 3
     twice = relabel_dataset(labelled, vocabulary=NAMES, field="again", into="back", device="cpu")
     assert twice.instances == 9

@@ -1,0 +1,84 @@
+"""Form and call of `name_instances`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ovsam_plugin.curation.requests import NamingRequest
+from ovsam_plugin.dataset.zoo import MODELS
+
+from .form import (
+    LABEL_VOCABULARIES,
+    FormOperator,
+    field_menu,
+    form_config,
+    mark,
+    menu,
+    progress,
+    vocabulary_menu,
+)
+
+
+class Recognize(FormOperator):
+    """Names instances that a person drew, or another model found."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return form_config(
+            "recognize",
+            "Name the instances of a field",
+            "Names and scores for boxes and masks that came from elsewhere",
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        samples = ctx.target_view(require_flat=True)
+        request = NamingRequest.from_params(ctx.params)
+        field_menu(inputs, "field", request.fields(samples), "Field with the instances")
+        menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
+        vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
+        if request.vocabulary == "field":
+            field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+        inputs.str("into", label="Field for the names", description="none: the field's, _named")
+        inputs.bool(
+            "fill",
+            default=False,
+            label="Fill in",
+            description="also give a name to every instance of the field itself that has none",
+        )
+        inputs.bool("overwrite", default=False, label="Start again")
+        mark(inputs, request.problems(samples))
+        return types.Property(inputs, view=types.View(label="Name what is there"))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.naming import name_instances
+
+        request = NamingRequest.from_params(ctx.params)
+        summary = name_instances(
+            ctx.target_view(require_flat=True),
+            **request.arguments(),
+            # The App's server has threads, and a loader process forked beside them may hang.
+            workers=None if ctx.delegated else 0,
+            progress=progress(ctx),
+        )
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return {
+            "field": summary.labels.field,
+            "instances": summary.labels.instances,
+            "filled": summary.filled,
+            "failed": summary.labels.failed,
+            "reasons": "\n".join(summary.labels.reasons),
+        }
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.str("field", label="Field")
+        outputs.int("instances", label="Instances named")
+        outputs.int("filled", label="Filled in")
+        outputs.int("failed", label="Samples that failed")
+        outputs.str("reasons", label="Reasons of failure")
+        return types.Property(outputs, view=types.View(label="Named"))

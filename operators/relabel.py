@@ -1,0 +1,73 @@
+"""Form and call of `relabel_dataset`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ovsam_plugin.curation.requests import RelabelRequest, run_fields
+
+from .form import (
+    LABEL_VOCABULARIES,
+    FormOperator,
+    field_menu,
+    form_config,
+    mark,
+    menu,
+    vocabulary_menu,
+)
+
+
+class Relabel(FormOperator):
+    """Names a run's instances over another vocabulary."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return form_config(
+            "relabel",
+            "Relabel over another vocabulary",
+            "New names and scores for the same instances, without looking at an image again",
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        samples = ctx.target_view(require_flat=True)
+        request = RelabelRequest.from_params(ctx.params)
+        menu(inputs, "field", run_fields(samples), request.field, "Run")
+        vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
+        if request.vocabulary == "field":
+            field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+        inputs.str("into", label="New field", description="none: the run's and the vocabulary's")
+        inputs.float(
+            "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"
+        )
+        inputs.bool(
+            "overwrite",
+            default=False,
+            label="Make the new field again",
+            description="where an earlier relabelling made it",
+        )
+        mark(inputs, request.problems(samples))
+        return types.Property(inputs, view=types.View(label="Relabel"))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.relabeling import relabel_dataset
+
+        request = RelabelRequest.from_params(ctx.params)
+        summary = relabel_dataset(ctx.target_view(require_flat=True), **request.arguments())
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return asdict(summary)
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.str("field", label="New field")
+        outputs.int("instances", label="Instances named")
+        outputs.int("changed", label="With another name than before")
+        outputs.int("decided", label="Kept, since a person decided")
+        outputs.int("others", label="Kept, since no run made them")
+        outputs.float("seconds", label="Seconds")
+        return types.Property(outputs, view=types.View(label="Relabelled"))

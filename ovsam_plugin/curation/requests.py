@@ -1,0 +1,119 @@
+"""The forms of relabelling and naming, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone as fo
+
+from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.targets import (
+    Samples,
+    check_images,
+    check_prompt_fields,
+    fields_of,
+    root_dataset,
+)
+from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
+
+
+def run_fields(samples: Samples) -> list[str]:
+    """The fields that runs of ours filled and that are still there."""
+    dataset = root_dataset(samples)
+    return [name for name in runs.fields(dataset) if dataset.get_field(name) is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelabelRequest(VocabularyRequest):
+    """The values of the operator `relabel`.
+
+    Attributes:
+        field: a run's field.
+        into: the new field; chosen by the vocabulary when None.
+    """
+
+    field: str = "ovsam"
+    into: str | None = None
+    min_confidence: float | None = None
+    overwrite: bool = False
+
+    def problems(self, samples: Samples) -> dict[str, str]:
+        """What is wrong, by the form's field that can put it right; empty when all is well."""
+        dataset = root_dataset(samples)
+        checks: dict[str, Callable[[], object]] = {
+            "view_target": lambda: check_images(samples),
+            "field": lambda: runs.source_field(dataset, self.field),
+            "into": lambda: check_field(dataset, self.into or "free"),
+            self.vocabulary_input: lambda: self.check_vocabulary(samples),
+        }
+        return problems_of(checks)
+
+    def arguments(self) -> dict[str, Any]:
+        """Keywords of `relabel_dataset`.
+
+        Raises:
+            ValueError: something that the choices made need is left blank.
+        """
+        return {
+            "field": self.field,
+            "vocabulary": self.vocabulary_spec(),
+            "into": self.into,
+            "min_confidence": self.min_confidence,
+            "overwrite": self.overwrite,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamingRequest(VocabularyRequest):
+    """The values of the operator `recognize`.
+
+    Attributes:
+        field: of Detections or Polylines.
+        into: the new field; `<field>_named` when None.
+        fill: whether instances of the field that have no name get one.
+    """
+
+    preset: str = "ovsam-lite"
+    field: str | None = None
+    into: str | None = None
+    fill: bool = False
+    min_confidence: float | None = None
+    overwrite: bool = False
+
+    def fields(self, samples: Samples) -> list[str]:
+        """Fields whose instances could be named."""
+        return fields_of(samples, (fo.Detections, fo.Polylines))
+
+    def problems(self, samples: Samples) -> dict[str, str]:
+        """What is wrong, by the form's field that can put it right; empty when all is well."""
+        dataset = root_dataset(samples)
+        checks: dict[str, Callable[[], object]] = {
+            "view_target": lambda: check_images(samples),
+            "field": lambda: self._check_field(samples),
+            "into": lambda: check_field(dataset, self.into or "free"),
+            self.vocabulary_input: lambda: self.check_vocabulary(samples),
+        }
+        return problems_of(checks)
+
+    def _check_field(self, samples: Samples) -> None:
+        field = given(self.field, "choose the field whose instances are to be named")
+        check_prompt_fields(samples, {"mask_prompt_field": field})
+
+    def arguments(self) -> dict[str, Any]:
+        """Keywords of `name_instances`.
+
+        Raises:
+            ValueError: something that the choices made need is left blank.
+        """
+        return {
+            "preset": self.preset,
+            "field": given(self.field, "choose the field whose instances are to be named"),
+            "into": self.into,
+            "fill": self.fill,
+            "vocabulary": self.vocabulary_spec(),
+            "min_confidence": self.min_confidence,
+            "overwrite": self.overwrite,
+        }
