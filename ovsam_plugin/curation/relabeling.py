@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
-from bson import ObjectId
-from pymongo import UpdateOne
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field, name_attributes
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.predictor import pick_device
@@ -106,10 +104,13 @@ def relabel_dataset(
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
     into = into or _name(field, classes.name)
     _check_new(dataset, field, into, overwrite)
-    labels = _labels(samples, field)
+    labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
+    decided = labels.given("review")
     embeddings = embedding_index.load(dataset, field)
     rows = embeddings.rows(labels.ids)
-    _check_fresh(labels, rows, field)
+    # A person's own labels carry no score, and empty ones none above 0.
+    ours = np.nan_to_num(labels.numbers("confidence")) > 0
+    _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
 
     recognizer = build_recognizer(preset, classes, pick_device(device))
     least = np.full(len(classes), min_confidence or 0.0, np.float32)
@@ -132,72 +133,30 @@ def relabel_dataset(
         min_confidence=min_confidence,
         calibration=None if calibration is None else calibration.to_json(),
     )
-    runs.register(dataset, into, settings)
-    chosen = np.flatnonzero((rows >= 0) & ~labels.decided)
+    runs.register(dataset, into, settings, classes)
+    chosen = np.flatnonzero((rows >= 0) & ~decided)
     changed, low = 0, []
     for part, names in _named(recognizer, embeddings, rows, chosen):
-        changed += int((labels.names[part] != np.array(names.names, object)).sum())
+        before = [labels.columns["label"][i] for i in part]
+        changed += sum(old != new for old, new in zip(before, names.names))
         low += [labels.ids[i] for i in part[names.confidence < least[names.indices]]]
-        _write(dataset, into, labels, part, names)
+        forgotten = dict.fromkeys(_FORGOTTEN)
+        found = ({**name_attributes(names, i), **forgotten} for i in range(len(part)))
+        labels.write(dataset, into, zip(part.tolist(), found))
     if low:
         dataset.delete_labels(ids=low, fields=[into])
-    decided = int(labels.decided.sum())
     summary = RelabelSummary(
         field=into,
         source=field,
         instances=len(chosen) - len(low),
         changed=changed,
-        decided=decided,
-        others=len(labels.ids) - len(chosen) - decided,
+        decided=int(decided.sum()),
+        others=len(labels) - len(chosen) - int(decided.sum()),
         left_out=len(low),
         seconds=round(time.monotonic() - clock, 3),
     )
     runs.add_session(dataset, into, {"started": started, **asdict(summary)})
     return summary
-
-
-@dataclass(frozen=True, eq=False)
-class _Labels:
-    """N labels of a field, in the order of their samples.
-
-    Attributes:
-        samples: their samples' ids.
-        places: (N,) where each stands in its sample's list.
-        ids: their own.
-        names: (N,) object, the class or None.
-        decided: (N,) bool, a person has decided about it.
-        ours: (N,) bool, it carries a score, as labels of a run do.
-    """
-
-    samples: list[ObjectId]
-    places: npt.NDArray[np.int64]
-    ids: list[str]
-    names: npt.NDArray[np.object_]
-    decided: npt.NDArray[np.bool_]
-    ours: npt.NDArray[np.bool_]
-
-
-def _labels(samples: Samples, field: str) -> _Labels:
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
-    root = f"{field}.detections"
-    paths = [f"{root}.id", f"{root}.label", f"{root}.confidence"]
-    review = f"{root}.review" if samples.get_field(f"{root}.review") is not None else None
-    owners, *columns = view.values(["_id", *paths, *([review] if review else [])])
-    ids, names, confidence = columns[:3]
-    flat = [(owner, i) for owner, row in zip(owners, ids) for i in range(len(row or ()))]
-    decided = _flat(columns[3]) if review else [None] * len(flat)
-    return _Labels(
-        samples=[owner for owner, _ in flat],
-        places=np.array([i for _, i in flat], dtype=np.int64),
-        ids=_flat(ids),
-        names=np.array(_flat(names), dtype=object),
-        decided=np.array([value is not None for value in decided], dtype=bool),
-        ours=np.array([bool(value) for value in _flat(confidence)], dtype=bool),
-    )
-
-
-def _flat(rows: Sequence[Sequence[Any] | None]) -> list[Any]:
-    return [value for row in rows for value in row or ()]
 
 
 def _name(field: str, vocabulary: str) -> str:
@@ -221,12 +180,11 @@ def _check_new(dataset: fo.Dataset, field: str, into: str, overwrite: bool) -> N
         )
 
 
-def _check_fresh(labels: _Labels, rows: npt.NDArray[np.int64], field: str) -> None:
+def _check_fresh(field: str, missing: int, total: int) -> None:
     """Whether the index is as new as the labels."""
-    old = int(((rows < 0) & labels.ours & ~labels.decided).sum())
-    if old:
+    if missing:
         raise ValueError(
-            f"{old} of the {len(rows)} labels in field {field!r} have no embedding: the index is "
+            f"{missing} of the {total} labels in field {field!r} have no embedding: the index is "
             "older than the labels. Call label_dataset again with the settings of that run; where "
             "embeddings=False was used, with overwrite=True"
         )
@@ -243,22 +201,3 @@ def _named(
         part = chosen[start : start + _LABELS]
         some = embeddings[rows[part]]
         yield part, recognizer.recognize(some.head, some.clip, np.zeros(len(part), dtype=bool))
-
-
-def _write(
-    dataset: fo.Dataset,
-    field: str,
-    labels: _Labels,
-    part: npt.NDArray[np.int64],
-    names: Recognition,
-) -> None:
-    """One update a sample: FiftyOne's own ways write one attribute of all labels at a time."""
-    updates: dict[ObjectId, dict[str, Any]] = {}
-    for row, label in enumerate(part.tolist()):
-        root = f"{field}.detections.{labels.places[label]}"
-        update = updates.setdefault(labels.samples[label], {})
-        values = {**name_attributes(names, row), **dict.fromkeys(_FORGOTTEN)}
-        update |= {f"{root}.{name}": value for name, value in values.items()}
-    operations = [UpdateOne({"_id": key}, {"$set": value}) for key, value in updates.items()]
-    if operations:
-        dataset._bulk_write(operations, ids=[str(key) for key in updates])

@@ -25,6 +25,7 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
 )
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ def label_dataset(
         calibration=calibration,
     )
     settings = _settings(model, prompt_fields)
-    _prepare_field(samples, dataset, field, settings, overwrite)
+    _prepare_field(samples, dataset, field, settings, model.vocabulary, overwrite)
 
     model.keeps_embeddings = embeddings
 
@@ -202,6 +203,7 @@ def _prepare_field(
     dataset: fo.Dataset,
     field: str,
     settings: runs.Settings,
+    vocabulary: Vocabulary,
     overwrite: bool,
 ) -> None:
     """Clears or keeps what the field holds, and registers the run.
@@ -232,7 +234,7 @@ def _prepare_field(
             samples.clear_sample_fields(_written(dataset, field))
         embedding_index.forget(dataset, field)
         declare_fields(dataset, field)
-        runs.register(dataset, field, settings)
+        runs.register(dataset, field, settings, vocabulary)
     elif overwrite:
         samples.clear_sample_fields(_written(dataset, field))
 

@@ -103,9 +103,14 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         return "image"
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """The classes that instances are named from."""
+        return self.labeler.recognizer.vocabulary
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """The vocabulary's display names."""
-        return self.labeler.recognizer.vocabulary.names
+        """Their display names."""
+        return self.vocabulary.names
 
     @property
     def transforms(self) -> None:

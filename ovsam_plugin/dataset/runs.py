@@ -15,6 +15,10 @@ from typing import Any
 
 import fiftyone as fo
 
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.tables import BUILT_IN
+from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
+
 _LABEL, _RELABEL = "ovsam/label", "ovsam/relabel"
 _ALSO_RECORDED = ("method", "versions", "cls", "type")
 
@@ -114,19 +118,48 @@ def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
     return config if config is not None and config["method"] == _LABEL else None
 
 
-def register(dataset: fo.Dataset, field: str, settings: Settings | Renaming) -> None:
-    """Records the settings, versions and time of a run that begins."""
+def register(
+    dataset: fo.Dataset, field: str, settings: Settings | Renaming, vocabulary: Vocabulary
+) -> None:
+    """Records the settings, versions and time of a run that begins, and its classes."""
     method = _LABEL if isinstance(settings, Settings) else _RELABEL
     config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
-    dataset.save_run_results(field, dataset.init_run_results(field, sessions=[]))
+    results = dataset.init_run_results(field, sessions=[], classes=_rows(vocabulary))
+    dataset.save_run_results(field, results)
+
+
+def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
+    """The classes that a run's labels were named from; None if no run of ours filled the field, or
+    the package's vocabulary of that name has changed since."""
+    config = recorded(dataset, field)
+    if config is None:
+        return None
+    if config["vocabulary"] in BUILT_IN:
+        vocabulary = load_vocabulary(config["vocabulary"])
+    else:
+        results = dataset.load_run_results(field, cache=False)
+        rows = getattr(results, "classes", None)
+        if not rows:
+            return None
+        vocabulary = Vocabulary(config["vocabulary"], tuple(Category(*row) for row in rows))
+    return vocabulary if vocabulary.hash == config["vocabulary_hash"] else None
 
 
 def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> None:
     """Adds to a run's results what one call of it did."""
     results = dataset.load_run_results(field, cache=False)
     sessions = [*(getattr(results, "sessions", None) or []), dict(session)]
-    dataset.save_run_results(field, dataset.init_run_results(field, sessions=sessions))
+    classes = getattr(results, "classes", None) or []
+    results = dataset.init_run_results(field, sessions=sessions, classes=classes)
+    dataset.save_run_results(field, results)
+
+
+def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
+    """Classes as JSON has them; none of a vocabulary that the package knows by its name."""
+    if vocabulary.name in BUILT_IN:
+        return []
+    return [(c.name, c.synonyms, c.split, c.frequency, c.id) for c in vocabulary]
 
 
 def now() -> str:

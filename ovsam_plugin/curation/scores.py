@@ -1,0 +1,172 @@
+"""The scores that say how far to trust a run's names, computed once and kept on its labels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ovsam_plugin.curation import attributes
+from ovsam_plugin.curation.label_table import LabelTable
+from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.targets import root_dataset
+from ovsam_plugin.fusion import Fusion
+from ovsam_plugin.predictor import pick_device
+from ovsam_plugin.presets import get_preset
+from ovsam_plugin.scoring.doubt import disagreement, doubt
+from ovsam_plugin.scoring.outliers import outlierness
+from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
+from ovsam_plugin.synonyms import Synonyms
+from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+# Everyday words that a vocabulary is held against: where one of these fits better, no class of the
+# vocabulary explains the instance.
+_REFERENCE = "imagenet-1k"
+_CHUNK = 1024
+_NUMBERS = ("confidence", "margin", "head_score", "clip_score")
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What one scoring found.
+
+    Attributes:
+        field: the label field.
+        instances: labels with scores.
+        unknown: of those, how many are more likely unknown than not.
+        groups: kinds among the unknown, of two instances or more.
+        seconds: how long it took.
+    """
+
+    field: str
+    instances: int
+    unknown: int
+    groups: int
+    seconds: float
+
+
+def score_run(
+    samples: fo.Dataset,
+    *,
+    field: str = "ovsam",
+    share: float | None = None,
+    device: str = "auto",
+) -> ScoreSummary:
+    """Fills `disagreement`, `outlier`, `unknown`, `group` and `doubt` of a run's labels.
+
+    All instances of the dataset take part, since an outlier is one among all of its class. Nothing
+    is looked at again: the run's embeddings are read.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field that `label_dataset` or `relabel_dataset` filled.
+        share: of the instances, 0..1, that count as unknown, those highest in `unknown`; by
+            default those of 0.5 and more.
+        device: "auto", "cpu", "cuda", ...
+
+    Raises:
+        ValueError: no run filled the field, its embeddings or classes are not kept, or `share` is
+            out of range.
+    """
+    clock = time.monotonic()
+    if share is not None and not 0 <= share <= 1:
+        raise ValueError(f"share is a part of the instances, 0 to 1, got {share}")
+    dataset = root_dataset(samples)
+    source = runs.source_field(dataset, field)
+    vocabulary = runs.recorded_vocabulary(dataset, field)
+    if vocabulary is None:
+        raise ValueError(
+            f"the classes that field {field!r} was named from are not kept: relabel it with "
+            "relabel_dataset(..., vocabulary=...), and score that run"
+        )
+    attributes.declare(dataset, field)
+    table = LabelTable.read(dataset, field, ("label", *_NUMBERS))
+    embeddings = embedding_index.load(dataset, field)
+    rows = embeddings.rows(table.ids)
+    known = np.flatnonzero((rows >= 0) & table.given("label") & table.given("confidence"))
+    some = embeddings[rows[known]]
+    columns = {name: table.numbers(name)[known] for name in _NUMBERS}
+    names = [str(table.columns["label"][i]) for i in known]
+    recorded = runs.recorded(dataset, source)
+    assert recorded is not None
+    here, there = _best_logits(recorded["preset"], vocabulary, some, pick_device(device))
+    far = outlierness(some.vectors, names)
+    strange = unknownness(columns["confidence"], here, there)
+    chosen = _unknown(strange, share)
+    groups = group_unknown(some.vectors, chosen)
+    found = {
+        "disagreement": disagreement(columns["head_score"], columns["clip_score"]),
+        "outlier": far,
+        "unknown": strange,
+        "group": groups,
+        "doubt": doubt(columns["confidence"], columns["margin"], far),
+    }
+    # Labels without scores lose those of an earlier scoring.
+    table.write(dataset, field, ((row, dict.fromkeys(found)) for row in range(len(table))))
+    written = zip(known.tolist(), zip(*(values.tolist() for values in found.values())))
+    table.write(dataset, field, ((row, _as_stored(found, values)) for row, values in written))
+    return ScoreSummary(
+        field=field,
+        instances=len(known),
+        unknown=int(chosen.sum()),
+        groups=int(groups.max(initial=0)),
+        seconds=round(time.monotonic() - clock, 3),
+    )
+
+
+def _best_logits(
+    preset_name: str, vocabulary: Vocabulary, embeddings: Embeddings, device: torch.device
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(N,) each: how well the vocabulary's best word fits, and the reference's."""
+    preset = get_preset(preset_name)
+    found = []
+    for words in (vocabulary, load_vocabulary(_REFERENCE)):
+        classifier = build_classifier(
+            words, preset.text_tower, preset.templates, device=str(device)
+        )
+        rows, owner = torch.from_numpy(classifier.embeddings), torch.from_numpy(classifier.owner)
+        synonyms = Synonyms(rows.to(device), owner.to(device))
+        parts = list(_logits(synonyms, embeddings, preset.fusion))
+        found.append(np.concatenate(parts) if parts else np.zeros(0))
+    return found[0], found[1]
+
+
+@torch.inference_mode()
+def _logits(
+    synonyms: Synonyms, embeddings: Embeddings, fusion: Fusion
+) -> Iterator[npt.NDArray[np.float64]]:
+    for start in range(0, len(embeddings), _CHUNK):
+        part = embeddings[np.arange(start, min(start + _CHUNK, len(embeddings)))]
+        both = torch.from_numpy(np.concatenate([part.head, part.clip])).to(synonyms.device)
+        cosines = synonyms.nearest(both).cpu().numpy()
+        yield best_logit(
+            cosines[: len(part)],
+            cosines[len(part) :],
+            weight=fusion.seen_weight,
+            head_scale=fusion.head_scale,
+            clip_scale=fusion.clip_scale,
+        )
+
+
+def _unknown(scores: npt.NDArray[np.float64], share: float | None) -> npt.NDArray[np.bool_]:
+    if share is None or not len(scores):
+        return np.nan_to_num(scores) >= 0.5
+    count = round(share * len(scores))
+    chosen = np.zeros(len(scores), dtype=bool)
+    chosen[np.argsort(-scores, kind="stable")[:count]] = True
+    return chosen
+
+
+def _as_stored(names: Iterable[str], values: Sequence[float]) -> dict[str, Any]:
+    """Attributes of one label: None for NaN, and for a group of one."""
+    stored = {name: None if value != value else value for name, value in zip(names, values)}
+    return {**stored, "group": stored["group"] or None}
