@@ -99,7 +99,7 @@ def score_run(
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
     here, there = _best_logits(recorded["preset"], vocabulary, some, pick_device(device))
-    far = outlierness(some.vectors, names)
+    far = outlierness(some.head, names)
     strange = unknownness(columns["confidence"], here, there)
     chosen = _unknown(strange, share)
     groups = group_unknown(some.vectors, chosen)
