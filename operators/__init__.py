@@ -4,5 +4,6 @@ from .evaluate import Evaluate
 from .label import Label
 from .recognize import Recognize
 from .relabel import Relabel
+from .score import Score
 
-OPERATORS = (Label, Evaluate, Relabel, Recognize)
+OPERATORS = (Label, Evaluate, Relabel, Recognize, Score)

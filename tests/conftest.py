@@ -112,3 +112,32 @@ def model() -> object:
     return foz.load_zoo_model(
         "ovsam-lite", vocabulary="cat, cup, person, spoon", device="cpu", points_per_side=6
     )
+
+
+@pytest.fixture(scope="session")
+def labelled_once(photographs: dict[str, Path]) -> Iterator[object]:
+    """The photographs with three instances each in the field `ovsam`, asked for by boxes."""
+    import fiftyone as fo
+
+    from ovsam_plugin import label_dataset
+
+    boxes = ([0.1, 0.1, 0.6, 0.8], [0.3, 0.2, 0.5, 0.5], [0.05, 0.5, 0.4, 0.4])
+    made = fo.Dataset()
+    made.add_images([str(path) for path in photographs.values()])
+    for sample in made:
+        asks = [fo.Detection(label="thing", bounding_box=box) for box in boxes]
+        sample["asks"] = fo.Detections(detections=asks)
+        sample.save()
+    settings = {"device": "cpu", "workers": 0, "progress": False}
+    label_dataset(made, vocabulary="cat, cup, person, spoon", box_field="asks", **settings)
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def labelled(labelled_once: object) -> Iterator[object]:
+    """A clone of it, with all its runs."""
+    clone = labelled_once.clone()  # type: ignore[attr-defined]
+    yield clone
+    if not clone.deleted:
+        clone.delete()

@@ -11,6 +11,9 @@ from ovsam_plugin.cli.calibrate import calibrate
 from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
+from ovsam_plugin.cli.relabel import relabel
+from ovsam_plugin.cli.score import score
+from ovsam_plugin.cli.search import search
 from ovsam_plugin.cli.train import train
 from ovsam_plugin.cli.weights import weights
 from ovsam_plugin.cli.zoo import zoo
@@ -24,6 +27,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(label)
+app.command()(search)
+app.command()(relabel)
+app.command()(score)
 app.command()(train)
 app.command()(calibrate)
 app.command()(evaluate)

@@ -1,0 +1,57 @@
+"""Form and call of `score_run`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ovsam_plugin.curation.requests import run_fields
+
+from .form import FormOperator, form_config, menu
+
+
+class Score(FormOperator):
+    """Scores a run's labels: doubt, outlier, unknown and its groups."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return form_config(
+            "score",
+            "Score a run: what to review first",
+            "Fills doubt, outlier, disagreement, unknown and its groups of every instance",
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        fields = run_fields(ctx.dataset)
+        if not fields:
+            inputs.view("none", types.Error(label="No labelling run yet: label the dataset first"))
+        menu(inputs, "field", fields, ctx.params.get("field") or next(iter(fields), ""), "Run")
+        inputs.float(
+            "share",
+            min=0,
+            max=1,
+            label="Share of unknown instances",
+            description="that are grouped; none takes those more likely unknown than not",
+        )
+        return types.Property(inputs, view=types.View(label="Score a run"))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.scores import score_run
+
+        given = {k: ctx.params[k] for k in ("field", "share") if ctx.params.get(k) is not None}
+        summary = score_run(ctx.dataset, **given)
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return asdict(summary)
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.int("instances", label="Instances scored")
+        outputs.int("unknown", label="Unknown")
+        outputs.int("groups", label="Groups among the unknown")
+        outputs.float("seconds", label="Seconds")
+        return types.Property(outputs, view=types.View(label="Scored"))

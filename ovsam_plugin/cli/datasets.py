@@ -1,0 +1,25 @@
+"""A FiftyOne dataset by its name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import fiftyone as fo
+
+from ovsam_plugin.dataset.database import require_database
+
+
+def load_dataset(name: str) -> fo.Dataset:
+    """The dataset of that name.
+
+    Raises:
+        ValueError: there is none; the message lists near ones.
+        NoDatabaseError: FiftyOne has no database.
+    """
+    require_database()
+    known = fo.list_datasets()
+    if name in known:
+        return fo.load_dataset(name)
+    near = get_close_matches(name, known, n=3) or known[:5]
+    hint = f"there are {', '.join(map(repr, near))}" if near else "there is none yet"
+    raise ValueError(f"there is no dataset {name!r}; {hint}")

@@ -1,0 +1,64 @@
+"""`ovsam relabel`: other names for a run's instances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+
+def relabel(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.", show_default=False)],
+    vocabulary: Annotated[
+        str, typer.Option(help="As for ovsam label.", show_default=False, metavar="V")
+    ],
+    field: Annotated[str, typer.Option(help="The field of a labelling run.")] = "ovsam",
+    into: Annotated[
+        str | None, typer.Option(metavar="F", help="The new field; FIELD_VOCABULARY if not given.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="What ovsam calibrate wrote.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make a relabelled field again.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Name the same instances over another vocabulary. No image is looked at again."""
+    with one_message(debug), usage():
+        from rich.console import Console
+
+        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.curation.relabeling import relabel_dataset
+
+        summary = relabel_dataset(
+            load_dataset(dataset),
+            vocabulary=vocabulary,
+            field=field,
+            into=into,
+            min_confidence=min_confidence,
+            calibration=calibration,
+            device=device,
+            overwrite=overwrite,
+        )
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(
+            f"{summary.instances:,} instances named in field {summary.field!r} in "
+            f"{summary.seconds:.1f} s: {summary.changed:,} have another name than in "
+            f"{summary.source!r}"
+        )
+        for count, why in (
+            (summary.decided, "kept the name that a person decided"),
+            (summary.others, "stay as they are: no run made them, or they are empty"),
+            (summary.left_out, "were left out: below the least confidence"),
+        ):
+            if count:
+                console.print(f"{count:,} {why}")

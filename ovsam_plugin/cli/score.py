@@ -1,0 +1,35 @@
+"""`ovsam score`: which of a run's names to trust."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+
+def score(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.", show_default=False)],
+    field: Annotated[str, typer.Option(help="The field of a labelling run.")] = "ovsam",
+    share: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Of the instances, that count as unknown.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Fill in doubt, outlier, unknown and its groups: what to review first."""
+    with one_message(debug), usage():
+        from rich.console import Console
+
+        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.curation.scores import score_run
+
+        summary = score_run(load_dataset(dataset), field=field, share=share, device=device)
+        Console(highlight=False, soft_wrap=True).print(
+            f"{summary.instances:,} instances scored in {summary.seconds:.1f} s: "
+            f"{summary.unknown:,} unknown, in {summary.groups:,} groups of two or more"
+        )

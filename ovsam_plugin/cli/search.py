@@ -1,0 +1,46 @@
+"""`ovsam search`: instances of a labelled dataset that fit some words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+
+def search(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.", show_default=False)],
+    words: Annotated[
+        str,
+        typer.Argument(help='Such as "a red bus", or the id of a label.', show_default=False),
+    ],
+    field: Annotated[str, typer.Option(help="The field of a labelling run.")] = "ovsam",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 10,
+    save_view: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Keep the result as a view of this name."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """List the instances that fit words best. No image is looked at again."""
+    with one_message(debug), usage():
+        from rich.console import Console
+        from rich.table import Table
+
+        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.curation.search import search as find
+
+        samples = load_dataset(dataset)
+        view = find(samples, words, field=field, k=k)
+        table = Table("score", "named", "confidence", "image", "label id")
+        paths = [f"{field}.search_score", f"{field}.label", f"{field}.confidence", "filepath", "id"]
+        for score, label, confidence, path, label_id in zip(*view.values(paths)):
+            shown = "" if confidence is None else f"{confidence:.2f}"
+            table.add_row(f"{score:.3f}", label, shown, Path(path).name, label_id)
+        console = Console(highlight=False)
+        console.print(table)
+        if save_view is not None:
+            samples.save_view(save_view, view, overwrite=True)
+            console.print(f"kept as the view {save_view!r} of {dataset!r}")

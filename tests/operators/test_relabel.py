@@ -1,0 +1,81 @@
+"""The operators that name and score what is labelled, through FiftyOne's own executor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import pytest
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.registry import OperatorRegistry
+
+RELABEL, RECOGNIZE, SCORE = (
+    f"@ovsam/curation/{name}" for name in ("relabel", "recognize", "score")
+)
+OTHER = {"vocabulary": "names", "names": "tabby cat, coffee, astronaut"}
+
+
+def form(uri: str, dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
+    """The properties of the form that these values lead to."""
+    operator = OperatorRegistry().get_operator(uri)
+    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=uri)
+    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
+    return properties
+
+
+def run(uri: str, dataset: fo.Dataset, **params: Any) -> Any:
+    done = foo.execute_operator(uri, {"dataset": dataset, "params": params})
+    assert done.error is None, done.error
+    return done
+
+
+@pytest.mark.parametrize("uri", [RELABEL, RECOGNIZE, SCORE])
+def test_the_operators_are_there(uri: str) -> None:
+    registry = OperatorRegistry()
+    assert registry.list_errors() == []
+    assert registry.get_operator(uri).config.allow_delegated_execution
+
+
+def test_a_run_is_relabelled(labelled: fo.Dataset) -> None:
+    done = run(RELABEL, labelled, into="again", **OTHER)
+    assert done.result["instances"] == 9
+    labels = labelled.values("again.detections.label", unwind=True)
+    assert set(labels) <= set(OTHER["names"].split(", "))
+    requests = done.executor.to_json()["requests"]
+    assert "reload_dataset" in [request["operator_uri"] for request in requests]
+
+
+def test_the_form_offers_runs_alone_and_says_what_is_wrong(labelled: fo.Dataset) -> None:
+    shown = form(RELABEL, labelled, vocabulary="names")
+    assert shown["field"]["type"]["values"] == ["ovsam"]
+    assert shown["names"]["error_message"] == "give names with commas between them"
+    wrong = form(RELABEL, labelled, into="1", **OTHER)
+    assert "cannot be a label field" in wrong["into"]["error_message"]
+
+
+def test_instances_from_elsewhere_are_named_and_filled_in(labelled: fo.Dataset) -> None:
+    for sample in labelled:
+        sample["asks"].detections[0].label = None
+        sample.save()
+    done = run(RECOGNIZE, labelled, field="asks", fill=True, **OTHER)
+    assert (done.result["field"], done.result["instances"], done.result["filled"]) == (
+        "asks_named",
+        9,
+        3,
+    )
+    assert labelled.first()["asks"].detections[0].label in OTHER["names"]
+    shown = form(RECOGNIZE, labelled, **OTHER)
+    assert shown["field"]["error_message"].startswith("choose the field")
+
+
+def test_a_run_is_scored(labelled: fo.Dataset) -> None:
+    done = run(SCORE, labelled, field="ovsam", share=0.5)
+    assert done.result["instances"] == 9
+    assert done.result["unknown"] == 4
+    doubts = labelled.values("ovsam.detections.doubt", unwind=True)
+    assert all(0 <= doubt <= 1 for doubt in doubts)
+
+
+def test_without_a_run_the_form_says_so(dataset: fo.Dataset) -> None:
+    assert "No labelling run yet" in form(SCORE, dataset)["none"]["view"]["label"]
