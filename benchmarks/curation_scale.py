@@ -69,9 +69,10 @@ def make_dataset(instances: int) -> fo.Dataset:
     # Written as FiftyOne stores them: its own way of adding samples would take most of the time.
     documents = []
     template = fo.Detection(label="cat", bounding_box=[0, 0, 1, 1], confidence=0.5)
-    label = template.to_mongo_dict(include_id=False)
-    dataset.add_samples([fo.Sample(filepath="/0.jpg")])
+    first = fo.Sample(filepath="/0.jpg", ovsam=fo.Detections(detections=[template]))
+    dataset.add_samples([first], progress=False)
     sample = next(iter(dataset._sample_collection.find({})))
+    label = sample["ovsam"]["detections"][0]
     for start in range(0, instances, A_SAMPLE):
         labels = [
             {**label, "_id": ObjectId(), "top_labels": ["cat"] * 5, "top_scores": [0.1] * 5}
@@ -127,9 +128,7 @@ def time_search(instances: int, backend: str, rows: list[tuple[str, str]]) -> No
     dataset = make_dataset(instances)
     try:
         seconds, count = fill_index(dataset, backend)
-        rows.append(
-            (f"{backend}: index of {count:,} instances, made and saved", f"{seconds:.1f} s")
-        )
+        rows.append((f"{backend}: index of {count:,}, made and saved", f"{seconds:.1f} s"))
         began = time.perf_counter()
         index = embedding_index.opened(dataset, "ovsam")
         index.get_model().embed_prompts(["a cat"])

@@ -123,7 +123,6 @@ def relabel_dataset(
         dataset.delete_sample_field(into)
     samples.clone_sample_field(field, into)
     dataset.get_field(into).description = FIELD_DESCRIPTION
-    attributes.declare(dataset, into)
     settings = runs.Renaming(
         source=source,
         preset=preset.name,
@@ -134,13 +133,14 @@ def relabel_dataset(
         calibration=None if calibration is None else calibration.to_json(),
     )
     runs.register(dataset, into, settings, classes)
+    declared = (n for n in _FORGOTTEN if dataset.get_field(f"{into}.detections.{n}") is not None)
+    forgotten = dict.fromkeys(declared)
     chosen = np.flatnonzero((rows >= 0) & ~decided)
     changed, low = 0, []
     for part, names in _named(recognizer, embeddings, rows, chosen):
         before = [labels.columns["label"][i] for i in part]
         changed += sum(old != new for old, new in zip(before, names.names))
         low += [labels.ids[i] for i in part[names.confidence < least[names.indices]]]
-        forgotten = dict.fromkeys(_FORGOTTEN)
         found = ({**name_attributes(names, i), **forgotten} for i in range(len(part)))
         labels.write(dataset, into, zip(part.tolist(), found))
     if low:

@@ -39,7 +39,8 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
     dataset = root_dataset(samples)
     index = embedding_index.opened(dataset, field)
     found = _nearest(samples, index, _asked(index, query), field, k)
-    attributes.declare(dataset, field)
+    if dataset.get_field(f"{field}.detections.{_PATH}") is None:
+        attributes.declare(dataset, field)
     _write_scores(dataset, field, found)
     labels = [ObjectId(label_id) for label_id in found]
     owners = dataset.select(sorted({owner for owner, _ in found.values()}))
