@@ -1,0 +1,91 @@
+"""What curation adds to a label: the scores that order a review, and what a person decided."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from ovsam_plugin.dataset.fields import Attribute, describe
+from ovsam_plugin.dataset.targets import Samples, fields_of, near
+
+SCORES = (
+    Attribute("disagreement", fo.FloatField, "how much the two branches differ about the label"),
+    Attribute(
+        "outlier",
+        fo.FloatField,
+        "how far the instance lies from others of its class, 0 to 1; none if there are too few",
+    ),
+    Attribute(
+        "unknown",
+        fo.FloatField,
+        "how little any class of the vocabulary explains the instance, 0 to 1",
+    ),
+    Attribute(
+        "group",
+        fo.IntField,
+        "number of its group among the unknown instances, 1 being the largest; none otherwise",
+    ),
+    Attribute("doubt", fo.FloatField, "how likely the name is wrong, 0 to 1: the order of review"),
+)
+
+DECISION = (
+    Attribute("review", fo.StringField, "accepted, renamed or rejected; none while undecided"),
+    Attribute("reviewed_by", fo.StringField, "who decided"),
+    Attribute("reviewed_at", fo.DateTimeField, "when it was decided, UTC"),
+    Attribute("predicted_label", fo.StringField, "the model's name, where a person gave another"),
+)
+
+ATTRIBUTES = (*SCORES, *DECISION)
+
+
+def declare(dataset: fo.Dataset, field: str) -> None:
+    """Declares what curation adds to the labels of a field, each with its description.
+
+    What is declared already stays as it is, so this may be called again.
+
+    Args:
+        dataset: the dataset, not a view.
+        field: a field of Detections.
+
+    Raises:
+        ValueError: there is no such field, it holds something else, or an attribute of one of
+            these names holds another type.
+    """
+    check_detections(dataset, field)
+    declared = {a.name: dataset.get_field(f"{field}.detections.{a.name}") for a in ATTRIBUTES}
+    for attribute in ATTRIBUTES:
+        existing = declared[attribute.name]
+        if existing is not None and not isinstance(existing, attribute.kind):
+            raise ValueError(
+                f"attribute {attribute.name!r} of {field!r} holds {describe(existing)}, and "
+                f"curation keeps {attribute.kind.__name__} there: rename it with "
+                f"dataset.rename_sample_field('{field}.detections.{attribute.name}', ...)"
+            )
+    for attribute in ATTRIBUTES:
+        existing = declared[attribute.name]
+        if existing is None:
+            dataset.add_sample_field(
+                f"{field}.detections.{attribute.name}",
+                attribute.kind,
+                subfield=attribute.subfield,
+                description=attribute.description,
+            )
+        elif existing.description is None:
+            existing.description = attribute.description
+            existing.save()
+
+
+def check_detections(samples: Samples, field: str) -> None:
+    """Whether the field holds instances that can be curated.
+
+    Raises:
+        ValueError: there is no such field, or it holds something else.
+    """
+    fitting = fields_of(samples, (fo.Detections,))
+    if field in fitting:
+        return
+    existing = samples.get_field(field)
+    if existing is None:
+        raise ValueError(f"there is no field {field!r}; need Detections{near(field, fitting)}")
+    raise ValueError(
+        f"field {field!r} holds {describe(existing)}, need Detections{near(field, fitting)}"
+    )
