@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.review_queue import Filters, undecided
 from ovsam_plugin.dataset.targets import Samples
 
 BINS = 20
+
+_BARS = 12
+_PLAIN, _CHOSEN = "#8b8f99", "#ff6d04"
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,11 @@ class Figures:
     classes: tuple[tuple[str, int], ...]
     matching: int
 
-    def range_of(self, index: int) -> tuple[float, float]:
-        """The confidences of a bin."""
-        return index / BINS, (index + 1) / BINS
+
+def bin_range(confidence: float) -> tuple[float, float]:
+    """Least and largest confidence of the bin that one lies in."""
+    index = min(max(int(confidence * BINS), 0), BINS - 1)
+    return index / BINS, (index + 1) / BINS
 
 
 def figures(samples: Samples, field: str, filters: Filters | None = None) -> Figures:
@@ -77,3 +83,41 @@ def figures(samples: Samples, field: str, filters: Filters | None = None) -> Fig
             matching += count if chosen else 0
     ordered = sorted(classes.items(), key=lambda item: (-item[1], item[0]))
     return Figures(tuple(histogram), tuple(ordered), matching)
+
+
+def traces(counted: Figures, filters: Filters) -> dict[str, list[dict[str, Any]]]:
+    """Both charts as Plotly draws them, what is chosen in another colour.
+
+    Returns:
+        `confidence`, upright bars, and `classes`, the most frequent ones from the top and every
+        chosen one with them.
+    """
+    middles = [(i + 0.5) / BINS for i in range(BINS)]
+    chosen = filters.confidence
+    inside = [chosen is not None and chosen[0] <= x <= chosen[1] for x in middles]
+    shown = dict(counted.classes[:_BARS])
+    counts = dict(counted.classes)
+    shown |= {name: counts.get(name, 0) for name in filters.classes}
+    names = list(shown)[::-1]
+    return {
+        "confidence": [
+            {
+                "type": "bar",
+                "x": middles,
+                "y": list(counted.histogram),
+                "width": 0.9 / BINS,
+                "marker": {"color": [_CHOSEN if i else _PLAIN for i in inside]},
+                "hovertemplate": "%{y} at %{x:.2f}<extra></extra>",
+            }
+        ],
+        "classes": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [shown[name] for name in names],
+                "y": names,
+                "marker": {"color": [_CHOSEN if n in filters.classes else _PLAIN for n in names]},
+                "hovertemplate": "%{y}: %{x}<extra></extra>",
+            }
+        ],
+    }
