@@ -17,7 +17,7 @@ if __package__:
 
     def register(plugin):  # type: ignore[no-untyped-def]
         """Registers the operators that fiftyone.yml lists."""
-        from .operators import OPERATORS
+        from .operators import OPERATORS, PANELS
 
-        for operator in OPERATORS:
+        for operator in (*OPERATORS, *PANELS):
             plugin.register(operator)

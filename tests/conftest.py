@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ def model() -> object:
 
 
 @pytest.fixture(scope="session")
-def labelled_once(photographs: dict[str, Path]) -> Iterator[object]:
+def named_once(photographs: dict[str, Path]) -> Iterator[object]:
     """The photographs with three instances each in the field `ovsam`, asked for by boxes."""
     import fiftyone as fo
 
@@ -135,9 +136,85 @@ def labelled_once(photographs: dict[str, Path]) -> Iterator[object]:
 
 
 @pytest.fixture
-def labelled(labelled_once: object) -> Iterator[object]:
+def named(named_once: object) -> Iterator[object]:
     """A clone of it, with all its runs."""
-    clone = labelled_once.clone()  # type: ignore[attr-defined]
+    clone = named_once.clone()  # type: ignore[attr-defined]
     yield clone
     if not clone.deleted:
         clone.delete()
+
+
+# What `labelled` holds: image, name, confidence, margin, head and CLIP scores, stability, and
+# (x1, y1, x2, y2) in pixels.
+REVIEWED = (
+    (0, "cat", 0.9, 0.8, 0.9, 0.9, 0.7, (40, 20, 140, 120)),
+    (0, "dog", 0.3, 0.1, 0.2, 0.8, 0.9, (150, 60, 250, 110)),
+    (0, "cup", 0.5, 0.05, 0.6, 0.5, 0.99, (260, 200, 300, 280)),
+    (1, "cup", 0.7, 0.6, 0.1, 0.9, 0.8, (60, 60, 220, 260)),
+    (1, "spoon", 0.2, 0.15, 0.35, 0.3, 0.6, (300, 100, 380, 180)),
+    (2, "person", 0.6, 0.3, 0.7, 0.55, 0.5, (100, 10, 300, 400)),
+)
+
+
+@pytest.fixture
+def labelled(dataset: Any) -> Any:
+    """The photographs with REVIEWED in `ovsam`, and on the last an instance without a mask."""
+    import fiftyone as fo
+
+    from ovsam_plugin.curation.attributes import declare
+    from ovsam_plugin.dataset.fields import declare_fields
+
+    dataset.compute_metadata(num_workers=1, progress=False)
+    declare_fields(dataset, "ovsam")
+    declare(dataset, "ovsam")
+    for index, sample in enumerate(dataset.iter_samples(autosave=True)):
+        size = sample.metadata.height, sample.metadata.width
+        made = [_detection(*row[1:], size) for row in REVIEWED if row[0] == index]
+        if index == 2:
+            made.append(fo.Detection(label=None, bounding_box=[0, 0, 0.1, 0.1], confidence=0.0))
+        sample["ovsam"] = fo.Detections(detections=made)
+    return dataset
+
+
+@pytest.fixture
+def ids(labelled: Any) -> dict[str, str]:
+    """Label ids of `labelled` by class, the second cup as `cup2`, what has no name as `nothing`."""
+    found: dict[str, str] = {}
+    for sample in labelled:
+        for label in sample["ovsam"].detections:
+            name = label.label or "nothing"
+            found[f"{name}2" if name in found else name] = label.id
+    return found
+
+
+def _detection(
+    name: str,
+    confidence: float,
+    margin: float,
+    head: float,
+    clip: float,
+    stability: float,
+    xyxy: tuple[int, int, int, int],
+    size: tuple[int, int],
+) -> Any:
+    import fiftyone as fo
+    import numpy as np
+
+    from ovsam_plugin.dataset.fields import relative_box
+
+    x1, y1, x2, y2 = xyxy
+    rows, columns = np.mgrid[: y2 - y1, : x2 - x1]
+    # An ellipse: a mask that is neither empty nor its whole box.
+    mask = (2 * rows / (y2 - y1) - 1) ** 2 + (2 * columns / (x2 - x1) - 1) ** 2 <= 1
+    return fo.Detection(
+        label=name,
+        bounding_box=relative_box(xyxy, size),
+        mask=mask,
+        confidence=confidence,
+        margin=margin,
+        head_score=head,
+        clip_score=clip,
+        stability=stability,
+        top_labels=[name, "lamp", "book", "boat", "tree"],
+        top_scores=[confidence, confidence - margin, 0.01, 0.005, 0.001],
+    )

@@ -7,9 +7,10 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import fiftyone as fo
 import numpy as np
@@ -127,7 +128,7 @@ def field_rows(
     answered or not, `prompt_id` being the id of the label that asked; without, one row an instance
     in the field's order. `category_id` is null, there being no file to take it from.
     """
-    root = _common_folder(samples.values("filepath"))
+    root = common_folder(samples.values("filepath"))
     otherwise = _otherwise(samples, label_field)
     for number, sample in enumerate(_light(samples, label_field, prompt_field), start=1):
         name = Path(sample.filepath).relative_to(root).as_posix()
@@ -154,17 +155,25 @@ def write_rows(rows: Iterable[Row], path: str | Path) -> int:
     Returns:
         How many rows were written.
     """
+    count = 0
+    with whole_file(path) as file:
+        for row in rows:
+            file.write("[\n" if count == 0 else ",\n")
+            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
+            count += 1
+        file.write("\n]\n" if count else "[]\n")
+    return count
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[TextIO]:
+    """A text file to write, in the place of `path` once all is written and not before."""
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    count = 0
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            for row in rows:
-                file.write("[\n" if count == 0 else ",\n")
-                file.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
-                count += 1
-            file.write("\n]\n" if count else "[]\n")
+            yield file
         umask = os.umask(0)
         os.umask(umask)
         Path(draft).chmod(0o666 & ~umask)
@@ -172,7 +181,6 @@ def write_rows(rows: Iterable[Row], path: str | Path) -> int:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
-    return count
 
 
 def _light(
@@ -207,7 +215,7 @@ class _Answers:
         value = sample[label_field] if sample.has_field(label_field) else None
         error = error_field(label_field)
         labels = [] if value is None else list(value.detections)
-        size = _size(sample)
+        size = size_of(sample)
         refused: dict[str, str] = {}
         if prompt_field is not None and size is not None and sample[prompt_field] is not None:
             asks = sample[prompt_field]
@@ -242,7 +250,8 @@ def _labels(value: fo.Label | None) -> list[fo.Label]:
     return [value]
 
 
-def _size(sample: fo.Sample) -> tuple[int, int] | None:
+def size_of(sample: fo.Sample) -> tuple[int, int] | None:
+    """(height, width) of a sample's image, from its metadata or its file; None if it gives none."""
     metadata = sample.metadata
     if metadata is None or metadata.width is None:
         try:
@@ -254,7 +263,8 @@ def _size(sample: fo.Sample) -> tuple[int, int] | None:
     return metadata.height, metadata.width
 
 
-def _common_folder(paths: Sequence[str]) -> Path:
+def common_folder(paths: Sequence[str]) -> Path:
+    """The deepest folder that holds all of these files."""
     return Path(os.path.commonpath([str(Path(path).parent) for path in paths] or ["/"]))
 
 

@@ -19,60 +19,60 @@ def column(dataset: fo.Dataset, name: str, field: str = "ovsam") -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def test_every_named_instance_has_its_scores(labelled: fo.Dataset) -> None:
-    summary = score_run(labelled, device="cpu")
+def test_every_named_instance_has_its_scores(named: fo.Dataset) -> None:
+    summary = score_run(named, device="cpu")
     assert summary.instances == 9
-    head, clip = (column(labelled, name) for name in ("head_score", "clip_score"))
-    assert np.allclose(column(labelled, "disagreement"), disagreement(head, clip))
-    outlier = column(labelled, "outlier")
-    wanted = doubt(column(labelled, "confidence"), column(labelled, "margin"), outlier)
-    assert np.allclose(column(labelled, "doubt"), wanted)
-    unknown = column(labelled, "unknown")
+    head, clip = (column(named, name) for name in ("head_score", "clip_score"))
+    assert np.allclose(column(named, "disagreement"), disagreement(head, clip))
+    outlier = column(named, "outlier")
+    wanted = doubt(column(named, "confidence"), column(named, "margin"), outlier)
+    assert np.allclose(column(named, "doubt"), wanted)
+    unknown = column(named, "unknown")
     assert ((unknown >= 0) & (unknown <= 1)).all()
     assert summary.unknown == (unknown >= 0.5).sum()
-    assert labelled.get_field("ovsam.detections.doubt").description
+    assert named.get_field("ovsam.detections.doubt").description
 
 
-def test_what_a_vocabulary_does_not_hold_is_more_unknown(labelled: fo.Dataset) -> None:
-    score_run(labelled, device="cpu")
-    relabel_dataset(labelled, vocabulary="giraffe, toilet", into="wrong", device="cpu")
-    score_run(labelled, field="wrong", device="cpu")
-    assert column(labelled, "unknown", "wrong").mean() > column(labelled, "unknown").mean()
+def test_what_a_vocabulary_does_not_hold_is_more_unknown(named: fo.Dataset) -> None:
+    score_run(named, device="cpu")
+    relabel_dataset(named, vocabulary="giraffe, toilet", into="wrong", device="cpu")
+    score_run(named, field="wrong", device="cpu")
+    assert column(named, "unknown", "wrong").mean() > column(named, "unknown").mean()
 
 
-def test_the_share_that_counts_as_unknown_is_grouped(labelled: fo.Dataset) -> None:
-    summary = score_run(labelled, share=1.0, device="cpu")
+def test_the_share_that_counts_as_unknown_is_grouped(named: fo.Dataset) -> None:
+    summary = score_run(named, share=1.0, device="cpu")
     assert summary.unknown == 9
-    groups = column(labelled, "group")
+    groups = column(named, "group")
     sizes = [int((groups == number).sum()) for number in range(1, summary.groups + 1)]
     assert sizes == sorted(sizes, reverse=True)
     assert all(size >= 2 for size in sizes)
-    none = score_run(labelled, share=0.0, device="cpu")
+    none = score_run(named, share=0.0, device="cpu")
     assert (none.unknown, none.groups) == (0, 0)
-    assert np.isnan(column(labelled, "group")).all()
+    assert np.isnan(column(named, "group")).all()
 
 
-def test_labels_that_no_model_named_have_no_scores(labelled: fo.Dataset) -> None:
-    sample = labelled.first()
+def test_labels_that_no_model_named_have_no_scores(named: fo.Dataset) -> None:
+    sample = named.first()
     sample["ovsam"].detections.append(fo.Detection(label="drawn", bounding_box=[0, 0, 1, 1]))
     sample.save()
-    assert score_run(labelled, device="cpu").instances == 9
-    assert labelled.first()["ovsam"].detections[-1]["doubt"] is None
+    assert score_run(named, device="cpu").instances == 9
+    assert named.first()["ovsam"].detections[-1]["doubt"] is None
 
 
-def test_a_list_of_names_is_remembered_with_its_run(labelled: fo.Dataset) -> None:
-    vocabulary = runs.recorded_vocabulary(labelled, "ovsam")
+def test_a_list_of_names_is_remembered_with_its_run(named: fo.Dataset) -> None:
+    vocabulary = runs.recorded_vocabulary(named, "ovsam")
     assert vocabulary is not None
     assert vocabulary.names == tuple(NAMES.split(", "))
-    relabel_dataset(labelled, vocabulary="coco", into="coco", device="cpu")
-    coco = runs.recorded_vocabulary(labelled, "coco")
+    relabel_dataset(named, vocabulary="coco", into="coco", device="cpu")
+    coco = runs.recorded_vocabulary(named, "coco")
     assert coco is not None
     assert len(coco) == 80
-    assert runs.recorded_vocabulary(labelled, "asks") is None
+    assert runs.recorded_vocabulary(named, "asks") is None
 
 
-def test_what_cannot_be_scored_is_a_clear_error(labelled: fo.Dataset) -> None:
+def test_what_cannot_be_scored_is_a_clear_error(named: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="0 to 1, got 2"):
-        score_run(labelled, share=2)
+        score_run(named, share=2)
     with pytest.raises(ValueError, match="no labelling run filled field 'asks'"):
-        score_run(labelled, field="asks")
+        score_run(named, field="asks")

@@ -12,10 +12,10 @@ from ovsam_plugin.dataset import embedding_index
 from ..dataset.test_embedding_index import ids
 
 
-def test_words_give_the_nearest_instances_with_their_cosines(labelled: fo.Dataset) -> None:
-    view = search(labelled, "a cat", k=4)
-    kept = embedding_index.load(labelled, "ovsam")
-    words = embedding_index.opened(labelled, "ovsam").get_model().embed_prompts(["a cat"])[0]
+def test_words_give_the_nearest_instances_with_their_cosines(named: fo.Dataset) -> None:
+    view = search(named, "a cat", k=4)
+    kept = embedding_index.load(named, "ovsam")
+    words = embedding_index.opened(named, "ovsam").get_model().embed_prompts(["a cat"])[0]
     cosines = kept.vectors @ words
     order = np.argsort(-cosines)[:4]
     assert view.values("id") == kept.label_ids[order].tolist()
@@ -23,36 +23,36 @@ def test_words_give_the_nearest_instances_with_their_cosines(labelled: fo.Datase
     assert view.first().filepath.endswith("chelsea.png")
 
 
-def test_an_instance_is_nearest_to_itself(labelled: fo.Dataset) -> None:
-    one = labelled.first()["ovsam"].detections[0].id
-    view = search(labelled, one, k=2)
+def test_an_instance_is_nearest_to_itself(named: fo.Dataset) -> None:
+    one = named.first()["ovsam"].detections[0].id
+    view = search(named, one, k=2)
     assert view.values("id")[0] == one
     assert view.values("ovsam.search_score")[0] == pytest.approx(1, abs=1e-5)
 
 
-def test_a_search_forgets_the_scores_of_the_one_before(labelled: fo.Dataset) -> None:
-    search(labelled, "a cat", k=5)
-    search(labelled, "a spoon", k=1)
-    scores = labelled.values("ovsam.detections.search_score", unwind=True)
+def test_a_search_forgets_the_scores_of_the_one_before(named: fo.Dataset) -> None:
+    search(named, "a cat", k=5)
+    search(named, "a spoon", k=1)
+    scores = named.values("ovsam.detections.search_score", unwind=True)
     assert sum(score is not None for score in scores) == 1
 
 
-def test_a_view_is_searched_alone_and_what_is_gone_is_not_found(labelled: fo.Dataset) -> None:
-    view = labelled.limit(1)
+def test_a_view_is_searched_alone_and_what_is_gone_is_not_found(named: fo.Dataset) -> None:
+    view = named.limit(1)
     found = search(view, "a spoon", k=3)
-    assert set(found.values("sample_id")) == {labelled.first().id}
-    gone = labelled.first().id
-    labelled.delete_samples([gone])
-    found = search(labelled, "a cat", k=9)
-    assert set(found.values("id")) == ids(labelled)
+    assert set(found.values("sample_id")) == {named.first().id}
+    gone = named.first().id
+    named.delete_samples([gone])
+    found = search(named, "a cat", k=9)
+    assert set(found.values("id")) == ids(named)
 
 
-def test_what_cannot_be_searched_is_a_clear_error(labelled: fo.Dataset) -> None:
+def test_what_cannot_be_searched_is_a_clear_error(named: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="a search needs words"):
-        search(labelled, "  ")
+        search(named, "  ")
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        search(labelled, "cat", k=0)
+        search(named, "cat", k=0)
     with pytest.raises(ValueError, match="no instance with the id"):
-        search(labelled, "0" * 24)
+        search(named, "0" * 24)
     with pytest.raises(ValueError, match="no labelling run filled field 'asks'"):
-        search(labelled, "cat", field="asks")
+        search(named, "cat", field="asks")

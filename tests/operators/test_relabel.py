@@ -1,4 +1,4 @@
-"""The operators that name and score what is labelled, through FiftyOne's own executor."""
+"""The operators that name and score what is named, through FiftyOne's own executor."""
 
 from __future__ import annotations
 
@@ -37,43 +37,43 @@ def test_the_operators_are_there(uri: str) -> None:
     assert registry.get_operator(uri).config.allow_delegated_execution
 
 
-def test_a_run_is_relabelled(labelled: fo.Dataset) -> None:
-    done = run(RELABEL, labelled, into="again", **OTHER)
+def test_a_run_is_relabelled(named: fo.Dataset) -> None:
+    done = run(RELABEL, named, into="again", **OTHER)
     assert done.result["instances"] == 9
-    labels = labelled.values("again.detections.label", unwind=True)
+    labels = named.values("again.detections.label", unwind=True)
     assert set(labels) <= set(OTHER["names"].split(", "))
     requests = done.executor.to_json()["requests"]
     assert "reload_dataset" in [request["operator_uri"] for request in requests]
 
 
-def test_the_form_offers_runs_alone_and_says_what_is_wrong(labelled: fo.Dataset) -> None:
-    shown = form(RELABEL, labelled, vocabulary="names")
+def test_the_form_offers_runs_alone_and_says_what_is_wrong(named: fo.Dataset) -> None:
+    shown = form(RELABEL, named, vocabulary="names")
     assert shown["field"]["type"]["values"] == ["ovsam"]
     assert shown["names"]["error_message"] == "give names with commas between them"
-    wrong = form(RELABEL, labelled, into="1", **OTHER)
+    wrong = form(RELABEL, named, into="1", **OTHER)
     assert "cannot be a label field" in wrong["into"]["error_message"]
 
 
-def test_instances_from_elsewhere_are_named_and_filled_in(labelled: fo.Dataset) -> None:
-    for sample in labelled:
+def test_instances_from_elsewhere_are_named_and_filled_in(named: fo.Dataset) -> None:
+    for sample in named:
         sample["asks"].detections[0].label = None
         sample.save()
-    done = run(RECOGNIZE, labelled, field="asks", fill=True, **OTHER)
+    done = run(RECOGNIZE, named, field="asks", fill=True, **OTHER)
     assert (done.result["field"], done.result["instances"], done.result["filled"]) == (
         "asks_named",
         9,
         3,
     )
-    assert labelled.first()["asks"].detections[0].label in OTHER["names"]
-    shown = form(RECOGNIZE, labelled, **OTHER)
+    assert named.first()["asks"].detections[0].label in OTHER["names"]
+    shown = form(RECOGNIZE, named, **OTHER)
     assert shown["field"]["error_message"].startswith("choose the field")
 
 
-def test_a_run_is_scored(labelled: fo.Dataset) -> None:
-    done = run(SCORE, labelled, field="ovsam", share=0.5)
+def test_a_run_is_scored(named: fo.Dataset) -> None:
+    done = run(SCORE, named, field="ovsam", share=0.5)
     assert done.result["instances"] == 9
     assert done.result["unknown"] == 4
-    doubts = labelled.values("ovsam.detections.doubt", unwind=True)
+    doubts = named.values("ovsam.detections.doubt", unwind=True)
     assert all(0 <= doubt <= 1 for doubt in doubts)
 
 

@@ -1,0 +1,385 @@
+"""What a person decides about instances: accepted, renamed or rejected, by whom and when.
+
+A decision lives on its label, so it travels with the dataset, and undoing needs no other record:
+what was decided last is what carries the latest time. A label is changed in one write of its
+sample's document, so that no reader sees half of a decision.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeAlias
+
+import fiftyone as fo
+from bson import ObjectId
+from bson.errors import InvalidId
+from pymongo import UpdateOne
+
+from ovsam_plugin.curation.attributes import DECISION, check_detections, declare
+from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.vocabulary.names import clean_name
+
+ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
+KINDS = (ACCEPTED, RENAMED, REJECTED)
+
+_Expression: TypeAlias = dict[str, Any]
+_SHOWN = 3
+_MILLISECOND = timedelta(milliseconds=1)
+_clock_lock = threading.Lock()
+_latest = datetime.min
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a review is.
+
+    Attributes:
+        accepted, renamed, rejected: decided instances by kind.
+        open: undecided ones. Where the mask was empty there is no name and nothing to decide.
+    """
+
+    accepted: int = 0
+    renamed: int = 0
+    rejected: int = 0
+    open: int = 0
+
+    @property
+    def decided(self) -> int:
+        """Instances with a decision."""
+        return self.accepted + self.renamed + self.rejected
+
+    @property
+    def total(self) -> int:
+        """All instances that can be reviewed."""
+        return self.decided + self.open
+
+
+def accept(
+    samples: Samples, field: str, label_ids: str | Iterable[str], *, by: str | None = None
+) -> int:
+    """The names of these labels are right.
+
+    A label that was renamed keeps the name that it was given. One that was rejected is accepted
+    under the model's name.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+        label_ids: one label's id, or many.
+        by: who decides; `reviewer()` when not given.
+
+    Returns:
+        How many labels changed; those that were decided the same way already keep who and when.
+
+    Raises:
+        ValueError: there is no such field, ids are unknown (their sample or label may have been
+            deleted) or a label has no name to accept. Nothing is written then.
+    """
+    return _decide(samples, field, label_ids, ACCEPTED, None, by)
+
+
+def rename(
+    samples: Samples,
+    field: str,
+    label_ids: str | Iterable[str],
+    name: str,
+    *,
+    by: str | None = None,
+) -> int:
+    """These labels show something else: give them this name.
+
+    The model's name is kept in `predicted_label`. Giving a label the model's own name accepts it.
+
+    Args:
+        name: any name; spaces around it do not count.
+
+    Args, Returns: see `accept`.
+
+    Raises:
+        ValueError: see `accept`; or the name is empty.
+    """
+    return _decide(samples, field, label_ids, RENAMED, clean_name(name, "the new name"), by)
+
+
+def reject(
+    samples: Samples, field: str, label_ids: str | Iterable[str], *, by: str | None = None
+) -> int:
+    """These labels are no instances of anything: leave them out of the ground truth.
+
+    Args, Returns, Raises: see `accept`. A label without a name may be rejected too.
+    """
+    return _decide(samples, field, label_ids, REJECTED, None, by)
+
+
+def reopen(samples: Samples, field: str, label_ids: str | Iterable[str]) -> int:
+    """Takes back the decisions on these labels, whoever made them: the model's name stands again.
+
+    Args, Returns, Raises: see `accept`.
+    """
+    dataset, ids = _prepare(samples, field, label_ids)
+    found = _find(dataset, field, ids)
+    decided = {i: d for i, d in found.items() if d.get("review")}
+    _write(dataset, field, decided, _undecided())
+    return len(decided)
+
+
+def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None) -> list[str]:
+    """Takes back the last decision, and those before it.
+
+    What was decided in one call is one decision. Its labels become undecided and carry the model's
+    name again, also where an earlier decision stood on them.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+        steps: how many decisions to take back.
+        by: take back this person's alone; everybody's when not given.
+
+    Returns:
+        Ids of the labels that are undecided again; empty when nothing was left to undo.
+
+    Raises:
+        ValueError: there is no such field, or `steps` is not positive.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}, must be 1 or more")
+    dataset, _ = _prepare(samples, field, ())
+    undone: list[str] = []
+    for _ in range(steps):
+        last = _last(dataset, field, by)
+        if last is None:
+            break
+        _write(dataset, field, last, _undecided())
+        undone += [str(label_id) for label_id in last]
+    return undone
+
+
+def progress(samples: Samples, field: str) -> Progress:
+    """Counts of decided and open instances, by one aggregation.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+
+    Raises:
+        ValueError: there is no such field, or it holds something else.
+    """
+    check_detections(samples, field)
+    labels = f"{field}.detections"
+    rows = samples._aggregate(
+        [
+            {"$project": {f"{labels}.review": True, f"{labels}.label": True}},
+            {"$unwind": f"${labels}"},
+            {"$project": {"review": f"${labels}.review", "label": f"${labels}.label"}},
+            {"$match": {"$or": [{"label": {"$ne": None}}, {"review": {"$in": list(KINDS)}}]}},
+            {"$group": {"_id": "$review", "count": {"$sum": 1}}},
+        ]
+    )
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row["_id"] if row["_id"] in KINDS else "open"] += row["count"]
+    return Progress(**counts)
+
+
+def reviewer() -> str:
+    """Who decides when nobody is named: OVSAM_REVIEWER, else the system's user."""
+    name = os.environ.get("OVSAM_REVIEWER", "").strip()
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"
+
+
+def _decide(
+    samples: Samples,
+    field: str,
+    label_ids: str | Iterable[str],
+    kind: str,
+    name: str | None,
+    by: str | None,
+) -> int:
+    by = clean_name(reviewer() if by is None else by, "the reviewer's name")
+    dataset, ids = _prepare(samples, field, label_ids)
+    found = _find(dataset, field, ids)
+    nameless = [i for i, d in found.items() if d.get("label") is None]
+    if kind == ACCEPTED and nameless:
+        raise ValueError(
+            f"{len(nameless)} of these labels have no name to accept ({_some(nameless)}): reject "
+            "them, or give them a name"
+        )
+    decision = _decision(kind, name, by)
+    changed = {i: d for i, d in found.items() if not _stands(d, kind, name)}
+    _write(dataset, field, changed, decision, unless=_standing(kind, name))
+    return len(changed)
+
+
+def _decision(kind: str, name: str | None, by: str) -> _Expression:
+    """What is set on a label, in the database's own expressions over the label `$$d`."""
+    said: _Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": _now()}
+    if kind != RENAMED:
+        return {**said, "review": kind, "label": _MODELS_NAME, "predicted_label": None}
+    given = {"$literal": name}
+    right = {"$eq": [_MODELS_NAME, given]}
+    return {
+        **said,
+        "review": {"$cond": [right, ACCEPTED, RENAMED]},
+        "label": given,
+        "predicted_label": {"$cond": [right, None, _MODELS_NAME]},
+    }
+
+
+def _undecided() -> _Expression:
+    return {**{a.name: None for a in DECISION}, "label": _MODELS_NAME}
+
+
+# A missing name is set to null: what is missing would leave a merged document as it was.
+_MODELS_NAME: _Expression = {
+    "$ifNull": [
+        {"$cond": [{"$eq": ["$$d.review", RENAMED]}, "$$d.predicted_label", "$$d.label"]},
+        None,
+    ]
+}
+
+
+def _stands(label: Mapping[str, Any], kind: str, name: str | None) -> bool:
+    """Whether a label is decided in this way already."""
+    review = label.get("review")
+    if kind == RENAMED:
+        return review in (ACCEPTED, RENAMED) and label.get("label") == name
+    return review in ((ACCEPTED, RENAMED) if kind == ACCEPTED else (REJECTED,))
+
+
+def _standing(kind: str, name: str | None) -> _Expression:
+    """The same, in the database: another person may have decided since the label was read."""
+    if kind == REJECTED:
+        return {"$eq": ["$$d.review", REJECTED]}
+    kept = {"$in": ["$$d.review", [ACCEPTED, RENAMED]]}
+    if kind == ACCEPTED:
+        return kept
+    return {"$and": [kept, {"$eq": ["$$d.label", {"$literal": name}]}]}
+
+
+def _prepare(
+    samples: Samples, field: str, label_ids: str | Iterable[str]
+) -> tuple[fo.Dataset, list[ObjectId]]:
+    """The dataset, its attributes declared and indexed, and the ids, each once."""
+    if getattr(samples, "_is_generated", False):
+        raise ValueError(
+            f"a {type(samples).__name__} holds copies of labels: give the dataset itself, and the "
+            "same label ids"
+        )
+    dataset = root_dataset(samples)
+    declare(dataset, field)
+    for name in ("label", *(a.name for a in DECISION)):
+        if dataset.get_field(f"{field}.detections.{name}").read_only:
+            raise ValueError(f"{name!r} of {field!r} is read-only: its labels cannot be reviewed")
+    # A label is found among millions by its id, and the last decision by its time.
+    for name in ("id", "reviewed_at"):
+        dataset.create_index(f"{field}.detections.{name}")
+    given = [label_ids] if isinstance(label_ids, str) else list(label_ids)
+    try:
+        return dataset, list(dict.fromkeys(ObjectId(i) for i in given))
+    except (InvalidId, TypeError) as error:
+        raise ValueError(f"a label's id is 24 hexadecimal digits: {error}") from None
+
+
+def _find(dataset: fo.Dataset, field: str, ids: list[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
+    """By id, what has been decided on these labels, and the `sample` of each."""
+    found = _labels_where(dataset, field, {"_id": {"$in": ids}}) if ids else {}
+    missing = [i for i in ids if i not in found]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(ids)} labels are not in field {field!r} of dataset "
+            f"{dataset.name!r} ({_some(missing)}): they belong to another field or dataset, or "
+            "were deleted; nothing was decided"
+        )
+    return found
+
+
+def _last(dataset: fo.Dataset, field: str, by: str | None) -> dict[ObjectId, dict[str, Any]] | None:
+    """The labels of the decision that was made last."""
+    labels = f"{field}.detections"
+    who = {} if by is None else {"reviewed_by": by}
+    stages: list[_Expression] = [{"$match": {f"{labels}.reviewed_at": {"$type": "date"}}}]
+    if by is None:
+        # Descending, an array counts as its largest element: the index gives the one sample.
+        stages += [{"$sort": {f"{labels}.reviewed_at": -1}}, {"$limit": 1}]
+    stages += _only(labels, {"reviewed_at": {"$type": "date"}, **who})
+    stages += [{"$sort": {"reviewed_at": -1, "_id": 1}}, {"$limit": 1}]
+    last = next(iter(dataset._sample_collection.aggregate(stages)), None)
+    if last is None:
+        return None
+    same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last["reviewed_by"]}
+    return _labels_where(dataset, field, same)
+
+
+def _labels_where(
+    dataset: fo.Dataset, field: str, condition: Mapping[str, Any]
+) -> dict[ObjectId, dict[str, Any]]:
+    labels = f"{field}.detections"
+    stages = [
+        {"$match": {f"{labels}.{name}": value for name, value in condition.items()}},
+        *_only(labels, condition),
+    ]
+    return {row["_id"]: row for row in dataset._sample_collection.aggregate(stages)}
+
+
+def _only(labels: str, condition: Mapping[str, Any]) -> list[_Expression]:
+    """Stages from samples to those of their labels that meet a condition, without their masks."""
+    names = ("_id", "label", *(a.name for a in DECISION))
+    return [
+        {"$project": {f"{labels}.{name}": True for name in names}},
+        {"$unwind": f"${labels}"},
+        {"$replaceRoot": {"newRoot": {"$mergeObjects": [f"${labels}", {"sample": "$_id"}]}}},
+        {"$match": dict(condition)},
+    ]
+
+
+def _write(
+    dataset: fo.Dataset,
+    field: str,
+    labels: Mapping[ObjectId, Mapping[str, Any]],
+    change: _Expression,
+    unless: _Expression | None = None,
+) -> None:
+    """One update a sample, in one call: a sample's labels change together or not at all."""
+    by_sample: dict[ObjectId, list[ObjectId]] = {}
+    for label_id, label in labels.items():
+        by_sample.setdefault(label["sample"], []).append(label_id)
+    path = f"{field}.detections"
+    modified = datetime.now(timezone.utc)
+    updates = []
+    for sample_id, ids in by_sample.items():
+        meant: _Expression = {"$in": ["$$d._id", ids]}
+        if unless is not None:
+            meant = {"$and": [meant, {"$not": [unless]}]}
+        changed = {"$cond": [meant, {"$mergeObjects": ["$$d", change]}, "$$d"]}
+        every = {"$map": {"input": f"${path}", "as": "d", "in": changed}}
+        updates.append(
+            UpdateOne({"_id": sample_id}, [{"$set": {path: every, "last_modified_at": modified}}])
+        )
+    if updates:
+        dataset._bulk_write(updates, ids=[str(sample_id) for sample_id in by_sample])
+
+
+def _now() -> datetime:
+    """The time in UTC, of the database's resolution, later than any that was given before."""
+    global _latest
+    with _clock_lock:
+        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        now -= timedelta(microseconds=now.microsecond % 1000)
+        _latest = now if now > _latest else _latest + _MILLISECOND
+        return _latest
+
+
+def _some(ids: Iterable[ObjectId]) -> str:
+    shown = [str(label_id) for label_id in ids]
+    return ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")

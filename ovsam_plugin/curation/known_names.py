@@ -1,0 +1,56 @@
+"""The names that a person is likely to want: those of a run's vocabulary and of its dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.vocabulary.names import name_key
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.tables import BUILT_IN
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+
+def recorded_vocabulary(samples: Samples, field: str) -> Vocabulary | None:
+    """The built-in vocabulary that a field was labelled with.
+
+    None where no run says so, where it was a list or a file (a run records its name and hash
+    alone), or where the package's vocabulary of that name has changed since.
+    """
+    dataset = root_dataset(samples)
+    if not dataset.has_run(field):
+        return None
+    config = dataset.get_run_info(field).config.serialize()
+    if config.get("vocabulary") not in BUILT_IN:
+        return None
+    vocabulary = load_vocabulary(str(config["vocabulary"]))
+    return vocabulary if vocabulary.hash == config.get("vocabulary_hash") else None
+
+
+def known_names(samples: Samples, field: str) -> list[str]:
+    """Class names to choose from: those in the field, then the rest of its vocabulary, sorted."""
+    dataset = root_dataset(samples)
+    present = sorted(n for n in dataset.distinct(f"{field}.detections.label") if n)
+    vocabulary = recorded_vocabulary(dataset, field)
+    rest = sorted(vocabulary.names) if vocabulary is not None else []
+    return list(dict.fromkeys([*present, *rest]))
+
+
+def matching_names(names: Iterable[str], text: str, limit: int = 50) -> list[str]:
+    """The first names that fit what has been typed: those that begin so, then those that hold it.
+
+    Args:
+        names: in the order of preference.
+        text: case, spaces, `_` and `-` do not count; empty fits every name.
+        limit: how many at most.
+    """
+    key = name_key(text)
+    begin: list[str] = []
+    hold: list[str] = []
+    for name in names:
+        at = name_key(name).find(key)
+        if at == 0:
+            begin.append(name)
+        elif at > 0:
+            hold.append(name)
+    return [*begin, *hold][:limit]

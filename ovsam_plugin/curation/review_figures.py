@@ -1,0 +1,123 @@
+"""What a review's charts show: confidences and classes of the instances that are still open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.review_queue import Filters, undecided
+from ovsam_plugin.dataset.targets import Samples
+
+BINS = 20
+
+_BARS = 12
+_PLAIN, _CHOSEN = "#8b8f99", "#ff6d04"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Counts of undecided instances.
+
+    Attributes:
+        histogram: (BINS,) counts; bin i holds confidences from i / BINS up to (i + 1) / BINS, the
+            last one including 1. Chosen classes count, a chosen range of confidence does not.
+        classes: (name, count), most frequent first, then by name. A chosen range of confidence
+            counts, chosen classes do not.
+        matching: instances that meet both.
+    """
+
+    histogram: tuple[int, ...]
+    classes: tuple[tuple[str, int], ...]
+    matching: int
+
+
+def bin_range(confidence: float) -> tuple[float, float]:
+    """Least and largest confidence of the bin that one lies in."""
+    index = min(max(int(confidence * BINS), 0), BINS - 1)
+    return index / BINS, (index + 1) / BINS
+
+
+def figures(samples: Samples, field: str, filters: Filters | None = None) -> Figures:
+    """Both charts and the number of matching instances, by one aggregation.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+        filters: some classes, a range of confidence. Each chart leaves out its own filter, so that
+            another bar of it can be clicked.
+
+    Raises:
+        ValueError: there is no such field, or it holds something else.
+    """
+    check_detections(samples, field)
+    filters = filters or Filters()
+    # Label and bin of every instance come back as counts: at most BINS + 1 rows a class.
+    bin_of = {"$min": [{"$floor": {"$multiply": ["$confidence", BINS]}}, BINS - 1]}
+    within: object = {"$literal": True}
+    if filters.confidence is not None:
+        low, high = filters.confidence
+        within = {"$and": [{"$gte": ["$confidence", low]}, {"$lte": ["$confidence", high]}]}
+    rows = samples._aggregate(
+        [
+            *undecided(field, Filters()),
+            {
+                "$group": {
+                    "_id": {"label": "$label", "bin": bin_of, "within": within},
+                    "count": {"$sum": 1},
+                }
+            },
+        ]
+    )
+    histogram = [0] * BINS
+    classes: dict[str, int] = {}
+    matching = 0
+    for row in rows:
+        key, count = row["_id"], row["count"]
+        chosen = not filters.classes or key["label"] in filters.classes
+        bin_index = key.get("bin")
+        if chosen and bin_index is not None and 0 <= bin_index < BINS:
+            histogram[int(bin_index)] += count
+        if key["within"]:
+            classes[key["label"]] = classes.get(key["label"], 0) + count
+            matching += count if chosen else 0
+    ordered = sorted(classes.items(), key=lambda item: (-item[1], item[0]))
+    return Figures(tuple(histogram), tuple(ordered), matching)
+
+
+def traces(counted: Figures, filters: Filters) -> dict[str, list[dict[str, Any]]]:
+    """Both charts as Plotly draws them, what is chosen in another colour.
+
+    Returns:
+        `confidence`, upright bars, and `classes`, the most frequent ones from the top and every
+        chosen one with them.
+    """
+    middles = [(i + 0.5) / BINS for i in range(BINS)]
+    chosen = filters.confidence
+    inside = [chosen is not None and chosen[0] <= x <= chosen[1] for x in middles]
+    shown = dict(counted.classes[:_BARS])
+    counts = dict(counted.classes)
+    shown |= {name: counts.get(name, 0) for name in filters.classes}
+    names = list(shown)[::-1]
+    return {
+        "confidence": [
+            {
+                "type": "bar",
+                "x": middles,
+                "y": list(counted.histogram),
+                "width": 0.9 / BINS,
+                "marker": {"color": [_CHOSEN if i else _PLAIN for i in inside]},
+                "hovertemplate": "%{y} at %{x:.2f}<extra></extra>",
+            }
+        ],
+        "classes": [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": [shown[name] for name in names],
+                "y": names,
+                "marker": {"color": [_CHOSEN if n in filters.classes else _PLAIN for n in names]},
+                "hovertemplate": "%{y}: %{x}<extra></extra>",
+            }
+        ],
+    }

@@ -1,0 +1,115 @@
+"""The picture of one instance: its surroundings, with the mask outlined."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import cv2
+import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from ovsam_plugin.evaluation.label_masks import crop_of
+from ovsam_plugin.images import ImageError, read_image
+
+SIZE = (480, 360)
+"""(width, height) in pixels of every picture, so that buttons below it stay where they are."""
+
+_CONTEXT = 0.35
+"""How much of its own size an instance is shown with on each side."""
+_OUTLINE = (255, 109, 4)
+_HALO = (20, 20, 20)
+_SHADE = 0.62
+_PAPER, _INK = (30, 32, 36), (200, 203, 210)
+_QUALITY = 88
+
+
+def instance_picture(filepath: str, label: fo.Detection) -> Image.Image:
+    """An instance cut out of its photograph, with the mask outlined and the rest darkened.
+
+    Args:
+        filepath: the photograph.
+        label: with a relative box, and a mask or none; without one the box is outlined.
+
+    Returns:
+        An RGB image of SIZE. A photograph that cannot be read gives its reason in words.
+    """
+    try:
+        photograph = read_image(filepath)
+        mask = _mask_of(label, photograph.shape[:2])
+    except (ImageError, ValueError) as error:
+        return _words(str(error))
+    x1, y1, x2, y2 = _window(mask)
+    width, height = x2 - x1, y2 - y1
+    scale = min(SIZE[0] / width, SIZE[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    pixels = cv2.resize(photograph[y1:y2, x1:x2], size, interpolation=smooth)
+    shape = mask[y1:y2, x1:x2].astype(np.float32)
+    inside = cv2.resize(shape, size, interpolation=smooth) > 0.5
+    pixels[~inside] = (pixels[~inside] * _SHADE).astype(np.uint8)
+    # A dark line around the bright one is seen on any background.
+    pixels[_grown(inside, 4) & ~inside] = _HALO
+    pixels[_grown(inside, 2) & ~inside] = _OUTLINE
+    picture = Image.new("RGB", SIZE, _PAPER)
+    corner = ((SIZE[0] - size[0]) // 2, (SIZE[1] - size[1]) // 2)
+    picture.paste(Image.fromarray(pixels), corner)
+    return picture
+
+
+def data_address(picture: Image.Image) -> str:
+    """A picture as a `data:` address, which a browser shows without asking a server."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _mask_of(label: fo.Detection, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(H, W) bool of the whole photograph; the box where there is no mask."""
+    canvas = np.zeros(size, dtype=bool)
+    crop = crop_of(label, size, resize_masks=True)
+    if crop is not None and crop.area:
+        x1, y1, x2, y2 = crop.box
+        canvas[y1:y2, x1:x2] = crop.mask
+        return canvas
+    x, y, w, h = label.bounding_box
+    rows = slice(max(0, round(y * size[0])), max(0, round((y + h) * size[0])))
+    columns = slice(max(0, round(x * size[1])), max(0, round((x + w) * size[1])))
+    canvas[rows, columns] = True
+    return canvas
+
+
+def _grown(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
+    side = 2 * pixels + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc), dtype=bool)
+
+
+def _window(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """xyxy around a mask with some context, of SIZE's proportions where the photograph allows."""
+    height, width = mask.shape
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return 0, 0, width, height
+    x1, x2, y1, y2 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+    wide, high = (x2 - x1) * (1 + 2 * _CONTEXT), (y2 - y1) * (1 + 2 * _CONTEXT)
+    wide, high = max(wide, high * SIZE[0] / SIZE[1]), max(high, wide * SIZE[1] / SIZE[0])
+    left, right = _span((x1 + x2) / 2, wide, width)
+    top, bottom = _span((y1 + y2) / 2, high, height)
+    return left, top, right, bottom
+
+
+def _span(middle: float, extent: float, total: int) -> tuple[int, int]:
+    """Whole pixels of this extent, moved inside 0..total, cut where it is larger."""
+    length = min(max(1, round(extent)), total)
+    start = min(max(0, round(middle - extent / 2)), total - length)
+    return start, start + length
+
+
+def _words(text: str) -> Image.Image:
+    picture = Image.new("RGB", SIZE, _PAPER)
+    lines = [text[i : i + 60] for i in range(0, min(len(text), 360), 60)]
+    ImageDraw.Draw(picture).multiline_text((20, 20), "\n".join(lines), _INK)
+    return picture

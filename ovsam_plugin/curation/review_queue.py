@@ -1,0 +1,221 @@
+"""Which instance to look at next: the undecided ones of a field, most doubtful first.
+
+The database orders them and hands over one page; masks and the other attributes stay where they
+are until an instance is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import fiftyone as fo
+
+from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.decisions import KINDS
+from ovsam_plugin.dataset.targets import Samples, near, root_dataset
+
+_Expression: TypeAlias = dict[str, Any]
+
+PAGE = 50
+"""Instances that a page has unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One way to sort a review; the formulas are those of `scoring.doubt`.
+
+    Attributes:
+        title: for a menu.
+        needs: the attributes that it reads.
+        value: 0..1, high for what should be looked at first, as a database expression over those
+            attributes; null where one of them is.
+    """
+
+    title: str
+    needs: tuple[str, ...]
+    value: _Expression | str
+
+
+ORDERS: Mapping[str, Order] = {
+    "suggested": Order("Suggested: most likely wrong first", ("doubt",), "$doubt"),
+    "confidence": Order(
+        "Least confident first", ("confidence",), {"$subtract": [1, "$confidence"]}
+    ),
+    "margin": Order("Smallest margin first", ("margin",), {"$subtract": [1, "$margin"]}),
+    "disagreement": Order(
+        "Branches disagree most first",
+        ("head_score", "clip_score"),
+        {"$abs": {"$subtract": ["$head_score", "$clip_score"]}},
+    ),
+    "instability": Order("Least stable first", ("stability",), {"$subtract": [1, "$stability"]}),
+    "outlier": Order("Farthest from its class first", ("outlier",), "$outlier"),
+}
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which undecided instances are asked for.
+
+    Attributes:
+        classes: names; all when empty.
+        confidence: least and largest, both included; instances without one are left out then.
+
+    Raises:
+        ValueError: the range is not one within 0..1.
+    """
+
+    classes: tuple[str, ...] = ()
+    confidence: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        given: object = self.classes
+        if isinstance(given, str):
+            raise TypeError(f"classes is a list of names, got the string {given!r}")
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if self.confidence is not None:
+            low, high = self.confidence
+            if not 0 <= low <= high <= 1:
+                raise ValueError(
+                    f"confidence is {self.confidence}, must be (least, largest) within 0 to 1"
+                )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One undecided instance in the queue.
+
+    Attributes:
+        sample_id, label_id: where it is.
+        label: its name.
+        confidence: 0..1, or None.
+        value: 0..1, what it was sorted by; None where that is not known, which comes last.
+    """
+
+    sample_id: str
+    label_id: str
+    label: str
+    confidence: float | None
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance to be shown: its entry's label with everything on it, and its image."""
+
+    sample_id: str
+    filepath: str
+    label: fo.Detection
+
+
+def orders(samples: Samples, field: str) -> dict[str, str]:
+    """Titles by order of those that this field can be sorted by, the suggested one first.
+
+    An order is offered where at least one instance has all that it reads.
+
+    Raises:
+        ValueError: there is no such field, or it holds something else.
+    """
+    check_detections(samples, field)
+    names = sorted({name for order in ORDERS.values() for name in order.needs})
+    paths = {name: f"{field}.detections.{name}" for name in names}
+    declared = [name for name in names if samples.get_field(paths[name]) is not None]
+    filled = {name for name in declared if _is_filled(samples, paths[name])}
+    return {key: order.title for key, order in ORDERS.items() if filled.issuperset(order.needs)}
+
+
+def queue(
+    samples: Samples,
+    field: str,
+    order: str = "confidence",
+    *,
+    filters: Filters | None = None,
+    skip: int = 0,
+    limit: int = PAGE,
+) -> list[Entry]:
+    """A page of the undecided instances, in order.
+
+    Equal values are in the order of the labels' ids, so pages do not overlap while nothing is
+    decided. Instances whose mask is empty have no name and are never in it.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+        order: a key of `ORDERS`.
+        filters: some classes, a range of confidence.
+        skip: instances that are passed over, from the front.
+        limit: instances of the page.
+
+    Raises:
+        ValueError: there is no such field or order, the order needs an attribute that no
+            instance has, or `skip` or `limit` is out of range.
+    """
+    offered = orders(samples, field)
+    if order not in ORDERS:
+        raise ValueError(f"there is no order {order!r}{near(order, list(ORDERS))}")
+    if order not in offered:
+        needs = " and ".join(ORDERS[order].needs)
+        raise ValueError(
+            f"order {order!r} needs {needs}, which no label of {field!r} has: fill it with "
+            f"score_run, or choose {', '.join(map(repr, offered)) or 'another field'}"
+        )
+    if skip < 0 or limit < 1:
+        raise ValueError(f"skip is {skip} and limit {limit}: need 0 or more, and 1 or more")
+    chosen = ORDERS[order]
+    rows = samples._aggregate(
+        [
+            *undecided(field, filters or Filters(), chosen.needs),
+            {"$set": {"value": chosen.value}},
+            {"$sort": {"value": -1, "_id": 1}},
+            # Sort and limit in a row keep only the page in memory.
+            {"$limit": skip + limit},
+            {"$skip": skip},
+        ]
+    )
+    return [
+        Entry(
+            sample_id=str(row["sample"]),
+            label_id=str(row["_id"]),
+            label=row["label"],
+            confidence=row.get("confidence"),
+            value=row.get("value"),
+        )
+        for row in rows
+    ]
+
+
+def undecided(field: str, filters: Filters, needs: Sequence[str] = ()) -> list[_Expression]:
+    """Stages from samples to `{_id, sample, label, confidence, ...}` of undecided instances."""
+    labels = f"{field}.detections"
+    names = dict.fromkeys(("_id", "label", "confidence", "review", *needs))
+    wanted: _Expression = {"label": {"$ne": None}, "review": {"$nin": list(KINDS)}}
+    if filters.classes:
+        wanted["label"] = {"$in": list(filters.classes)}
+    if filters.confidence is not None:
+        low, high = filters.confidence
+        wanted["confidence"] = {"$gte": low, "$lte": high}
+    return [
+        {"$project": {f"{labels}.{name}": True for name in names}},
+        {"$unwind": f"${labels}"},
+        {"$replaceRoot": {"newRoot": {"$mergeObjects": [f"${labels}", {"sample": "$_id"}]}}},
+        {"$match": wanted},
+    ]
+
+
+def load_instance(samples: Samples, field: str, sample_id: str, label_id: str) -> Instance | None:
+    """One instance with its mask, or None when its sample or label was deleted meanwhile."""
+    dataset = root_dataset(samples)
+    found = dataset.select(sample_id).select_fields(field)
+    for sample in found:
+        value = sample[field]
+        for label in () if value is None else value.detections:
+            if label.id == label_id:
+                return Instance(sample_id=sample.id, filepath=sample.filepath, label=label)
+    return None
+
+
+def _is_filled(samples: Samples, path: str) -> bool:
+    """Whether a label has this attribute: stops at the first that does."""
+    found = samples._aggregate([{"$match": {path: {"$type": "number"}}}, {"$limit": 1}])
+    return next(iter(found), None) is not None

@@ -1,0 +1,181 @@
+"""Reviewed instances as ground truth, read back by the libraries that will read it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from ovsam_plugin.curation.clean_export import export_clean
+from ovsam_plugin.curation.decisions import accept, reject, rename
+from ovsam_plugin.vocabulary.tables import built_in
+
+FIELD = "ovsam"
+
+
+@pytest.fixture
+def reviewed(labelled: fo.Dataset, ids: dict[str, str]) -> fo.Dataset:
+    """Cat accepted, dog renamed to fox, first cup open; second cup accepted, spoon rejected."""
+    accept(labelled, FIELD, [ids["cat"], ids["cup2"]], by="ada")
+    rename(labelled, FIELD, ids["dog"], "Arctic fox", by="ada")
+    reject(labelled, FIELD, ids["spoon"], by="ada")
+    return labelled
+
+
+def classes(path: Path) -> list[str]:
+    content = json.loads(path.read_text())
+    names = {c["id"]: c["name"] for c in content["categories"]}
+    return sorted(names[a["category_id"]] for a in content["annotations"])
+
+
+def test_pycocotools_reads_the_masks_bit_for_bit(reviewed: fo.Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "clean.json"
+    export = export_clean(reviewed, FIELD, path)
+    assert (export.images, export.instances, export.open) == (2, 3, 1)
+    assert export.categories == ("Arctic fox", "cat", "cup")
+    assert export.left_out == ()
+
+    coco = COCO(str(path))
+    assert [c["id"] for c in coco.loadCats(coco.getCatIds())] == [1, 2, 3]
+    (image,) = [i for i in coco.imgs.values() if i["file_name"] == "chelsea.png"]
+    (fox,) = coco.loadAnns(coco.getAnnIds(image["id"], coco.getCatIds(["Arctic fox"])))
+    label = reviewed.first()[FIELD].detections[1]
+    mask = coco.annToMask(fox)
+    assert mask.shape == (image["height"], image["width"]) == (300, 451)
+    assert np.array_equal(mask[60:110, 150:250], label.mask)
+    assert (mask.sum(), fox["area"]) == (label.mask.sum(), label.mask.sum())
+    assert fox["bbox"] == [150, 60, 100, 50]
+
+
+def test_lvis_api_reads_it_and_is_told_what_is_not_exhaustive(
+    reviewed: fo.Dataset, tmp_path: Path
+) -> None:
+    from lvis import LVIS
+
+    path = tmp_path / "clean.json"
+    export_clean(reviewed, FIELD, path, "lvis")
+    lvis = LVIS(str(path))
+    assert len(lvis.get_ann_ids()) == 3
+    cup = next(c for c in lvis.cats.values() if c["name"] == "cup")
+    assert (cup["frequency"], cup["image_count"], cup["instance_count"]) == ("r", 1, 1)
+    unsure = {i["coco_url"]: i["not_exhaustive_category_ids"] for i in lvis.imgs.values()}
+    assert unsure == {"chelsea.png": [cup["id"]], "coffee.png": []}
+    assert lvis.ann_to_mask(lvis.load_anns(lvis.get_ann_ids())[0]).any()
+
+
+def test_a_fiftyone_dataset_comes_back_with_who_decided_what(
+    reviewed: fo.Dataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clean"
+    before = fo.list_datasets()
+    export_clean(reviewed, FIELD, folder, "fiftyone")
+    assert fo.list_datasets() == before
+    back = fo.Dataset.from_dir(str(folder), dataset_type=fo.types.FiftyOneDataset, progress=False)
+    try:
+        labels = back.first()["ground_truth"].detections
+        assert [(x.label, x["review"], x["reviewed_by"]) for x in labels] == [
+            ("cat", "accepted", "ada"),
+            ("Arctic fox", "renamed", "ada"),
+        ]
+        assert labels[1]["predicted_label"] == "dog"
+        assert labels[0]["reviewed_at"] == reviewed.first()[FIELD].detections[0]["reviewed_at"]
+        assert np.array_equal(labels[0].mask, reviewed.first()[FIELD].detections[0].mask)
+        assert back.first().filepath == reviewed.first().filepath
+    finally:
+        back.delete()
+
+
+def test_confident_undecided_instances_are_taken_on_request(
+    reviewed: fo.Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "clean.json"
+    export = export_clean(reviewed, FIELD, path, undecided_above=0.6)
+    assert classes(path) == ["Arctic fox", "cat", "cup", "person"]
+    assert (export.images, export.open) == (3, 1)
+
+
+def test_images_with_open_instances_are_left_out_on_request(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "clean.json"
+    assert export_clean(reviewed, FIELD, path, only_finished=True).images == 1
+    assert classes(path) == ["cup"]
+    accept(reviewed, FIELD, ids["cup"])
+    export_clean(reviewed, FIELD, path, only_finished=True, overwrite=True)
+    assert classes(path) == ["Arctic fox", "cat", "cup", "cup"]
+
+
+def test_an_image_whose_every_instance_was_rejected_is_a_negative(
+    labelled: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    reject(labelled, FIELD, [ids["person"], ids["nothing"]])
+    path = tmp_path / "clean.json"
+    export = export_clean(labelled, FIELD, path)
+    assert (export.images, export.instances) == (1, 0)
+    content = json.loads(path.read_text())
+    assert [i["file_name"] for i in content["images"]] == ["astronaut.png"]
+
+
+def test_ids_are_the_vocabularys_and_new_names_follow_them(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "clean.json"
+    rename(reviewed, FIELD, ids["cup"], "Dining-Table")
+    export_clean(reviewed, FIELD, path, vocabulary="coco")
+    content = json.loads(path.read_text())
+    by_name = {c["name"]: c["id"] for c in content["categories"]}
+    own = {c.name: c.id for c in built_in("coco").categories}
+    assert by_name == {**own, "Arctic fox": 91}
+    assert classes(path) == ["Arctic fox", "cat", "cup", "dining table"]
+
+
+def test_labels_without_a_mask_are_left_out_and_named(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    label = fo.Detection(label="cat", bounding_box=[0.1, 0.1, 0.2, 0.2], review="accepted")
+    sample = reviewed.last()
+    sample[FIELD].detections.append(label)
+    sample.save()
+    export = export_clean(reviewed, FIELD, tmp_path / "clean.json")
+    assert export.instances == 3
+    (reason,) = export.left_out
+    assert label.id in reason
+    assert reason.endswith("it has no mask")
+
+
+def test_a_view_restricts_what_is_exported(reviewed: fo.Dataset, tmp_path: Path) -> None:
+    assert export_clean(reviewed.skip(1), FIELD, tmp_path / "clean.json").categories == ("cup",)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"format": "yolo"}, "'coco', 'lvis', 'fiftyone'"),
+        ({"undecided_above": 1.5}, "must be 0 to 1"),
+        ({"vocabulary": "nowhere.txt"}, "nowhere.txt"),
+        ({"path": "taken.json"}, "is there already"),
+        ({"path": "."}, "is a folder"),
+        ({"path": ".", "format": "fiftyone", "overwrite": True}, "holds other things"),
+        ({"path": "taken.json", "format": "fiftyone"}, "is a file"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_and_nothing_is_written(
+    reviewed: fo.Dataset, tmp_path: Path, kwargs: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "taken.json").write_text("mine")
+    path = tmp_path / kwargs.pop("path", "clean.json")
+    with pytest.raises(ValueError, match=message):
+        export_clean(reviewed, FIELD, path, **kwargs)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["images", "taken.json"]
+    assert (tmp_path / "taken.json").read_text() == "mine"
+
+
+def test_nothing_decided_is_nothing_to_export(labelled: fo.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="review some first"):
+        export_clean(labelled, FIELD, tmp_path / "clean.json")
+    assert not (tmp_path / "clean.json").exists()

@@ -1,0 +1,278 @@
+"""Decisions of a person on labels, in a real database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from bson import ObjectId
+
+from ovsam_plugin.curation import decisions
+from ovsam_plugin.curation.decisions import (
+    Progress,
+    accept,
+    progress,
+    rename,
+    reopen,
+    reviewer,
+    undo,
+)
+from ovsam_plugin.curation.decisions import reject as reject_labels
+
+FIELD = "ovsam"
+KEPT = ("label", "review", "reviewed_by", "reviewed_at", "predicted_label")
+
+
+def state(dataset: fo.Dataset, label_id: str) -> dict[str, Any]:
+    """What the database holds, not what a sample in memory remembers."""
+    for sample in dataset._sample_collection.find({}):
+        for label in sample[FIELD]["detections"]:
+            if str(label["_id"]) == label_id:
+                return {name: label.get(name) for name in KEPT}
+    raise KeyError(label_id)
+
+
+def everything(dataset: fo.Dataset) -> list[Any]:
+    return [s[FIELD] for s in dataset._sample_collection.find({}).sort("_id")]
+
+
+def test_a_decision_says_who_and_when(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    before = datetime.now(timezone.utc).replace(tzinfo=None)
+    assert accept(labelled, FIELD, ids["cat"], by="ada") == 1
+    found = state(labelled, ids["cat"])
+    assert (found["label"], found["review"], found["reviewed_by"]) == ("cat", "accepted", "ada")
+    assert abs(found["reviewed_at"] - before) < timedelta(seconds=10)
+    assert found["predicted_label"] is None
+
+
+def test_a_renamed_label_keeps_the_models_name_and_its_mask(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    mask = labelled.first()[FIELD].detections[1].mask
+    rename(labelled, FIELD, [ids["dog"]], "  pet \n fox ", by="ada")
+    label = labelled.first()[FIELD].detections[1]
+    assert (label.label, label["predicted_label"], label["review"]) == ("pet fox", "dog", "renamed")
+    assert label.confidence == 0.3
+    assert np.array_equal(label.mask, mask)
+    rename(labelled, FIELD, ids["dog"], "wolf", by="bob")
+    assert state(labelled, ids["dog"])["predicted_label"] == "dog"
+
+
+def test_a_name_may_look_like_a_database_expression(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    rename(labelled, FIELD, ids["dog"], "$_id", by="$$ROOT")
+    found = state(labelled, ids["dog"])
+    assert (found["label"], found["reviewed_by"]) == ("$_id", "$$ROOT")
+
+
+def test_giving_back_the_models_name_accepts_it(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    rename(labelled, FIELD, ids["dog"], "fox")
+    assert rename(labelled, FIELD, ids["dog"], "dog") == 1
+    found = state(labelled, ids["dog"])
+    assert (found["label"], found["review"], found["predicted_label"]) == ("dog", "accepted", None)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda d, i, by: accept(d, FIELD, i, by=by),
+        lambda d, i, by: rename(d, FIELD, i, "fox", by=by),
+        lambda d, i, by: reject_labels(d, FIELD, i, by=by),
+    ],
+)
+def test_the_same_decision_again_changes_nothing(
+    labelled: fo.Dataset, ids: dict[str, str], decide: Any
+) -> None:
+    assert decide(labelled, [ids["dog"]], "ada") == 1
+    first = state(labelled, ids["dog"])
+    assert decide(labelled, [ids["dog"], ids["dog"]], "bob") == 0
+    assert state(labelled, ids["dog"]) == first
+
+
+def test_accepting_a_renamed_label_keeps_its_name(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    rename(labelled, FIELD, ids["dog"], "fox", by="ada")
+    assert accept(labelled, FIELD, list(ids.values())[:3], by="bob") == 2
+    found = state(labelled, ids["dog"])
+    assert (found["label"], found["review"], found["reviewed_by"]) == ("fox", "renamed", "ada")
+
+
+def test_a_rejected_label_goes_back_to_the_models_name(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    rename(labelled, FIELD, ids["dog"], "fox")
+    reject_labels(labelled, FIELD, ids["dog"])
+    found = state(labelled, ids["dog"])
+    assert (found["label"], found["review"], found["predicted_label"]) == ("dog", "rejected", None)
+    accept(labelled, FIELD, ids["dog"])
+    assert state(labelled, ids["dog"])["review"] == "accepted"
+
+
+def test_many_labels_are_decided_with_few_calls_and_undone_as_one(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(labelled)
+    accept(labelled, FIELD, ids["cat"])
+    writes: list[int] = []
+    write = fo.Dataset._bulk_write
+
+    def counted(self: fo.Dataset, ops: list[Any], **kwargs: Any) -> None:
+        writes.append(len(ops))
+        write(self, ops, **kwargs)
+
+    monkeypatch.setattr(fo.Dataset, "_bulk_write", counted)
+    assert rename(labelled, FIELD, (i for n, i in ids.items() if n != "nothing"), "thing") == 6
+    assert writes == [3]
+    assert labelled.count_values(f"{FIELD}.detections.label") == {"thing": 6, None: 1}
+    assert len(undo(labelled, FIELD)) == 6
+    assert labelled.count_values(f"{FIELD}.detections.label")["cup"] == 2
+    assert undo(labelled, FIELD) == []
+    blank = [[d.get("review") for d in s["detections"]] for s in everything(labelled)]
+    assert blank == [[None] * 3, [None] * 2, [None] * 2]
+    assert [[d.get("label") for d in s["detections"]] for s in before] == [
+        [d.get("label") for d in s["detections"]] for s in everything(labelled)
+    ]
+
+
+def test_decisions_are_undone_latest_first_however_quickly_they_came(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    accept(labelled, FIELD, ids["cup2"])
+    rename(labelled, FIELD, ids["dog"], "fox")
+    reject_labels(labelled, FIELD, ids["person"])
+    assert undo(labelled, FIELD) == [ids["person"]]
+    assert undo(labelled, FIELD, steps=5) == [ids["dog"], ids["cup2"]]
+    assert state(labelled, ids["dog"]) == {**dict.fromkeys(KEPT), "label": "dog"}
+
+
+def test_one_may_undo_ones_own_decisions_alone(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    accept(labelled, FIELD, ids["cat"], by="ada")
+    accept(labelled, FIELD, ids["dog"], by="bob")
+    assert undo(labelled, FIELD, by="ada") == [ids["cat"]]
+    assert undo(labelled, FIELD, by="ada") == []
+    assert state(labelled, ids["dog"])["review"] == "accepted"
+
+
+def test_labels_can_be_opened_again_by_id(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    rename(labelled, FIELD, [ids["dog"], ids["cat"]], "fox")
+    assert reopen(labelled, FIELD, [ids["dog"], ids["cup"]]) == 1
+    assert state(labelled, ids["dog"])["label"] == "dog"
+    assert state(labelled, ids["cat"])["label"] == "fox"
+
+
+def test_progress_counts_by_kind_and_only_what_can_be_named(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    assert progress(labelled, FIELD) == Progress(open=6)
+    accept(labelled, FIELD, [ids["cat"], ids["cup"]])
+    rename(labelled, FIELD, ids["dog"], "fox")
+    reject_labels(labelled, FIELD, ids["person"])
+    found = progress(labelled, FIELD)
+    assert found == Progress(accepted=2, renamed=1, rejected=1, open=2)
+    assert (found.decided, found.total) == (4, 6)
+    assert progress(labelled.limit(1), FIELD) == Progress(accepted=2, renamed=1)
+
+
+def test_samples_in_memory_see_the_decision(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    sample = labelled.first()
+    rename(labelled, FIELD, ids["cat"], "lynx")
+    assert sample[FIELD].detections[0].label == "lynx"
+
+
+def test_two_people_may_decide_at_once(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = decisions._find
+
+    def late(*args: Any) -> Any:
+        found = find(*args)
+        monkeypatch.setattr(decisions, "_find", find)
+        rename(labelled, FIELD, ids["dog"], "fox", by="bob")
+        return found
+
+    monkeypatch.setattr(decisions, "_find", late)
+    accept(labelled, FIELD, ids["dog"], by="ada")
+    found = state(labelled, ids["dog"])
+    assert (found["label"], found["review"], found["predicted_label"]) == ("fox", "renamed", "dog")
+
+
+def test_unknown_ids_are_refused_and_nothing_is_written(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    before = everything(labelled)
+    ghost = str(ObjectId())
+    with pytest.raises(ValueError, match=f"1 of 2 labels are not in field 'ovsam'.*{ghost}"):
+        accept(labelled, FIELD, [ids["cat"], ghost])
+    with pytest.raises(ValueError, match="24 hexadecimal digits"):
+        accept(labelled, FIELD, [ids["cat"], "cat"])
+    assert everything(labelled) == before
+
+
+def test_labels_of_a_deleted_sample_are_refused(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    labelled.delete_samples([labelled.first().id])
+    with pytest.raises(ValueError, match="3 of 4 labels.*were deleted"):
+        reject_labels(labelled, FIELD, [ids[n] for n in ("cat", "dog", "cup", "person")])
+    assert progress(labelled, FIELD) == Progress(open=3)
+
+
+def test_labels_of_another_field_are_refused(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    labelled.add_sample_field("boxes", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    with pytest.raises(ValueError, match="not in field 'boxes'"):
+        accept(labelled, "boxes", ids["cat"])
+    with pytest.raises(ValueError, match="there is no field 'box'.*'boxes'"):
+        accept(labelled, "box", ids["cat"])
+
+
+@pytest.mark.parametrize(("name", "error"), [("  ", ValueError), (None, TypeError)])
+def test_an_empty_name_is_refused(
+    labelled: fo.Dataset, ids: dict[str, str], name: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="the new name"):
+        rename(labelled, FIELD, ids["cat"], name)
+    assert state(labelled, ids["cat"])["review"] is None
+
+
+def test_a_label_without_a_name_can_be_rejected_or_named_but_not_accepted(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match="1 of these labels have no name to accept"):
+        accept(labelled, FIELD, [ids["cat"], ids["nothing"]])
+    assert state(labelled, ids["cat"])["review"] is None
+    rename(labelled, FIELD, ids["nothing"], "moon")
+    undo(labelled, FIELD)
+    assert state(labelled, ids["nothing"])["label"] is None
+    assert reject_labels(labelled, FIELD, ids["nothing"]) == 1
+
+
+def test_copies_of_labels_in_a_patches_view_are_refused(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match="give the dataset itself"):
+        accept(labelled.to_patches(FIELD), FIELD, ids["cat"])
+
+
+def test_read_only_labels_are_refused(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    field = labelled.get_field(f"{FIELD}.detections.label")
+    field.read_only = True
+    field.save()
+    with pytest.raises(ValueError, match="'label' of 'ovsam' is read-only"):
+        accept(labelled, FIELD, ids["cat"])
+
+
+def test_the_reviewer_is_the_systems_user_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OVSAM_REVIEWER", " ada ")
+    assert reviewer() == "ada"
+    monkeypatch.delenv("OVSAM_REVIEWER")
+    monkeypatch.setenv("LOGNAME", "grace")
+    assert reviewer() == "grace"
+
+
+@pytest.mark.parametrize("steps", [0, -1])
+def test_undoing_less_than_one_step_is_refused(labelled: fo.Dataset, steps: int) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        undo(labelled, FIELD, steps=steps)

@@ -1,0 +1,46 @@
+"""Names to choose from."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin.curation.known_names import known_names, matching_names, recorded_vocabulary
+from ovsam_plugin.vocabulary.tables import built_in
+
+FIELD = "ovsam"
+
+
+@pytest.fixture
+def recorded(labelled: fo.Dataset) -> fo.Dataset:
+    """The labels as if a run with COCO's classes had made them."""
+    coco = built_in("coco")
+    config = labelled.init_run(
+        method="ovsam/label", vocabulary=coco.name, vocabulary_hash=coco.hash
+    )
+    labelled.register_run(FIELD, config)
+    return labelled
+
+
+def test_names_in_the_field_come_before_the_rest_of_its_vocabulary(recorded: fo.Dataset) -> None:
+    names = known_names(recorded, FIELD)
+    assert names[:5] == ["cat", "cup", "dog", "person", "spoon"]
+    assert (names[5], len(names), len(set(names))) == ("airplane", 80, 80)
+
+
+def test_a_vocabulary_that_changed_since_is_not_taken_for_the_recorded_one(
+    recorded: fo.Dataset,
+) -> None:
+    assert recorded_vocabulary(recorded, FIELD) == built_in("coco")
+    config = recorded.init_run(method="ovsam/label", vocabulary="coco", vocabulary_hash="0")
+    recorded.register_run(FIELD, config, overwrite=True)
+    assert recorded_vocabulary(recorded, FIELD) is None
+    assert known_names(recorded, FIELD) == ["cat", "cup", "dog", "person", "spoon"]
+
+
+def test_names_that_begin_as_typed_come_first() -> None:
+    names = ["hot dog", "Fire_Hydrant", "dog", "firefly"]
+    assert matching_names(names, "fire-h") == ["Fire_Hydrant"]
+    assert matching_names(names, "DOG") == ["dog", "hot dog"]
+    assert matching_names(names, "", limit=2) == ["hot dog", "Fire_Hydrant"]
+    assert matching_names(names, "cat") == []

@@ -1,0 +1,193 @@
+"""The order of a review, by real queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone as fo
+import pytest
+from bson import ObjectId
+
+from ovsam_plugin.curation.decisions import accept, reject, rename, undo
+from ovsam_plugin.curation.review_figures import BINS, bin_range, figures, traces
+from ovsam_plugin.curation.review_queue import (
+    Filters,
+    load_instance,
+    orders,
+    queue,
+)
+from ovsam_plugin.dataset.fields import declare_fields
+
+FIELD = "ovsam"
+
+
+def names(dataset: Any, order: str, **kwargs: Any) -> list[str]:
+    return [entry.label for entry in queue(dataset, FIELD, order, **kwargs)]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("confidence", "spoon dog cup person cup2 cat"),
+        ("margin", "cup dog spoon person cup2 cat"),
+        ("disagreement", "cup2 dog person cup spoon cat"),
+        ("instability", "person spoon cat cup2 dog cup"),
+    ],
+)
+def test_each_order_puts_the_most_doubtful_first(
+    labelled: fo.Dataset, ids: dict[str, str], order: str, expected: str
+) -> None:
+    found = queue(labelled, FIELD, order)
+    assert [e.label_id for e in found] == [ids[name] for name in expected.split()]
+    values = [e.value for e in found if e.value is not None]
+    assert len(values) == 6
+    assert 1 >= values[0] > values[-1] >= 0
+
+
+def test_scores_that_were_filled_later_are_offered_and_nothing_comes_last(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    assert list(orders(labelled, FIELD)) == ["confidence", "margin", "disagreement", "instability"]
+    with pytest.raises(ValueError, match="'outlier' needs outlier, which no label of 'ovsam' has"):
+        queue(labelled, FIELD, "outlier")
+    values = {ids["cup2"]: 0.9, ids["cat"]: 0.4}
+    labelled.set_label_values(f"{FIELD}.detections.outlier", values)
+    labelled.set_label_values(f"{FIELD}.detections.doubt", {ids["dog"]: 0.0})
+    assert next(iter(orders(labelled, FIELD))) == "suggested"
+    found = queue(labelled, FIELD, "outlier")
+    assert [(e.label, e.value) for e in found[:2]] == [("cup", 0.9), ("cat", 0.4)]
+    assert [e.value for e in found[2:]] == [None] * 4
+    assert names(labelled, "suggested")[0] == "dog"
+
+
+def test_what_is_decided_leaves_the_queue_and_comes_back_when_undone(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    accept(labelled, FIELD, ids["spoon"])
+    rename(labelled, FIELD, ids["dog"], "fox")
+    reject(labelled, FIELD, ids["cat"])
+    assert names(labelled, "confidence") == ["cup", "person", "cup"]
+    undo(labelled, FIELD, steps=2)
+    assert names(labelled, "confidence") == ["dog", "cup", "person", "cup", "cat"]
+
+
+def test_pages_follow_each_other_without_gap_or_overlap(labelled: fo.Dataset) -> None:
+    labelled.set_values(f"{FIELD}.detections.margin", [[0.5] * 3, [0.5] * 2, [0.5] * 2])
+    pages = [queue(labelled, FIELD, "margin", skip=i, limit=2) for i in (0, 2, 4, 6)]
+    assert [len(page) for page in pages] == [2, 2, 2, 0]
+    together = [entry.label_id for page in pages for entry in page]
+    assert together == [e.label_id for e in queue(labelled, FIELD, "margin")]
+    assert len(set(together)) == 6
+
+
+def test_the_queue_can_be_filtered(labelled: fo.Dataset) -> None:
+    def filtered(**kwargs: Any) -> list[str]:
+        return names(labelled, "confidence", filters=Filters(**kwargs))
+
+    assert filtered(classes=("cup", "dog")) == ["dog", "cup", "cup"]
+    assert filtered(confidence=(0.3, 0.6)) == ["dog", "cup", "person"]
+    assert filtered(classes=("cup",), confidence=(0.6, 1)) == ["cup"]
+    assert filtered(classes=("nothing",)) == []
+    assert names(labelled.limit(1), "confidence") == ["dog", "cup", "cat"]
+
+
+@pytest.mark.parametrize("confidence", [(0.5, 0.2), (-0.1, 1), (0, 1.5), (float("nan"), 1)])
+def test_a_range_that_is_none_is_refused(confidence: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="within 0 to 1"):
+        Filters(confidence=confidence)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"order": "doubtful"}, "there is no order 'doubtful'"),
+        ({"order": "suggested"}, "needs doubt"),
+        ({"order": "margin", "skip": -1}, "skip is -1"),
+        ({"order": "margin", "limit": 0}, "limit 0"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(
+    labelled: fo.Dataset, kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        queue(labelled, FIELD, **kwargs)
+
+
+def test_only_the_needed_attributes_leave_the_database(
+    labelled: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    aggregate = fo.Dataset._aggregate
+
+    def watched(self: fo.Dataset, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        rows = list(aggregate(self, *args, **kwargs))
+        seen.extend(rows)
+        return rows
+
+    monkeypatch.setattr(fo.Dataset, "_aggregate", watched)
+    queue(labelled, FIELD, "confidence", limit=2)
+    rows = [row for row in seen if "value" in row]
+    assert [len(rows), *{"mask" in row for row in rows}] == [2, False]
+
+
+def test_an_instance_is_loaded_with_its_mask_or_is_gone(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    entry = queue(labelled, FIELD, "confidence")[1]
+    found = load_instance(labelled, FIELD, entry.sample_id, entry.label_id)
+    assert found is not None
+    assert (found.label.label, found.label.mask.shape) == ("dog", (50, 100))
+    assert found.filepath == labelled.first().filepath
+    assert load_instance(labelled, FIELD, entry.sample_id, str(ObjectId())) is None
+    labelled.delete_samples([entry.sample_id])
+    assert load_instance(labelled, FIELD, entry.sample_id, entry.label_id) is None
+
+
+def test_figures_count_what_is_open_each_without_its_own_filter(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    accept(labelled, FIELD, ids["cat"])
+    found = figures(labelled, FIELD)
+    assert found.classes == (("cup", 2), ("dog", 1), ("person", 1), ("spoon", 1))
+    assert (len(found.histogram), sum(found.histogram), found.matching) == (BINS, 5, 5)
+    assert found.histogram[18] == 0
+
+    found = figures(labelled, FIELD, Filters(classes=("cup",), confidence=(0.6, 1)))
+    assert found.classes == (("cup", 1), ("person", 1))
+    assert sum(found.histogram) == 2
+    assert found.matching == 1
+
+
+def test_a_confidence_of_one_is_in_the_last_bin(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    labelled.set_label_values(f"{FIELD}.detections.confidence", {ids["cat"]: 1.0})
+    assert figures(labelled, FIELD).histogram[-1] == 1
+
+
+def test_a_field_without_labels_has_an_empty_queue(dataset: fo.Dataset) -> None:
+    declare_fields(dataset, FIELD)
+    assert orders(dataset, FIELD) == {}
+    assert figures(dataset, FIELD).matching == 0
+    with pytest.raises(ValueError, match="choose another field"):
+        queue(dataset, FIELD)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [(0, (0, 0.05)), (0.975, (0.95, 1)), (1, (0.95, 1)), (1.2, (0.95, 1)), (-1, (0, 0.05))],
+)
+def test_every_confidence_has_a_bin(confidence: float, expected: tuple[float, float]) -> None:
+    assert bin_range(confidence) == expected
+    Filters(confidence=bin_range(confidence))
+
+
+def test_charts_mark_what_is_chosen_and_keep_it_when_nothing_of_it_is_left(
+    labelled: fo.Dataset,
+) -> None:
+    filters = Filters(classes=("cup", "whale"), confidence=(0.5, 0.55))
+    drawn = traces(figures(labelled, FIELD, filters), filters)
+    (bars,) = drawn["classes"]
+    assert (bars["y"], bars["x"]) == (["whale", "cup"], [0, 1])
+    assert len(set(bars["marker"]["color"])) == 1
+    (bars,) = drawn["confidence"]
+    orange = [x for x, c in zip(bars["x"], bars["marker"]["color"]) if c == "#ff6d04"]
+    assert orange == [0.525]

@@ -1,0 +1,111 @@
+"""A person's way through the queue, its state going through JSON as in a panel."""
+
+from __future__ import annotations
+
+import json
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin.curation import review_session
+from ovsam_plugin.curation.decisions import Progress, accept, progress
+from ovsam_plugin.curation.review_queue import Filters
+from ovsam_plugin.curation.review_session import Session, describe_instance
+
+FIELD = "ovsam"
+
+
+def again(session: Session) -> Session:
+    return Session.from_state(json.loads(json.dumps(session.to_state())))
+
+
+def shown(session: Session, dataset: fo.Dataset) -> str | None:
+    _, instance = session.current(dataset)
+    return None if instance is None else instance.label.id
+
+
+def test_a_session_is_what_it_was_after_a_way_through_json(labelled: fo.Dataset) -> None:
+    session = Session.start(labelled, FIELD, "margin", Filters(("cup",), (0.5, 1)))
+    assert len(session.waiting) == 2
+    assert again(session.skip(session.waiting[0][1])) == session.skip(session.waiting[0][1])
+
+
+def test_every_decision_brings_the_next_instance(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    session = Session.start(labelled, FIELD, "confidence")
+    assert shown(session, labelled) == ids["spoon"]
+    session = again(session.accept(labelled, ids["spoon"]))
+    session = again(session.rename(labelled, ids["dog"], "fox"))
+    session = again(session.reject(labelled, ids["cup"]))
+    assert shown(session, labelled) == ids["person"]
+    assert session.progress == Progress(1, 1, 1, 3) == progress(labelled, FIELD)
+
+
+def test_a_click_that_comes_twice_decides_once(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    session = Session.start(labelled, FIELD, "confidence")
+    late = again(session)
+    session.accept(labelled, ids["spoon"])
+    late = late.accept(labelled, ids["spoon"])
+    assert shown(late, labelled) == ids["dog"]
+    assert progress(labelled, FIELD).decided == 1
+
+
+def test_what_is_skipped_comes_no_more_and_what_is_undone_comes_first(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_session, "PAGE", 2)
+    session = Session.start(labelled, FIELD, "confidence")
+    session = again(session.skip(ids["spoon"]))
+    for name in ("dog", "cup", "person", "cup2"):
+        assert shown(session, labelled) == ids[name]
+        session, _ = session.current(labelled)
+        session = again(session.accept(labelled, ids[name]))
+    session, count = session.undo(labelled)
+    assert (shown(session, labelled), count) == (ids["cup2"], 1)
+    session = session.accept(labelled, ids["cup2"])
+    session, _ = session.current(labelled)
+    session = session.accept(labelled, ids["cat"])
+    assert shown(session, labelled) is None
+    assert session.progress.open == 1
+    assert shown(Session.start(labelled, FIELD), labelled) == ids["spoon"]
+
+
+def test_what_others_decided_or_deleted_meanwhile_is_passed_over(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    session = Session.start(labelled, FIELD, "confidence")
+    accept(labelled, FIELD, [ids["spoon"], ids["cup"]], by="bob")
+    labelled.delete_labels(ids=ids["dog"], fields=FIELD)
+    assert shown(session, labelled) == ids["person"]
+    labelled.delete_samples([labelled.last().id])
+    session, instance = session.current(labelled)
+    assert instance is not None
+    assert instance.label.id == ids["cup2"]
+
+
+def test_nothing_to_undo_changes_nothing(labelled: fo.Dataset) -> None:
+    session = Session.start(labelled, FIELD)
+    assert session.undo(labelled) == (session, 0)
+
+
+def test_an_order_that_the_field_does_not_offer_gives_way_to_the_first(
+    labelled: fo.Dataset,
+) -> None:
+    assert Session.start(labelled, FIELD, "suggested").order == "confidence"
+    assert list(Session.start(labelled, FIELD).offered)[0] == "confidence"  # noqa: RUF015
+
+
+def test_a_field_without_scores_cannot_be_reviewed(labelled: fo.Dataset) -> None:
+    labelled.clear_sample_field(FIELD)
+    with pytest.raises(ValueError, match="no instance of 'ovsam' has a score"):
+        Session.start(labelled, FIELD)
+
+
+def test_an_instance_is_described_without_its_top_names_too(labelled: fo.Dataset) -> None:
+    _, instance = Session.start(labelled, FIELD, "confidence").current(labelled)
+    assert instance is not None
+    told = describe_instance(instance)
+    assert told["top"][:2] == [["spoon", 0.2], ["lamp", pytest.approx(0.05)]]
+    assert told["scores"] == {"confidence": 0.2, "margin": 0.15, "stability": 0.6}
+    assert told["image"] == "coffee.png"
+    instance.label["top_labels"] = instance.label["top_scores"] = None
+    assert describe_instance(instance)["top"] == [["spoon", 0.2]]

@@ -1,0 +1,51 @@
+"""The operator `export_clean`, through FiftyOne's own executor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.registry import OperatorRegistry
+from pycocotools.coco import COCO
+
+from ovsam_plugin.curation.decisions import accept
+
+URI = "@ovsam/curation/export_clean"
+FIELD = "ovsam"
+
+
+def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
+    operator = OperatorRegistry().get_operator(URI)
+    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=URI)
+    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
+    return properties
+
+
+def test_the_operator_writes_what_was_reviewed(
+    labelled: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    accept(labelled, FIELD, ids["cat"])
+    path = tmp_path / "clean.json"
+    params = {"field": FIELD, "path": str(path), "undecided_above": 0.6}
+    result = foo.execute_operator(URI, {"dataset": labelled, "params": params})
+    assert result.error is None
+    assert result.result["instances"] == 3
+    assert len(COCO(str(path)).getAnnIds()) == 3
+    operator = foo.get_operator(URI)
+    operator(labelled.limit(1), field=FIELD, path=str(tmp_path / "one.json"), format="lvis")
+    assert (tmp_path / "one.json").is_file()
+
+
+def test_the_form_tells_how_far_the_review_is(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    accept(labelled, FIELD, ids["cat"])
+    shown = form(labelled)
+    assert "1 accepted, 0 renamed, 0 rejected, 5 undecided" in str(shown["progress"])
+    assert shown["field"]["default"] == FIELD
+    assert "folder" in form(labelled, format="fiftyone")["path"]["view"]["description"]
+
+
+def test_a_dataset_without_instances_is_said_in_the_form(dataset: fo.Dataset) -> None:
+    assert form(dataset)["field"]["invalid"]
