@@ -92,7 +92,7 @@ def split_of(names: tuple[str, ...], vocabulary: Vocabulary) -> npt.NDArray[np.s
 def ablate_head(predictor: Predictor, args: argparse.Namespace) -> tuple[list[str], Rows]:
     """Head alone, frozen encoder alone, both."""
     vocabulary = load_vocabulary(args.vocabulary[0])
-    both = build_recognizer(predictor, vocabulary)
+    both = build_recognizer(predictor.preset, vocabulary)
     seen = seen_classes(vocabulary, trained_names(predictor.preset))
     branches = {"head alone": 0.0, "encoder alone": 1.0}
     recognizers = {
@@ -129,7 +129,7 @@ def ablate_vocabulary(predictor: Predictor, args: argparse.Namespace) -> tuple[l
     rows: Rows = []
     first = 0.0
     for name in args.vocabulary:
-        recognizer = build_recognizer(predictor, name)
+        recognizer = build_recognizer(predictor.preset, name)
         recognizer(answered[0].instances)
         right, naming = [], 0.0
         for a in answered:
@@ -157,7 +157,7 @@ def ablate_vocabulary(predictor: Predictor, args: argparse.Namespace) -> tuple[l
 def ablate_neck(predictor: Predictor, args: argparse.Namespace) -> tuple[list[str], Rows]:
     """All stages, and each alone."""
     rows = []
-    recognizer = build_recognizer(predictor, args.vocabulary[0])
+    recognizer = build_recognizer(predictor.preset, args.vocabulary[0])
     variants = [("all", predictor)]
     variants += [(f"1/{s} alone", single_stage(predictor, i)) for i, s in enumerate(STRIDES)]
     for name, variant in variants:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.everything import find_everything
@@ -92,26 +93,27 @@ class Labeler:
 
 
 def build_recognizer(
-    predictor: Predictor, vocabulary: str | Path | Sequence[str] | Vocabulary
+    preset: Preset,
+    vocabulary: str | Path | Sequence[str] | Vocabulary,
+    device: str | torch.device = "cpu",
 ) -> Recognizer:
-    """A recognizer over a vocabulary, with the text tower and the fusion of a predictor's preset.
+    """A recognizer over a vocabulary, with the text tower and the fusion of a preset.
 
     Where the preset was published with text embeddings of LVIS, they serve for that vocabulary.
 
     Raises:
         ValueError: there is no such vocabulary, or it is not well formed.
     """
-    preset = predictor.preset
     classes = load_vocabulary(vocabulary)
     ready = classifier_file(preset)
     if ready is not None and classes.hash == load_vocabulary("lvis").hash:
         classifier = read_classifier(ready, classes)
     else:
         classifier = build_classifier(
-            classes, preset.text_tower, preset.templates, device=str(predictor.device)
+            classes, preset.text_tower, preset.templates, device=str(device)
         )
     seen = seen_classes(classes, trained_names(preset))
-    return Recognizer(classifier, preset.fusion, seen, predictor.device)
+    return Recognizer(classifier, preset.fusion, seen, device)
 
 
 def trained_names(preset: Preset) -> set[str]:
@@ -143,7 +145,7 @@ def load_labeler(
         FileNotFoundError: the weights are not on this machine.
     """
     predictor = load_predictor(preset, device=device, weights=weights)
-    recognizer = build_recognizer(predictor, vocabulary)
+    recognizer = build_recognizer(predictor.preset, vocabulary, predictor.device)
     if calibration is not None:
         recognizer = recognizer.at_temperature(calibration.temperature)
     return Labeler(

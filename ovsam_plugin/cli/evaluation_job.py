@@ -164,7 +164,8 @@ class EvaluationJob:
                 device=self.device,
             )
         if self.faithful:
-            recognizer = build_recognizer(labeler.predictor, whole)
+            preset, device = labeler.predictor.preset, labeler.predictor.device
+            recognizer = build_recognizer(preset, whole, device)
             methods.append(Published(Labeler(labeler.predictor, recognizer)))
         return methods
 

@@ -43,4 +43,4 @@ def _predictor(preset: str, device: str, weights: Path | None) -> Predictor:
 
 @lru_cache(maxsize=4)
 def _recognizer(predictor: Predictor, vocabulary: Vocabulary) -> Recognizer:
-    return build_recognizer(predictor, vocabulary)
+    return build_recognizer(predictor.preset, vocabulary, predictor.device)

@@ -13,7 +13,7 @@ import fiftyone as fo
 from fiftyone import ViewField as F
 
 from ovsam_plugin.calibration import Calibration
-from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
 from ovsam_plugin.dataset.model import OvsamModel, build_model
@@ -82,6 +82,8 @@ def label_dataset(
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
+    embeddings: bool = True,
+    index_backend: str | None = None,
     overwrite: bool = False,
     progress: bool | Callable[[Any], None] | None = None,
 ) -> LabelSummary:
@@ -109,6 +111,9 @@ def label_dataset(
         batch_size: images an encoder pass; 8 on CUDA and 1 elsewhere when None.
         workers: processes that load images.
         device: "auto", "cpu", "cuda", ...
+        embeddings: whether the instances' embeddings are kept in the similarity run
+            `<field>_similarity`, for text search, relabelling and what else curation does.
+        index_backend: of that run, "database" or "lancedb"; by size when None.
         overwrite: whether labels that are there already are made again.
         progress: True or False for a progress bar, None for FiftyOne's own setting, or a function
             that FiftyOne's progress bar is given to.
@@ -150,6 +155,8 @@ def label_dataset(
     settings = _settings(model, prompt_fields)
     _prepare_field(samples, dataset, field, settings, overwrite)
 
+    model.keeps_embeddings = embeddings
+
     ids = _unfinished(samples, field).values("id")
     for todo in _passes(samples, ids):
         todo.apply_model(
@@ -160,6 +167,8 @@ def label_dataset(
             progress=progress,
             **prompt_fields,
         )
+    if embeddings:
+        embedding_index.refresh(dataset, field, model.labeler.predictor.preset.name, index_backend)
     summary = _summarize(samples, field, ids, total, time.monotonic() - clock)
     runs.add_session(dataset, field, {"started": started, **asdict(summary)})
     return summary
@@ -232,6 +241,7 @@ def _prepare_field(
     if recorded is None or not filled or settings.differences(recorded):
         if overwrite and filled:
             samples.clear_sample_fields(_written(dataset, field))
+        embedding_index.forget(dataset, field)
         declare_fields(dataset, field)
         runs.register(dataset, field, settings)
     elif overwrite:

@@ -15,6 +15,7 @@ from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 
 from ovsam_plugin.calibration import Calibration
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     check_storable,
@@ -26,6 +27,7 @@ from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
+from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
@@ -52,12 +54,13 @@ class OvsamModelConfig:
     filter_classes: set[str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
-    """One sample's labels, and why there are none or not all of them."""
+    """One sample's labels, what they were made from, and why there are none or not all of them."""
 
     detections: fo.Detections
     error: str | None = None
+    instances: Instances | None = None
 
 
 class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type: ignore[misc]
@@ -72,6 +75,9 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         labeler: a predictor with a vocabulary.
         config: defaults when not given.
 
+    Attributes:
+        keeps_embeddings: whether those of each sample are spooled for its label field's index.
+
     Raises:
         ValueError: `config.find` has no words.
     """
@@ -81,6 +87,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self.labeler = labeler
         self.config = config or OvsamModelConfig()
         self.preprocess = True
+        self.keeps_embeddings = False
         self._finder: Finder | None = None
         if self.config.find is not None:
             self._finder = build_finder(labeler.predictor, self.config.find)
@@ -187,11 +194,17 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         return Loaded(frame=self.labeler.predictor.preprocess(np.asarray(arg)))
 
     def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
-        dataset = sample.dataset
         return {
-            FieldKey("", functools.partial(self._declare, dataset)): answer.detections,
+            FieldKey("", functools.partial(self._prepare, sample, answer)): answer.detections,
             FieldKey("_error", functools.partial(self._forgive, sample, answer)): answer.error,
         }
+
+    def _prepare(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
+        """Declares the fields, and spools embeddings before their labels are written."""
+        self._declare(sample.dataset, label_field)
+        if self.keeps_embeddings and answer.instances is not None:
+            spool = EmbeddingSpool(sample.dataset, label_field)
+            spool.put(sample.id, answer.detections, answer.instances)
 
     def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
         key = (dataset.name, label_field)
@@ -236,13 +249,13 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         try:
             if isinstance(encoding, Exception):
                 raise encoding
-            detections = self._label(encoding, item)
+            detections, instances = self._label(encoding, item)
             check_storable(detections)
-            return Answer(detections, error)
+            return Answer(detections, error, instances)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 
-    def _label(self, encoding: Encoding, item: Loaded) -> fo.Detections:
+    def _label(self, encoding: Encoding, item: Loaded) -> tuple[fo.Detections, Instances]:
         config = self.config
         asked = None if item.asked is None else item.asked.prompts
         instances, recognition = self.labeler.label(encoding, asked or config.grid)
@@ -257,16 +270,17 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             match = self._finder.match(instances)
             keep &= match >= MIN_MATCH
             order = np.flatnonzero(keep)[np.argsort(-match[keep], kind="stable")]
-            return to_detections(
+            detections = to_detections(
                 instances[order],
                 recognition[order],
                 prompt_type="text",
                 prompt_id=config.find,
                 match=match[order],
             )
-        return to_detections(
-            instances[keep], recognition[keep], prompt_type=None if asked else Grid.kind
-        )
+            return detections, instances[order]
+        kept = instances[keep]
+        prompt_type = None if asked else Grid.kind
+        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept
 
 
 def build_model(

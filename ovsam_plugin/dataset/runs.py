@@ -15,7 +15,7 @@ from typing import Any
 
 import fiftyone as fo
 
-_METHOD = "ovsam/label"
+_LABEL, _RELABEL = "ovsam/label", "ovsam/relabel"
 _ALSO_RECORDED = ("method", "versions", "cls", "type")
 
 
@@ -56,17 +56,50 @@ class Settings:
         ]
 
 
-def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
-    """The settings of the run that filled a field, or None when no labelling run did."""
+@dataclass(frozen=True)
+class Renaming:
+    """What a relabelling was made with.
+
+    Attributes:
+        source: the field whose embeddings were named anew.
+        preset, weights: of that field's run.
+        vocabulary, vocabulary_hash: of the new names.
+        min_confidence: labels below it were left out, or None.
+        calibration: of the confidences, as JSON, or None.
+    """
+
+    source: str
+    preset: str
+    weights: str
+    vocabulary: str
+    vocabulary_hash: str
+    min_confidence: float | None = None
+    calibration: str | None = None
+
+
+def fields(dataset: fo.Dataset) -> list[str]:
+    """The fields that runs of ours were registered for, whether they are still there or not."""
+    return [name for name in dataset.list_runs() if recorded(dataset, name) is not None]
+
+
+def recorded(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
+    """The settings of the labelling or relabelling that filled a field; None if neither did."""
     if not dataset.has_run(field):
         return None
-    config = dataset.get_run_info(field).config.serialize()
-    return config if config.get("method") == _METHOD else None
+    config: dict[str, Any] = dataset.get_run_info(field).config.serialize()
+    return config if config.get("method") in (_LABEL, _RELABEL) else None
 
 
-def register(dataset: fo.Dataset, field: str, settings: Settings) -> None:
+def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
+    """The settings of the run that filled a field, or None when no labelling run did."""
+    config = recorded(dataset, field)
+    return config if config is not None and config["method"] == _LABEL else None
+
+
+def register(dataset: fo.Dataset, field: str, settings: Settings | Renaming) -> None:
     """Records the settings, versions and time of a run that begins."""
-    config = dataset.init_run(method=_METHOD, versions=_versions(), **asdict(settings))
+    method = _LABEL if isinstance(settings, Settings) else _RELABEL
+    config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
     dataset.save_run_results(field, dataset.init_run_results(field, sessions=[]))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
+    from ovsam_plugin.dataset.text_model import TextModel
 
 MODELS = {
     "ovsam-lite": (
@@ -32,6 +33,9 @@ MODELS = {
     ),
 }
 """Every preset: what the zoo says about it, and its licence."""
+
+TEXT_MODELS = {"ovsam-lite-text": "ovsam-lite", "ovsam-rn50x16-text": "ovsam-rn50x16-lvis"}
+"""Models that read the words of a text search, and a preset whose text tower each has."""
 
 SOURCE_NAME = "ovsam"
 """The manifest's name, which is also what FiftyOne expects its folder in the zoo to be called."""
@@ -67,8 +71,8 @@ def load_model(
     min_confidence: float | None = None,
     points_per_side: int | None = None,
     refine_masks: bool = False,
-) -> OvsamModel:
-    """A model for `apply_model`.
+) -> OvsamModel | TextModel:
+    """A model for `apply_model`, or for an index's text searches (`TEXT_MODELS`).
 
     The weights of a published preset are fetched first if they are not on this machine, once their
     licence is accepted.
@@ -87,6 +91,11 @@ def load_model(
         ValueError: an unknown preset or vocabulary, or a number out of range.
         FileNotFoundError: the preset's weights are not on this machine and cannot be fetched.
     """
+    if model_name in TEXT_MODELS:
+        from ovsam_plugin.dataset.text_model import TextModel
+        from ovsam_plugin.presets import get_preset
+
+        return TextModel(get_preset(TEXT_MODELS[model_name]), device)
     from ovsam_plugin.dataset.model import build_model
 
     return build_model(
@@ -105,6 +114,8 @@ def resolve_input(model_name: str, ctx: Any) -> Any:
     from fiftyone.operators import types
 
     inputs = types.Object()
+    if model_name in TEXT_MODELS:
+        return types.Property(inputs)
     inputs.str(
         "vocabulary",
         default="lvis",
@@ -133,7 +144,7 @@ def manifest() -> dict[str, Any]:
                 "version": None,
                 "description": description,
                 "license": licence,
-                "tags": ["segmentation", "instances", "open-vocabulary", "zero-shot", "torch"],
+                "tags": tags,
                 "requirements": {
                     "packages": ["torch", "torchvision"],
                     "cpu": {"support": True},
@@ -141,9 +152,21 @@ def manifest() -> dict[str, Any]:
                 },
                 "date_added": "2026-01-01 00:00:00",
             }
-            for name, (description, licence) in MODELS.items()
+            for name, (description, licence, tags) in _entries().items()
         ],
     }
+
+
+def _entries() -> dict[str, tuple[str, str, list[str]]]:
+    """Description, licence and tags of every model."""
+    found = {}
+    for name, (description, licence) in MODELS.items():
+        tags = ["segmentation", "instances", "open-vocabulary", "zero-shot", "torch"]
+        found[name] = (description, licence, tags)
+    for name, preset in TEXT_MODELS.items():
+        description = f"The text tower of {preset}, for searching its instances in words"
+        found[name] = (description, MODELS[preset][1], ["embeddings", "text", "torch"])
+    return found
 
 
 def install(model_zoo_dir: str | Path | None = None) -> Path:

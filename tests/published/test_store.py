@@ -138,11 +138,11 @@ def test_the_ready_made_classifier_serves_for_lvis_alone(tiny: Preset, tmp_path:
     predictor = load_predictor(preset, device="cpu")
     lvis = load_vocabulary("lvis")
     assert [category.id for category in lvis] == list(range(1, 1204))
-    ready = build_recognizer(predictor, "lvis").classifier
+    ready = build_recognizer(predictor.preset, "lvis").classifier
     rows = recipe.vocab("lvis", 1203, 2, 16)
     assert np.allclose(ready.embeddings, rows.reshape(-1, 16), atol=1e-6)
     with pytest.raises(ValueError, match="tiny-resnet"):  # for others, the text tower is asked
-        build_recognizer(predictor, "cat, dog")
+        build_recognizer(predictor.preset, "cat, dog")
 
 
 def test_a_classifier_s_padding_is_taken_out(tmp_path: Path) -> None:

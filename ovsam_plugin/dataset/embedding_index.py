@@ -1,0 +1,237 @@
+"""The similarity run `<field>_similarity`: a labelling run's embeddings, kept once.
+
+Search, relabelling, the unknown and the outliers all read it, and FiftyOne's own Similarity Search
+panel answers from it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.brain as fob
+import fiftyone.zoo as foz
+import numpy as np
+
+from ovsam_plugin.dataset import runs, zoo
+from ovsam_plugin.dataset.embedding_backend import EmbeddingSimilarityConfig
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.dataset.text_model import text_model_name
+
+logger = logging.getLogger(__name__)
+
+BACKENDS = ("database", "lancedb")
+# Above this the database's own index takes gigabytes of memory to load.
+_DATABASE_LIMIT = 300_000
+# Rows from which LanceDB searches by clusters instead of one by one.
+_CLUSTERED = 100_000
+
+
+def index_key(field: str) -> str:
+    """The similarity run that goes with a label field."""
+    return f"{field}_similarity"
+
+
+def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = None) -> int:
+    """Brings the index in line with the labels: adds what is spooled, drops what is gone.
+
+    Args:
+        dataset: the labels' dataset.
+        field: a field that `label_dataset` filled.
+        preset: that made the labels; its text tower answers searches.
+        backend: "database" (exact, in FiftyOne's own), or "lancedb" (for millions of instances);
+            None chooses by size. An index that is there keeps its own.
+
+    Returns:
+        how many instances it holds.
+
+    Raises:
+        ValueError: LanceDB is asked for and not set up.
+    """
+    spool = EmbeddingSpool(dataset, field)
+    sample_ids, label_ids = all_images(dataset).values(["id", f"{field}.detections.id"])
+    owners = {i: s for s, ids in zip(sample_ids, label_ids) for i in ids or ()}
+    index = _open(dataset, field)
+    if index is None:
+        if not owners:
+            return 0
+        index = _create(dataset, field, preset, backend or _fitting(len(owners)))
+    fresh = (part[np.isin(part.label_ids, list(owners))] for part in spool)
+    count = _rewrite(index, fresh, owners)
+    spool.clear()
+    return count
+
+
+def load(dataset: fo.Dataset, field: str) -> Embeddings:
+    """The embeddings of a run's labels, or of those that a relabelled run was made from.
+
+    Raises:
+        ValueError: no run of ours filled the field, or its embeddings were not kept.
+    """
+    index = _open(dataset, source_field(dataset, field))
+    if index is None:
+        raise ValueError(
+            f"the embeddings of field {field!r} are not kept: label it again with "
+            "label_dataset(..., field=..., overwrite=True)"
+        )
+    return _read(index)
+
+
+def source_field(dataset: fo.Dataset, field: str) -> str:
+    """The field whose labelling made the embeddings that go with a run's labels.
+
+    Raises:
+        ValueError: no run of ours filled the field; the message names those that did.
+    """
+    recorded = runs.recorded(dataset, field)
+    if recorded is None or dataset.get_field(field) is None:
+        known = [name for name in runs.fields(dataset) if dataset.get_field(name) is not None]
+        lost = [name for name in runs.fields(dataset) if dataset.get_field(name) is None]
+        renamed = f" (if it was {lost[0]!r} before, name it so again)" if lost else ""
+        raise ValueError(
+            f"no labelling run filled field {field!r}{renamed}; there are "
+            f"{', '.join(map(repr, known)) or 'none: call label_dataset first'}"
+        )
+    return str(recorded.get("source") or field)
+
+
+def forget(dataset: fo.Dataset, field: str) -> None:
+    """Removes the index and the spool of a field."""
+    EmbeddingSpool(dataset, field).clear()
+    key = index_key(field)
+    if dataset.has_brain_run(key):
+        index = _open(dataset, field)
+        if index is not None:
+            index.cleanup()
+        dataset.delete_brain_run(key)
+
+
+def _fitting(instances: int) -> str:
+    if instances <= _DATABASE_LIMIT:
+        return "database"
+    if _lancedb_folder() is not None:
+        return "lancedb"
+    logger.warning(
+        "%s instances are many for an index in the database: pip install "
+        "'fiftyone-ovsam[lancedb]' and set FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI",
+        f"{instances:,}",
+    )
+    return "database"
+
+
+def _lancedb_folder() -> str | None:
+    """Where LanceDB keeps its tables, if it is installed and has been told."""
+    try:
+        import lancedb  # noqa: F401
+    except ImportError:
+        return None
+    uri = fob.brain_config.similarity_backends.get("lancedb", {}).get("uri")
+    return None if uri is None else str(uri)
+
+
+def _create(dataset: fo.Dataset, field: str, preset: str, backend: str) -> Any:
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}: allowed are {', '.join(BACKENDS)}")
+    if backend == "lancedb" and _lancedb_folder() is None:
+        raise ValueError(
+            "LanceDB has to be installed (pip install 'fiftyone-ovsam[lancedb]') and told where to "
+            "keep its tables (FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI=/folder/that/stays)"
+        )
+    model = text_model_name(preset)
+    if model not in foz.list_zoo_models():
+        zoo.install()
+    return fob.compute_similarity(
+        dataset,
+        patches_field=field,
+        embeddings=False,
+        model=model,
+        brain_key=index_key(field),
+        backend=EmbeddingSimilarityConfig if backend == "database" else "lancedb",
+    )
+
+
+def _open(dataset: fo.Dataset, field: str) -> Any:
+    """The index as it is stored now, or None."""
+    key = index_key(field)
+    if not dataset.has_brain_run(key):
+        return None
+    # Not FiftyOne's cached copy: another process may have written since.
+    return dataset.load_brain_results(key, cache=False)
+
+
+def _read(index: Any) -> Embeddings:
+    if index.config.method == "lancedb":
+        return _lance_rows(index)
+    vectors, sample_ids, label_ids = index.get_embeddings()
+    return Embeddings(label_ids, sample_ids, vectors)
+
+
+def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
+    """Adds rows and drops those of labels that are gone."""
+    if index.config.method == "lancedb":
+        return _lance_rewrite(index, fresh, owners)
+    kept = index.label_ids
+    stale = [i for i in kept.tolist() if i not in owners]
+    if stale:
+        index.remove_from_index(label_ids=stale, reload=False)
+    for part in fresh:
+        index.add_to_index(
+            part.vectors, part.sample_ids, label_ids=part.label_ids, reload=False
+        )
+    index.save()
+    return int(index.total_index_size)
+
+
+def _lance_rows(index: Any) -> Embeddings:
+    if index.table is None:
+        return Embeddings(np.array([], str), np.array([], str), np.empty((0, 0), np.float32))
+    table = index.table.to_arrow()
+    flat = table["vector"].combine_chunks().flatten().to_numpy()
+    return Embeddings(
+        np.array(table["id"].to_pylist()),
+        np.array(table["sample_id"].to_pylist()),
+        flat.reshape(len(table), -1).astype(np.float32, copy=False),
+    )
+
+
+def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
+    """FiftyOne's own way of adding reads and writes the whole table; this appends to it."""
+    import lancedb
+
+    database, name = lancedb.connect(index.config.uri), index.config.table_name
+    table = index.table
+    known: set[str] = set()
+    if table is not None:
+        known = set(table.to_lance().to_table(columns=["id"])["id"].to_pylist())
+        stale = sorted(known - owners.keys())
+        for start in range(0, len(stale), 1000):
+            listed = ", ".join(f"'{i}'" for i in stale[start : start + 1000])
+            table.delete(f"id IN ({listed})")
+    for part in fresh:
+        new = part[~np.isin(part.label_ids, list(known))]
+        if not len(new):
+            continue
+        rows = _lance_table(new)
+        if table is None:
+            table = database.create_table(name, rows)
+        else:
+            table.add(rows)
+    if table is None:
+        return 0
+    count = int(table.count_rows())
+    if count >= _CLUSTERED:
+        table.create_index(metric=index.config.metric, replace=True)
+    return count
+
+
+def _lance_table(part: Embeddings) -> Any:
+    import pyarrow as pa
+
+    width = part.vectors.shape[1]
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.vectors.ravel()), width)
+    ids, samples = pa.array(part.label_ids.tolist()), pa.array(part.sample_ids.tolist())
+    return pa.Table.from_arrays([ids, samples, vectors], names=["id", "sample_id", "vector"])
