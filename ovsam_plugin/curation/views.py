@@ -1,0 +1,264 @@
+"""Views of a run's field: what is rare, novel, unknown, doubtful, or not yet looked at.
+
+Every one is made of expressions, not of ids, so that it can be saved and stays true while labels
+are reviewed, and takes a dataset or a view. Instances without a name (empty masks) are in none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias
+
+import fiftyone as fo
+import fiftyone.core.view as fov
+import numpy as np
+from fiftyone import ViewExpression
+from fiftyone import ViewField as F
+
+from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.scoring.rarity import ClassCount
+from ovsam_plugin.scoring.rarity import fewer_than as rarer_than
+from ovsam_plugin.scoring.rarity import tail as tail_of
+
+View: TypeAlias = fov.DatasetView
+
+FEWER_THAN = 10
+"""Instances that a class has at least if it is not rare in a dataset."""
+
+UNKNOWN_ABOVE = 0.5
+"""Least `unknown` of an instance that no class explains."""
+
+DOUBTFUL_PERCENT = 10.0
+"""Share of the instances that is doubtful, unless told otherwise."""
+
+HIGH_FIRST = ("doubt", "disagreement", "outlier", "unknown")
+LOW_FIRST = ("confidence", "margin", "stability", "similarity")
+DOUBTS = ("doubt", *LOW_FIRST, "disagreement", "outlier")
+"""What instances can be doubted by: the higher, or the lower, the more doubtful."""
+
+_SCORES = ("doubt", "disagreement", "outlier", "unknown", "group")
+_WITHOUT = {
+    "frequency": "its vocabulary has no LVIS groups; label or relabel with vocabulary='lvis'",
+    "split": "its vocabulary has no split; label or relabel with vocabulary='coco' or 'lvis', or "
+    "with a vocabulary file that has the column split",
+}
+
+
+def class_counts(samples: Samples, field: str) -> tuple[ClassCount, ...]:
+    """The classes of a field and their instances in the whole dataset, the most frequent first.
+
+    Raises:
+        ValueError: there is no such field, or it holds no detections.
+    """
+    check_detections(samples, field)
+    counts = all_images(root_dataset(samples)).count_values(f"{field}.detections.label")
+    named = (ClassCount(name, int(n)) for name, n in counts.items() if name is not None)
+    return tuple(sorted(named, key=lambda count: (-count.instances, count.name)))
+
+
+def rare_classes(
+    samples: Samples,
+    field: str,
+    *,
+    fewer_than: int | None = None,
+    tail_percent: float | None = None,
+) -> tuple[ClassCount, ...]:
+    """The classes that are rare in this dataset, the rarest first.
+
+    A class is as rare as it is in the whole dataset, also where a view is given.
+
+    Args:
+        samples: a dataset or view.
+        field: a field of Detections.
+        fewer_than: instances that a class has at least if it is not rare; 10 unless given.
+        tail_percent: instead, the rarest classes that together hold at most this share of the
+            instances, 0 to 100.
+
+    Raises:
+        ValueError: there is no such field, both are given, or one is out of range.
+    """
+    if fewer_than is not None and tail_percent is not None:
+        raise ValueError("fewer_than and tail_percent are two ways to say what is rare: give one")
+    counts = class_counts(samples, field)
+    if tail_percent is not None:
+        return tail_of(counts, tail_percent)
+    return rarer_than(counts, FEWER_THAN if fewer_than is None else fewer_than)
+
+
+def rare_here(
+    samples: Samples,
+    field: str,
+    *,
+    fewer_than: int | None = None,
+    tail_percent: float | None = None,
+) -> View:
+    """Instances of classes that are rare in this dataset; see `rare_classes`.
+
+    The view holds the names that are rare now: make it again after labelling more.
+    """
+    found = rare_classes(samples, field, fewer_than=fewer_than, tail_percent=tail_percent)
+    return _only(samples, field, F("label").is_in([count.name for count in found]))
+
+
+def rare_in_lvis(samples: Samples, field: str) -> View:
+    """Instances of LVIS's rare classes.
+
+    Raises:
+        ValueError: there is no such field, or its vocabulary has no LVIS groups.
+    """
+    _require(samples, field, "frequency")
+    return _only(samples, field, F("frequency") == "r")
+
+
+def novel(samples: Samples, field: str) -> View:
+    """Instances of classes that are novel by the vocabulary's split.
+
+    Raises:
+        ValueError: there is no such field, or its vocabulary has no split.
+    """
+    _require(samples, field, "split")
+    return _only(samples, field, F("split") == "novel")
+
+
+def unknown(
+    samples: Samples,
+    field: str,
+    *,
+    above: float | None = None,
+    percent: float | None = None,
+    group: int | None = None,
+) -> View:
+    """Instances that no class explains and nobody has decided about.
+
+    Args:
+        samples: a dataset or view.
+        field: a field of Detections that `score_run` has scored.
+        above: least `unknown`, 0 to 1; 0.5 where nothing is given.
+        percent: instead, so many of these samples' instances with the highest `unknown`, 0 to
+            100; all that are as high as the last are among them.
+        group: instead, the instances of the group of this number.
+
+    Raises:
+        ValueError: there is no such field, it has no scores yet, there is no such group, more than
+            one is given, or one is out of range.
+    """
+    if sum(given is not None for given in (above, percent, group)) > 1:
+        raise ValueError("above, percent and group are three ways to say what is unknown: give one")
+    if group is not None:
+        _require(samples, field, "group")
+        known = unknown_groups(samples, field)
+        if group not in known:
+            there = f"there are 1 to {max(known)}" if known else "these samples have none"
+            raise ValueError(f"there is no group {group!r} of unknown instances: {there}")
+        return _only(samples, field, (F("group") == group) & _undecided())
+    _require(samples, field, "unknown")
+    if percent is not None:
+        return _most(samples, field, "unknown", percent)
+    least = UNKNOWN_ABOVE if above is None else above
+    if not 0 <= least <= 1:
+        raise ValueError(f"above is {least}, must be within 0 to 1")
+    return _only(samples, field, (F("unknown") >= least) & _undecided())
+
+
+def unknown_groups(samples: Samples, field: str) -> dict[int, int]:
+    """How many of these samples' instances each group of unknown ones has, by its number.
+
+    Raises:
+        ValueError: there is no such field, or it holds no detections.
+    """
+    check_detections(samples, field)
+    path = f"{field}.detections.group"
+    if samples.get_field(path) is None:
+        return {}
+    counts = samples.count_values(path)
+    return {int(n): int(counts[n]) for n in sorted(n for n in counts if n is not None)}
+
+
+def doubtful(
+    samples: Samples, field: str, *, by: str = "doubt", percent: float = DOUBTFUL_PERCENT
+) -> View:
+    """The most doubtful instances that nobody has decided about.
+
+    Args:
+        samples: a dataset or view; the samples with the most doubtful instances come first.
+        field: a field of Detections.
+        by: one of DOUBTS.
+        percent: share of these samples' undecided instances, 0 to 100; all that are as doubtful as
+            the last are among them.
+
+    Raises:
+        ValueError: there is no such field or score, the field has no such score yet, or the share
+            is out of range.
+    """
+    if by not in DOUBTS:
+        raise ValueError(f"instances cannot be doubted by {by!r}: there are {', '.join(DOUBTS)}")
+    _require(samples, field, by)
+    values = F(f"{field}.detections.{by}")
+    worst = values.max() if by in HIGH_FIRST else values.min()
+    return _most(samples, field, by, percent).sort_by(worst, reverse=by in HIGH_FIRST)
+
+
+def not_reviewed(samples: Samples, field: str) -> View:
+    """Named instances that nobody has accepted, renamed or rejected.
+
+    Raises:
+        ValueError: there is no such field, or it holds no detections.
+    """
+    return _only(samples, field, _undecided())
+
+
+def as_patches(view: View, field: str, by: str | None = None) -> View:
+    """One patch an instance, the highest or the most doubtful first where `by` is given.
+
+    Args:
+        view: from a function of this module.
+        field: of the same field.
+        by: a score of HIGH_FIRST or LOW_FIRST; None keeps the order of the samples.
+    """
+    patches = view.to_patches(field)
+    if by is None:
+        return patches
+    return patches.sort_by(f"{field}.{by}", reverse=by in HIGH_FIRST)
+
+
+def _only(samples: Samples, field: str, expression: ViewExpression) -> View:
+    check_detections(samples, field)
+    return samples.filter_labels(field, F("label").exists() & expression)
+
+
+def _undecided() -> ViewExpression:
+    return ~F("review").exists()
+
+
+def _most(samples: Samples, field: str, by: str, percent: float) -> View:
+    """The undecided instances whose score is among the first so many percent."""
+    if not 0 < percent <= 100:
+        raise ValueError(f"percent is {percent}, must be above 0 and at most 100")
+    high = by in HIGH_FIRST
+    undecided = _only(samples, field, _undecided() & F(by).exists())
+    values = np.array(undecided.values(f"{field}.detections.{by}", unwind=True), dtype=float)
+    if not values.size:
+        return undecided
+    # 10 % of 30 is 3, although 0.1 * 30 is a little more.
+    count = max(math.ceil(round(percent * values.size / 100, 9)), 1)
+    bound = float(np.sort(-values if high else values)[count - 1])
+    within = F(by) >= -bound if high else F(by) <= bound
+    return _only(samples, field, _undecided() & within)
+
+
+def _require(samples: Samples, field: str, attribute: str) -> None:
+    """Whether any label of the dataset has the attribute.
+
+    Raises:
+        ValueError: none has; the message says what fills it.
+    """
+    check_detections(samples, field)
+    dataset: fo.Dataset = root_dataset(samples)
+    path = f"{field}.detections.{attribute}"
+    if dataset.get_field(path) is not None and all_images(dataset).count(path):
+        return
+    reason = f"no label of {field!r} has {attribute!r}"
+    if attribute in _SCORES:
+        raise ValueError(f"{reason} yet: run score_run(dataset, {field!r}) first")
+    raise ValueError(f"{reason}: {_WITHOUT.get(attribute, 'it is filled when labels are made')}")
