@@ -9,6 +9,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
+
 VOCABULARIES = {
     "coco": "COCO (80 classes)",
     "lvis": "LVIS (1,203 classes)",
@@ -78,6 +80,15 @@ def vocabulary_menu(inputs: types.Object, value: str, choices: dict[str, str]) -
         inputs.str("names", required=True, label="Names", description="cat, dog, fire hydrant")
     elif value == "file":
         inputs.str("file", required=True, label="File", description=".txt, .csv or .json")
+
+
+def label_vocabulary_menu(
+    inputs: types.Object, request: VocabularyRequest, samples: fo.core.collections.SampleCollection
+) -> None:
+    """The same, where a label field's classes may serve too."""
+    vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
+    if request.vocabulary == "field":
+        field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
 
 
 def mark(inputs: types.Object, problems: dict[str, str]) -> None:

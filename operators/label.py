@@ -11,14 +11,13 @@ from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.zoo import MODELS
 
 from .form import (
-    LABEL_VOCABULARIES,
     FormOperator,
     field_menu,
     form_config,
+    label_vocabulary_menu,
     mark,
     menu,
     progress,
-    vocabulary_menu,
 )
 
 _PROMPTS = {
@@ -49,9 +48,7 @@ class Label(FormOperator):
 
         menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
         inputs.str("weights", label="Weights", description="a .safetensors file; none: the model's")
-        vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
-        if request.vocabulary == "field":
-            field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+        label_vocabulary_menu(inputs, request, samples)
 
         menu(inputs, "prompts", _PROMPTS, request.prompts, "What to label")
         if request.prompts in ("box", "point", "mask"):

@@ -11,14 +11,13 @@ from ovsam_plugin.curation.requests import NamingRequest
 from ovsam_plugin.dataset.zoo import MODELS
 
 from .form import (
-    LABEL_VOCABULARIES,
     FormOperator,
     field_menu,
     form_config,
+    label_vocabulary_menu,
     mark,
     menu,
     progress,
-    vocabulary_menu,
 )
 
 
@@ -39,9 +38,7 @@ class Recognize(FormOperator):
         request = NamingRequest.from_params(ctx.params)
         field_menu(inputs, "field", request.fields(samples), "Field with the instances")
         menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
-        vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
-        if request.vocabulary == "field":
-            field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+        label_vocabulary_menu(inputs, request, samples)
         inputs.str("into", label="Field for the names", description="none: the field's, _named")
         inputs.bool(
             "fill",

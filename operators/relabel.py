@@ -11,13 +11,11 @@ from fiftyone.operators import types
 from ovsam_plugin.curation.requests import RelabelRequest, run_fields
 
 from .form import (
-    LABEL_VOCABULARIES,
     FormOperator,
-    field_menu,
     form_config,
+    label_vocabulary_menu,
     mark,
     menu,
-    vocabulary_menu,
 )
 
 
@@ -37,9 +35,7 @@ class Relabel(FormOperator):
         samples = ctx.target_view(require_flat=True)
         request = RelabelRequest.from_params(ctx.params)
         menu(inputs, "field", run_fields(samples), request.field, "Run")
-        vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
-        if request.vocabulary == "field":
-            field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+        label_vocabulary_menu(inputs, request, samples)
         inputs.str("into", label="New field", description="none: the run's and the vocabulary's")
         inputs.float(
             "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"

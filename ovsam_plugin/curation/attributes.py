@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fiftyone as fo
 
-from ovsam_plugin.dataset.fields import Attribute, describe
+from ovsam_plugin.dataset.fields import Attribute, declare_attributes, describe
 from ovsam_plugin.dataset.targets import Samples, fields_of, near
 
 SCORES = (
@@ -68,18 +68,7 @@ def declare(dataset: fo.Dataset, field: str) -> None:
                 f"curation keeps {attribute.kind.__name__} there: rename it with "
                 f"dataset.rename_sample_field('{field}.detections.{attribute.name}', ...)"
             )
-    for attribute in ATTRIBUTES:
-        existing = declared[attribute.name]
-        if existing is None:
-            dataset.add_sample_field(
-                f"{field}.detections.{attribute.name}",
-                attribute.kind,
-                subfield=attribute.subfield,
-                description=attribute.description,
-            )
-        elif existing.description is None:
-            existing.description = attribute.description
-            existing.save()
+    declare_attributes(dataset, field, ATTRIBUTES)
 
 
 def check_detections(samples: Samples, field: str) -> None:

@@ -9,23 +9,9 @@ import fiftyone as fo
 from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import check_detections
-from ovsam_plugin.dataset.fields import ATTRIBUTES
+from ovsam_plugin.dataset.fields import ATTRIBUTES, NAME_ATTRIBUTES, declare_attributes
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-
-# What a name decides; masks, boxes and whoever asked stay those of the instance.
-NAME_ATTRIBUTES = (
-    "label",
-    "confidence",
-    "similarity",
-    "head_score",
-    "clip_score",
-    "margin",
-    "top_labels",
-    "top_scores",
-    "split",
-    "frequency",
-)
 
 
 @dataclass(frozen=True)
@@ -93,15 +79,7 @@ def _fill(samples: Samples, field: str, into: str) -> int:
             where = {"sample_id": owners[asked], "label_id": asked}
             found[name].append({**where, "value": value})
     if filled:
-        for attribute in ATTRIBUTES:
-            path = f"{field}.detections.{attribute.name}"
-            if attribute.name in found:
-                if dataset.get_field(path) is None:
-                    dataset.add_sample_field(
-                        path,
-                        attribute.kind,
-                        subfield=attribute.subfield,
-                        description=attribute.description,
-                    )
-                dataset.set_label_values(path, found[attribute.name])
+        declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in found))
+        for name, values in found.items():
+            dataset.set_label_values(f"{field}.detections.{name}", values)
     return filled

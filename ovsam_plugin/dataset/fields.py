@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,20 @@ ATTRIBUTES = (
     ),
 )
 
+# What a label's name decides; its mask, box and whoever asked are the instance's own.
+NAME_ATTRIBUTES = (
+    "label",
+    "confidence",
+    "similarity",
+    "head_score",
+    "clip_score",
+    "margin",
+    "top_labels",
+    "top_scores",
+    "split",
+    "frequency",
+)
+
 _DOCUMENT_LIMIT = 15_500_000
 _BYTES_A_LABEL = 1500
 # Random pixels, the worst there are, compress to about a sixth of a byte each.
@@ -119,7 +133,14 @@ def declare_fields(dataset: fo.Dataset, field: str) -> None:
             embedded_doc_type=fo.Detections,
             description=FIELD_DESCRIPTION,
         )
-    for attribute in ATTRIBUTES:
+    declare_attributes(dataset, field, ATTRIBUTES)
+    if dataset.get_field(error_field(field)) is None:
+        dataset.add_sample_field(error_field(field), fo.StringField, description=ERROR_DESCRIPTION)
+
+
+def declare_attributes(dataset: fo.Dataset, field: str, attributes: Iterable[Attribute]) -> None:
+    """Declares attributes of a Detections field that are not declared, and describes them."""
+    for attribute in attributes:
         path = f"{field}.detections.{attribute.name}"
         declared = dataset.get_field(path)
         if declared is None:
@@ -132,8 +153,6 @@ def declare_fields(dataset: fo.Dataset, field: str) -> None:
         elif declared.description is None:
             declared.description = attribute.description
             declared.save()
-    if dataset.get_field(error_field(field)) is None:
-        dataset.add_sample_field(error_field(field), fo.StringField, description=ERROR_DESCRIPTION)
 
 
 def to_detections(
@@ -181,7 +200,7 @@ def to_detections(
 
 
 def name_attributes(recognition: Recognition, index: int) -> dict[str, Any]:
-    """The attributes of a label that its name decides.
+    """The attributes of a label that its name decides: `NAME_ATTRIBUTES`.
 
     Args:
         recognition: names of some instances.

@@ -6,8 +6,9 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ovsam_plugin.curation.naming import NAME_ATTRIBUTES, name_instances
+from ovsam_plugin.curation.naming import name_instances
 from ovsam_plugin.curation.relabeling import relabel_dataset
+from ovsam_plugin.dataset.fields import NAME_ATTRIBUTES
 
 from .conftest import NAMES, SMALL
 
