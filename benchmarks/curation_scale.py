@@ -3,14 +3,14 @@
     python benchmarks/curation_scale.py [--relabel 10000] [--search 100000] [--lancedb 1000000]
 
 The vectors and labels are synthetic (a size of 0 leaves a part out): what is timed does not depend
-on their values. A dataset is made in FiftyOne's database and removed. The LanceDB part runs in a
-process of its own, so that its peak memory is its own; the text tower is loaded in none of the
-timings, as in an App that has answered before.
+on their values. Datasets are made in FiftyOne's database and removed. The text tower is loaded
+before a question is timed, as in an App that has answered one.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import resource
 import subprocess
@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import fiftyone as fo
-import fiftyone.brain as fob
 import numpy as np
 import torch
 from bson import ObjectId
@@ -41,6 +40,7 @@ from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402
 DIM = 384
 A_SAMPLE = 15
 _PART = 20_000
+_DOCUMENTS = 2_000
 
 
 def unit(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -67,23 +67,24 @@ def make_dataset(instances: int) -> fo.Dataset:
     )
     runs.register(dataset, "ovsam", settings, vocabulary)
     # Written as FiftyOne stores them: its own way of adding samples would take most of the time.
-    documents = []
     template = fo.Detection(label="cat", bounding_box=[0, 0, 1, 1], confidence=0.5)
     first = fo.Sample(filepath="/0.jpg", ovsam=fo.Detections(detections=[template]))
     dataset.add_samples([first], progress=False)
     sample = next(iter(dataset._sample_collection.find({})))
-    label = sample["ovsam"]["detections"][0]
-    for start in range(0, instances, A_SAMPLE):
-        labels = [
-            {**label, "_id": ObjectId(), "top_labels": ["cat"] * 5, "top_scores": [0.1] * 5}
-            for _ in range(min(A_SAMPLE, instances - start))
-        ]
-        field = {"_cls": "Detections", "detections": labels}
-        documents.append(
-            {**sample, "_id": ObjectId(), "filepath": f"/{start + 1}.jpg", "ovsam": field}
-        )
-    dataset._sample_collection.insert_many(documents)
-    dataset._sample_collection.delete_one({"_id": sample["_id"]})
+    label = {**sample["ovsam"]["detections"][0], "top_labels": ["cat"] * 5, "top_scores": [0.1] * 5}
+    dataset.clear()
+    left = instances
+    while left:
+        documents = []
+        for _ in range(_DOCUMENTS):
+            labels = [{**label, "_id": ObjectId()} for _ in range(min(A_SAMPLE, left))]
+            left -= len(labels)
+            own = {"_id": ObjectId(), "filepath": f"/{left}.jpg"}
+            field = {"_cls": "Detections", "detections": labels}
+            documents.append({**sample, **own, "ovsam": field})
+            if not left:
+                break
+        dataset._sample_collection.insert_many(documents)
     dataset.reload()
     return dataset
 
@@ -124,34 +125,61 @@ def time_relabel(instances: int, rows: list[tuple[str, str]]) -> None:
         dataset.delete()
 
 
-def time_search(instances: int, backend: str, rows: list[tuple[str, str]]) -> None:
+def build(instances: int, backend: str, rows: list[tuple[str, str]]) -> fo.Dataset:
+    """A dataset with an index."""
     dataset = make_dataset(instances)
-    try:
-        seconds, count = fill_index(dataset, backend)
-        rows.append((f"{backend}: index of {count:,}, made and saved", f"{seconds:.1f} s"))
-        began = time.perf_counter()
-        index = embedding_index.opened(dataset, "ovsam")
-        index.get_model().embed_prompts(["a cat"])
-        rows.append(
-            (f"{backend}: opened, text tower loaded", f"{time.perf_counter() - began:.1f} s")
-        )
-        for what, ask in (
-            ("search() in words, best 25, scores written", lambda: search(dataset, "a red bus")),
-            (
-                "the App's sort_by_similarity in words, best 25",
-                lambda: index.sort_by_similarity("a red bus", k=25),
-            ),
-        ):
-            took = []
-            for _ in range(5):
-                began = time.perf_counter()
-                view = ask()
-                view.values("id")
-                took.append(time.perf_counter() - began)
-            rows.append((f"{backend}, {count:,}: {what}, median of 5", f"{np.median(took):.3f} s"))
-    finally:
-        embedding_index.forget(dataset, "ovsam")
-        dataset.delete()
+    seconds, count = fill_index(dataset, backend)
+    rows.append((f"{backend}: index of {count:,}, made and saved", f"{seconds:.1f} s"))
+    return dataset
+
+
+def time_queries(dataset: fo.Dataset, rows: list[tuple[str, str]]) -> None:
+    """How long opening takes, and the questions after it."""
+    began = time.perf_counter()
+    index = embedding_index.opened(dataset, "ovsam")
+    index.get_model().embed_prompts(["a cat"])
+    seconds = time.perf_counter() - began
+    rows.append((f"{index.config.method}: opened, text tower loaded", f"{seconds:.1f} s"))
+    words = index.get_model().embed_prompts(["a red bus"])
+    asks = {
+        "the App's sort_by_similarity in words, best 25": lambda: index.sort_by_similarity(
+            "a red bus", k=25
+        ),
+        "the same by a vector": lambda: index.sort_by_similarity(words, k=25),
+        "search() in words, best 25, as patches with their scores": lambda: search(
+            dataset, "a red bus"
+        ),
+    }
+    for what, ask in asks.items():
+        took = []
+        for _ in range(7):
+            began = time.perf_counter()
+            ask().values("id")
+            took.append(time.perf_counter() - began)
+        rows.append((f"{index.config.method}: {what}, median of 7", f"{np.median(took):.3f} s"))
+
+
+def show(rows: list[tuple[str, str]]) -> None:
+    table = Table("what", "figure", title="curation at scale")
+    for row in rows:
+        table.add_row(*row)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    table.add_row("peak memory of this process", f"{peak:.2f} GB")
+    Console(width=110).print(table)
+
+
+def time_lancedb(instances: int) -> None:
+    """Builds in one process and asks in another, so that each has its own peak of memory."""
+    name = "ovsam-curation-scale"
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI": folder}
+        try:
+            for step in ("build", "ask"):
+                command = [sys.executable, __file__, "--lancedb", str(instances), "--step", step]
+                subprocess.run([*command, "--dataset", name], env=env, check=True)
+        finally:
+            if fo.dataset_exists(name):
+                fo.delete_dataset(name)
 
 
 def main() -> None:
@@ -159,29 +187,29 @@ def main() -> None:
     parser.add_argument("--relabel", type=int, default=10_000)
     parser.add_argument("--search", type=int, default=100_000)
     parser.add_argument("--lancedb", type=int, default=1_000_000)
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--step", choices=("build", "ask"), help=argparse.SUPPRESS)
+    parser.add_argument("--dataset", help=argparse.SUPPRESS)
     args = parser.parse_args()
     rows: list[tuple[str, str]] = []
+    if args.step == "build":
+        dataset = build(args.lancedb, "lancedb", rows)
+        dataset.name, dataset.persistent = args.dataset, True
+        return show(rows)
+    if args.step == "ask":
+        time_queries(fo.load_dataset(args.dataset), rows)
+        return show(rows)
     if args.relabel:
         time_relabel(args.relabel, rows)
     if args.search:
-        time_search(args.search, "database", rows)
-    if args.lancedb and args.alone:
-        with tempfile.TemporaryDirectory() as folder:
-            fob.brain_config.similarity_backends["lancedb"]["uri"] = folder
-            time_search(args.lancedb, "lancedb", rows)
-    table = Table("what", "figure", title="curation at scale")
-    for row in rows:
-        table.add_row(*row)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    table.add_row("peak memory of this process", f"{peak:.2f} GB")
-    Console().print(table)
-    if args.lancedb and not args.alone:
-        sizes = ["--relabel", "0", "--search", "0", "--lancedb", str(args.lancedb), "--alone"]
-        subprocess.run([sys.executable, __file__, *sizes], check=True)
-        return
+        dataset = build(args.search, "database", rows)
+        time_queries(dataset, rows)
+        dataset.delete()
+    show(rows)
+    if args.lancedb:
+        time_lancedb(args.lancedb)
     versions = f"torch {torch.__version__}, fiftyone {fo.__version__}"
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {versions}")
+    return None
 
 
 if __name__ == "__main__":
