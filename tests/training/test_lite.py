@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
@@ -84,10 +86,18 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert all(f"3,validation/{name}," in log for name in ("top-1", "box IoU", "point IoU"))
 
 
+@pytest.fixture(params=["no", "bf16"])
+def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
+    """In each precision that a CPU has; accelerate remembers a process's."""
+    AcceleratorState._reset_state()
+    yield replace(SCHEDULE, precision=request.param)
+    AcceleratorState._reset_state()
+
+
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
-    recipe: LiteRecipe, state: dict[str, torch.Tensor], tmp_path: Path
+    recipe: LiteRecipe, state: dict[str, torch.Tensor], schedule: Schedule, tmp_path: Path
 ) -> None:
-    run(recipe, tmp_path / "whole", SCHEDULE, quiet())
+    run(recipe, tmp_path / "whole", schedule, quiet())
     recipe.load_state_dict(state)
 
     def stop(_: object, given: tuple[list[Crop], torch.Generator]) -> None:
@@ -96,10 +106,10 @@ def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
 
     handle = recipe.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
-        run(recipe, tmp_path / "part", SCHEDULE, quiet())
+        run(recipe, tmp_path / "part", schedule, quiet())
     handle.remove()
     recipe.load_state_dict(state)
-    run(recipe, tmp_path / "part", SCHEDULE, quiet())
+    run(recipe, tmp_path / "part", schedule, quiet())
     name = "ovsam-lite.safetensors"
     whole, part = load_file(tmp_path / "whole" / name), load_file(tmp_path / "part" / name)
     assert whole.keys() == part.keys()
