@@ -57,10 +57,16 @@ class Recipe(nn.Module, ABC):
     """A network being trained, what it reads and what it minimises.
 
     Parameters that require a gradient are trained; the others are frozen.
+
+    Attributes:
+        name: of the recipe, as `ovsam train` knows it.
+        epoch_steps: steps in which one process sees all data once.
+        notice: what is said before the first step; nothing when empty.
     """
 
     name: str
     epoch_steps: int
+    notice: str = ""
 
     @abstractmethod
     def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
@@ -116,6 +122,8 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
     checkpoint = Checkpoint(out / "checkpoint.pt", recipe.name)
     scaler = accelerator.scaler  # of fp16's gradients; None in other precisions
     step = checkpoint.load(trained, average, optimizer, scheduler, scaler)
+    if main and recipe.notice:
+        console.print(recipe.notice, markup=False, highlight=False, soft_wrap=True)
     model, optimizer = accelerator.prepare(recipe, optimizer)
     recipe.train()
     log = Log(out / "log.csv", step, writes=main)

@@ -224,6 +224,10 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     assert recipe.network.fpn_neck.lateral_convs[0].conv.bias.eq(0.5).all()
     assert recipe.rate("network.fpn_neck.lateral_convs.0.conv.bias") == 0.1
     assert recipe.rate("network.region_masks.output.weight") == 1
+    # Left out, and of another shape, are the same two kinds of tensors that start anew.
+    anew = len(known) - (len(left) - 1)
+    fit = f"{len(left) - 1} of the {len(left)} tensors of start.safetensors fit"
+    assert recipe.notice == f"start: {fit}, and {anew} of the network's {len(known)} start anew"
     losses = recipe([CROP], seeded())
     assert losses.keys() == {"name"}
     losses["name"].backward()
@@ -232,6 +236,19 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     assert not any(n.startswith("mask_decoder.mask_decoder") for n in taught)
     assert not any(n.startswith("fpn_neck.lateral_convs.3") for n in taught)
     assert recipe.validate().keys() == {"top-1", "top-5"}
+
+
+@pytest.mark.parametrize("tensors", [{"other.weight": (3,)}, {"fpn_neck.fpn_convs.0.bias": (3,)}])
+def test_a_start_of_which_nothing_fits_is_refused(
+    recipe: LiteRecipe, tmp_path: Path, tensors: dict[str, tuple[int, ...]]
+) -> None:
+    path = tmp_path / "start.safetensors"
+    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
+    with pytest.raises(ValueError, match="none of the 1 tensors of .*start.safetensors has the"):
+        recipe._start(path)
+    path.write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="start.safetensors is not a sound safetensors file"):
+        recipe._start(path)
 
 
 def test_of_the_guesses_for_a_point_only_the_best_near_one_is_taught_to_draw() -> None:
