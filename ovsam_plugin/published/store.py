@@ -76,14 +76,19 @@ def obtain(preset: Preset, *, accepted: bool = False, source: Path | None = None
     release = _release(preset)
     if path.is_file():
         return path
-    licence.accept(
-        preset.name, release.licence.format(name=preset.name), folder(), accepted=accepted
-    )
+    licence.accept(preset.name, _terms(preset), folder(), accepted=accepted)
     folder().mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.is_file():
             _make(preset, release, path, source)
     return path
+
+
+def may_fetch(preset: Preset) -> bool:
+    """Whether `obtain` would go ahead without asking anybody."""
+    return model_path(preset).is_file() or licence.is_accepted(
+        preset.name, _terms(preset), folder()
+    )
 
 
 def convert(preset: Preset, files: Sequence[Path], output: Path) -> Path:
@@ -199,6 +204,10 @@ def _release(preset: Preset) -> Release:
     if preset.release is None:
         raise ValueError(f"{preset.name} has nothing to fetch: its weights come with the package")
     return preset.release
+
+
+def _terms(preset: Preset) -> str:
+    return _release(preset).licence.format(name=preset.name)
 
 
 def _make(preset: Preset, release: Release, path: Path, source: Path | None) -> None:
