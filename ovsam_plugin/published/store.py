@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,7 +28,13 @@ from ovsam_plugin.published.fetch import (
     fetch,
     open_remote,
 )
-from ovsam_plugin.published.record import checked_sha256, record, record_path, remember
+from ovsam_plugin.published.record import (
+    checked_sha256,
+    part_path,
+    record,
+    record_path,
+    remember,
+)
 from ovsam_plugin.published.sources import SAM_FILE, File, Part, Release, clip_file
 from ovsam_plugin.vocabulary.cache import cache_directory
 
@@ -135,7 +140,7 @@ def write_model(
     state: Mapping[str, Tensor], path: Path, name: str, made_of: Mapping[str, str]
 ) -> str:
     """Writes an assembled model whole, then its record; returns its sha256."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_path(path)
     try:
         save_file(dict(state), part, metadata={"format": "pt", "preset": name})
         record_path(path).unlink(missing_ok=True)
@@ -277,7 +282,7 @@ def _keep(release: Release, source: Path) -> None:
         if path is None or path.parent == parts_folder():
             continue
         target = parts_folder() / path.name
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        part = part_path(target)
         try:
             shutil.copyfile(path, part)
             record_path(target).unlink(missing_ok=True)
