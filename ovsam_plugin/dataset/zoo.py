@@ -6,6 +6,7 @@ Light to import: FiftyOne imports the door of every plugin and zoo source again 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ MODELS = {
 TEXT_MODELS = {"ovsam-lite-text": "ovsam-lite", "ovsam-rn50x16-text": "ovsam-rn50x16-lvis"}
 """Models that read the words of a text search, and a preset whose text tower each has."""
 
+_logger = logging.getLogger(__name__)
+
 SOURCE_NAME = "ovsam"
 """The manifest's name, which is also what FiftyOne expects its folder in the zoo to be called."""
 
@@ -52,12 +55,36 @@ from ovsam_plugin.dataset.zoo import (
 
 
 def download_model(model_name: str, model_path: str) -> None:
-    """Notes for the zoo that a model is here.
+    """Has a model's weights on this machine, and notes for the zoo that they are.
 
-    A small note takes the place of the file that the zoo looks for: the weights of `ovsam-lite`
-    come with the package, and those of the published presets are fetched when the model is loaded,
-    since only then is it known whether it is given weights of its own.
+    The weights of `ovsam-lite` come with the package. Those of a published preset are fetched if
+    their licence is accepted already. FiftyOne calls this before `load_model`, which may be given
+    weights of its own: so nobody is asked here, and what cannot be had is said and no error.
+
+    Args:
+        model_name: a preset.
+        model_path: where a small note takes the place of the file that the zoo looks for; none is
+            left where weights are missing, so that the next call tries again.
     """
+    from ovsam_plugin.presets import get_preset
+
+    preset = get_preset(model_name)
+    if preset.release is not None:
+        from ovsam_plugin.published.store import may_fetch, obtain
+
+        if not may_fetch(preset):
+            _logger.warning(
+                "%s is not fetched, since its licence has not been accepted; to read it, accept it "
+                "and fetch: ovsam weights fetch %s",
+                model_name,
+                model_name,
+            )
+            return
+        try:
+            obtain(preset)
+        except (OSError, ValueError) as error:
+            _logger.warning("%s is not fetched: %s", model_name, error)
+            return
     Path(model_path).write_text(json.dumps({"model": model_name}) + "\n")
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +20,6 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.predictor import STABILITY_OFFSET
 from ovsam_plugin.prompts import Box, Points, Prompt
 from ovsam_plugin.recognition import TOP_K, Recognition
-
-_LVIS_ROI_SIZE = 7  # the published LVIS configuration tests with 7 x 7 bins, COCO's with 12 x 12
 
 
 class Published:
@@ -93,17 +89,16 @@ class Published:
                     np.array([p.xy for p in part if isinstance(p, Points)]) * scale
                 )
                 batch = PromptBatch(points=points, point_labels=torch.ones_like(points[..., 0]))
-            with self._roi_size():
-                answer = faithful.answer(
-                    predictor.network,
-                    encoding.features,
-                    batch,
-                    self._tensor(boxes),
-                    self._classes,
-                    predictor.preset.fusion,
-                    # With box prompts the published configurations pool the true box throughout.
-                    box_from_mask=not from_box,
-                )
+            answer = faithful.answer(
+                predictor.network,
+                encoding.features,
+                batch,
+                self._tensor(boxes),
+                self._classes,
+                predictor.preset.fusion,
+                # With box prompts the published configurations pool the true box throughout.
+                box_from_mask=not from_box,
+            )
             found.append(predictor.finish(encoding, _decoded(part, answer)))
             parts = (answer.fused, answer.head_logits, answer.clip_logits)
             fused = [torch.cat([a, b.float().cpu()]) for a, b in zip(fused, parts)]
@@ -131,17 +126,6 @@ class Published:
         )
         vocabulary = self._labeler.recognizer.vocabulary
         return Recognition(vocabulary, *(column.numpy() for column in columns))
-
-    @contextmanager
-    def _roi_size(self) -> Iterator[None]:
-        network, preset = self._labeler.predictor.network, self._labeler.predictor.preset
-        description = network.description
-        if preset.seen.startswith("lvis"):
-            network.description = replace(description, roi_size=_LVIS_ROI_SIZE)
-        try:
-            yield
-        finally:
-            network.description = description
 
     def _tensor(self, values: npt.NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self._labeler.predictor.device)

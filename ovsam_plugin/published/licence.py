@@ -14,6 +14,7 @@ from filelock import FileLock
 from ovsam_plugin.published.record import write_whole
 
 VARIABLE = "OVSAM_ACCEPT_LICENCE"
+_LEDGER = "licences.json"
 
 
 class NotAcceptedError(FileNotFoundError):
@@ -32,8 +33,8 @@ def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> Non
     Raises:
         NotAcceptedError: refused, or there is no terminal to ask on; the message has the next step.
     """
-    ledger = folder / "licences.json"
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    ledger = folder / _LEDGER
+    digest = _digest(text)
     if _known(ledger).get(name, {}).get("text") == digest:
         return
     if not (accepted or os.environ.get(VARIABLE) == "1" or _ask(name, text)):
@@ -49,6 +50,16 @@ def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> Non
         known = _known(ledger)
         known[name] = {"text": digest, "accepted": now}
         write_whole(ledger, json.dumps(known, indent=1))
+
+
+def is_accepted(name: str, text: str, folder: Path) -> bool:
+    """Whether the user has consented to a text before, or by the environment; nobody is asked."""
+    known = _known(folder / _LEDGER).get(name, {}).get("text")
+    return known == _digest(text) or os.environ.get(VARIABLE) == "1"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _known(ledger: Path) -> dict[str, dict[str, str]]:

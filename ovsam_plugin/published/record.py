@@ -110,10 +110,14 @@ def remember(folder: Path, name: str, sha256: str, address: str) -> None:
         write_whole(ledger, json.dumps(seen, indent=1))
 
 
+def part_path(path: Path) -> Path:
+    """Where this thread alone writes what is to become a file."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+
+
 def write_whole(path: Path, text: str) -> None:
     """Replaces a small file at once, so that nobody reads half of it."""
-    # Threads write too, so the process alone does not tell two writers apart.
-    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    part = part_path(path)
     try:
         part.write_text(text + "\n")
         part.replace(path)

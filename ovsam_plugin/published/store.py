@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,7 +28,13 @@ from ovsam_plugin.published.fetch import (
     fetch,
     open_remote,
 )
-from ovsam_plugin.published.record import checked_sha256, record, record_path, remember
+from ovsam_plugin.published.record import (
+    checked_sha256,
+    part_path,
+    record,
+    record_path,
+    remember,
+)
 from ovsam_plugin.published.sources import SAM_FILE, File, Part, Release, clip_file
 from ovsam_plugin.vocabulary.cache import cache_directory
 
@@ -76,14 +81,19 @@ def obtain(preset: Preset, *, accepted: bool = False, source: Path | None = None
     release = _release(preset)
     if path.is_file():
         return path
-    licence.accept(
-        preset.name, release.licence.format(name=preset.name), folder(), accepted=accepted
-    )
+    licence.accept(preset.name, _terms(preset), folder(), accepted=accepted)
     folder().mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.is_file():
             _make(preset, release, path, source)
     return path
+
+
+def may_fetch(preset: Preset) -> bool:
+    """Whether `obtain` would go ahead without asking anybody."""
+    return model_path(preset).is_file() or licence.is_accepted(
+        preset.name, _terms(preset), folder()
+    )
 
 
 def convert(preset: Preset, files: Sequence[Path], output: Path) -> Path:
@@ -130,7 +140,7 @@ def write_model(
     state: Mapping[str, Tensor], path: Path, name: str, made_of: Mapping[str, str]
 ) -> str:
     """Writes an assembled model whole, then its record; returns its sha256."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = part_path(path)
     try:
         save_file(dict(state), part, metadata={"format": "pt", "preset": name})
         record_path(path).unlink(missing_ok=True)
@@ -201,6 +211,10 @@ def _release(preset: Preset) -> Release:
     return preset.release
 
 
+def _terms(preset: Preset) -> str:
+    return _release(preset).licence.format(name=preset.name)
+
+
 def _make(preset: Preset, release: Release, path: Path, source: Path | None) -> None:
     try:
         with ExitStack() as stack:
@@ -268,7 +282,7 @@ def _keep(release: Release, source: Path) -> None:
         if path is None or path.parent == parts_folder():
             continue
         target = parts_folder() / path.name
-        part = target.with_name(f"{target.name}.{os.getpid()}.part")
+        part = part_path(target)
         try:
             shutil.copyfile(path, part)
             record_path(target).unlink(missing_ok=True)

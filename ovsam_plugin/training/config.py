@@ -17,6 +17,8 @@ from ovsam_plugin.training.coop import CoopSettings, run_coop
 from ovsam_plugin.training.engine import Recipe, Schedule, run
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
 from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
+from ovsam_plugin.vocabulary.sources import is_file
+from ovsam_plugin.vocabulary.tables import BUILT_IN
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,7 +75,8 @@ class Run:
 def read_config(recipe: str, path: Path) -> Run:
     """A run from a TOML file with `out`, the recipe's own settings and a `[schedule]`.
 
-    Paths are relative to the file's folder. The schedule's seed is also the data's.
+    Paths are relative to the file's folder, a vocabulary's too if there is such a file. The
+    schedule's seed is also the data's.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -114,7 +117,12 @@ def _absolute(table: dict[str, Any], settings: type[Any], folder: Path) -> dict[
         return folder / Path(value).expanduser() if isinstance(value, str) else value
 
     kinds = settings.__annotations__
-    return {k: placed(v) if "Path" in str(kinds.get(k, "")) else v for k, v in table.items()}
+    made = {k: placed(v) if "Path" in str(kinds.get(k, "")) else v for k, v in table.items()}
+    named = table.get("vocabulary")
+    # A vocabulary is also a built-in name, or names with commas.
+    if isinstance(named, str) and named.strip().lower() not in BUILT_IN and is_file(named, folder):
+        made["vocabulary"] = str(placed(named.strip()))
+    return made
 
 
 def _checked(settings: type[Any], table: dict[str, Any], path: Path, prefix: str = "") -> Any:

@@ -33,7 +33,7 @@ class Schedule:
         warmup: steps over which the learning rate rises.
         clip: largest norm of the gradient.
         ema: decay of the averaged weights, which are what is written and validated.
-        precision: "no" (float32), "bf16" or "fp16".
+        precision: "no" (float32), "bf16" or "fp16"; on a CPU, "fp16" is float32.
         seed: of every random choice; each step's are a function of it, the step and the process.
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations; an epoch when 0.
@@ -57,10 +57,16 @@ class Recipe(nn.Module, ABC):
     """A network being trained, what it reads and what it minimises.
 
     Parameters that require a gradient are trained; the others are frozen.
+
+    Attributes:
+        name: of the recipe, as `ovsam train` knows it.
+        epoch_steps: steps in which one process sees all data once.
+        notice: what is said before the first step; nothing when empty.
     """
 
     name: str
     epoch_steps: int
+    notice: str = ""
 
     @abstractmethod
     def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
@@ -114,7 +120,10 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule))
     average = {name: p.detach().clone() for name, p in trained.items()}
     checkpoint = Checkpoint(out / "checkpoint.pt", recipe.name)
-    step = checkpoint.load(trained, average, optimizer, scheduler)
+    scaler = accelerator.scaler  # of fp16's gradients; None in other precisions
+    step = checkpoint.load(trained, average, optimizer, scheduler, scaler)
+    if main and recipe.notice:
+        console.print(recipe.notice, markup=False, highlight=False, soft_wrap=True)
     model, optimizer = accelerator.prepare(recipe, optimizer)
     recipe.train()
     log = Log(out / "log.csv", step, writes=main)
@@ -159,7 +168,7 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
                 recipe.train()
             # After the weights are written: a run that is stopped in between does this step again.
             if main and (step % schedule.checkpoint_every == 0 or last):
-                checkpoint.save(step, trained, average, optimizer, scheduler)
+                checkpoint.save(step, trained, average, optimizer, scheduler, scaler)
     accelerator.end_training()
 
 
@@ -221,6 +230,7 @@ class Checkpoint:
         average: dict[str, Tensor],
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LambdaLR,
+        scaler: torch.amp.GradScaler | None,
     ) -> None:
         """Replace the file."""
         state = {
@@ -230,6 +240,7 @@ class Checkpoint:
             "average": average,
             "optimizer": optimizer.state_dict(),
             "scheduler": scheduler.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
         }
         part = self.path.with_suffix(".part")
         torch.save(state, part)
@@ -241,6 +252,7 @@ class Checkpoint:
         average: dict[str, Tensor],
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LambdaLR,
+        scaler: torch.amp.GradScaler | None,
     ) -> int:
         """Put the state back and give its step; 0 where there is no file.
 
@@ -267,6 +279,8 @@ class Checkpoint:
             average[name].copy_(state["average"][name])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
+        if scaler and state.get("scaler"):  # a run may go on in another precision
+            scaler.load_state_dict(state["scaler"])
         return int(state["step"])
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from pycocotools.coco import COCO
 from pydantic import NonNegativeInt, PositiveInt
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -42,7 +43,7 @@ class LiteSettings:
         images: folder of photographs.
         annotations: COCO file of them.
         regions: folders (photographs, MATLAB ground truth) in the layout of BSDS500.
-        start: weights to go on from.
+        start: weights to go on from, of which every tensor that fits is taken; told when it runs.
         frozen: parts that are not trained, by the first words of their parameters' names.
         known_rate: learning rate of the parameters that `start` holds, as a share of the others'.
         tasks: of "masks" and "names", what is trained.
@@ -69,7 +70,11 @@ class LiteSettings:
 
 
 class LiteRecipe(Recipe):
-    """The heads of `ovsam-lite` on random crops."""
+    """The heads of `ovsam-lite` on random crops.
+
+    Raises:
+        ValueError: nothing of `start` fits, or the annotations are wrong.
+    """
 
     name = "lite"
     COARSE, BOXES, POINTS, NAMED = 1, 10, 3, 16
@@ -130,10 +135,23 @@ class LiteRecipe(Recipe):
     def _start(self, path: Path | None) -> set[str]:
         if path is None:
             return set()
-        state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+        try:
+            found = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"start: {path} is not a sound safetensors file: {error}") from error
+        state = {k: v.float() if v.is_floating_point() else v for k, v in found.items()}
         own = self.network.state_dict()
         fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+        if not fits:
+            raise ValueError(
+                f"start: none of the {len(state)} tensors of {path} has the name and the shape of "
+                "one of ovsam-lite's: give an ovsam-lite.safetensors, or leave start out"
+            )
         self.network.load_state_dict(fits, strict=False)
+        self.notice = (
+            f"start: {len(fits)} of the {len(state)} tensors of {path.name} fit, "
+            f"and {len(own) - len(fits)} of the network's {len(own)} start anew"
+        )
         return {f"network.{k}" for k in fits}
 
     def rate(self, name: str) -> float:

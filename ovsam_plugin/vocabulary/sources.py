@@ -72,7 +72,7 @@ def _from_string(spec: str) -> Vocabulary:
     if spec.strip().lower() in BUILT_IN:
         return built_in(spec.strip().lower())
     lines = "\n" in spec
-    if not lines and (spec.strip().lower().endswith(SUFFIXES) or _is_file(spec)):
+    if not lines and (spec.strip().lower().endswith(SUFFIXES) or is_file(spec)):
         return _from_file(Path(spec.strip()).expanduser())
     if "," in spec:
         entries = spec.split(",")
@@ -86,9 +86,10 @@ def _from_string(spec: str) -> Vocabulary:
     raise ValueError(f"unknown vocabulary {spec!r:.80}.{hint} Allowed: {_allowed()}")
 
 
-def _is_file(spec: str) -> bool:
+def is_file(spec: str, folder: Path | None = None) -> bool:
+    """Whether a text names a file that is there, from a folder or from where we are."""
     try:
-        return Path(spec.strip()).expanduser().is_file()
+        return (folder or Path()).joinpath(Path(spec.strip()).expanduser()).is_file()
     except (OSError, ValueError):  # a list of names longer than any path may be
         return False
 

@@ -185,6 +185,9 @@ class OpenClipTower:
             del model.visual
         self._model = model.eval().requires_grad_(False).to(self._device)
         self._tokenizer = tokenizer
+        self._reader = _reader(self._model)
+        mask = getattr(model, "attn_mask", None)
+        self._causal = mask is not None and getattr(model, "text_pool_type", "") == "argmax"
         self.dim = self.features(["a"]).shape[1]
 
     def features(self, texts: Sequence[str], batch_size: int = 256) -> npt.NDArray[np.float32]:
@@ -219,7 +222,21 @@ class OpenClipTower:
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """(n, D) vectors of n sentences read in one batch, with gradients, not unit length."""
-        features: Tensor = self._model.encode_text(self._tokenizer(list(texts)).to(self._device))
+        tokens: Tensor = self._tokenizer(list(texts)).to(self._device)
+        features: Tensor
+        if not self._causal:
+            features = self._model.encode_text(tokens)
+            return features
+        from torch.func import functional_call
+
+        # No token sees those after it, and the answer is read where a sentence ends: what stands
+        # behind the longest is left unread, most of 77 places.
+        length = int(tokens.argmax(dim=1).max()) + 1
+        state = {
+            "model.positional_embedding": self._model.positional_embedding[:length],
+            "model.attn_mask": self._model.attn_mask[:length, :length],
+        }
+        features = functional_call(self._reader, state, (tokens[:, :length],))
         return features
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -301,6 +318,22 @@ def _openclip_model(model: str, weights: str) -> tuple[Any, Any]:
             f"network, put the checkpoint on this machine and name openclip:{model}/PATH/TO/FILE"
         ) from error
     return loaded, open_clip.get_tokenizer(model)
+
+
+def _reader(model: Any) -> nn.Module:
+    """The reading of a CLIP model as a module of its own."""
+    from torch import nn
+
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            features: Tensor = self.model.encode_text(tokens)
+            return features
+
+    return Reader()
 
 
 def _text_half(model: str, path: Path, gelu: bool) -> Any:

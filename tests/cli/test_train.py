@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from ovsam_plugin.cli.app import app
@@ -63,6 +65,15 @@ def test_a_run_is_made_gone_on_from_and_made_again(config: Path) -> None:
     again = train("lite", config, "--restart")
     assert "going on" not in again.output
     assert (out / "ovsam-lite.safetensors").read_bytes() == weights
+
+
+def test_what_of_a_start_is_taken_is_said(config: Path) -> None:
+    tensors = {"other": torch.zeros(3), "mask_decoder.label_token.weight": torch.ones(1, 128)}
+    save_file(tensors, config.parent / "start.safetensors")
+    config.write_text('start = "start.safetensors"\n' + CONFIG)
+    result = train("lite", config)
+    assert result.exit_code == 0, result.output
+    assert "start: 1 of the 2 tensors of start.safetensors fit, and " in result.output
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from ovsam_plugin.training.clip2sam import Clip2SamSettings
 from ovsam_plugin.training.config import RECIPES, read_config
 from ovsam_plugin.training.lite import LiteSettings
 from ovsam_plugin.training.sam2clip import Sam2ClipSettings
+from ovsam_plugin.vocabulary.sources import load_vocabulary
 
 RECIPE_FILES = Path(__file__).resolve().parent.parent.parent / "recipes"
 LITE = """
@@ -51,6 +52,29 @@ seed = 11
     assert (run.schedule.steps, run.schedule.precision) == (7, "bf16")
     assert run.schedule.learning_rate == 1e-3
     assert run.schedule.seed == run.settings.seed == 11
+
+
+@pytest.mark.parametrize("recipe", ["clip2sam", "coop"])
+def test_a_vocabulary_file_beside_the_recipe_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    own = {"clip2sam": "weights = 'w.safetensors'", "coop": "method = 'image-crop'"}[recipe]
+    (tmp_path / "names").mkdir()
+    for name in ("names/mine.txt", "coco"):
+        (tmp_path / name).write_text("heron\nkettle\n")
+    monkeypatch.chdir(tmp_path / "names")
+
+    def read(vocabulary: str) -> str:
+        text = f"{LITE}{own}\nvocabulary = {vocabulary!r}\n[schedule]\nsteps = 1"
+        found = read_config(recipe, written(tmp_path, text)).settings.vocabulary
+        assert isinstance(found, str)
+        return found
+
+    assert load_vocabulary(read("names/mine.txt")).names == ("heron", "kettle")
+    assert read(str(tmp_path / "names/mine.txt")) == str(tmp_path / "names/mine.txt")
+    # A name of ours is not a file's, and what is no file beside the recipe stays as it is.
+    for other in ("coco", "mine.txt", "heron, kettle", "heron, " * 200):
+        assert read(other) == other
 
 
 @pytest.mark.parametrize(

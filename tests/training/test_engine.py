@@ -8,9 +8,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -86,6 +89,13 @@ def exported(out: Path) -> dict[str, Tensor]:
     return state
 
 
+@pytest.fixture(autouse=True)
+def _fresh_state() -> Iterator[None]:
+    """accelerate remembers a process's precision, which a test may change."""
+    yield
+    AcceleratorState._reset_state()
+
+
 @pytest.fixture
 def whole(tmp_path: Path) -> tuple[Line, Path]:
     """A run that nothing stopped."""
@@ -107,6 +117,46 @@ def test_a_run_that_was_stopped_and_goes_on_ends_with_the_same_weights_to_the_bi
     assert again.taken == SCHEDULE.steps - stop_at // 3 * 3
     assert same(again.state_dict(), whole[0].state_dict())
     assert same(exported(out), exported(whole[1]))
+
+
+def test_a_run_in_bf16_goes_on_to_the_bit_too(tmp_path: Path) -> None:
+    schedule = replace(SCHEDULE, precision="bf16")
+    whole, again = Line(), Line()
+    run(whole, tmp_path / "whole", schedule, quiet())
+    with pytest.raises(KeyboardInterrupt):
+        run(Line(5), tmp_path / "stopped", schedule, quiet())
+    run(again, tmp_path / "stopped", schedule, quiet())
+    assert again.taken == 6
+    assert same(again.state_dict(), whole.state_dict())
+    assert same(exported(tmp_path / "stopped"), exported(tmp_path / "whole"))
+    AcceleratorState._reset_state()
+    plain = Line()
+    run(plain, tmp_path / "plain", SCHEDULE, quiet())
+    assert not same(plain.state_dict(), whole.state_dict())
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # the first is skipped
+def test_the_scale_of_gradients_is_kept_so_that_no_step_is_lost_to_finding_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scaler whose first scale is too large skips steps until it has found a smaller one."""
+    scalers: list[torch.amp.GradScaler] = []
+
+    class Scaling(Accelerator):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            scalers.append(torch.amp.GradScaler("cpu", init_scale=2.0**127))
+            self.scaler = scalers[-1]  # accelerate has one for fp16, on a GPU alone
+
+    monkeypatch.setattr(engine, "Accelerator", Scaling)
+    whole, again = Line(), Line()
+    run(whole, tmp_path / "whole", SCHEDULE, quiet())
+    with pytest.raises(KeyboardInterrupt):
+        run(Line(8), tmp_path / "stopped", SCHEDULE, quiet())
+    run(again, tmp_path / "stopped", SCHEDULE, quiet())
+    assert again.taken == 3
+    assert scalers[0].get_scale() == scalers[2].get_scale() < 2.0**127
+    assert same(again.state_dict(), whole.state_dict())
 
 
 def test_the_log_of_a_stopped_run_has_every_step_once(

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
@@ -84,10 +86,18 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert all(f"3,validation/{name}," in log for name in ("top-1", "box IoU", "point IoU"))
 
 
+@pytest.fixture(params=["no", "bf16"])
+def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
+    """In each precision that a CPU has; accelerate remembers a process's."""
+    AcceleratorState._reset_state()
+    yield replace(SCHEDULE, precision=request.param)
+    AcceleratorState._reset_state()
+
+
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
-    recipe: LiteRecipe, state: dict[str, torch.Tensor], tmp_path: Path
+    recipe: LiteRecipe, state: dict[str, torch.Tensor], schedule: Schedule, tmp_path: Path
 ) -> None:
-    run(recipe, tmp_path / "whole", SCHEDULE, quiet())
+    run(recipe, tmp_path / "whole", schedule, quiet())
     recipe.load_state_dict(state)
 
     def stop(_: object, given: tuple[list[Crop], torch.Generator]) -> None:
@@ -96,10 +106,10 @@ def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
 
     handle = recipe.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
-        run(recipe, tmp_path / "part", SCHEDULE, quiet())
+        run(recipe, tmp_path / "part", schedule, quiet())
     handle.remove()
     recipe.load_state_dict(state)
-    run(recipe, tmp_path / "part", SCHEDULE, quiet())
+    run(recipe, tmp_path / "part", schedule, quiet())
     name = "ovsam-lite.safetensors"
     whole, part = load_file(tmp_path / "whole" / name), load_file(tmp_path / "part" / name)
     assert whole.keys() == part.keys()
@@ -214,6 +224,10 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     assert recipe.network.fpn_neck.lateral_convs[0].conv.bias.eq(0.5).all()
     assert recipe.rate("network.fpn_neck.lateral_convs.0.conv.bias") == 0.1
     assert recipe.rate("network.region_masks.output.weight") == 1
+    # Left out, and of another shape, are the same two kinds of tensors that start anew.
+    anew = len(known) - (len(left) - 1)
+    fit = f"{len(left) - 1} of the {len(left)} tensors of start.safetensors fit"
+    assert recipe.notice == f"start: {fit}, and {anew} of the network's {len(known)} start anew"
     losses = recipe([CROP], seeded())
     assert losses.keys() == {"name"}
     losses["name"].backward()
@@ -222,6 +236,19 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     assert not any(n.startswith("mask_decoder.mask_decoder") for n in taught)
     assert not any(n.startswith("fpn_neck.lateral_convs.3") for n in taught)
     assert recipe.validate().keys() == {"top-1", "top-5"}
+
+
+@pytest.mark.parametrize("tensors", [{"other.weight": (3,)}, {"fpn_neck.fpn_convs.0.bias": (3,)}])
+def test_a_start_of_which_nothing_fits_is_refused(
+    recipe: LiteRecipe, tmp_path: Path, tensors: dict[str, tuple[int, ...]]
+) -> None:
+    path = tmp_path / "start.safetensors"
+    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
+    with pytest.raises(ValueError, match="none of the 1 tensors of .*start.safetensors has the"):
+        recipe._start(path)
+    path.write_bytes(b"no tensors")
+    with pytest.raises(ValueError, match="start.safetensors is not a sound safetensors file"):
+        recipe._start(path)
 
 
 def test_of_the_guesses_for_a_point_only_the_best_near_one_is_taught_to_draw() -> None:

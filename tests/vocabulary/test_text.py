@@ -6,10 +6,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 
 from ovsam_plugin.vocabulary import text
-from ovsam_plugin.vocabulary.text import TextTower, load_text_tower, text_tower_fingerprint
+from ovsam_plugin.vocabulary.text import (
+    OpenClipTower,
+    TextTower,
+    load_text_tower,
+    text_tower_fingerprint,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +62,26 @@ def test_the_fingerprint_is_known_without_loading(minilm: TextTower) -> None:
 def test_loading_and_reading_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     load_text_tower("minilm", "cpu").encode(["a cat"])
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_clip_tower_reads_no_further_than_the_longest_sentence_and_gives_the_same() -> None:
+    torch.manual_seed(0)
+    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8}
+    words = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
+    model = open_clip.CLIP(48, vision, words).eval()
+    torch.nn.init.normal_(model.text_projection)
+    tokenizer = open_clip.get_tokenizer("RN50")
+    tower = OpenClipTower("tiny", model, tokenizer, "tiny", "cpu")
+    read = []
+    tower.table.register_forward_hook(lambda _, given, __: read.append(given[0].shape))
+    for texts in (["cat", "a photo of a red bus."], ["cat " * 100, "cat"], [""]):
+        read.clear()
+        features = tower.features(texts)
+        length = max(min(len(tokenizer.encode(text)) + 2, 77) for text in texts)
+        assert read == [(len(texts), length)]
+        with torch.inference_mode():
+            whole = model.encode_text(tokenizer(texts)).numpy()
+        np.testing.assert_allclose(features, whole, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Small files that many threads write at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ovsam_plugin.published import licence
+from ovsam_plugin.published.record import remember, write_whole
+
+THREADS, TIMES = 16, 20
+
+
+def at_once(work: Callable[[int], object]) -> None:
+    """Every thread does its work, none before all are there; what one raises is raised."""
+    start = threading.Barrier(THREADS)
+
+    def run(number: int) -> None:
+        start.wait(timeout=30)
+        work(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(run, range(THREADS)))
+
+
+def test_a_file_that_many_threads_write_is_always_one_of_theirs_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "small.json"
+    texts = [json.dumps([i] * 2000 * (i + 1)) for i in range(THREADS)]
+    path.write_text(texts[0] + "\n")
+
+    def write_and_read(number: int) -> None:
+        for _ in range(TIMES):
+            write_whole(path, texts[number])
+            assert path.read_text().rstrip("\n") in texts
+
+    at_once(write_and_read)
+    assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "small.json"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "new \ud800")
+    assert path.read_text() == "old\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
+
+
+def test_no_consent_is_lost_where_many_are_given_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def accept(number: int) -> None:
+        for i in range(4):
+            licence.accept(f"model-{number}-{i}", "the terms", tmp_path / "new", accepted=True)
+
+    at_once(accept)
+    monkeypatch.delenv("OVSAM_ACCEPT_LICENCE", raising=False)
+    for number in range(THREADS):
+        for i in range(4):
+            assert licence.is_accepted(f"model-{number}-{i}", "the terms", tmp_path / "new")
+    assert not licence.is_accepted("model-0-0", "other terms", tmp_path / "new")
+
+
+def test_what_many_threads_have_first_seen_is_remembered(tmp_path: Path) -> None:
+    at_once(lambda number: remember(tmp_path, f"{number}.pt", f"{number:064x}", "somewhere"))
+    assert set(json.loads((tmp_path / "seen.json").read_text())) == {
+        f"{number}.pt" for number in range(THREADS)
+    }
