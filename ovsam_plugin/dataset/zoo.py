@@ -68,8 +68,9 @@ def download_model(model_name: str, model_path: str) -> None:
     """
     from ovsam_plugin.presets import get_preset
 
-    preset = get_preset(model_name)
-    if preset.release is not None:
+    # A text model's tower is loaded when it is first asked, from where the preset has it.
+    preset = None if model_name in TEXT_MODELS else get_preset(model_name)
+    if preset is not None and preset.release is not None:
         from ovsam_plugin.published.store import may_fetch, obtain
 
         if not may_fetch(preset):
