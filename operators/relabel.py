@@ -8,7 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.requests import RelabelRequest, run_fields
+from ovsam_plugin.curation.requests import RelabelRequest
+from ovsam_plugin.curation.run_fields import run_fields
 
 from .form import (
     FormOperator,

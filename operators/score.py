@@ -8,7 +8,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.requests import run_fields
+from ovsam_plugin.curation.run_fields import run_fields
 
 from .form import FormOperator, form_config, menu
 

@@ -6,14 +6,37 @@ from typing import TYPE_CHECKING, Any
 from ovsam_plugin.evaluation.registration import register_backend
 
 if TYPE_CHECKING:
+    from ovsam_plugin.curation.naming import name_instances
+    from ovsam_plugin.curation.relabeling import relabel_dataset
+    from ovsam_plugin.curation.removal import remove_run
+    from ovsam_plugin.curation.scores import score_run
+    from ovsam_plugin.curation.search import search
+    from ovsam_plugin.curation.workspace import setup_workspace
     from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
 
-__all__ = ["label_dataset", "LabelSummary", "evaluate_dataset", "center_points"]
+__all__ = [
+    "label_dataset",
+    "LabelSummary",
+    "search",
+    "relabel_dataset",
+    "name_instances",
+    "score_run",
+    "setup_workspace",
+    "remove_run",
+    "evaluate_dataset",
+    "center_points",
+]
 
 _HOMES = {
     "label_dataset": "dataset.labeling",
     "LabelSummary": "dataset.labeling",
+    "search": "curation.search",
+    "relabel_dataset": "curation.relabeling",
+    "name_instances": "curation.naming",
+    "score_run": "curation.scores",
+    "setup_workspace": "curation.workspace",
+    "remove_run": "curation.removal",
     "evaluate_dataset": "evaluation.evaluate",
     "center_points": "evaluation.evaluate",
 }

@@ -20,12 +20,6 @@ from ovsam_plugin.dataset.targets import (
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
 
 
-def run_fields(samples: Samples) -> list[str]:
-    """The fields that runs of ours filled and that are still there."""
-    dataset = root_dataset(samples)
-    return [name for name in runs.fields(dataset) if dataset.get_field(name) is not None]
-
-
 @dataclass(frozen=True, kw_only=True)
 class RelabelRequest(VocabularyRequest):
     """The values of the operator `relabel`.

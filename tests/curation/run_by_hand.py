@@ -14,6 +14,7 @@ from ovsam_plugin.curation.attributes import declare
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import declare_fields
 from ovsam_plugin.evaluation.evaluate import evaluate_dataset
+from ovsam_plugin.vocabulary import load_vocabulary
 
 # Of each photograph: name, confidence, unknown, doubt, group, split, frequency.
 LABELS: tuple[tuple[tuple[Any, ...], ...], ...] = (
@@ -72,7 +73,7 @@ def add_run(dataset: fo.Dataset, field: str = "ovsam", *, scored: bool = True) -
                 )
             )
         sample[field] = fo.Detections(detections=labels)
-    runs.register(dataset, field, settings())
+    runs.register(dataset, field, settings(), load_vocabulary(["cat", "cup", "otter"]))
 
 
 def add_relabelled(dataset: fo.Dataset, source: str, field: str, names: dict[str, str]) -> None:
@@ -84,7 +85,7 @@ def add_relabelled(dataset: fo.Dataset, source: str, field: str, names: dict[str
     renaming = runs.Renaming(
         source=source, preset="ovsam-lite", weights="w", vocabulary="v", vocabulary_hash="h"
     )
-    runs.register(dataset, field, renaming)
+    runs.register(dataset, field, renaming, load_vocabulary(["cat", "cup", "otter"]))
 
 
 def add_index(dataset: fo.Dataset, field: str = "ovsam") -> str:
@@ -110,11 +111,14 @@ def snapshot(dataset: fo.Dataset) -> dict[str, Any]:
     """All that the database keeps for a dataset, but for when it was touched."""
     dataset.reload()
     database, owner = get_db_conn(), {"_dataset_id": dataset._doc.id}
+    document = _still(database.datasets.find_one({"_id": dataset._doc.id}))
+    document |= {f"app_config.{k}": v for k, v in document.pop("app_config").items()}
     return {
-        "dataset": _still(database.datasets.find_one({"_id": dataset._doc.id})),
-        "views": [_still(d) for d in database.views.find(owner)],
-        "workspaces": [_still(d) for d in database.workspaces.find(owner)],
-        "runs": [_still(d) for d in database.runs.find(owner)],
+        # FiftyOne takes an empty list out of a document, and out of another not.
+        **{name: value for name, value in document.items() if value not in ([], {}, None)},
+        "view documents": [_still(d) for d in database.views.find(owner)],
+        "workspace documents": [_still(d) for d in database.workspaces.find(owner)],
+        "run documents": [_still(d) for d in database.runs.find(owner)],
         "files": database["fs.files"].count_documents({}),
         "indexes": dataset.get_index_information(),
         "samples": [_still(d) for d in database[dataset._sample_collection_name].find()],
@@ -124,7 +128,6 @@ def snapshot(dataset: fo.Dataset) -> dict[str, Any]:
 
 def _still(document: Any) -> Any:
     if isinstance(document, dict):
-        # `color_scheme._id` is drawn anew whenever a document is read.
         return {k: _still(v) for k, v in document.items() if k not in _TOUCHED}
     return [_still(v) for v in document] if isinstance(document, list) else document
 

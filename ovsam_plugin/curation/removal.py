@@ -1,0 +1,241 @@
+"""Takes a run away again, with all that was made from it and for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+import fiftyone as fo
+from fiftyone.core.odm import get_db_conn
+
+from ovsam_plugin.curation import sidebar
+from ovsam_plugin.curation.run_fields import require_run
+from ovsam_plugin.curation.workspace import (
+    WORKSPACE,
+    Record,
+    recorded,
+    remove_workspace,
+    saved_views,
+    shares_workspace,
+)
+from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+
+
+@dataclass(frozen=True)
+class RunTraces:
+    """Everything that goes with a run.
+
+    Attributes:
+        field: the label field.
+        labels: how many labels it holds.
+        reviewed: how many of them a person has decided about.
+        fields: sample fields: the labels, reasons of failure, summaries.
+        evaluations: evaluations that the labels are one side of.
+        brain_runs: the index of the embeddings, and other brain runs over the labels.
+        kept_index: the index of the embeddings where another run needs it, or None.
+        sharers: the runs that need it.
+        views: saved views that were made for the run.
+        workspace: the saved workspace, or None where there is none or another run uses it.
+        indexes: database indexes that were made for the run.
+        sidebar_group: its group in the sidebar, or None.
+        coloured: whether the field was given colours.
+        broken_views: a person's own saved views that ask about the field. They stay, and do not
+            load without it.
+    """
+
+    field: str
+    labels: int
+    reviewed: int
+    fields: tuple[str, ...]
+    evaluations: tuple[str, ...]
+    brain_runs: tuple[str, ...]
+    kept_index: str | None
+    sharers: tuple[str, ...]
+    views: tuple[str, ...]
+    workspace: str | None
+    indexes: tuple[str, ...]
+    sidebar_group: str | None
+    coloured: bool
+    broken_views: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """What will be removed or has been, and what stays, each in words."""
+        decided = f", {self.reviewed} of them decided by a person" if self.reviewed else ""
+        colours = "colours" if self.coloured else None
+        said = [
+            f"{self.labels} labels{decided}",
+            _listed("field", self.fields),
+            _listed("evaluation", self.evaluations),
+            _listed("brain run", self.brain_runs),
+            _listed("saved view", self.views),
+            _listed("workspace", (self.workspace,) if self.workspace else ()),
+            _listed("database index", self.indexes),
+            _listed("sidebar group", (self.sidebar_group,) if self.sidebar_group else ()),
+            colours,
+        ]
+        if self.kept_index:
+            needed = ", ".join(self.sharers)
+            said.append(f"stays: the embeddings {self.kept_index!r}, which {needed} needs too")
+        said += [f"stays, but will not load: your view {name!r}" for name in self.broken_views]
+        return [line for line in said if line]
+
+
+def run_traces(samples: Samples, field: str) -> RunTraces:
+    """What `remove_run` would remove; changes nothing.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: the field of a run of ours. Its labels may have been deleted by hand.
+
+    Raises:
+        ValueError: no run of ours filled the field, or it was renamed.
+    """
+    dataset = root_dataset(samples)
+    require_run(dataset, field, gone=True)
+    made = recorded(dataset, field) or Record()
+    index, sharers = _index(dataset, field)
+    over_labels = [
+        key
+        for key in dataset.list_brain_runs()
+        if getattr(dataset.get_brain_info(key).config, "patches_field", None) == field
+    ]
+    brain_runs = {*over_labels, *([index] if index else [])}
+    if sharers:
+        brain_runs.discard(index)
+    views = saved_views(dataset, field)
+    return RunTraces(
+        field=field,
+        labels=_count(dataset, f"{field}.detections"),
+        reviewed=_count(dataset, f"{field}.detections.review"),
+        fields=tuple(
+            name
+            for name in (field, error_field(field), *made.summary_fields)
+            if dataset.get_field(name) is not None
+        ),
+        evaluations=tuple(k for k in dataset.list_evaluations() if _evaluates(dataset, k, field)),
+        brain_runs=tuple(sorted(brain_runs)),
+        kept_index=index if sharers else None,
+        sharers=tuple(sharers),
+        views=tuple(views),
+        workspace=WORKSPACE
+        if made.workspace
+        and dataset.has_workspace(WORKSPACE)
+        and not shares_workspace(dataset, field)
+        else None,
+        indexes=made.indexes,
+        sidebar_group=made.group or None,
+        coloured=made.colours is not None,
+        broken_views=tuple(v for v in _views_about(dataset, field) if v not in views),
+    )
+
+
+def remove_run(samples: Samples, field: str) -> RunTraces:
+    """Removes a run's labels, a person's decisions on them, and all that was made from them.
+
+    What it was before labelling, the dataset is after it. A call that was interrupted is finished
+    by the same call.
+
+    Args:
+        samples: the dataset, or a view of it; the run is removed from the whole dataset.
+        field: the field of a run of ours. Its labels may have been deleted by hand.
+
+    Returns:
+        What has been removed.
+
+    Raises:
+        ValueError: no run of ours filled the field, or it was renamed. Nothing is removed then.
+    """
+    dataset = root_dataset(samples)
+    traces = run_traces(dataset, field)
+    for key in traces.evaluations:
+        dataset.delete_evaluation(key)
+    remove_workspace(dataset, field)
+    _forget_embeddings(dataset, traces)
+    for key in traces.brain_runs:
+        if dataset.has_brain_run(key):
+            dataset.delete_brain_run(key)
+    there = [name for name in (field, error_field(field)) if dataset.get_field(name) is not None]
+    if there:
+        dataset.delete_sample_fields(there)
+    if traces.evaluations:
+        sidebar.forget_default_groups(dataset)
+    # Last, so that what is left can be found as long as anything is.
+    dataset.delete_run(field)
+    return traces
+
+
+def _index(dataset: fo.Dataset, field: str) -> tuple[str | None, list[str]]:
+    """The index that the run's embeddings are in, and the other runs that need it."""
+    source = _source(dataset, field)
+    key = embedding_index.index_key(source)
+    sharers = [
+        other
+        for other in runs.fields(dataset)
+        if other != field
+        and dataset.get_field(other) is not None
+        and _source(dataset, other) == source
+    ]
+    return (key, sharers) if dataset.has_brain_run(key) else (None, [])
+
+
+def _source(dataset: fo.Dataset, field: str) -> str:
+    return str((runs.recorded(dataset, field) or {}).get("source") or field)
+
+
+def _forget_embeddings(dataset: fo.Dataset, traces: RunTraces) -> None:
+    """Removes the embeddings, or hands them to a run that needs them."""
+    EmbeddingSpool(dataset, traces.field).clear()
+    if traces.kept_index is not None:
+        _hand_over(dataset, traces.kept_index, traces.field, traces.sharers[0])
+        return
+    key = embedding_index.index_key(_source(dataset, traces.field))
+    if _shares_table(dataset, key):
+        dataset.delete_brain_run(key)
+    embedding_index.forget(dataset, _source(dataset, traces.field))
+
+
+def _hand_over(dataset: fo.Dataset, key: str, field: str, heir: str) -> None:
+    """FiftyOne's search reads the labels of the field that an index names: it must be there."""
+    config = dataset.get_brain_info(key).config
+    if config.patches_field == field:
+        config.patches_field = heir
+        config.build().update_run_config(dataset, key, config)
+        dataset.clear_cache()
+
+
+def _shares_table(dataset: fo.Dataset, key: str) -> bool:
+    """Whether a clone of the dataset searches the same table outside of the database."""
+    if not dataset.has_brain_run(key):
+        return False
+    table = getattr(dataset.get_brain_info(key).config, "table_name", None)
+    others = {"config.table_name": table, "_dataset_id": {"$ne": dataset._doc.id}}
+    return table is not None and get_db_conn().runs.count_documents(others, limit=1) > 0
+
+
+def _evaluates(dataset: fo.Dataset, key: str, field: str) -> bool:
+    config = dataset.get_evaluation_info(key).config
+    return field in (getattr(config, "pred_field", None), getattr(config, "gt_field", None))
+
+
+def _views_about(dataset: fo.Dataset, field: str) -> list[str]:
+    """Saved views in whose stages the field, or a path below it, is named."""
+    path = re.compile(rf'"\$*{field}(\.[^"]*)?"')
+    return [
+        document.name
+        for document in dataset._doc.get_saved_views()
+        if path.search(json.dumps(list(map(json.loads, document.view_stages))))
+    ]
+
+
+def _count(dataset: fo.Dataset, path: str) -> int:
+    images = all_images(dataset)
+    return 0 if dataset.get_field(path) is None else int(images.count(path))
+
+
+def _listed(what: str, names: tuple[str, ...]) -> str | None:
+    plural = {"database index": "database indexes"}.get(what, f"{what}s")
+    return f"{what if len(names) == 1 else plural} {', '.join(names)}" if names else None
