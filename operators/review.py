@@ -140,13 +140,17 @@ class Review(foo.Panel):  # type: ignore[misc]
         session, instance = session.current(ctx.dataset)
         ctx.panel.set_state(
             {
-                # As text: the App merges a list into the one before it, and keeps its tail.
+                # As text: where the App merges lists, a longer one before leaves its tail.
                 "session": json.dumps(session.to_state()),
                 "shown": json.dumps(instance and describe_instance(instance)),
                 "problem": None,
                 "settings.field": session.field,
                 "settings.order": session.order,
-                "naming.name": None,
+                # Empty and not None, or the App leaves in the box what was typed there.
+                "naming.name": "",
+                # When something is typed, the App copies data into the state, and merges both.
+                "charts": None,
+                "instance": None,
             }
         )
         counted = figures(ctx.dataset, session.field, session.filters)

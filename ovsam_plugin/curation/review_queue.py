@@ -6,7 +6,7 @@ are until an instance is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,43 +15,12 @@ import fiftyone as fo
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.decisions import KINDS
 from ovsam_plugin.dataset.targets import Samples, near, root_dataset
+from ovsam_plugin.scoring.doubt import ORDERS, Order
 
 _Expression: TypeAlias = dict[str, Any]
 
 PAGE = 50
 """Instances that a page has unless told otherwise."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """One way to sort a review; the formulas are those of `scoring.doubt`.
-
-    Attributes:
-        title: for a menu.
-        needs: the attributes that it reads.
-        value: 0..1, high for what should be looked at first, as a database expression over those
-            attributes; null where one of them is.
-    """
-
-    title: str
-    needs: tuple[str, ...]
-    value: _Expression | str
-
-
-ORDERS: Mapping[str, Order] = {
-    "suggested": Order("Suggested: most likely wrong first", ("doubt",), "$doubt"),
-    "confidence": Order(
-        "Least confident first", ("confidence",), {"$subtract": [1, "$confidence"]}
-    ),
-    "margin": Order("Smallest margin first", ("margin",), {"$subtract": [1, "$margin"]}),
-    "disagreement": Order(
-        "Branches disagree most first",
-        ("head_score", "clip_score"),
-        {"$abs": {"$subtract": ["$head_score", "$clip_score"]}},
-    ),
-    "instability": Order("Least stable first", ("stability",), {"$subtract": [1, "$stability"]}),
-    "outlier": Order("Farthest from its class first", ("outlier",), "$outlier"),
-}
 
 
 @dataclass(frozen=True)
@@ -112,17 +81,18 @@ class Instance:
 def orders(samples: Samples, field: str) -> dict[str, str]:
     """Titles by order of those that this field can be sorted by, the suggested one first.
 
-    An order is offered where at least one instance has all that it reads.
+    An order is offered where at least one instance has the attribute that holds it: confidence,
+    margin and stability always are there, the others once `score_run` has filled them.
 
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
     check_detections(samples, field)
-    names = sorted({name for order in ORDERS.values() for name in order.needs})
-    paths = {name: f"{field}.detections.{name}" for name in names}
-    declared = [name for name in names if samples.get_field(paths[name]) is not None]
-    filled = {name for name in declared if _is_filled(samples, paths[name])}
-    return {key: order.title for key, order in ORDERS.items() if filled.issuperset(order.needs)}
+    return {
+        name: f"{name.capitalize()}: {order.description}"
+        for name, order in ORDERS.items()
+        if _is_filled(samples, f"{field}.detections.{order.attribute}")
+    }
 
 
 def queue(
@@ -142,7 +112,7 @@ def queue(
     Args:
         samples: the dataset, or a view of it.
         field: a field of Detections.
-        order: a key of `ORDERS`.
+        order: a key of `scoring.doubt.ORDERS`.
         filters: some classes, a range of confidence.
         skip: instances that are passed over, from the front.
         limit: instances of the page.
@@ -155,9 +125,9 @@ def queue(
     if order not in ORDERS:
         raise ValueError(f"there is no order {order!r}{near(order, list(ORDERS))}")
     if order not in offered:
-        needs = " and ".join(ORDERS[order].needs)
         raise ValueError(
-            f"order {order!r} needs {needs}, which no label of {field!r} has: fill it with "
+            f"order {order!r} needs {ORDERS[order].attribute!r}, which no label of {field!r} has: "
+            "fill it with "
             f"score_run, or choose {', '.join(map(repr, offered)) or 'another field'}"
         )
     if skip < 0 or limit < 1:
@@ -165,8 +135,8 @@ def queue(
     chosen = ORDERS[order]
     rows = samples._aggregate(
         [
-            *undecided(field, filters or Filters(), chosen.needs),
-            {"$set": {"value": chosen.value}},
+            *undecided(field, filters or Filters(), (chosen.attribute,)),
+            {"$set": {"value": _value(chosen)}},
             {"$sort": {"value": -1, "_id": 1}},
             # Sort and limit in a row keep only the page in memory.
             {"$limit": skip + limit},
@@ -215,7 +185,15 @@ def load_instance(samples: Samples, field: str, sample_id: str, label_id: str) -
     return None
 
 
+def _value(order: Order) -> _Expression | str:
+    """What `order.score` gives, from the stored attribute; null where that is."""
+    stored = f"${order.attribute}"
+    return stored if order.highest_first else {"$subtract": [1, stored]}
+
+
 def _is_filled(samples: Samples, path: str) -> bool:
     """Whether a label has this attribute: stops at the first that does."""
+    if samples.get_field(path) is None:
+        return False
     found = samples._aggregate([{"$match": {path: {"$type": "number"}}}, {"$limit": 1}])
     return next(iter(found), None) is not None

@@ -35,7 +35,7 @@ class Session:
 
     Attributes:
         field: the field under review.
-        order: a key of `review_queue.ORDERS`.
+        order: a key of `scoring.doubt.ORDERS`.
         filters: classes and confidences that are asked for.
         waiting: (sample id, label id) of the next instances, the first one being shown.
         skipped: instances that were passed over; they come again when the queue starts again.

@@ -17,8 +17,10 @@ from ovsam_plugin.curation.review_queue import (
     queue,
 )
 from ovsam_plugin.dataset.fields import declare_fields
+from ovsam_plugin.scoring.doubt import ORDERS
 
 FIELD = "ovsam"
+BOTH = ("head", "clip")
 
 
 def names(dataset: Any, order: str, **kwargs: Any) -> list[str]:
@@ -30,7 +32,6 @@ def names(dataset: Any, order: str, **kwargs: Any) -> list[str]:
     [
         ("confidence", "spoon dog cup person cup2 cat"),
         ("margin", "cup dog spoon person cup2 cat"),
-        ("disagreement", "cup2 dog person cup spoon cat"),
         ("instability", "person spoon cat cup2 dog cup"),
     ],
 )
@@ -44,11 +45,29 @@ def test_each_order_puts_the_most_doubtful_first(
     assert 1 >= values[0] > values[-1] >= 0
 
 
+def test_the_database_orders_as_the_scores_do(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    paths = {n: f"{FIELD}.detections.{n}" for n in ("id", "confidence", "margin", "stability")}
+    rows = [row for row in zip(*labelled.values(list(paths.values()), unwind=True)) if row[2]]
+    columns = {n: [row[i] for row in rows] for i, n in enumerate(paths)}
+    branches = {n: labelled.values(f"{FIELD}.detections.{n}_score", unwind=True)[:6] for n in BOTH}
+    scored = {**columns, **{f"{n}_score": v for n, v in branches.items()}}
+    for stored, order in (("doubt", "suggested"), ("disagreement", "disagreement")):
+        values = dict(zip(columns["id"], ORDERS[order].score(scored).tolist()))
+        labelled.set_label_values(f"{FIELD}.detections.{stored}", values)
+    for name in ("suggested", "confidence", "margin", "disagreement", "instability"):
+        expected = dict(zip(columns["id"], ORDERS[name].score(scored)))
+        found = queue(labelled, FIELD, name)
+        assert {e.label_id: e.value for e in found} == pytest.approx(expected)
+        assert [e.value for e in found] == sorted(expected.values(), reverse=True)
+
+
 def test_scores_that_were_filled_later_are_offered_and_nothing_comes_last(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:
-    assert list(orders(labelled, FIELD)) == ["confidence", "margin", "disagreement", "instability"]
-    with pytest.raises(ValueError, match="'outlier' needs outlier, which no label of 'ovsam' has"):
+    assert list(orders(labelled, FIELD)) == ["confidence", "margin", "instability"]
+    with pytest.raises(
+        ValueError, match="'outlier' needs 'outlier', which no label of 'ovsam' has"
+    ):
         queue(labelled, FIELD, "outlier")
     values = {ids["cup2"]: 0.9, ids["cat"]: 0.4}
     labelled.set_label_values(f"{FIELD}.detections.outlier", values)
@@ -101,7 +120,7 @@ def test_a_range_that_is_none_is_refused(confidence: tuple[float, float]) -> Non
     ("kwargs", "message"),
     [
         ({"order": "doubtful"}, "there is no order 'doubtful'"),
-        ({"order": "suggested"}, "needs doubt"),
+        ({"order": "suggested"}, "needs 'doubt'"),
         ({"order": "margin", "skip": -1}, "skip is -1"),
         ({"order": "margin", "limit": 0}, "limit 0"),
     ],

@@ -125,7 +125,7 @@ def test_a_typed_name_is_offered_and_given(browser: Browser) -> None:
     browser.state["naming"] = {"name": " tea spoon "}
     browser.press("naming", "rename")
     assert reviews(browser.dataset) == [("tea spoon", "renamed")]
-    assert browser.state["naming"]["name"] is None
+    assert browser.state["naming"]["name"] == ""
 
 
 def test_an_empty_name_is_refused_in_words_and_nothing_is_decided(browser: Browser) -> None:

@@ -1,0 +1,77 @@
+"""A real browser before a real App. CI has one; elsewhere its absence skips these tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE = 60_000
+"""Milliseconds that the App has for a step; a busy machine needs seconds for one."""
+
+
+def find_chromium() -> str | None:
+    """The system's Chromium or Chrome."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless browser, driven by Playwright."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _lacking("the package playwright is not installed: pip install playwright")
+    executable = find_chromium()
+    if executable is None:
+        _lacking("there is no Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_app(chromium: Any) -> Iterator[Callable[[Any], Any]]:
+    """Opens a dataset in the App and gives the browser's page."""
+    import fiftyone as fo
+
+    opened: list[Any] = []
+
+    def open_dataset(dataset: Any) -> Any:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+        page = chromium.new_page(viewport={"width": 1600, "height": 1100})
+        page.set_default_timeout(PATIENCE)
+        # An advertisement lies over the App when it is first opened.
+        dismiss = page.get_by_role("button", name="Dismiss")
+        page.add_locator_handler(dismiss, lambda: dismiss.click())
+        page.goto(f"http://127.0.0.1:{port}/datasets/{dataset.name}")
+        opened.extend((page, session))
+        return page
+
+    yield open_dataset
+    for thing in opened:
+        thing.close()
+
+
+def _lacking(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (CI=true: the browser tests must run)")
+    pytest.skip(reason)
