@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,8 @@ class EvaluationJob:
             evaluated = evaluation.run(methods, progress)
         if not evaluated.paths:
             raise CommandError("no image could be evaluated: " + "; ".join(evaluated.problems[:3]))
-        return evaluated
+        weights = labeler.predictor.weights_hash
+        return self._noted(evaluated, {"preset": self.preset, "weights (sha256)": weights})
 
     def _vocabularies(self, truth: GroundTruth) -> tuple[Vocabulary, Vocabulary]:
         """The vocabulary with its split, and what of it is answered from."""
@@ -142,6 +143,7 @@ class EvaluationJob:
 
     def _methods(self, labeler: Labeler, whole: Vocabulary) -> list[Method]:
         from ovsam_plugin.baselines import METHODS, build_methods
+        from ovsam_plugin.baselines.method import SAM
         from ovsam_plugin.evaluation.published import Published
         from ovsam_plugin.labeler import Labeler, build_recognizer
 
@@ -149,15 +151,22 @@ class EvaluationJob:
         if "all" in self.baselines:
             # A learned context has to be learned first: without one, its rows are left out.
             wanted = {name for name in METHODS if self.contexts or not name.endswith("+coop")}
+            wanted.discard(SAM)
+        if SAM in wanted and self.sam is None:
+            raise ValueError(
+                "sam is the masks of SAM's own checkpoint: give --sam FILE and --clip MODEL/FILE; "
+                f"the masks of {self.preset} are those of the row ovsam"
+            )
         unknown = sorted(wanted - set(METHODS))
         if unknown:
             raise ValueError(f"unknown method {unknown[0]!r}: there are all, {', '.join(METHODS)}")
-        methods = build_methods([n for n in METHODS if n in wanted], labeler, self.contexts)
+        own = [name for name in METHODS if name in wanted and name != SAM]
+        methods = build_methods(own, labeler, self.contexts)
         if self.sam is not None:
             from ovsam_plugin.baselines.two_backbones import build_two_backbones
 
             methods += build_two_backbones(
-                ("image-crop", "feature-crop"),
+                ("image-crop", "feature-crop", SAM),
                 sam=self.sam,
                 clip=f"openclip:{self.clip}",
                 vocabulary=labeler.recognizer.vocabulary,
@@ -225,7 +234,27 @@ class EvaluationJob:
             f"kept as [bold]{escape(key)}[/bold]: open the App's Model Evaluation panel on "
             f"[bold]{escape(self.target)}[/bold]"
         )
-        return found.evaluated
+        return self._noted(found.evaluated, {})
+
+    def _noted(self, evaluated: Evaluated, more: Mapping[str, str]) -> Evaluated:
+        """With what was asked for, by which its figures can be had again."""
+        options = (
+            "annotations",
+            "split",
+            "detections",
+            "field",
+            "gt_field",
+            "sam",
+            "clip",
+            "limit",
+        )
+        given = {name: getattr(self, name) for name in options}
+        asked = {
+            "images": self.target,
+            **{name: str(value) for name, value in given.items() if value is not None},
+            **more,
+        }
+        return replace(evaluated, asked=asked)
 
     def _tell(self, console: Console, evaluated: Evaluated) -> None:
         from ovsam_plugin.evaluation.figures import figures, tables, to_json
@@ -253,8 +282,6 @@ class EvaluationJob:
 
 
 def _without_split(vocabulary: Vocabulary) -> Vocabulary:
-    from dataclasses import replace
-
     from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
     return Vocabulary(vocabulary.name, tuple(replace(c, split=None) for c in vocabulary))

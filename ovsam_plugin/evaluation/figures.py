@@ -103,6 +103,8 @@ def _main_table(found: Sequence[Figures]) -> TextTable:
     header = ["method", *(f"IoU{mark}" for mark in parts.values())]
     header += ["IoU"] if not split else []
     header += [*(f"Acc{mark}" for mark in parts.values()), "Acc"]
+    surplus = any(one.surplus for one in found)
+    header += ["surplus"] if surplus else []
     rows = []
     for one in found:
         ious = [one.splits[part].iou for part in parts] or [one.splits["all"].iou]
@@ -111,6 +113,7 @@ def _main_table(found: Sequence[Figures]) -> TextTable:
             one.name,
             *map(percent, ious),
             *(percent(a) if one.named else "-" for a in accuracies),
+            *([f"{one.surplus:,}"] if surplus else []),
             *_costs(one),
         ))  # fmt: skip
     title = f"{found[0].splits['all'].instances:,} instances"
@@ -153,6 +156,7 @@ def to_json(evaluated: Evaluated, found: Sequence[Figures]) -> dict[str, Any]:
     """All figures as JSON holds them, shares as 0..1 and what is not there as null."""
     content = {
         "protocol": evaluated.protocol,
+        "asked": dict(evaluated.asked),
         "vocabulary": evaluated.vocabulary.name,
         "classes": len(evaluated.vocabulary),
         "images": len(evaluated.paths),

@@ -28,12 +28,20 @@ from ovsam_plugin.evaluation.metrics import (
     worst_classes,
     worst_images,
 )
+from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.images import ImageError, read_image
 
 _WORST_IMAGES = 9
 _TILE = 480  # pixels
 _PROBLEMS = 50
+_ASKED = (
+    "Every instance asks for its own answer, so average precision is of answers to true prompts."
+)
+_PAIRED_UP = (
+    "The surest answer first takes the instance that it overlaps most, from an IoU of 0.5 on; an "
+    "instance that none takes counts as IoU 0 and a wrong name."
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
             (folder / picture.name).write_bytes(picture.content)
     facts = {
         "summary": _summary(evaluated),
+        "asked": evaluated.asked,
         "tables": tables(found),
         "sections": sections,
         "problems": evaluated.problems[:_PROBLEMS],
@@ -98,11 +107,13 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
 
 def _summary(evaluated: Evaluated) -> str:
     count = len(evaluated.methods[0].outcomes)
+    pairing = _ASKED if evaluated.protocol in PAIRED else _PAIRED_UP
     return (
         f"{count:,} instances on {len(evaluated.paths):,} images, protocol {evaluated.protocol}, "
         f"{len(evaluated.vocabulary):,} names of {evaluated.vocabulary.name}. "
         "IoU is of masks at the image's own size, whatever the name; Acc is the share of instances "
-        "with the right name; both are means over instances."
+        f"with the right name; both are means over instances. {pairing} "
+        "Surplus answers belong to no instance."
     )
 
 
@@ -169,6 +180,10 @@ _MARKDOWN = """\
 
 {{ summary }}
 
+{% for name, value in asked.items() %}
+- {{ name }}: {{ value }}
+{% endfor %}
+
 {% for table in tables %}
 ## {{ table.title }}
 
@@ -219,6 +234,13 @@ img { max-width: 100%; height: auto; }
 </style>
 <h1>Evaluation</h1>
 <p>{{ summary }}</p>
+{% if asked %}
+<ul>
+{% for name, value in asked.items() %}
+<li>{{ name }}: {{ value }}</li>
+{% endfor %}
+</ul>
+{% endif %}
 {% for table in tables %}
 <h2>{{ table.title }}</h2>
 <table>

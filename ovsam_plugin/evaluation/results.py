@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ class Evaluated:
         truth: a COCO annotation file's content, of exactly what was evaluated.
         federated: whether it has LVIS's lists.
         problems: why images and annotations were left out.
+        asked: what else decided it, such as files and the hash of weights, by name.
     """
 
     vocabulary: Vocabulary
@@ -63,3 +65,4 @@ class Evaluated:
     truth: dict[str, Any]
     federated: bool
     problems: tuple[str, ...]
+    asked: Mapping[str, str] = field(default_factory=dict)

@@ -8,10 +8,14 @@ from typing import Any
 
 import fiftyone as fo
 import numpy as np
+import open_clip
 import pytest
+import torch
+from segment_anything import sam_model_registry
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
+from tests.baselines.test_two_backbones import tiny_sam
 from tests.evaluation.conftest import Annotate, annotate  # noqa: F401
 
 
@@ -36,6 +40,9 @@ def test_the_papers_table_is_printed_and_everything_written(
     assert ovsam["splits"]["all"]["instances"] == 6
     assert 0.2 < ovsam["splits"]["all"]["iou"] < 1
     assert ovsam["parameters"] > 1e6
+    asked = content["asked"]
+    assert (asked["preset"], asked["split"]) == ("ovsam-lite", "coco-48-17")
+    assert len(asked["weights (sha256)"]) == 64
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
 
 
@@ -129,3 +136,50 @@ def test_classes_and_images_that_do_not_fit_end_with_the_reason(
     result = run(images[0].parent, "--annotations", path, "--baselines", "magic")
     assert result.exit_code == 2
     assert "unknown method 'magic'" in result.output
+    result = run(images[0].parent, "--annotations", path, "--baselines", "sam")
+    assert result.exit_code == 2
+    assert "SAM's own checkpoint: give --sam FILE and --clip MODEL/FILE" in result.output
+
+
+def test_all_methods_are_those_with_an_answer_of_their_own(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    result = run(
+        images[0].parent, "--annotations", annotate(), "--baselines", "all", "--limit", 1,
+        "--device", "cpu", "--protocol", "everything",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "methods: image-crop, feature-crop, ovsam\n" in result.output
+    assert "surplus" in result.output
+
+
+def test_sam_and_clip_from_two_checkpoints_stand_beside_the_preset(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command's whole way with checkpoints of the real layout, small."""
+    monkeypatch.setitem(sam_model_registry, "vit_b", tiny_sam)
+    torch.save(tiny_sam().state_dict(), tmp_path / "sam.pth")
+    vision = {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16}
+    words = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
+    config = {"embed_dim": 48, "vision_cfg": vision, "text_cfg": words}
+    (tmp_path / "RN-small.json").write_text(json.dumps(config))
+    open_clip.add_model_config(tmp_path / "RN-small.json")
+    model = open_clip.create_model("RN-small", pretrained=None)
+    torch.save(model.state_dict(), tmp_path / "clip.pt")
+    monkeypatch.setenv("OVSAM_CACHE_DIR", str(tmp_path / "cache"))
+    out = tmp_path / "o.json"
+    result = run(
+        images[0].parent, "--annotations", annotate(), "--sam", tmp_path / "sam.pth", "--clip",
+        f"RN-small/{tmp_path / 'clip.pt'}", "--limit", 1, "--device", "cpu", "--json", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    ovsam, *crops, alone = json.loads(out.read_text())["methods"]
+    assert [each["name"] for each in crops] == ["sam+image-crop", "sam+feature-crop"]
+    assert (ovsam["name"], alone["name"], alone["named"]) == ("ovsam", "sam", False)
+    assert {each["splits"]["all"]["iou"] for each in crops} == {alone["splits"]["all"]["iou"]}
+    assert alone["splits"]["all"]["iou"] != ovsam["splits"]["all"]["iou"]

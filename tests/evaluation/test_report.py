@@ -37,6 +37,13 @@ def test_the_table_has_the_columns_of_the_paper(evaluated: Evaluated) -> None:
     assert precision.header[:4] == ("method", "AP", "AP50", "AP75")
 
 
+def test_answers_that_no_instance_took_are_counted(evaluated: Evaluated) -> None:
+    (method,) = evaluated.methods
+    (main, *_) = tables(figures(replace(evaluated, methods=(replace(method, surplus=1200),))))
+    assert main.header[5:7] == ("Acc", "surplus")
+    assert main.rows[0][5:7] == ("33.3", "1,200")
+
+
 def test_methods_without_names_have_no_accuracy(evaluated: Evaluated) -> None:
     (method,) = evaluated.methods
     alone = replace(evaluated, methods=(replace(method, name="sam", named=False, rows=[]),))
@@ -85,6 +92,19 @@ def test_the_report_is_pages_with_their_pictures(evaluated: Evaluated, tmp_path:
     assert text.count("data:image/") == len(linked)
     assert not re.findall(r'(?:src|href)="(?!data:)', text)
     assert "<td>33.3</td>" in text
+
+
+def test_files_say_what_was_asked(evaluated: Evaluated, tmp_path: Path) -> None:
+    asked = {"preset": "ovsam-lite", "annotations": "gt & more.json"}
+    evaluated = replace(evaluated, asked=asked)
+    assert to_json(evaluated, figures(evaluated))["asked"] == asked
+    page = write_report(evaluated, tmp_path).read_text(encoding="utf-8")
+    assert "<li>annotations: gt &amp; more.json</li>" in page
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "\n- preset: ovsam-lite\n- annotations: gt & more.json\n\n## 6 instances" in markdown
+    for protocol, said in (("box", "answers to true prompts"), ("everything", "none takes")):
+        write_report(replace(evaluated, protocol=protocol), tmp_path)  # type: ignore[arg-type]
+        assert said in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_names_and_problems_cannot_break_the_page(evaluated: Evaluated, tmp_path: Path) -> None:
