@@ -3,11 +3,27 @@
 from .decide import Decide
 from .evaluate import Evaluate
 from .export_clean import ExportClean
+from .find_instances import FindInstances
 from .label import Label
+from .name_group import NameGroup
 from .recognize import Recognize
 from .relabel import Relabel
+from .remove_run import RemoveRun
 from .review import Review
 from .score import Score
+from .setup_workspace import SetupWorkspace
 
-OPERATORS = (Label, Evaluate, Relabel, Recognize, Score, Decide, ExportClean)
+OPERATORS = (
+    Label,
+    Evaluate,
+    Relabel,
+    Recognize,
+    Score,
+    FindInstances,
+    NameGroup,
+    Decide,
+    ExportClean,
+    SetupWorkspace,
+    RemoveRun,
+)
 PANELS = (Review,)

@@ -19,7 +19,7 @@ BINS = 28
 # A window is its box grown by this, so that an edge is seen from both sides.
 GROWTH = 1.3
 DRAWN = 6
-_WIDTH = 48
+_WIDTH = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RegionMaskHead(nn.Module):
         self.from_level = nn.Conv2d(description.fpn_channels, _WIDTH, 1)
         self.from_prompt = nn.Conv2d(DRAWN, _WIDTH, 1)
         self.context = nn.ModuleList(
-            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=d, dilation=d) for d in (1, 2, 4)
+            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=d, dilation=d) for d in (1, 2, 4, 1)
         )
         self.upscale = nn.ConvTranspose2d(_WIDTH, half, 2, stride=2)
         self.detail = nn.Conv2d(description.fpn_channels, half, 1)

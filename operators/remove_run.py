@@ -1,0 +1,59 @@
+"""Form and call of `remove_run`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ovsam_plugin.curation.run_fields import run_fields
+
+from .form import menu
+
+
+class RemoveRun(foo.Operator):  # type: ignore[misc]
+    """Removes every trace of a run, once it is confirmed."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="remove_run",
+            label="Remove a run",
+            description="Its labels, decisions, embeddings, evaluations, views and all else",
+            dynamic=True,
+            risk_level=types.RiskLevel.HIGH,
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        from ovsam_plugin.curation.removal import run_traces
+
+        inputs = types.Object()
+        fields = run_fields(ctx.dataset)
+        field = ctx.params.get("field") or ""
+        menu(inputs, "field", fields, field, "Run")
+        prop = types.Property(inputs, view=types.View(label="Remove a run"))
+        if field not in fields:
+            prop.invalid, prop.error_message = True, "choose a run"
+            return prop
+        lines = "\n".join(f"- {line}" for line in run_traces(ctx.dataset, field).lines())
+        inputs.md(f"This will be removed:\n\n{lines}", name="traces")
+        inputs.bool("confirmed", default=False, label="Yes, remove all of this")
+        if not ctx.params.get("confirmed"):
+            prop.invalid, prop.error_message = True, "tick the box to confirm"
+        return prop
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.removal import remove_run
+
+        if not ctx.params.get("confirmed"):
+            raise ValueError("nothing is removed without confirmed=True")
+        traces = remove_run(ctx.dataset, ctx.params["field"])
+        ctx.ops.clear_view()
+        ctx.ops.reload_dataset()
+        return {"removed": "\n".join(traces.lines())}
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.str("removed", label="Removed")
+        return types.Property(outputs, view=types.View(label="Removed"))

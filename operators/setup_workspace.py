@@ -1,0 +1,57 @@
+"""Form and call of `setup_workspace`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from ovsam_plugin.curation.run_fields import run_fields
+
+from .form import menu
+
+
+class SetupWorkspace(foo.Operator):  # type: ignore[misc]
+    """Makes saved views, a workspace, colours, indexes and summaries for a run."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="setup_workspace",
+            label="Set up the curation workspace",
+            description="Saved views, a workspace, colours, indexes and a sidebar group for a run",
+            dynamic=True,
+            risk_level=types.RiskLevel.MEDIUM,
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        fields = run_fields(ctx.dataset)
+        if not fields:
+            inputs.view("none", types.Error(label="No labelling run yet: label the dataset first"))
+        menu(inputs, "field", fields, ctx.params.get("field") or next(iter(fields), ""), "Run")
+        by = {"label": "Class", "review": "What was decided"}
+        menu(inputs, "colour_by", by, ctx.params.get("colour_by") or "label", "Colour by")
+        return types.Property(inputs, view=types.View(label="Set up the curation workspace"))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.workspace import setup_workspace
+
+        field = ctx.params.get("field") or next(iter(run_fields(ctx.dataset)), "")
+        report = setup_workspace(
+            ctx.dataset, field, colour_by=ctx.params.get("colour_by") or "label"
+        )
+        ctx.ops.reload_dataset()
+        return {
+            "views": ", ".join(report.views),
+            "workspace": report.workspace or "",
+            "left_out": "\n".join(report.left_out),
+        }
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.str("views", label="Saved views")
+        outputs.str("workspace", label="Workspace")
+        outputs.str("left_out", label="Left out")
+        return types.Property(outputs, view=types.View(label="Made"))

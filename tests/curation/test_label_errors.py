@@ -1,0 +1,43 @@
+"""Likely mistakes in a ground truth, as a view."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin.curation.label_errors import label_errors
+from tests.curation.run_by_hand import add_run, add_truth, evaluate
+
+
+@pytest.fixture
+def evaluated(dataset: fo.Dataset) -> fo.Dataset:
+    """Three photographs with cat and cup each, of which the run names some otherwise."""
+    add_truth(dataset)
+    add_run(dataset)
+    evaluate(dataset)
+    return dataset
+
+
+def test_confident_contradictions_come_first(evaluated: fo.Dataset) -> None:
+    view = label_errors(evaluated, "ovsam_eval")
+    # By the run: cup is cat by 0.3 and 0.8, cat is cup by 0.5 and otter by 0.2.
+    assert [patch.truth.label for patch in view] == ["cup", "cat", "cup", "cat"]
+    first = evaluated[evaluated.values("id")[1]]["truth"].detections[1]
+    assert view.values("id")[0] == first.id
+    assert len(label_errors(evaluated, "ovsam_eval", min_score=0.4)) == 2
+
+
+def test_a_name_among_the_best_five_is_no_mistake_where_it_is_as_likely(
+    evaluated: fo.Dataset,
+) -> None:
+    sample = evaluated[evaluated.values("id")[1]]
+    label = sample["ovsam"].detections[1]
+    label["top_labels"], label["top_scores"] = ["cat", "Cup"], [0.8, 0.79]
+    sample.save()
+    view = label_errors(evaluated, "ovsam_eval", min_score=0.1)
+    assert sample["truth"].detections[1].id not in view.values("id")
+
+
+def test_an_evaluation_that_is_not_there_is_a_clear_error(evaluated: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match="no evaluation 'eval'; there are 'ovsam_eval'"):
+        label_errors(evaluated, "eval")
