@@ -14,9 +14,9 @@ import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import DECISION, check_detections
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
-from ovsam_plugin.curation.known_names import recorded_vocabulary
 from ovsam_plugin.dataset.export import common_folder, size_of, whole_file
-from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset.runs import recorded_vocabulary
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.evaluation.label_masks import crop_of
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -78,8 +78,8 @@ def export_clean(
             are, the labels are in `ground_truth`).
         undecided_above: also take undecided instances whose confidence is at least this, 0..1.
         only_finished: leave out images that still have open instances.
-        vocabulary: gives category ids, synonyms and frequencies; by default the built-in one
-            that the field was labelled with. Names that it lacks get ids after its largest.
+        vocabulary: gives category ids, synonyms and frequencies; by default the one that the
+            field was labelled with. Names that it lacks get ids after its largest.
         overwrite: replace what is at `path`.
 
     Raises:
@@ -91,7 +91,9 @@ def export_clean(
     if undecided_above is not None and not 0 <= undecided_above <= 1:
         raise ValueError(f"undecided_above is {undecided_above}, must be 0 to 1")
     known = (
-        recorded_vocabulary(samples, field) if vocabulary is None else load_vocabulary(vocabulary)
+        recorded_vocabulary(root_dataset(samples), field)
+        if vocabulary is None
+        else load_vocabulary(vocabulary)
     )
     collected = _Collected()
     for clean in _clean(samples, field, undecided_above, only_finished):

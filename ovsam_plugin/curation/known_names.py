@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.vocabulary.names import name_key
-from ovsam_plugin.vocabulary.sources import load_vocabulary
-from ovsam_plugin.vocabulary.tables import BUILT_IN
-from ovsam_plugin.vocabulary.vocabulary import Vocabulary
-
-
-def recorded_vocabulary(samples: Samples, field: str) -> Vocabulary | None:
-    """The built-in vocabulary that a field was labelled with.
-
-    None where no run says so, where it was a list or a file (a run records its name and hash
-    alone), or where the package's vocabulary of that name has changed since.
-    """
-    dataset = root_dataset(samples)
-    if not dataset.has_run(field):
-        return None
-    config = dataset.get_run_info(field).config.serialize()
-    if config.get("vocabulary") not in BUILT_IN:
-        return None
-    vocabulary = load_vocabulary(str(config["vocabulary"]))
-    return vocabulary if vocabulary.hash == config.get("vocabulary_hash") else None
 
 
 def known_names(samples: Samples, field: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 import pytest
 
-from ovsam_plugin.curation.known_names import known_names, matching_names, recorded_vocabulary
+from ovsam_plugin.curation.known_names import known_names, matching_names
 from ovsam_plugin.vocabulary.tables import built_in
 
 FIELD = "ovsam"
@@ -28,14 +28,8 @@ def test_names_in_the_field_come_before_the_rest_of_its_vocabulary(recorded: fo.
     assert (names[5], len(names), len(set(names))) == ("airplane", 80, 80)
 
 
-def test_a_vocabulary_that_changed_since_is_not_taken_for_the_recorded_one(
-    recorded: fo.Dataset,
-) -> None:
-    assert recorded_vocabulary(recorded, FIELD) == built_in("coco")
-    config = recorded.init_run(method="ovsam/label", vocabulary="coco", vocabulary_hash="0")
-    recorded.register_run(FIELD, config, overwrite=True)
-    assert recorded_vocabulary(recorded, FIELD) is None
-    assert known_names(recorded, FIELD) == ["cat", "cup", "dog", "person", "spoon"]
+def test_a_field_that_no_run_filled_offers_its_own_names(labelled: fo.Dataset) -> None:
+    assert known_names(labelled, FIELD) == ["cat", "cup", "dog", "person", "spoon"]
 
 
 def test_names_that_begin_as_typed_come_first() -> None:
