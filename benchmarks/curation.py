@@ -105,7 +105,7 @@ def answer(predictor: Predictor, args: argparse.Namespace, vocabulary: Vocabular
 
 def recognize(predictor: Predictor, answered: Answered, vocabulary: Vocabulary) -> Recognition:
     """Names out of a vocabulary."""
-    recognizer = build_recognizer(predictor, vocabulary)
+    recognizer = build_recognizer(predictor.preset, vocabulary, predictor.device)
     return recognizer.recognize(answered.head, answered.clip, answered.empty)
 
 
