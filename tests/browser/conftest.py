@@ -29,7 +29,9 @@ def find_chromium() -> str | None:
     return next((path for path in map(shutil.which, names) if path), None)
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, FiftyOne takes its loop for a server's and gives back
+# tasks where other tests expect results.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A headless browser, driven by Playwright."""
     try:
