@@ -26,6 +26,9 @@ _HELP = (
 )
 
 
+# Without these a part that is too wide makes the whole panel wider than its place.
+_ONE_COLUMN = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
+_NARROW = {"sx": {"width": "auto"}}
 _WIDE_AND_NARROW = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 7fr) minmax(0, 5fr)"}}}
 
 
@@ -180,14 +183,17 @@ class Review(foo.Panel):  # type: ignore[misc]
                 panel.md("Nothing is left in this queue.", name="done")
             self._steps(panel, shown)
             self._charts(panel, session)
-        view = types.GridView(orientation="vertical", gap=2, pad=2, align_x="left")
+        view = types.GridView(
+            orientation="vertical", gap=2, pad=2, align_x="left", componentsProps=_ONE_COLUMN
+        )
         return types.Property(panel, view=view)
 
     def _settings(self, panel: types.Object, fields: list[str], session: Session | None) -> None:
         row = panel.h_stack("settings", gap=2)
         _menu(row, "field", "Field", {name: name for name in fields}, self.choose_field)
         if session is not None:
-            _menu(row, "order", "Order", session.offered, self.choose_order)
+            offered = {name: name.capitalize() for name in session.offered}
+            _menu(row, "order", "Most doubtful by", offered, self.choose_order)
 
     def _instance(self, panel: types.Object, shown: dict[str, Any]) -> None:
         row = panel.h_stack("instance", gap=2, componentsProps=_WIDE_AND_NARROW)
@@ -206,26 +212,30 @@ class Review(foo.Panel):  # type: ignore[misc]
         view = types.AutocompleteView(choices=[types.Choice(name, label=name) for name in names])
         row.str("name", label="Another name", view=view, on_change=self.type_name)
         params = {"label_id": shown["label_id"]}
-        _button(row, "rename", "Give this name", "n", self.rename, params)
+        _button(row, "rename", "Give this name (N)", "n", self.rename, params)
 
     def _steps(self, panel: types.Object, shown: dict[str, Any] | None) -> None:
         row = panel.grid("steps", orientation="2d", gap=1)
         if shown:
             params = {"label_id": shown["label_id"]}
-            _button(row, "accept", "Accept", "a", self.accept, params, icon="check", chosen=True)
-            _button(row, "reject", "Reject", "r", self.reject, params, icon="close")
-            _button(row, "skip", "Skip", "s", self.skip, params, icon="skip_next")
-        _button(row, "undo", "Undo", "u", self.undo, {}, icon="undo")
+            _button(
+                row, "accept", "Accept (A)", "a", self.accept, params, icon="check", chosen=True
+            )
+            _button(row, "reject", "Reject (R)", "r", self.reject, params, icon="close")
+            _button(row, "skip", "Skip (S)", "s", self.skip, params, icon="skip_next")
+        _button(row, "undo", "Undo (U)", "u", self.undo, {}, icon="undo")
         if shown:
-            _button(row, "grid", "Show in the grid", "g", self.show_in_grid, {}, icon="grid_view")
-        _button(row, "whole", "Whole dataset", "w", self.show_whole, {}, icon="apps")
+            _button(
+                row, "grid", "Show in the grid (G)", "g", self.show_in_grid, {}, icon="grid_view"
+            )
+        _button(row, "whole", "Whole dataset (W)", "w", self.show_whole, {}, icon="apps")
 
     def _charts(self, panel: types.Object, session: Session) -> None:
         only = _only(session.filters)
         if only:
             row = panel.h_stack("filters", gap=2, align_y="center")
             row.md(only, name="chosen")
-            _button(row, "clear", "Show everything", "e", self.clear_filters, {})
+            _button(row, "clear", "Show everything (E)", "e", self.clear_filters, {})
         row = panel.h_stack("charts", gap=2, columns=2)
         for name, title, left, call in (
             ("confidence", "Confidence of open instances", 30, self.choose_confidence),
@@ -254,7 +264,7 @@ def _session(ctx: foo.ExecutionContext) -> Session:
 
 
 def _menu(
-    row: types.Object, name: str, label: str, choices: Any, call: Callable[..., None]
+    row: types.Object, name: str, label: str, choices: dict[str, str], call: Callable[..., None]
 ) -> None:
     view = types.DropdownView()
     for key, title in choices.items():
@@ -282,7 +292,7 @@ def _button(
         on_click=call,
         params=params,
         title=f"Alt+{key.upper()}",
-        componentsProps={"button": {"accessKey": key, "sx": {"px": 1.5}}},
+        componentsProps={"button": {"accessKey": key, "sx": {"px": 1.5}}, "item": _NARROW},
     )
 
 

@@ -78,8 +78,8 @@ class Instance:
     label: fo.Detection
 
 
-def orders(samples: Samples, field: str) -> dict[str, str]:
-    """Titles by order of those that this field can be sorted by, the suggested one first.
+def orders(samples: Samples, field: str) -> list[str]:
+    """The keys of `scoring.doubt.ORDERS` that this field can be sorted by, the suggested one first.
 
     An order is offered where at least one instance has the attribute that holds it: confidence,
     margin and stability always are there, the others once `score_run` has filled them.
@@ -88,11 +88,11 @@ def orders(samples: Samples, field: str) -> dict[str, str]:
         ValueError: there is no such field, or it holds something else.
     """
     check_detections(samples, field)
-    return {
-        name: f"{name.capitalize()}: {order.description}"
+    return [
+        name
         for name, order in ORDERS.items()
         if _is_filled(samples, f"{field}.detections.{order.attribute}")
-    }
+    ]
 
 
 def queue(

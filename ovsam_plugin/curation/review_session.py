@@ -40,7 +40,7 @@ class Session:
         waiting: (sample id, label id) of the next instances, the first one being shown.
         skipped: instances that were passed over; they come again when the queue starts again.
         progress: decided and open instances of the whole field.
-        offered: titles by order of those that the field could be sorted by at the start.
+        offered: the orders that the field could be sorted by at the start.
     """
 
     field: str
@@ -49,7 +49,7 @@ class Session:
     waiting: tuple[tuple[str, str], ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     progress: Progress = dataclasses.field(default_factory=Progress)
-    offered: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    offered: tuple[str, ...] = ()
 
     @classmethod
     def start(
@@ -70,10 +70,10 @@ class Session:
         Raises:
             ValueError: there is no such field, or no instance in it has a score.
         """
-        offered = orders(samples, field)
+        offered = tuple(orders(samples, field))
         if not offered:
             raise ValueError(f"no instance of {field!r} has a score to sort by: label some first")
-        chosen = order if order in offered else next(iter(offered))
+        chosen = order if order in offered else offered[0]
         return cls(field, chosen, filters or Filters(), offered=offered)._filled(samples)
 
     @classmethod
@@ -89,7 +89,7 @@ class Session:
             waiting=tuple((s, i) for s, i in state.get("waiting") or ()),
             skipped=tuple((s, i) for s, i in state.get("skipped") or ()),
             progress=Progress(**(state.get("progress") or {})),
-            offered=dict(state.get("offered") or {}),
+            offered=tuple(state.get("offered") or ()),
         )
 
     def to_state(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Session:
             "waiting": [list(pair) for pair in self.waiting],
             "skipped": [list(pair) for pair in self.skipped],
             "progress": counts,
-            "offered": dict(self.offered),
+            "offered": list(self.offered),
         }
 
     def current(self, samples: Samples) -> tuple[Session, Instance | None]:

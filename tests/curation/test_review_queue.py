@@ -64,7 +64,7 @@ def test_the_database_orders_as_the_scores_do(labelled: fo.Dataset, ids: dict[st
 def test_scores_that_were_filled_later_are_offered_and_nothing_comes_last(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:
-    assert list(orders(labelled, FIELD)) == ["confidence", "margin", "instability"]
+    assert orders(labelled, FIELD) == ["confidence", "margin", "instability"]
     with pytest.raises(
         ValueError, match="'outlier' needs 'outlier', which no label of 'ovsam' has"
     ):
@@ -72,7 +72,7 @@ def test_scores_that_were_filled_later_are_offered_and_nothing_comes_last(
     values = {ids["cup2"]: 0.9, ids["cat"]: 0.4}
     labelled.set_label_values(f"{FIELD}.detections.outlier", values)
     labelled.set_label_values(f"{FIELD}.detections.doubt", {ids["dog"]: 0.0})
-    assert next(iter(orders(labelled, FIELD))) == "suggested"
+    assert orders(labelled, FIELD)[0] == "suggested"
     found = queue(labelled, FIELD, "outlier")
     assert [(e.label, e.value) for e in found[:2]] == [("cup", 0.9), ("cat", 0.4)]
     assert [e.value for e in found[2:]] == [None] * 4
@@ -184,7 +184,7 @@ def test_a_confidence_of_one_is_in_the_last_bin(labelled: fo.Dataset, ids: dict[
 
 def test_a_field_without_labels_has_an_empty_queue(dataset: fo.Dataset) -> None:
     declare_fields(dataset, FIELD)
-    assert orders(dataset, FIELD) == {}
+    assert orders(dataset, FIELD) == []
     assert figures(dataset, FIELD).matching == 0
     with pytest.raises(ValueError, match="choose another field"):
         queue(dataset, FIELD)

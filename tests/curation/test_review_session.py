@@ -91,7 +91,7 @@ def test_an_order_that_the_field_does_not_offer_gives_way_to_the_first(
     labelled: fo.Dataset,
 ) -> None:
     assert Session.start(labelled, FIELD, "suggested").order == "confidence"
-    assert list(Session.start(labelled, FIELD).offered)[0] == "confidence"  # noqa: RUF015
+    assert Session.start(labelled, FIELD).offered[0] == "confidence"
 
 
 def test_a_field_without_scores_cannot_be_reviewed(labelled: fo.Dataset) -> None:
