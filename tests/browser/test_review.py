@@ -14,6 +14,8 @@ from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.curation.review_queue import Entry, queue
 
 FIELD = "ovsam"
+# Milliseconds from the last letter to the click: the App hears of what is typed a moment later.
+HAND = 2_000
 # Boxes (relative) around the cat, the cup and the woman.
 BOXES = ([0.1, 0.0, 0.78, 1.0], [0.27, 0.05, 0.42, 0.6], [0.03, 0.01, 0.69, 0.99])
 
@@ -87,6 +89,7 @@ def test_instances_are_decided_by_click_and_key_and_one_is_undone(
 
     box = page.get_by_placeholder("Type or select a value")
     box.fill("tabby")
+    page.wait_for_timeout(HAND)
     page.get_by_role("button", name="Give this name").click()
     page.get_by_text("2 of 3 decided").wait_for()
     assert state(dataset, second) == ("tabby", "renamed", found[1].label)
@@ -111,6 +114,7 @@ def test_a_bar_that_is_clicked_filters_the_queue(
     page.get_by_text("cup in chelsea.png").wait_for()
     box = page.get_by_placeholder("Type or select a value")
     box.fill("mug")
+    page.wait_for_timeout(HAND)
     page.get_by_role("button", name="Give this name").click()
     page.get_by_text("1 of 6 decided").wait_for()
     # The App once kept the tail of a longer chart after something had been typed.

@@ -93,7 +93,8 @@ def test_features_are_computed_once_and_are_those_that_are_not_kept(tmp_path: Pa
     assert calls == [2, 1]
     assert torch.equal(first, again)
     assert torch.equal(first, computing(*batch(0, 1)))
-    assert torch.equal(mixed, computing(*batch(1, 2, 0)))
+    # Batches of other sizes may sum in another order: a step of the half precision that is kept.
+    torch.testing.assert_close(mixed, computing(*batch(1, 2, 0)), rtol=2e-3, atol=1e-4)
     assert first.shape == (2, 16, 4, 4)
     assert first.dtype == torch.float32
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3
