@@ -9,7 +9,9 @@ picture are made in a copy of the dataset.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,14 @@ os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
 os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
 os.environ.setdefault("FIFTYONE_PLUGINS_DIR", str(ROOT))
 
-FIELD, BY_BOX = "ovsam", "ovsam_by_box"
 QUERY = "a cup of coffee"
 COPY = "ovsam-demo-pictures"
-PORT = 5189
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 # Large enough to read, small enough for a README.
-VIEWPORT, QUALITY, LARGEST = (1440, 1000), 82, 250_000
-PATIENCE = 120_000
+VIEWPORT, QUALITY, LARGEST = (1400, 980), 80, 250_000
+PATIENCE = 60_000
+# Seconds from the last click to the picture: notes go away, canvases are drawn.
+SETTLED = 8
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     from ovsam_plugin.curation.scores import score_run
-    from ovsam_plugin.demo import DATASET
+    from ovsam_plugin.demo import BY_BOX, DATASET, EVERYTHING
 
     if not fo.dataset_exists(DATASET):
         sys.exit(f"there is no dataset {DATASET!r}: run `make demo` first")
@@ -45,76 +47,91 @@ def main() -> None:
     if fo.dataset_exists(COPY):
         fo.delete_dataset(COPY)
     dataset = fo.load_dataset(DATASET).clone(COPY, persistent=True)
-    score_run(dataset, field=FIELD)
-    dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", opacity=0.6)
+    score_run(dataset, field=EVERYTHING)
+    dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", opacity=0.5)
+    groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
+    for group in groups:
+        group.expanded = group.name == "labels"
+    dataset.app_config.sidebar_groups = groups
+    dataset.app_config.active_fields = fo.ActiveFields(paths=[BY_BOX])
     dataset.save()
-    session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=PORT)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
             for field, photograph in (
                 (BY_BOX, photograph_app),
-                (FIELD, photograph_review),
-                (FIELD, photograph_search),
+                (EVERYTHING, photograph_review),
+                (EVERYTHING, photograph_search),
             ):
-                dataset.app_config.active_fields = fo.ActiveFields(paths=[field])
-                dataset.save()
-                photograph(_page(browser))
+                # A server of its own: the App opens again the panels of the session before.
+                with socket.socket() as free:
+                    free.bind(("127.0.0.1", 0))
+                    port = free.getsockname()[1]
+                session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+                page = _page(browser, port)
+                photograph(page, field)
+                page.close()
+                session.close()
             browser.close()
     finally:
-        session.close()
         fo.delete_dataset(COPY)
 
 
-def photograph_app(page: Any) -> None:
-    """The grid with the labels."""
-    _enlarge(page)
-    page.wait_for_timeout(8000)
+def photograph_app(page: Any, field: str) -> None:
+    """One sample with its masks and names, and the run's attributes in the sidebar."""
+    page.set_viewport_size({"width": VIEWPORT[0], "height": 800})
+    page.locator("[data-cy=looker]").nth(3).click()
+    page.locator("[data-cy=modal-looker-container]").wait_for()
+    page.locator(f"[data-cy=modal] [data-cy=sidebar-field-arrow-enabled-{field}]").click()
+    page.wait_for_timeout(1000 * SETTLED)
     _save(page, "app.jpg")
 
 
-def photograph_review(page: Any) -> None:
+def photograph_review(page: Any, field: str) -> None:
     """The review panel with a few decisions made, beside the grid."""
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("OVSAM review").first.click()
-    for decided in range(4):
+    for decided in range(6):
         page.get_by_text(f"{decided} of").first.wait_for()
-        name = "Reject" if decided == 2 else "Accept"
+        name = "Reject" if decided in (1, 4) else "Accept"
         page.get_by_role("button", name=name).click()
         page.get_by_text(f"{decided + 1} of").first.wait_for()
-    page.get_by_role("button", name="Show in the grid").click()
-    page.get_by_text("1 sample", exact=True).wait_for()
-    _enlarge(page)
-    page.wait_for_timeout(5000)
+    _make_room(page)
     _save(page, "review.jpg")
 
 
-def photograph_search(page: Any) -> None:
-    """FiftyOne's own text search over the run's instances."""
+def photograph_search(page: Any, field: str) -> None:
+    """FiftyOne's own text search over the run's instances, and what it found."""
     page.locator("[data-cy=action-clips-patches]").click()
-    page.get_by_text(FIELD, exact=True).last.click()
-    page.wait_for_timeout(5000)
+    page.get_by_text(field, exact=True).last.click()
+    page.get_by_text(re.compile(r"^\d+ patches$")).wait_for()
     page.locator("[data-cy=action-sort-by-similarity]").click()
     box = page.get_by_placeholder("Type anything!")
     box.fill(QUERY)
     box.press("Enter")
-    page.wait_for_timeout(20_000)
+    page.get_by_text("25 results", exact=True).wait_for()
+    # Playwright takes it for disabled, since its list is one to drag from.
+    page.get_by_label("Show results").first.click(force=True)
+    page.get_by_text("25 patches", exact=True).wait_for()
+    _make_room(page)
     _save(page, "search.jpg")
 
 
-def _enlarge(page: Any) -> None:
-    """Fewer and larger photographs in a row: the second slider above the grid."""
+def _make_room(page: Any) -> None:
+    """Larger photographs, no sidebar; waits for the picture to be whole."""
+    page.locator("[data-cy=action-toggle-sidebar]").first.click()
     box = page.locator("[data-cy=slider]").last.bounding_box()
-    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.click(box["x"] + 0.95 * box["width"], box["y"] + box["height"] / 2)
     page.mouse.move(5, 5)
+    page.wait_for_timeout(1000 * SETTLED)
 
 
-def _page(browser: Any) -> Any:
+def _page(browser: Any, port: int) -> Any:
     width, height = VIEWPORT
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(PATIENCE)
     # An advertisement lies over the App when it is first opened.
-    page.goto(f"http://127.0.0.1:{PORT}/datasets/{COPY}")
+    page.goto(f"http://127.0.0.1:{port}/datasets/{COPY}")
     page.get_by_role("button", name="Dismiss").click()
     page.locator("[data-cy=new-panel-btn]").first.wait_for()
     return page

@@ -249,6 +249,8 @@ class Review(foo.Panel):  # type: ignore[misc]
                     "margin": {"l": left, "r": 10, "t": 10, "b": 30},
                     "dragmode": False,
                     "xaxis": {"range": [0, 1]} if name == "confidence" else {"tickformat": "d"},
+                    # Every class has its name beside its bar; Plotly leaves out every other.
+                    "yaxis": {} if name == "confidence" else {"dtick": 1, "tickfont": {"size": 11}},
                 },
                 config={"displayModeBar": False, "scrollZoom": False},
                 on_click=call,

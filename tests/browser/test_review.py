@@ -47,6 +47,10 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def source(picture: Any) -> str:
+    return str(picture.get_attribute("src"))
+
+
 def press(page: Any, key: str) -> None:
     """Alt and a key, as a keyboard gives them: access keys go by the character, which Playwright
     leaves out when Alt is held."""
@@ -68,23 +72,26 @@ def test_instances_are_decided_by_click_and_key_and_one_is_undone(
 
     page.get_by_text("0 of 3 decided").wait_for()
     picture = page.get_by_alt_text("the instance")
-    before = picture.get_attribute("src")
+    before = source(picture)
     width = picture.evaluate("image => image.naturalWidth")
     assert (before[:15], width) == ("data:image/jpeg", 480)
 
     page.get_by_role("button", name="Accept").click()
     page.get_by_text("1 of 3 decided").wait_for()
     assert state(dataset, first) == (found[0].label, "accepted", None)
-    eventually(lambda: picture.get_attribute("src") != before, "the picture stayed")
+    eventually(lambda: source(picture) != before, "the picture stayed")
 
+    before = source(picture)
     other = next(name for name in ("cat", "cup", "person", "spoon") if name != found[1].label)
     button = page.get_by_role("button", name=other)
     press(page, button.inner_text().split()[0])
     page.get_by_text("2 of 3 decided").wait_for()
     assert state(dataset, second) == (other, "renamed", found[1].label)
+    eventually(lambda: source(picture) != before, "the picture stayed")
 
     press(page, "u")
     page.get_by_text("1 of 3 decided").wait_for()
+    eventually(lambda: source(picture) == before, "the picture did not come back")
     assert state(dataset, second) == (found[1].label, None, None)
 
     box = page.get_by_placeholder("Type or select a value")
@@ -109,9 +116,12 @@ def test_a_bar_that_is_clicked_filters_the_queue(
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("OVSAM review").first.click()
     page.get_by_text("spoon in coffee.png").wait_for()
+    picture = page.get_by_alt_text("the instance")
+    before = source(picture)
     # The classes' chart is the second one; its uppermost bar is the most frequent class.
     page.locator(".js-plotly-plot").nth(1).locator(".bars .point path").last.click(force=True)
     page.get_by_text("cup in chelsea.png").wait_for()
+    eventually(lambda: source(picture) != before, "the picture stayed")
     box = page.get_by_placeholder("Type or select a value")
     box.fill("mug")
     page.wait_for_timeout(HAND)
