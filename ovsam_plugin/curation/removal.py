@@ -151,9 +151,11 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
     """
     dataset = root_dataset(samples)
     traces = run_traces(dataset, field)
+    remove_workspace(dataset, field)
     for key in traces.evaluations:
         dataset.delete_evaluation(key)
-    remove_workspace(dataset, field)
+    if traces.evaluations:
+        sidebar.forget_default_groups(dataset)
     _forget_embeddings(dataset, traces)
     for key in traces.brain_runs:
         if dataset.has_brain_run(key):
@@ -161,8 +163,6 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
     there = [name for name in (field, error_field(field)) if dataset.get_field(name) is not None]
     if there:
         dataset.delete_sample_fields(there)
-    if traces.evaluations:
-        sidebar.forget_default_groups(dataset)
     # Last, so that what is left can be found as long as anything is.
     dataset.delete_run(field)
     return traces

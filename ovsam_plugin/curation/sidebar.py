@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 import fiftyone as fo
 
-from ovsam_plugin.dataset import runs
-from ovsam_plugin.dataset.fields import error_field
-
 # Where a path stood before: the name of its group, and its place in it.
 Place = tuple[str, int]
 
@@ -32,11 +29,12 @@ def add_group(
         config.sidebar_groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
     groups = config.sidebar_groups
     taken: dict[str, Place] = {}
-    for other in groups:
-        if other.name != name:
-            places = {p: (other.name, i) for i, p in enumerate(other.paths) if p in paths}
-            taken |= places
-            other.paths = [p for p in other.paths if p not in places]
+    for other in [g for g in groups if g.name != name]:
+        taken |= {p: (other.name, i) for i, p in enumerate(other.paths) if p in paths}
+        left = [p for p in other.paths if not _is_within(p, paths)]
+        if other.paths and not left and other.name in paths:
+            groups.remove(other)  # by default, a field with fields of its own is a group
+        other.paths = left
     group = _named(dataset, name)
     if group is None:
         group = fo.SidebarGroupDocument(name=name, paths=[])
@@ -65,19 +63,10 @@ def remove_group(
     group.paths = [p for p in group.paths if p not in paths]
     if not group.paths:
         dataset.app_config.sidebar_groups.remove(group)
-    order = {name: i for i, name in enumerate(dataset.get_field_schema())}
-    of_runs = set(runs.fields(dataset)) | {error_field(f) for f in runs.fields(dataset)}
     for path in sorted(back, key=lambda p: taken[p][1]):
         other = _named(dataset, taken[path][0])
-        if other is None:
-            continue
-        at = taken[path][1]
-        # Another run's fields were out of their places when this one was taken from its own.
-        while at < len(other.paths) and other.paths[at] in of_runs:
-            if order.get(other.paths[at], 0) > order[path]:
-                break
-            at += 1
-        other.paths.insert(at, path)
+        if other is not None:
+            other.paths.insert(_place(dataset, other, path, taken[path][1]), path)
     dataset.save()
 
 
@@ -89,19 +78,37 @@ def forget_default_groups(dataset: fo.Dataset) -> None:
     groups = dataset.app_config.sidebar_groups
     if groups is None:
         return
-    default = fo.DatasetAppConfig.default_sidebar_groups(dataset)
-    shown = {group.name: list(group.paths) for group in default}
-    # FiftyOne leaves empty groups behind when it takes a summary field away.
-    groups = [group for group in groups if group.paths or group.name in shown]
-    plain = [group.name for group in groups] == list(shown) and all(
-        group.expanded is None
-        # Fields that were added since are in the default groups alone.
-        and list(group.paths) == [path for path in shown[group.name] if path in group.paths]
-        for group in groups
+    shown = _default(dataset)
+    filled = [group for group in groups if group.paths]
+    names = [group.name for group in filled]
+    # Fields that were added since are in the default groups alone.
+    plain = names == [name for name in shown if name in names] and all(
+        group.expanded is None and _in_order(group, shown[group.name]) for group in filled
     )
     if plain:
         dataset.app_config.sidebar_groups = None
         dataset.save()
+
+
+def _default(dataset: fo.Dataset) -> dict[str, list[str]]:
+    groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
+    return {group.name: list(group.paths) for group in groups}
+
+
+def _in_order(group: fo.SidebarGroupDocument, shown: list[str]) -> bool:
+    return list(group.paths) == [path for path in shown if path in group.paths]
+
+
+def _place(dataset: fo.Dataset, group: fo.SidebarGroupDocument, path: str, before: int) -> int:
+    """Where a path goes back: by the App's own order where that is kept, else where it was."""
+    shown = _default(dataset).get(group.name, [])
+    if path not in shown or not _in_order(group, shown):
+        return before
+    return sum(shown.index(other) < shown.index(path) for other in group.paths)
+
+
+def _is_within(path: str, fields: Sequence[str]) -> bool:
+    return any(path == field or path.startswith(f"{field}.") for field in fields)
 
 
 def _named(dataset: fo.Dataset, name: str) -> fo.SidebarGroupDocument | None:

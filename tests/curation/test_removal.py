@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fiftyone as fo
+import fiftyone.brain as fob
+import numpy as np
 import pytest
 
 from ovsam_plugin.curation.relabeling import relabel_dataset
@@ -10,8 +12,10 @@ from ovsam_plugin.curation.removal import remove_run, run_traces
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.curation.workspace import setup_workspace
-from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from tests.curation.run_by_hand import add_index, add_run, add_truth, evaluate, snapshot
+from tests.curation.test_workspace import arrange
 
 OTHER = "tabby cat, coffee, astronaut"
 
@@ -89,3 +93,159 @@ def test_what_is_no_run_is_refused_and_kept(named: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="there is no field 'ovsm': there is 'ovsam'"):
         remove_run(named, "ovsm")
     assert snapshot(named) == before
+
+
+def add_everything(dataset: fo.Dataset, field: str = "ovsam") -> None:
+    """A run and all that this package makes of it."""
+    add_run(dataset, field)
+    add_index(dataset, field)
+    EmbeddingSpool(dataset, field)._store.set("key", {"labels": [], "vectors": b""})
+    evaluate(dataset, field)
+    setup_workspace(dataset, field)
+
+
+def decide(dataset: fo.Dataset) -> None:
+    sample = dataset.first()
+    sample["ovsam"].detections[0]["review"] = "accepted"
+    sample.save()
+
+
+@pytest.mark.parametrize("arranged", [False, True])
+def test_the_dataset_is_as_it_was_before_labelling(plain: fo.Dataset, arranged: bool) -> None:
+    if arranged:
+        arrange(plain)
+    before = snapshot(plain)
+    add_everything(plain)
+    assert snapshot(plain) != before
+    traces = remove_run(plain, "ovsam")
+    assert snapshot(plain) == before
+    assert traces.labels == 6
+    assert traces.fields == ("ovsam", "ovsam_error", "ovsam_labels", "ovsam_confidence")
+    assert traces.evaluations == ("ovsam_eval",)
+    assert traces.brain_runs == ("ovsam_similarity",)
+
+
+def test_what_is_planned_changes_nothing_and_is_said_in_words(plain: fo.Dataset) -> None:
+    add_everything(plain)
+    decide(plain)
+    view = plain.filter_labels("ovsam", fo.ViewField("label") == "cat")
+    plain.save_view("cats of mine", view)
+    plain.save_view("truth of mine", plain.exists("truth"))
+    before = snapshot(plain)
+    traces = run_traces(plain, "ovsam")
+    assert snapshot(plain) == before
+    assert traces.broken_views == ("cats of mine",)
+    assert traces.lines() == [
+        "6 labels, 1 of them decided by a person",
+        "fields ovsam, ovsam_error, ovsam_labels, ovsam_confidence",
+        "evaluation ovsam_eval",
+        "brain run ovsam_similarity",
+        "saved views " + ", ".join(traces.views),
+        "workspace OVSAM curation",
+        "database indexes ovsam.detections.label, ovsam.detections.confidence, "
+        "ovsam.detections.review",
+        "sidebar group ovsam run",
+        "colours",
+        "stays, but will not load: your view 'cats of mine'",
+    ]
+    assert len(traces.views) == 6
+    assert remove_run(plain, "ovsam") == traces
+    assert plain.list_saved_views() == ["cats of mine", "truth of mine"]
+
+
+def test_another_run_keeps_all_that_is_its_own(plain: fo.Dataset) -> None:
+    add_everything(plain, "second")
+    before = snapshot(plain)
+    add_everything(plain)
+    traces = remove_run(plain, "ovsam")
+    assert traces.workspace is None
+    assert snapshot(plain) == before
+    remove_run(plain, "second")
+    assert plain.list_workspaces() == []
+
+
+def test_other_brain_runs_over_the_labels_go_with_them(plain: fo.Dataset) -> None:
+    before = snapshot(plain)
+    add_run(plain)
+    points = np.zeros((6, 2))
+    fob.compute_visualization(plain, patches_field="ovsam", points=points, brain_key="map")
+    assert remove_run(plain, "ovsam").brain_runs == ("map",)
+    assert snapshot(plain) == before
+
+
+def test_a_removal_that_was_interrupted_is_finished_by_the_same_call(
+    plain: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(plain)
+    add_everything(plain)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("delete_brain_run", "delete_sample_fields", "delete_run"):
+        with monkeypatch.context() as patch:
+            patch.setattr(fo.Dataset, name, stop)
+            with pytest.raises(KeyboardInterrupt):
+                remove_run(plain, "ovsam")
+    remove_run(plain, "ovsam")
+    assert snapshot(plain) == before
+
+
+def test_a_run_whose_labels_were_deleted_by_hand_is_cleared_away(plain: fo.Dataset) -> None:
+    before = snapshot(plain)
+    add_everything(plain)
+    plain.delete_sample_field("ovsam")
+    assert remove_run(plain, "ovsam").labels == 0
+    assert snapshot(plain) == before
+
+
+def test_a_renamed_run_is_refused_with_the_way_back(plain: fo.Dataset) -> None:
+    before = snapshot(plain)
+    add_everything(plain)
+    plain.rename_sample_field("ovsam", "other")
+    renamed = snapshot(plain)
+    back = r"dataset\.rename_sample_field\('other', 'ovsam'\)"
+    for name in ("ovsam", "other"):
+        with pytest.raises(ValueError, match=back):
+            remove_run(plain, name)
+    assert snapshot(plain) == renamed
+    plain.rename_sample_field("other", "ovsam")
+    remove_run(plain, "ovsam")
+    assert snapshot(plain) == before
+
+
+def test_a_clone_and_its_source_are_removed_apart(plain: fo.Dataset) -> None:
+    add_everything(plain)
+    clone = plain.clone()
+    kept = {**snapshot(plain), "files": None}
+    remove_run(clone, "ovsam")
+    assert {**snapshot(plain), "files": None} == kept
+    left = snapshot(clone)
+    assert not clone.list_runs() + clone.list_brain_runs() + clone.list_evaluations()
+    assert "app_config.sidebar_groups" not in left
+    assert "app_config.color_scheme" not in left
+    assert left["view documents"] == left["workspace documents"] == []
+    assert not [name for name in left["indexes"] if "ovsam" in name]
+    assert [field["name"] for field in left["sample_fields"]][-1] == "truth"
+    clone.delete()
+
+
+def test_a_dataset_made_of_a_view_has_no_run_to_remove(plain: fo.Dataset) -> None:
+    add_everything(plain)
+    clone = plain.limit(1).clone()
+    before = snapshot(clone)
+    with pytest.raises(ValueError, match="no run of ours is recorded for field 'ovsam'"):
+        remove_run(clone, "ovsam")
+    assert snapshot(clone) == before
+    clone.delete()
+
+
+def test_fields_that_no_run_of_ours_made_are_refused(plain: fo.Dataset) -> None:
+    add_everything(plain)
+    plain.register_run("truth", plain.init_run(method="another/tool"))
+    before = snapshot(plain)
+    for name in ("truth", "ovsam_workspace", "ovsam_labels", "metadata"):
+        with pytest.raises(ValueError, match="'ovsam'"):
+            remove_run(plain, name)
+    assert snapshot(plain) == before
+    assert runs.fields(plain) == ["ovsam"]

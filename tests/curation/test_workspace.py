@@ -32,8 +32,9 @@ def groups(dataset: fo.Dataset) -> dict[str, list[str]]:
 
 def arrange(dataset: fo.Dataset) -> None:
     """What a person may have set in the App before."""
+    mine = [name for name in ("truth", "ovsam", "id") if dataset.get_field(name)]
     dataset.app_config.sidebar_groups = [
-        fo.SidebarGroupDocument(name="mine", paths=["truth", "ovsam", "id"], expanded=False),
+        fo.SidebarGroupDocument(name="mine", paths=mine, expanded=False),
         fo.SidebarGroupDocument(name="metadata", paths=["metadata.width"]),
     ]
     entry = {"path": "truth", "fieldColor": "#ff0000"}
@@ -66,6 +67,7 @@ def test_everything_is_made_and_said(run: fo.Dataset) -> None:
     assert counts == [{"cat": 2}, {"cup": 1, "cat": 1}, {"otter": 1}]
     assert run.values("ovsam_confidence.max") == [0.9, 0.8, 0.2]
     assert groups(run)["ovsam run"] == ["ovsam", "ovsam_labels", "ovsam_confidence", "ovsam_error"]
+    assert list(groups(run)) == ["tags", "metadata", "labels", "ovsam run", "primitives", "other"]
     assert "ovsam" not in groups(run)["labels"]
     assert "truth" in groups(run)["labels"]
     assert run.app_config.color_scheme.color_by == "value"
