@@ -41,6 +41,10 @@ class Review(foo.Panel):  # type: ignore[misc]
             name="review", label="OVSAM review", icon="fact_check", help_markdown=_HELP
         )
 
+    def execute(self, ctx: foo.ExecutionContext) -> Any:
+        # Drawing here would be from a state that is older than what the App has by now.
+        return None if _is_echo(ctx) else super().execute(ctx)
+
     def on_load(self, ctx: foo.ExecutionContext) -> None:
         fields = _fields(ctx)
         kept = ctx.panel.get_state("settings.field")
@@ -57,13 +61,13 @@ class Review(foo.Panel):  # type: ignore[misc]
         self._restart(ctx, order=ctx.params.get("value"))
 
     def choose_confidence(self, ctx: foo.ExecutionContext) -> None:
-        filters = _session(ctx).filters
+        filters = _filters(ctx)
         chosen = bin_range(ctx.params["x"])
         confidence = None if filters.confidence == chosen else chosen
         self._restart(ctx, filters=Filters(filters.classes, confidence))
 
     def choose_class(self, ctx: foo.ExecutionContext) -> None:
-        filters = _session(ctx).filters
+        filters = _filters(ctx)
         classes = set(filters.classes) ^ {ctx.params["y"]}
         self._restart(ctx, filters=Filters(tuple(sorted(classes)), filters.confidence))
 
@@ -88,19 +92,26 @@ class Review(foo.Panel):  # type: ignore[misc]
         self._decide(ctx, lambda session, i: session.skip(i))
 
     def undo(self, ctx: foo.ExecutionContext) -> None:
-        session, count = _session(ctx).undo(ctx.dataset, reviewer())
+        session = _session(ctx)
+        if session is None:
+            return
+        session, count = session.undo(ctx.dataset, reviewer())
         if not count:
             ctx.ops.notify("There is no decision of yours to undo", variant="info")
         self._show(ctx, session)
 
     def type_name(self, ctx: foo.ExecutionContext) -> None:
-        self._offer(ctx, _session(ctx).field, ctx.params.get("value") or "")
+        session = _session(ctx)
+        if session is not None:
+            self._offer(ctx, session.field, ctx.params.get("value") or "")
 
     def show_in_grid(self, ctx: foo.ExecutionContext) -> None:
-        shown = json.loads(ctx.panel.get_state("shown"))
+        session, shown = _session(ctx), _shown(ctx)
+        if session is None or shown is None:
+            return
         label = {key: shown[key] for key in ("sample_id", "label_id")}
         ctx.ops.set_view(view=ctx.dataset.select(shown["sample_id"]))
-        ctx.ops.set_selected_labels([{**label, "field": _session(ctx).field}])
+        ctx.ops.set_selected_labels([{**label, "field": session.field}])
 
     def show_whole(self, ctx: foo.ExecutionContext) -> None:
         ctx.ops.clear_selected_labels()
@@ -113,6 +124,7 @@ class Review(foo.Panel):  # type: ignore[misc]
         order: str | None = None,
         filters: Filters | None = None,
     ) -> None:
+        ctx.panel.set_state("field", field)
         try:
             if field is None:
                 raise ValueError(_NOTHING)
@@ -126,17 +138,23 @@ class Review(foo.Panel):  # type: ignore[misc]
 
     def _restart(self, ctx: foo.ExecutionContext, **changes: Any) -> None:
         session = _session(ctx)
-        kept = {"order": session.order, "filters": session.filters}
-        self._start(ctx, session.field, **{**kept, **changes})
+        if session is not None:
+            kept = {"order": session.order, "filters": session.filters}
+            self._start(ctx, session.field, **{**kept, **changes})
 
     def _decide(
         self, ctx: foo.ExecutionContext, decision: Callable[[Session, str], Session]
     ) -> None:
-        session = _session(ctx)
-        try:
-            session = decision(session, ctx.params["label_id"])
-        except ValueError as error:
-            ctx.ops.notify(str(error), variant="error")
+        session, shown = _session(ctx), _shown(ctx)
+        if session is None:
+            return
+        label_id = ctx.params["label_id"]
+        # A button that was drawn for another instance than the one in view decides nothing.
+        if shown is not None and shown["label_id"] == label_id:
+            try:
+                session = decision(session, label_id)
+            except ValueError as error:
+                ctx.ops.notify(str(error), variant="error")
         self._show(ctx, session)
 
     def _show(self, ctx: foo.ExecutionContext, session: Session) -> None:
@@ -169,16 +187,16 @@ class Review(foo.Panel):  # type: ignore[misc]
 
     def render(self, ctx: foo.ExecutionContext) -> types.Property:
         panel = types.Object()
-        session = _session(ctx) if ctx.panel.get_state("session") else None
+        session = _session(ctx)
         self._settings(panel, _fields(ctx), session)
         if session is None:
             panel.md(ctx.panel.get_state("problem") or _NOTHING, name="problem_text")
         else:
-            shown = json.loads(ctx.panel.get_state("shown"))
+            shown = _shown(ctx)
             panel.md(_progress(session), name="counts")
             if shown:
                 self._instance(panel, shown)
-                self._naming(panel, json.loads(ctx.panel.get_state("names")), shown)
+                self._naming(panel, json.loads(ctx.panel.get_state("names") or "[]"), shown)
             else:
                 panel.md("Nothing is left in this queue.", name="done")
             self._steps(panel, shown)
@@ -237,21 +255,28 @@ class Review(foo.Panel):  # type: ignore[misc]
             row.md(only, name="chosen")
             _button(row, "clear", "Show everything (E)", "e", self.clear_filters, {})
         row = panel.h_stack("charts", gap=2, columns=2)
-        for name, title, left, call in (
-            ("confidence", "Confidence of open instances", 30, self.choose_confidence),
-            ("classes", "Classes of open instances", 90, self.choose_class),
+        for name, title, left, axes, call in (
+            (
+                "confidence",
+                "Confidence of open instances",
+                30,
+                {"xaxis": {"range": [0, 1]}},
+                self.choose_confidence,
+            ),
+            (
+                "classes",
+                "Classes of open instances",
+                90,
+                # Every bar has its name.
+                {"yaxis": {"dtick": 1, "tickfont": {"size": 11}}, "xaxis": {"tickformat": "d"}},
+                self.choose_class,
+            ),
         ):
+            margin = {"l": left, "r": 10, "t": 10, "b": 30}
             row.plot(
                 name,
                 label=title,
-                layout={
-                    "height": 230,
-                    "margin": {"l": left, "r": 10, "t": 10, "b": 30},
-                    "dragmode": False,
-                    "xaxis": {"range": [0, 1]} if name == "confidence" else {"tickformat": "d"},
-                    # Every class has its name beside its bar; Plotly leaves out every other.
-                    "yaxis": {} if name == "confidence" else {"dtick": 1, "tickfont": {"size": 11}},
-                },
+                layout={"height": 230, "margin": margin, "dragmode": False, **axes},
                 config={"displayModeBar": False, "scrollZoom": False},
                 on_click=call,
             )
@@ -261,8 +286,29 @@ def _fields(ctx: foo.ExecutionContext) -> list[str]:
     return fields_of(ctx.dataset, (fo.Detections,))
 
 
-def _session(ctx: foo.ExecutionContext) -> Session:
-    return Session.from_state(json.loads(ctx.panel.get_state("session")))
+def _session(ctx: foo.ExecutionContext) -> Session | None:
+    """The review as the panel last knew it; None before it has loaded, or where there is none."""
+    state = ctx.panel.get_state("session")
+    return Session.from_state(json.loads(state)) if state else None
+
+
+def _shown(ctx: foo.ExecutionContext) -> dict[str, Any] | None:
+    shown: dict[str, Any] | None = json.loads(ctx.panel.get_state("shown") or "null")
+    return shown
+
+
+def _filters(ctx: foo.ExecutionContext) -> Filters:
+    session = _session(ctx)
+    return Filters() if session is None else session.filters
+
+
+def _is_echo(ctx: foo.ExecutionContext) -> bool:
+    """Whether a menu reports, as the App does when it first draws it, what is chosen already."""
+    method, value = ctx.params.get("__method__"), ctx.params.get("value")
+    if method == "choose_field":
+        return ctx.panel.get_state("field") in (None, value)
+    session = _session(ctx)
+    return method == "choose_order" and (session is None or session.order == value)
 
 
 def _menu(

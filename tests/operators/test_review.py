@@ -158,6 +158,38 @@ def test_the_order_can_be_chosen(browser: Browser) -> None:
     assert browser.state["settings"]["order"] == "instability"
 
 
+def test_what_a_menu_reports_when_it_is_first_drawn_changes_nothing(browser: Browser) -> None:
+    browser.press("steps", "skip")
+    before = dict(browser.state)
+    for method, value in (("choose_order", "confidence"), ("choose_field", FIELD)):
+        browser.call(method, value=value)
+        assert browser.requests == []
+    assert browser.state == before
+
+
+def test_events_that_come_before_the_panel_has_loaded_do_no_harm(browser: Browser) -> None:
+    browser.state = {}
+    for method, params in (
+        ("choose_order", {"value": "margin"}),
+        ("choose_field", {"value": FIELD}),
+        ("choose_class", {"y": "cup"}),
+        ("type_name", {"value": "c"}),
+        ("undo", {}),
+        ("accept", {"label_id": "0" * 24}),
+        ("show_in_grid", {}),
+    ):
+        browser.call(method, **params)
+    assert reviews(browser.dataset) == []
+
+
+def test_a_button_drawn_for_another_instance_decides_nothing(
+    browser: Browser, ids: dict[str, str]
+) -> None:
+    browser.call("pick", label_id=ids["cat"], name="lynx")
+    assert reviews(browser.dataset) == []
+    assert browser.instance["label"] == "spoon"
+
+
 def test_show_in_the_grid_asks_the_app_for_the_sample_and_its_label(
     browser: Browser, ids: dict[str, str]
 ) -> None:
