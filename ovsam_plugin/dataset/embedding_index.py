@@ -207,6 +207,7 @@ def _lance_rows(index: Any) -> Embeddings:
 def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
     """FiftyOne's own way of adding reads and writes the whole table; this appends to it."""
     import lancedb
+    from lancedb.index import IvfFlat
 
     database, name = lancedb.connect(index.config.uri), index.config.table_name
     table = index.table
@@ -231,7 +232,8 @@ def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, st
         return 0
     count = int(table.count_rows())
     if count >= _CLUSTERED:
-        table.create_index(metric=index.config.metric, replace=True)
+        # Whole vectors: with quantized ones, LanceDB's default, the scores are not cosines.
+        table.create_index("vector", config=IvfFlat(distance_type=index.config.metric))
     return count
 
 
