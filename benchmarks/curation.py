@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import annotated, mask_ious  # noqa: E402
+from ovsam_plugin.curation.review_learning import LEARNING, RECENT  # noqa: E402
+from ovsam_plugin.curation.review_queue import PAGE  # noqa: E402
 from ovsam_plugin.labeler import build_recognizer  # noqa: E402
 from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
@@ -45,6 +47,7 @@ from ovsam_plugin.recognition import Recognition  # noqa: E402
 from ovsam_plugin.scoring.columns import unit_rows  # noqa: E402
 from ovsam_plugin.scoring.doubt import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.label_errors import Pairs, mistake_scores  # noqa: E402
+from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness  # noqa: E402
 from ovsam_plugin.synonyms import Synonyms  # noqa: E402
@@ -152,8 +155,34 @@ def review_table(answered: Answered, names: Recognition, title: str, seed: int) 
         found = share_found(np.argsort(-score, kind="stable"), wrong)
         auroc = roc_auc_score(wrong, score)
         table.add_row(order.name, f"{found:.3f}", f"{found / luck:.2f}", f"{auroc:.3f}")
+        if order.name == LEARNING:
+            found = share_found(learning_order(score, names.names, answered.head, wrong), wrong)
+            table.add_row(f"{order.name}, learning", f"{found:.3f}", f"{found / luck:.2f}", "")
     table.add_row("knowing which", f"{best:.3f}", f"{best / luck:.2f}", "1.000")
     return table
+
+
+def learning_order(
+    doubt: Floats, names: Sequence[str], embeddings: npt.NDArray[np.float32], wrong: Bools
+) -> npt.NDArray[np.int64]:
+    """The order of a review whose person knows what is wrong, its first fifth learned.
+
+    As `review_session` has it: of a page of the most doubtful, the first one by what is learned up
+    to then; another page when half of one is left.
+    """
+    queue = np.argsort(-doubt, kind="stable").tolist()
+    decided: list[int] = []
+    waiting: list[int] = []
+    while len(decided) < round(FIFTH * len(doubt)):
+        if len(waiting) <= PAGE // 2:
+            waiting = [i for i in queue if i not in decided][:PAGE]
+        some = decided[-RECENT:]
+        lessons = Lessons(doubt[some], [names[i] for i in some], embeddings[some], wrong[some])
+        now = learned_doubt(
+            doubt[waiting], [names[i] for i in waiting], embeddings[waiting], lessons
+        )
+        decided.append(waiting.pop(int(np.argmax(now))))
+    return np.array(decided + [i for i in queue if i not in decided])
 
 
 def held_out(vocabulary: Vocabulary, seed: int) -> Iterator[tuple[str, Bools]]:

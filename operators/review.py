@@ -12,7 +12,7 @@ from fiftyone.operators import types
 
 from ovsam_plugin.curation.decisions import reviewer
 from ovsam_plugin.curation.known_names import known_names, matching_names
-from ovsam_plugin.curation.review_figures import bin_range, figures, traces
+from ovsam_plugin.curation.review_figures import bin_range, traces
 from ovsam_plugin.curation.review_picture import data_address, instance_picture
 from ovsam_plugin.curation.review_queue import Filters
 from ovsam_plugin.curation.review_session import Session, describe_instance
@@ -174,8 +174,7 @@ class Review(foo.Panel):  # type: ignore[misc]
                 "instance": None,
             }
         )
-        counted = figures(ctx.dataset, session.field, session.filters)
-        data: dict[str, Any] = {"charts": traces(counted, session.filters)}
+        data: dict[str, Any] = {"charts": traces(session.figures, session.filters)}
         if instance is not None:
             picture = instance_picture(instance.filepath, instance.label)
             data["instance"] = {"picture": data_address(picture)}

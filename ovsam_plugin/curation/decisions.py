@@ -12,7 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
@@ -48,6 +48,10 @@ class Progress:
     renamed: int = 0
     rejected: int = 0
     open: int = 0
+
+    def plus(self, kind: str) -> Progress:
+        """With one of the open instances decided in this way."""
+        return replace(self, **{kind: getattr(self, kind) + 1, "open": self.open - 1})
 
     @property
     def decided(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from ovsam_plugin.dataset.targets import Samples
 BINS = 20
 
 _BARS = 12
+# Classes that are counted on while instances are decided: more than a review clears between counts.
+_COUNTED = 100
 _PLAIN, _CHOSEN = "#8b8f99", "#ff6d04"
 
 
@@ -27,14 +30,38 @@ class Figures:
         matching: instances that meet both.
     """
 
-    histogram: tuple[int, ...]
-    classes: tuple[tuple[str, int], ...]
-    matching: int
+    histogram: tuple[int, ...] = (0,) * BINS
+    classes: tuple[tuple[str, int], ...] = ()
+    matching: int = 0
+
+    def less(self, label: str, confidence: float | None) -> Figures:
+        """Without one instance that met both filters, as one does that was in the queue."""
+        histogram = list(self.histogram)
+        if confidence is not None:
+            histogram[_bin(confidence)] -= 1
+        classes = {name: count - (name == label) for name, count in self.classes}
+        return Figures(tuple(histogram), _ordered(classes), self.matching - 1)
+
+    def to_state(self, filters: Filters) -> dict[str, Any]:
+        """As plain JSON values; of the classes, those that can come to be drawn."""
+        first = self.classes[:_COUNTED]
+        rest = [pair for pair in self.classes[_COUNTED:] if pair[0] in filters.classes]
+        return {
+            "histogram": list(self.histogram),
+            "classes": [list(pair) for pair in (*first, *rest)],
+            "matching": self.matching,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Figures:
+        """What `to_state` gave, after a way through JSON."""
+        classes = tuple((name, count) for name, count in state["classes"])
+        return cls(tuple(state["histogram"]), classes, state["matching"])
 
 
 def bin_range(confidence: float) -> tuple[float, float]:
     """Least and largest confidence of the bin that one lies in."""
-    index = min(max(int(confidence * BINS), 0), BINS - 1)
+    index = _bin(confidence)
     return index / BINS, (index + 1) / BINS
 
 
@@ -81,8 +108,16 @@ def figures(samples: Samples, field: str, filters: Filters | None = None) -> Fig
         if key["within"]:
             classes[key["label"]] = classes.get(key["label"], 0) + count
             matching += count if chosen else 0
-    ordered = sorted(classes.items(), key=lambda item: (-item[1], item[0]))
-    return Figures(tuple(histogram), tuple(ordered), matching)
+    return Figures(tuple(histogram), _ordered(classes), matching)
+
+
+def _bin(confidence: float) -> int:
+    return min(max(int(confidence * BINS), 0), BINS - 1)
+
+
+def _ordered(classes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    counted = (item for item in classes.items() if item[1] > 0)
+    return tuple(sorted(counted, key=lambda item: (-item[1], item[0])))
 
 
 def traces(counted: Figures, filters: Filters) -> dict[str, list[dict[str, Any]]]:

@@ -6,11 +6,12 @@ are until an instance is shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import fiftyone as fo
+from bson import ObjectId
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.decisions import KINDS
@@ -19,7 +20,7 @@ from ovsam_plugin.scoring.doubt import ORDERS, Order
 
 _Expression: TypeAlias = dict[str, Any]
 
-PAGE = 50
+PAGE = 100
 """Instances that a page has unless told otherwise."""
 
 
@@ -143,16 +144,25 @@ def queue(
             {"$skip": skip},
         ]
     )
-    return [
-        Entry(
-            sample_id=str(row["sample"]),
-            label_id=str(row["_id"]),
-            label=row["label"],
-            confidence=row.get("confidence"),
-            value=row.get("value"),
-        )
-        for row in rows
-    ]
+    return [_entry(row) for row in rows]
+
+
+def find_entries(
+    samples: Samples, field: str, order: str, label_ids: Sequence[str]
+) -> tuple[Entry, ...]:
+    """The entries of these labels where they are undecided, in the order given."""
+    ids = [ObjectId(label_id) for label_id in label_ids]
+    chosen = ORDERS[order]
+    rows = root_dataset(samples)._sample_collection.aggregate(
+        [
+            {"$match": {f"{field}.detections._id": {"$in": ids}}},
+            *undecided(field, Filters(), (chosen.attribute,)),
+            {"$match": {"_id": {"$in": ids}}},
+            {"$set": {"value": _value(chosen)}},
+        ]
+    )
+    found = {row["_id"]: _entry(row) for row in rows}
+    return tuple(found[i] for i in ids if i in found)
 
 
 def undecided(field: str, filters: Filters, needs: Sequence[str] = ()) -> list[_Expression]:
@@ -183,6 +193,16 @@ def load_instance(samples: Samples, field: str, sample_id: str, label_id: str) -
             if label.id == label_id:
                 return Instance(sample_id=sample.id, filepath=sample.filepath, label=label)
     return None
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    return Entry(
+        sample_id=str(row["sample"]),
+        label_id=str(row["_id"]),
+        label=row["label"],
+        confidence=row.get("confidence"),
+        value=row.get("value"),
+    )
 
 
 def _value(order: Order) -> _Expression | str:

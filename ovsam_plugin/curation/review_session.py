@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
 import fiftyone as fo
 
 from ovsam_plugin.curation import decisions
-from ovsam_plugin.curation.decisions import KINDS, Progress
+from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
+from ovsam_plugin.curation.review_figures import Figures, figures
+from ovsam_plugin.curation.review_learning import LEARNING, learned
 from ovsam_plugin.curation.review_queue import (
     PAGE,
+    Entry,
     Filters,
     Instance,
+    find_entries,
     load_instance,
     orders,
     queue,
 )
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.vocabulary.names import clean_name
 
 _TOLD = ("confidence", "margin", "stability", "disagreement", "outlier", "doubt")
 
@@ -37,18 +42,21 @@ class Session:
         field: the field under review.
         order: a key of `scoring.doubt.ORDERS`.
         filters: classes and confidences that are asked for.
-        waiting: (sample id, label id) of the next instances, the first one being shown.
-        skipped: instances that were passed over; they come again when the queue starts again.
+        waiting: the next instances, the first one being shown.
+        skipped: ids of labels that were passed over; they come again when the queue starts again.
         progress: decided and open instances of the whole field.
+        figures: what is open, for charts. Like the progress it is counted whenever a page is read,
+            and in between by what is decided here: counting takes a second for 300,000 instances.
         offered: the orders that the field could be sorted by at the start.
     """
 
     field: str
     order: str
     filters: Filters = dataclasses.field(default_factory=Filters)
-    waiting: tuple[tuple[str, str], ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
+    waiting: tuple[Entry, ...] = ()
+    skipped: tuple[str, ...] = ()
     progress: Progress = dataclasses.field(default_factory=Progress)
+    figures: Figures = dataclasses.field(default_factory=Figures)
     offered: tuple[str, ...] = ()
 
     @classmethod
@@ -79,30 +87,29 @@ class Session:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Session:
         """What `to_state` gave, after a way through JSON."""
-        confidence = state.get("confidence")
+        confidence = state["confidence"]
         return cls(
             field=state["field"],
             order=state["order"],
-            filters=Filters(
-                tuple(state.get("classes") or ()), tuple(confidence) if confidence else None
-            ),
-            waiting=tuple((s, i) for s, i in state.get("waiting") or ()),
-            skipped=tuple((s, i) for s, i in state.get("skipped") or ()),
-            progress=Progress(**(state.get("progress") or {})),
-            offered=tuple(state.get("offered") or ()),
+            filters=Filters(tuple(state["classes"]), tuple(confidence) if confidence else None),
+            waiting=tuple(Entry(**entry) for entry in state["waiting"]),
+            skipped=tuple(state["skipped"]),
+            progress=Progress(**state["progress"]),
+            figures=Figures.from_state(state["figures"]),
+            offered=tuple(state["offered"]),
         )
 
     def to_state(self) -> dict[str, Any]:
         """As plain JSON values."""
-        counts = {kind: getattr(self.progress, kind) for kind in (*KINDS, "open")}
         return {
             "field": self.field,
             "order": self.order,
             "classes": list(self.filters.classes),
             "confidence": list(self.filters.confidence) if self.filters.confidence else None,
-            "waiting": [list(pair) for pair in self.waiting],
-            "skipped": [list(pair) for pair in self.skipped],
-            "progress": counts,
+            "waiting": [asdict(entry) for entry in self.waiting],
+            "skipped": list(self.skipped),
+            "progress": asdict(self.progress),
+            "figures": self.figures.to_state(self.filters),
             "offered": list(self.offered),
         }
 
@@ -114,8 +121,8 @@ class Session:
         session = self
         while True:
             while session.waiting:
-                sample_id, label_id = session.waiting[0]
-                found = load_instance(samples, self.field, sample_id, label_id)
+                first = session.waiting[0]
+                found = load_instance(samples, self.field, first.sample_id, first.label_id)
                 if found is not None and _review(found) not in KINDS:
                     return session, found
                 session = replace(session, waiting=session.waiting[1:])
@@ -125,50 +132,68 @@ class Session:
 
     def accept(self, samples: Samples, label_id: str, by: str | None = None) -> Session:
         """The name of this label is right; see `decisions.accept`."""
-        decisions.accept(samples, self.field, label_id, by=by)
-        return self._without(samples, label_id)
+        changed = decisions.accept(samples, self.field, label_id, by=by)
+        return self._decided(samples, label_id, ACCEPTED, changed)
 
     def rename(self, samples: Samples, label_id: str, name: str, by: str | None = None) -> Session:
         """This label shows something else; see `decisions.rename`."""
-        decisions.rename(samples, self.field, label_id, name, by=by)
-        return self._without(samples, label_id)
+        changed = decisions.rename(samples, self.field, label_id, name, by=by)
+        given = clean_name(name)
+        same = any(e.label_id == label_id and e.label == given for e in self.waiting)
+        return self._decided(samples, label_id, ACCEPTED if same else RENAMED, changed)
 
     def reject(self, samples: Samples, label_id: str, by: str | None = None) -> Session:
         """This label shows nothing; see `decisions.reject`."""
-        decisions.reject(samples, self.field, label_id, by=by)
-        return self._without(samples, label_id)
+        changed = decisions.reject(samples, self.field, label_id, by=by)
+        return self._decided(samples, label_id, REJECTED, changed)
 
     def skip(self, label_id: str) -> Session:
         """Passes this label over."""
-        passed = tuple(pair for pair in self.waiting if pair[1] == label_id)
-        rest = tuple(pair for pair in self.waiting if pair[1] != label_id)
-        return replace(self, waiting=rest, skipped=self.skipped + passed)
+        rest = tuple(entry for entry in self.waiting if entry.label_id != label_id)
+        return replace(self, waiting=rest, skipped=(*self.skipped, label_id))
 
     def undo(self, samples: Samples, by: str | None = None) -> tuple[Session, int]:
         """Takes back the last decision and shows its labels again; also, how many they are."""
         undone = decisions.undo(samples, self.field, by=by)
         if not undone:
             return self, 0
-        found = root_dataset(samples).select_labels(ids=undone, fields=self.field)
-        pairs = [
-            (sample_id, label_id)
-            for sample_id, labels in zip(*found.values(["id", f"{self.field}.detections.id"]))
-            for label_id in labels
-        ]
-        again = tuple(pairs[:PAGE])
-        rest = tuple(pair for pair in self.waiting if pair not in again)
-        session = replace(self, waiting=again + rest)
+        found = find_entries(samples, self.field, self.order, undone[:PAGE])
+        rest = tuple(entry for entry in self.waiting if entry.label_id not in undone)
+        session = replace(self, waiting=(*found, *rest))
         return session._counted(samples), len(undone)
 
-    def _without(self, samples: Samples, label_id: str) -> Session:
-        rest = tuple(pair for pair in self.waiting if pair[1] != label_id)
-        return replace(self, waiting=rest)._counted(samples)
+    def _decided(self, samples: Samples, label_id: str, kind: str, changed: int) -> Session:
+        """What follows from a decision: the next instance is chosen, the counts go on."""
+        rest = tuple(entry for entry in self.waiting if entry.label_id != label_id)
+        session = replace(self, waiting=rest)
+        gone = [entry for entry in self.waiting if entry.label_id == label_id]
+        if not gone or not changed:  # somebody else was faster
+            return session._counted(samples)
+        session = replace(
+            session,
+            progress=self.progress.plus(kind),
+            figures=self.figures.less(gone[0].label, gone[0].confidence),
+        )
+        # Half a page is left to choose from, as long as there is more.
+        more = session.figures.matching - len(self.skipped) > len(rest)
+        if more and len(rest) <= PAGE // 2:
+            return session._filled(samples)
+        return session._ranked(samples)
+
+    def _ranked(self, samples: Samples) -> Session:
+        if self.order != LEARNING:
+            return self
+        return replace(self, waiting=learned(samples, self.field, self.waiting))
 
     def _counted(self, samples: Samples) -> Session:
-        return replace(self, progress=decisions.progress(samples, self.field))
+        return replace(
+            self,
+            progress=decisions.progress(samples, self.field),
+            figures=figures(samples, self.field, self.filters),
+        )
 
     def _filled(self, samples: Samples) -> Session:
-        """With another page waiting; those that were passed over lie in front of it."""
+        """With a page waiting; those that were passed over lie in front of it."""
         page = queue(
             samples,
             self.field,
@@ -177,9 +202,8 @@ class Session:
             limit=PAGE + len(self.skipped),
         )
         passed = set(self.skipped)
-        pairs = [(e.sample_id, e.label_id) for e in page]
-        waiting = tuple(pair for pair in pairs if pair not in passed)[:PAGE]
-        return replace(self, waiting=waiting)._counted(samples)
+        waiting = tuple(entry for entry in page if entry.label_id not in passed)[:PAGE]
+        return replace(self, waiting=waiting)._counted(samples)._ranked(samples)
 
 
 def describe_instance(instance: Instance) -> dict[str, Any]:

@@ -7,7 +7,7 @@ panel answers from it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -81,6 +81,20 @@ def load(dataset: fo.Dataset, field: str) -> Embeddings:
     if index is None:
         raise ValueError(_NOT_KEPT.format(field=field))
     return _read(index)
+
+
+def pick(dataset: fo.Dataset, field: str, label_ids: Sequence[str]) -> Embeddings:
+    """Embeddings of some labels, those that have none left out; quick once the index is loaded.
+
+    Raises:
+        ValueError: as for `load`.
+    """
+    index = opened(dataset, field)
+    if index.config.method == "lancedb":
+        return _lance_rows(index, label_ids)
+    kept = _kept(index)
+    rows = kept.rows(label_ids)
+    return kept[rows[rows >= 0]]
 
 
 def opened(dataset: fo.Dataset, field: str) -> Any:
@@ -164,6 +178,12 @@ def _opened(dataset: str, key: str, stamp: str) -> Any:
     return fo.load_dataset(dataset).load_brain_results(key, cache=False)
 
 
+@lru_cache(maxsize=2)
+def _kept(index: Any) -> Embeddings:
+    """What an opened index holds; the arrays are the index's own."""
+    return _read(index)
+
+
 def _stamp(dataset: fo.Dataset, key: str) -> str:
     """What changes whenever an index is saved, by this process or another."""
     dataset.reload()
@@ -192,15 +212,21 @@ def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) ->
     return int(index.total_index_size)
 
 
-def _lance_rows(index: Any) -> Embeddings:
+def _lance_rows(index: Any, label_ids: Sequence[str] | None = None) -> Embeddings:
+    """All rows, or those of some labels."""
     if index.table is None:
         return Embeddings(np.array([], str), np.array([], str), np.empty((0, 0), np.float32))
-    table = index.table.to_arrow()
+    if label_ids is None:
+        table = index.table.to_arrow()
+    else:
+        where = _among(label_ids)
+        table = index.table.search().where(where).limit(max(len(label_ids), 1)).to_arrow()
+    width = table.schema.field("vector").type.list_size
     flat = table["vector"].combine_chunks().flatten().to_numpy()
     return Embeddings(
         np.array(table["id"].to_pylist()),
         np.array(table["sample_id"].to_pylist()),
-        flat.reshape(len(table), -1).astype(np.float32, copy=False),
+        flat.reshape(len(table), width).astype(np.float32, copy=False),
     )
 
 
@@ -217,8 +243,7 @@ def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, st
         known = set(listed["id"].to_pylist())
         stale = sorted(known - owners.keys())
         for start in range(0, len(stale), 1000):
-            ids = ", ".join(f"'{i}'" for i in stale[start : start + 1000])
-            table.delete(f"id IN ({ids})")
+            table.delete(_among(stale[start : start + 1000]))
     for part in fresh:
         new = part[~np.isin(part.label_ids, list(known))]
         if not len(new):
@@ -235,6 +260,10 @@ def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, st
         # Whole vectors: with quantized ones, LanceDB's default, the scores are not cosines.
         table.create_index("vector", config=IvfFlat(distance_type=index.config.metric))
     return count
+
+
+def _among(label_ids: Sequence[str]) -> str:
+    return "id IN ({})".format(", ".join(f"'{i}'" for i in label_ids) or "''")
 
 
 def _lance_table(part: Embeddings) -> Any:

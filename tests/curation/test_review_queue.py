@@ -9,7 +9,6 @@ import pytest
 from bson import ObjectId
 
 from ovsam_plugin.curation.decisions import accept, reject, rename, undo
-from ovsam_plugin.curation.review_figures import BINS, bin_range, figures, traces
 from ovsam_plugin.curation.review_queue import (
     Filters,
     load_instance,
@@ -162,51 +161,8 @@ def test_an_instance_is_loaded_with_its_mask_or_is_gone(
     assert load_instance(labelled, FIELD, entry.sample_id, entry.label_id) is None
 
 
-def test_figures_count_what_is_open_each_without_its_own_filter(
-    labelled: fo.Dataset, ids: dict[str, str]
-) -> None:
-    accept(labelled, FIELD, ids["cat"])
-    found = figures(labelled, FIELD)
-    assert found.classes == (("cup", 2), ("dog", 1), ("person", 1), ("spoon", 1))
-    assert (len(found.histogram), sum(found.histogram), found.matching) == (BINS, 5, 5)
-    assert found.histogram[18] == 0
-
-    found = figures(labelled, FIELD, Filters(classes=("cup",), confidence=(0.6, 1)))
-    assert found.classes == (("cup", 1), ("person", 1))
-    assert sum(found.histogram) == 2
-    assert found.matching == 1
-
-
-def test_a_confidence_of_one_is_in_the_last_bin(labelled: fo.Dataset, ids: dict[str, str]) -> None:
-    labelled.set_label_values(f"{FIELD}.detections.confidence", {ids["cat"]: 1.0})
-    assert figures(labelled, FIELD).histogram[-1] == 1
-
-
 def test_a_field_without_labels_has_an_empty_queue(dataset: fo.Dataset) -> None:
     declare_fields(dataset, FIELD)
     assert orders(dataset, FIELD) == []
-    assert figures(dataset, FIELD).matching == 0
     with pytest.raises(ValueError, match="choose another field"):
         queue(dataset, FIELD)
-
-
-@pytest.mark.parametrize(
-    ("confidence", "expected"),
-    [(0, (0, 0.05)), (0.975, (0.95, 1)), (1, (0.95, 1)), (1.2, (0.95, 1)), (-1, (0, 0.05))],
-)
-def test_every_confidence_has_a_bin(confidence: float, expected: tuple[float, float]) -> None:
-    assert bin_range(confidence) == expected
-    Filters(confidence=bin_range(confidence))
-
-
-def test_charts_mark_what_is_chosen_and_keep_it_when_nothing_of_it_is_left(
-    labelled: fo.Dataset,
-) -> None:
-    filters = Filters(classes=("cup", "whale"), confidence=(0.5, 0.55))
-    drawn = traces(figures(labelled, FIELD, filters), filters)
-    (bars,) = drawn["classes"]
-    assert (bars["y"], bars["x"]) == (["whale", "cup"], [0, 1])
-    assert len(set(bars["marker"]["color"])) == 1
-    (bars,) = drawn["confidence"]
-    orange = [x for x, c in zip(bars["x"], bars["marker"]["color"]) if c == "#ff6d04"]
-    assert orange == [0.525]

@@ -9,6 +9,7 @@ import pytest
 
 from ovsam_plugin.curation import review_session
 from ovsam_plugin.curation.decisions import Progress, accept, progress
+from ovsam_plugin.curation.review_figures import figures
 from ovsam_plugin.curation.review_queue import Filters
 from ovsam_plugin.curation.review_session import Session, describe_instance
 
@@ -27,7 +28,8 @@ def shown(session: Session, dataset: fo.Dataset) -> str | None:
 def test_a_session_is_what_it_was_after_a_way_through_json(labelled: fo.Dataset) -> None:
     session = Session.start(labelled, FIELD, "margin", Filters(("cup",), (0.5, 1)))
     assert len(session.waiting) == 2
-    assert again(session.skip(session.waiting[0][1])) == session.skip(session.waiting[0][1])
+    skipped = session.skip(session.waiting[0].label_id)
+    assert again(skipped) == skipped
 
 
 def test_every_decision_brings_the_next_instance(labelled: fo.Dataset, ids: dict[str, str]) -> None:
@@ -67,6 +69,34 @@ def test_what_is_skipped_comes_no_more_and_what_is_undone_comes_first(
     assert shown(session, labelled) is None
     assert session.progress.open == 1
     assert shown(Session.start(labelled, FIELD), labelled) == ids["spoon"]
+
+
+def test_what_is_decided_here_is_counted_without_counting(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filters = Filters(confidence=(0.2, 0.9))
+    session = Session.start(labelled, FIELD, "confidence", filters)
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "_counted", pytest.fail)
+        session = session.accept(labelled, ids["spoon"]).rename(labelled, ids["dog"], " dog ")
+        session = again(session.reject(labelled, ids["cup"]).rename(labelled, ids["cat"], "lynx"))
+    assert session.progress == progress(labelled, FIELD) == Progress(2, 1, 1, 2)
+    assert session.figures == figures(labelled, FIELD, filters)
+    # Somebody else was faster: what they decided is counted with it.
+    accept(labelled, FIELD, [ids["cup2"], ids["person"]], by="bob")
+    session = session.accept(labelled, ids["cup2"])
+    assert session.progress == progress(labelled, FIELD)
+
+
+def test_another_page_is_read_when_half_of_one_is_left(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_session, "PAGE", 4)
+    session = Session.start(labelled, FIELD, "confidence")
+    session = session.accept(labelled, ids["spoon"])
+    assert [entry.label for entry in session.waiting] == ["dog", "cup", "person"]
+    session = session.accept(labelled, ids["dog"])
+    assert [entry.label for entry in session.waiting] == ["cup", "person", "cup", "cat"]
 
 
 def test_what_others_decided_or_deleted_meanwhile_is_passed_over(

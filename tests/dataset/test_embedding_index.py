@@ -17,6 +17,7 @@ import pytest
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.images import read_image
@@ -199,6 +200,44 @@ def test_the_same_labels_can_be_kept_in_lancedb(
     after = embedding_index.load(boxed, "ovsam")
     assert lost.isdisjoint(after.label_ids.tolist())
     assert np.allclose(np.linalg.norm(after.vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", embedding_index.BACKENDS)
+def test_some_embeddings_are_picked_as_they_are_kept(
+    boxed: fo.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    backends = fob.brain_config.similarity_backends
+    monkeypatch.setitem(backends["lancedb"], "uri", str(tmp_path / "lance"))
+    label_dataset(boxed, **SMALL, index_backend=backend)
+    kept = embedding_index.load(boxed, "ovsam")
+    wanted = kept.label_ids[[3, 1]].tolist()
+    found = embedding_index.pick(boxed, "ovsam", [*wanted, "0" * 24])
+    assert set(found.label_ids.tolist()) == set(wanted)
+    assert np.array_equal(found.vectors[found.rows(wanted)], kept.vectors[[3, 1]])
+    assert len(embedding_index.pick(boxed, "ovsam", ["0" * 24])) == 0
+
+
+def test_a_large_index_in_lancedb_answers_with_exact_scores(
+    boxed: fo.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding_index, "_CLUSTERED", 300)
+    backends = fob.brain_config.similarity_backends
+    monkeypatch.setitem(backends["lancedb"], "uri", str(tmp_path / "lance"))
+    label_dataset(boxed, **SMALL, index_backend="lancedb")
+    index = embedding_index.opened(boxed, "ovsam")
+    width = embedding_index.load(boxed, "ovsam").vectors.shape[1]
+    rows = np.random.default_rng(0).standard_normal((400, width)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    added = Embeddings(np.array([f"{i:024x}" for i in range(400)]), np.array(["s"] * 400), rows)
+    owners = dict(zip(added.label_ids.tolist(), added.sample_ids.tolist()))
+    assert embedding_index._lance_rewrite(index, [added], owners) == 400
+    table = embedding_index.opened(boxed, "ovsam").table
+    table.checkout_latest()
+    assert len(table.list_indices()) == 1
+    found = table.search(rows[7]).metric("cosine").limit(5).to_arrow()
+    assert found["id"][0].as_py() == f"{7:024x}"
+    exact = 1 - rows[[int(i, 16) for i in found["id"].to_pylist()]] @ rows[7]
+    assert np.allclose(found["_distance"].to_numpy(), exact, atol=1e-5)
 
 
 def test_the_zoos_model_spools_nothing(boxed: fo.Dataset, model: OvsamModel) -> None:

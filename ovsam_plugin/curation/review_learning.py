@@ -1,0 +1,81 @@
+"""A review queue that learns: what was decided moves what looks alike forward or back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+
+from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED
+from ovsam_plugin.curation.review_queue import Entry
+from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.scoring.learning import Lessons, learned_doubt
+
+LEARNING = "suggested"
+"""The order of review that learns; every other one stays what it says."""
+
+RECENT = 500
+"""Decisions that are learned from, the latest ones."""
+
+
+def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Entries of the suggested order, most doubtful first by all that has been decided by now.
+
+    See `scoring.learning.learned_doubt`. They stay as they are where nothing was decided yet, or
+    where the embeddings of the run are not kept.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+        entries: of `review_queue.queue(..., "suggested")`; their values stay what they were.
+    """
+    dataset = root_dataset(samples)
+    decided = _decided(dataset, field)
+    if not entries or not decided:
+        return tuple(entries)
+    ids = [entry.label_id for entry in entries]
+    try:
+        kept = embedding_index.pick(dataset, field, [*ids, *(str(d["_id"]) for d in decided)])
+    except ValueError:
+        return tuple(entries)
+    found = kept.rows([str(d["_id"]) for d in decided])
+    decided = [d for d, row in zip(decided, found) if row >= 0]
+    lessons = Lessons(
+        doubt=[d["doubt"] for d in decided],
+        names=[d["name"] for d in decided],
+        embeddings=kept.head[found[found >= 0]],
+        wrong=np.array([d["review"] != ACCEPTED for d in decided], dtype=bool),
+    )
+    rows = kept.rows(ids)
+    looks = np.where(rows[:, None] >= 0, kept.head[rows], 0)
+    doubts = learned_doubt(
+        [entry.value for entry in entries], [entry.label for entry in entries], looks, lessons
+    )
+    order = np.argsort(-np.nan_to_num(doubts, nan=-1), kind="stable")
+    return tuple(entries[i] for i in order)
+
+
+def _decided(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
+    """`_id`, `review`, `doubt` and the model's `name` of what was decided last."""
+    labels = f"{field}.detections"
+    if dataset.get_field(f"{labels}.doubt") is None:
+        return []
+    names = ("_id", "label", "review", "reviewed_at", "predicted_label", "doubt")
+    models = {"$cond": [{"$eq": ["$review", RENAMED]}, "$predicted_label", "$label"]}
+    stages: list[dict[str, Any]] = [
+        # By the index; a sample counts by its latest decision.
+        {"$match": {f"{labels}.reviewed_at": {"$type": "date"}}},
+        {"$sort": {f"{labels}.reviewed_at": -1}},
+        {"$limit": RECENT},
+        {"$project": {f"{labels}.{name}": True for name in names}},
+        {"$unwind": f"${labels}"},
+        {"$replaceRoot": {"newRoot": f"${labels}"}},
+        {"$match": {"review": {"$in": list(KINDS)}, "doubt": {"$type": "number"}}},
+        {"$sort": {"reviewed_at": -1, "_id": 1}},
+        {"$limit": RECENT},
+        {"$set": {"name": models}},
+    ]
+    return list(dataset._sample_collection.aggregate(stages))
