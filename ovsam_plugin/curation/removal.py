@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 
 import fiftyone as fo
-from fiftyone.core.odm import get_db_conn
 
 from ovsam_plugin.curation import sidebar
 from ovsam_plugin.curation.run_fields import require_run
@@ -192,9 +191,6 @@ def _forget_embeddings(dataset: fo.Dataset, traces: RunTraces) -> None:
     if traces.kept_index is not None:
         _hand_over(dataset, traces.kept_index, traces.field, traces.sharers[0])
         return
-    key = embedding_index.index_key(_source(dataset, traces.field))
-    if _shares_table(dataset, key):
-        dataset.delete_brain_run(key)
     embedding_index.forget(dataset, _source(dataset, traces.field))
 
 
@@ -205,15 +201,6 @@ def _hand_over(dataset: fo.Dataset, key: str, field: str, heir: str) -> None:
         config.patches_field = heir
         config.build().update_run_config(dataset, key, config)
         dataset.clear_cache()
-
-
-def _shares_table(dataset: fo.Dataset, key: str) -> bool:
-    """Whether a clone of the dataset searches the same table outside of the database."""
-    if not dataset.has_brain_run(key):
-        return False
-    table = getattr(dataset.get_brain_info(key).config, "table_name", None)
-    others = {"config.table_name": table, "_dataset_id": {"$ne": dataset._doc.id}}
-    return table is not None and get_db_conn().runs.count_documents(others, limit=1) > 0
 
 
 def _evaluates(dataset: fo.Dataset, key: str, field: str) -> bool:

@@ -15,6 +15,7 @@ import fiftyone as fo
 import fiftyone.brain as fob
 import fiftyone.zoo as foz
 import numpy as np
+from fiftyone.core.odm import get_db_conn
 
 from ovsam_plugin.dataset import runs, zoo
 from ovsam_plugin.dataset.embedding_backend import EmbeddingSimilarityConfig
@@ -106,7 +107,10 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
     key = index_key(runs.source_field(dataset, field))
     if not dataset.has_brain_run(key):
         raise ValueError(_NOT_KEPT.format(field=field))
-    return _opened(dataset.name, key, _stamp(dataset, key))
+    index = _opened(dataset.name, key, _stamp(dataset, key))
+    if index.config.method == "lancedb" and index.table is not None:
+        index.table.checkout_latest()
+    return index
 
 
 def forget(dataset: fo.Dataset, field: str) -> None:
@@ -115,7 +119,7 @@ def forget(dataset: fo.Dataset, field: str) -> None:
     key = index_key(field)
     if dataset.has_brain_run(key):
         index = _open(dataset, field)
-        if index is not None:
+        if index is not None and not _shared(index):
             index.cleanup()
         dataset.delete_brain_run(key)
 
@@ -235,6 +239,8 @@ def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, st
     import lancedb
     from lancedb.index import IvfFlat
 
+    if _shared(index):
+        index = _with_own_table(index)
     database, name = lancedb.connect(index.config.uri), index.config.table_name
     table = index.table
     known: set[str] = set()
@@ -260,6 +266,27 @@ def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, st
         # Whole vectors: with quantized ones, LanceDB's default, the scores are not cosines.
         table.create_index("vector", config=IvfFlat(distance_type=index.config.metric))
     return count
+
+
+def _shared(index: Any) -> bool:
+    """Whether a clone of the dataset searches the same table outside of the database."""
+    table = getattr(index.config, "table_name", None)
+    others = {"config.table_name": table, "_dataset_id": {"$ne": index.samples._doc.id}}
+    return table is not None and get_db_conn().runs.count_documents(others, limit=1) > 0
+
+
+def _with_own_table(index: Any) -> Any:
+    """The index on a copy of its table, which it can change without changing a clone's."""
+    import lancedb
+
+    dataset, name = index.samples, f"{index.config.table_name}-{index.samples._doc.id}"
+    if index.table is not None:
+        rows = index.table.search().limit(index.table.count_rows()).to_batches()
+        lancedb.connect(index.config.uri).create_table(name, rows, mode="overwrite")
+    index.config.table_name = name
+    index.save_config()
+    dataset.clear_cache()
+    return dataset.load_brain_results(index.key, cache=False)
 
 
 def _among(label_ids: Sequence[str]) -> str:

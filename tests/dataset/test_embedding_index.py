@@ -202,13 +202,67 @@ def test_the_same_labels_can_be_kept_in_lancedb(
     assert np.allclose(np.linalg.norm(after.vectors, axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("backend", embedding_index.BACKENDS)
-def test_some_embeddings_are_picked_as_they_are_kept(
-    boxed: fo.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
-) -> None:
+@pytest.fixture
+def lance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """How to label into LanceDB, which keeps its tables in a folder of the test's own."""
     backends = fob.brain_config.similarity_backends
     monkeypatch.setitem(backends["lancedb"], "uri", str(tmp_path / "lance"))
-    label_dataset(boxed, **SMALL, index_backend=backend)
+    return {**SMALL, "index_backend": "lancedb"}
+
+
+@pytest.mark.parametrize("first", ["clone", "original"])
+def test_a_clone_in_lancedb_and_its_original_do_not_change_each_other(
+    boxed: fo.Dataset, lance: dict[str, Any], first: str
+) -> None:
+    label_dataset(boxed, **lance)
+    clone = boxed.clone()
+    try:
+        one, other = (clone, boxed) if first == "clone" else (boxed, clone)
+        before = embedding_index.load(other, "ovsam")
+        one.delete_samples([one.first().id])
+        assert (
+            embedding_index.refresh(one, "ovsam", "ovsam-lite") == len(ids(one)) < len(ids(other))
+        )
+        assert set(embedding_index.load(one, "ovsam").label_ids.tolist()) == ids(one)
+        after = embedding_index.load(other, "ovsam")
+        assert np.array_equal(after.label_ids, before.label_ids)
+        embedding_index.forget(one, "ovsam")
+        assert np.array_equal(embedding_index.load(other, "ovsam").vectors, before.vectors)
+    finally:
+        clone.delete()
+
+
+def test_forgetting_a_clones_index_leaves_the_originals(
+    boxed: fo.Dataset, lance: dict[str, Any]
+) -> None:
+    label_dataset(boxed, **lance)
+    clone = boxed.clone()
+    try:
+        embedding_index.forget(clone, "ovsam")
+        assert set(embedding_index.load(boxed, "ovsam").label_ids.tolist()) == ids(boxed)
+    finally:
+        clone.delete()
+
+
+@pytest.mark.parametrize("backend", embedding_index.BACKENDS)
+def test_an_index_that_was_opened_before_more_was_labelled_answers_from_all(
+    boxed: fo.Dataset, lance: dict[str, Any], backend: str
+) -> None:
+    settings = {**lance, "index_backend": backend}
+    label_dataset(boxed.limit(1), **settings)
+    assert embedding_index.opened(boxed, "ovsam").total_index_size == len(ids(boxed))
+    label_dataset(boxed, **settings)
+    index = embedding_index.opened(boxed, "ovsam")
+    assert index.total_index_size == len(ids(boxed)) > 2
+    found = index.sort_by_similarity("a cat", k=100).values("id")
+    assert set(found) == set(boxed.values("id"))
+
+
+@pytest.mark.parametrize("backend", embedding_index.BACKENDS)
+def test_some_embeddings_are_picked_as_they_are_kept(
+    boxed: fo.Dataset, lance: dict[str, Any], backend: str
+) -> None:
+    label_dataset(boxed, **{**lance, "index_backend": backend})
     kept = embedding_index.load(boxed, "ovsam")
     wanted = kept.label_ids[[3, 1]].tolist()
     found = embedding_index.pick(boxed, "ovsam", [*wanted, "0" * 24])
@@ -218,12 +272,10 @@ def test_some_embeddings_are_picked_as_they_are_kept(
 
 
 def test_a_large_index_in_lancedb_answers_with_exact_scores(
-    boxed: fo.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    boxed: fo.Dataset, lance: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding_index, "_CLUSTERED", 300)
-    backends = fob.brain_config.similarity_backends
-    monkeypatch.setitem(backends["lancedb"], "uri", str(tmp_path / "lance"))
-    label_dataset(boxed, **SMALL, index_backend="lancedb")
+    label_dataset(boxed, **lance)
     index = embedding_index.opened(boxed, "ovsam")
     width = embedding_index.load(boxed, "ovsam").vectors.shape[1]
     rows = np.random.default_rng(0).standard_normal((400, width)).astype(np.float32)
@@ -232,7 +284,6 @@ def test_a_large_index_in_lancedb_answers_with_exact_scores(
     owners = dict(zip(added.label_ids.tolist(), added.sample_ids.tolist()))
     assert embedding_index._lance_rewrite(index, [added], owners) == 400
     table = embedding_index.opened(boxed, "ovsam").table
-    table.checkout_latest()
     assert len(table.list_indices()) == 1
     found = table.search(rows[7]).metric("cosine").limit(5).to_arrow()
     assert found["id"][0].as_py() == f"{7:024x}"
