@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -25,6 +25,7 @@ _HELP = (
     "dataset. A bar that is clicked filters the queue; clicked again, it does not."
 )
 
+_FEW = 8
 
 # Without these a part that is too wide makes the whole panel wider than its place.
 _ONE_COLUMN = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
@@ -86,6 +87,10 @@ class Review(foo.Panel):  # type: ignore[misc]
 
     def rename(self, ctx: foo.ExecutionContext) -> None:
         name = ctx.panel.get_state("naming.name") or ""
+        if not name.strip():
+            # The App hears of what is typed a moment later; drawing again would wipe it out.
+            ctx.ops.notify("Type a name first, or press again if you just did", variant="info")
+            return
         self._decide(ctx, lambda session, i: session.rename(ctx.dataset, i, name, reviewer()))
 
     def skip(self, ctx: foo.ExecutionContext) -> None:
@@ -254,20 +259,23 @@ class Review(foo.Panel):  # type: ignore[misc]
             row.md(only, name="chosen")
             _button(row, "clear", "Show everything (E)", "e", self.clear_filters, {})
         row = panel.h_stack("charts", gap=2, columns=2)
+        heights = _counts_axis(session.figures.histogram)
+        lengths = _counts_axis([count for _, count in session.figures.classes])
+        # Every bar has its name.
+        names = {"dtick": 1, "tickfont": {"size": 11}}
         for name, title, left, axes, call in (
             (
                 "confidence",
                 "Confidence of open instances",
                 30,
-                {"xaxis": {"range": [0, 1]}},
+                {"xaxis": {"range": [0, 1]}, "yaxis": heights},
                 self.choose_confidence,
             ),
             (
                 "classes",
                 "Classes of open instances",
                 90,
-                # Every bar has its name.
-                {"yaxis": {"dtick": 1, "tickfont": {"size": 11}}, "xaxis": {"tickformat": "d"}},
+                {"xaxis": lengths, "yaxis": names},
                 self.choose_class,
             ),
         ):
@@ -308,6 +316,11 @@ def _is_echo(ctx: foo.ExecutionContext) -> bool:
         return ctx.panel.get_state("field") in (None, value)
     session = _session(ctx)
     return method == "choose_order" and (session is None or session.order == value)
+
+
+def _counts_axis(counts: Sequence[int]) -> dict[str, Any]:
+    """Whole numbers alone; Plotly by itself puts fractions between small ones."""
+    return {"dtick": 1} if max(counts, default=0) < _FEW else {"tickformat": ",d"}
 
 
 def _menu(

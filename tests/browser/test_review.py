@@ -95,9 +95,12 @@ def test_instances_are_decided_by_click_and_key_and_one_is_undone(
     assert state(dataset, second) == (found[1].label, None, None)
 
     box = page.get_by_placeholder("Type or select a value")
+    button = page.get_by_role("button", name="Give this name")
+    button.click()
+    page.get_by_text("Type a name first").wait_for()
     box.fill("tabby")
     page.wait_for_timeout(HAND)
-    page.get_by_role("button", name="Give this name").click()
+    button.click()
     page.get_by_text("2 of 3 decided").wait_for()
     assert state(dataset, second) == ("tabby", "renamed", found[1].label)
     eventually(lambda: box.input_value() == "", "the typed name stayed")

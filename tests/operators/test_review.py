@@ -128,10 +128,20 @@ def test_a_typed_name_is_offered_and_given(browser: Browser) -> None:
     assert browser.state["naming"]["name"] == ""
 
 
-def test_an_empty_name_is_refused_in_words_and_nothing_is_decided(browser: Browser) -> None:
+def test_without_a_name_the_panel_stays_as_it_is_and_says_why(browser: Browser) -> None:
     browser.press("naming", "rename")
     (told,) = browser.asked("notify")
-    assert "the new name is empty" in told["message"]
+    assert "Type a name first" in told["message"]
+    assert not browser.asked("patch_panel_state")
+    assert not browser.asked("set_panel_data")
+    assert reviews(browser.dataset) == []
+
+
+def test_a_name_that_cannot_be_one_is_refused_in_words(browser: Browser) -> None:
+    browser.state["naming"] = {"name": "x" * 300}
+    browser.press("naming", "rename")
+    (told,) = browser.asked("notify")
+    assert "at most 256" in told["message"]
     assert browser.instance["label"] == "spoon"
     assert reviews(browser.dataset) == []
 
