@@ -65,6 +65,7 @@ class Relabel(FormOperator):
         outputs.int("instances", label="Instances named")
         outputs.int("changed", label="With another name than before")
         outputs.int("decided", label="Kept, since a person decided")
+        outputs.int("edited", label="Kept, since their box or mask was changed by hand")
         outputs.int("others", label="Kept, since no run made them")
         outputs.float("seconds", label="Seconds")
         return types.Property(outputs, view=types.View(label="Relabelled"))

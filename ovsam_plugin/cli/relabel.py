@@ -57,6 +57,7 @@ def relabel(
         )
         for count, why in (
             (summary.decided, "kept the name that a person decided"),
+            (summary.edited, "keep their names: their box or mask was changed by hand"),
             (summary.others, "stay as they are: no run made them, or they are empty"),
             (summary.left_out, "were left out: below the least confidence"),
         ):

@@ -16,7 +16,7 @@ from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset import embedding_index, outlines, runs
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field, name_attributes
 from ovsam_plugin.dataset.targets import Samples, root_dataset
@@ -44,6 +44,8 @@ class RelabelSummary:
         instances: labels with a new name.
         changed: of those, labels whose name is another one now.
         decided: labels that a person had decided about; they keep their name.
+        edited: labels whose box or mask was changed by hand since they were looked at; they keep
+            their name, and a warning says what to do.
         others: labels without an embedding that no run of ours made, and empty ones; they stay
             as they are.
         left_out: labels below the least confidence.
@@ -55,6 +57,7 @@ class RelabelSummary:
     instances: int
     changed: int
     decided: int
+    edited: int
     others: int
     left_out: int
     seconds: float
@@ -110,6 +113,15 @@ def relabel_dataset(
     rows = embeddings.rows(labels.ids)
     # A person's own labels carry no score, and empty ones none above 0.
     ours = np.nan_to_num(labels.numbers("confidence")) > 0
+    changed_outlines = outlines.edited(samples, field)
+    edited = np.array([i in changed_outlines for i in labels.ids], dtype=bool) & ~decided
+    if edited.any():
+        logger.warning(
+            "%d labels keep their names: their box or mask was changed since they were looked at. "
+            "name_instances(dataset, field=%r) looks at them again",
+            edited.sum(),
+            field,
+        )
     _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
 
     recognizer = build_recognizer(preset, classes, pick_device(device))
@@ -135,7 +147,7 @@ def relabel_dataset(
     runs.register(dataset, into, settings, classes)
     declared = (n for n in _FORGOTTEN if dataset.get_field(f"{into}.detections.{n}") is not None)
     forgotten = dict.fromkeys(declared)
-    chosen = np.flatnonzero((rows >= 0) & ~decided)
+    chosen = np.flatnonzero((rows >= 0) & ~decided & ~edited)
     changed, low = 0, []
     for part, names in _named(recognizer, embeddings, rows, chosen):
         before = [labels.columns["label"][i] for i in part]
@@ -151,7 +163,8 @@ def relabel_dataset(
         instances=len(chosen) - len(low),
         changed=changed,
         decided=int(decided.sum()),
-        others=len(labels) - len(chosen) - int(decided.sum()),
+        edited=int(edited.sum()),
+        others=len(labels) - len(chosen) - int((decided | edited).sum()),
         left_out=len(low),
         seconds=round(time.monotonic() - clock, 3),
     )

@@ -10,7 +10,6 @@ import numpy as np
 
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED
 from ovsam_plugin.curation.review_queue import Entry
-from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
 
@@ -36,6 +35,9 @@ def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Ent
     decided = _decided(dataset, field)
     if not entries or not decided:
         return tuple(entries)
+    # The panel is loaded with the App, and torch comes with the index.
+    from ovsam_plugin.dataset import embedding_index
+
     ids = [entry.label_id for entry in entries]
     try:
         kept = embedding_index.pick(dataset, field, [*ids, *(str(d["_id"]) for d in decided)])

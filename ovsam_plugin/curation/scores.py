@@ -14,7 +14,7 @@ import torch
 
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset import embedding_index, outlines, runs
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.targets import root_dataset
 from ovsam_plugin.fusion import Fusion
@@ -64,7 +64,8 @@ def score_run(
     """Fills `disagreement`, `outlier`, `unknown`, `group` and `doubt` of a run's labels.
 
     All instances of the dataset take part, since an outlier is one among all of its class. Nothing
-    is looked at again: the run's embeddings are read.
+    is looked at again: the run's embeddings are read. Instances whose box or mask was changed by
+    hand since have no scores.
 
     Args:
         samples: the dataset, or a view of it.
@@ -92,7 +93,9 @@ def score_run(
     table = LabelTable.read(dataset, field, ("label", *_NUMBERS))
     embeddings = embedding_index.load(dataset, field)
     rows = embeddings.rows(table.ids)
-    known = np.flatnonzero((rows >= 0) & table.given("label") & table.given("confidence"))
+    edited = outlines.edited(dataset, field)
+    current = (rows >= 0) & np.array([i not in edited for i in table.ids], dtype=bool)
+    known = np.flatnonzero(current & table.given("label") & table.given("confidence"))
     some = embeddings[rows[known]]
     columns = {name: table.numbers(name)[known] for name in _NUMBERS}
     names = [str(table.columns["label"][i]) for i in known]

@@ -7,7 +7,7 @@ panel answers from it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ import fiftyone.zoo as foz
 import numpy as np
 from fiftyone.core.odm import get_db_conn
 
-from ovsam_plugin.dataset import runs, zoo
+from ovsam_plugin.dataset import outlines, runs, zoo
 from ovsam_plugin.dataset.embedding_backend import EmbeddingSimilarityConfig
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import Embeddings
@@ -67,13 +67,15 @@ def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = 
             return 0
         index = _create(dataset, field, preset, backend or _fitting(len(owners)))
     fresh = (part[np.isin(part.label_ids, list(owners))] for part in spool)
-    count = _rewrite(index, fresh, owners)
+    count = _rewrite(index, _marked(dataset, field, fresh), owners)
     spool.clear()
     return count
 
 
 def load(dataset: fo.Dataset, field: str) -> Embeddings:
     """The embeddings of a run's labels, or of those that a relabelled run was made from.
+
+    Those of labels whose box or mask somebody has changed since are among them: see `outlines`.
 
     Raises:
         ValueError: no run of ours filled the field, or its embeddings were not kept.
@@ -193,6 +195,12 @@ def _stamp(dataset: fo.Dataset, key: str) -> str:
     dataset.reload()
     document = dataset._doc.get_brain_methods()[key]
     return f"{document.timestamp}/{document.results.grid_id}"
+
+
+def _marked(dataset: fo.Dataset, field: str, parts: Iterable[Embeddings]) -> Iterator[Embeddings]:
+    for part in parts:
+        outlines.mark(dataset, field, zip(part.sample_ids.tolist(), part.label_ids.tolist()))
+        yield part
 
 
 def _read(index: Any) -> Embeddings:
