@@ -124,7 +124,8 @@ def fill_index(dataset: fo.Dataset, backend: str) -> tuple[float, int]:
     began = time.perf_counter()
     index = embedding_index._create(dataset, "ovsam", "ovsam-lite", backend)
     owners = {i: s for s, row in zip(*dataset.values(["id", "ovsam.detections.id"])) for i in row}
-    count = embedding_index._rewrite(index, vectors(dataset), owners)
+    marked = embedding_index._marked(dataset, "ovsam", vectors(dataset))
+    count = embedding_index._rewrite(index, marked, owners)
     return time.perf_counter() - began, count
 
 
