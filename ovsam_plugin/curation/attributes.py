@@ -75,8 +75,13 @@ def check_detections(samples: Samples, field: str) -> None:
     """Whether the field holds instances that can be curated.
 
     Raises:
-        ValueError: there is no such field, or it holds something else.
+        ValueError: there is no such field, it holds something else, or a view of patches is given.
     """
+    if getattr(samples, "_is_generated", False):
+        raise ValueError(
+            f"a {type(samples).__name__} holds copies of labels: give the dataset itself, or a "
+            "view of its samples"
+        )
     fitting = fields_of(samples, (fo.Detections,))
     if field in fitting:
         return

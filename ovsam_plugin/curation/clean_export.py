@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +17,7 @@ from ovsam_plugin.curation.attributes import DECISION, check_detections
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
 from ovsam_plugin.dataset.export import common_folder, size_of, whole_file
 from ovsam_plugin.dataset.runs import recorded_vocabulary
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.evaluation.label_masks import crop_of
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -30,6 +31,9 @@ GROUND_TRUTH = "ground_truth"
 _DECISIONS = tuple(a.name for a in DECISION)
 # LVIS's groups, by the number of images that a class is in (Gupta et al. 2019, section 3.1).
 _RARE, _COMMON = 10, 100
+_SHOWN = 3
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ def export_clean(
 
     Masks are written exactly, as run lengths at their image's own size. An image is in the export
     once something was decided on it, or one of its instances is taken undecided. In LVIS, classes
-    of which an image still has open instances stand in its `not_exhaustive_category_ids`.
+    of which an image has instances that are not in the file, being open, outside the view or
+    without a mask, stand in its `not_exhaustive_category_ids`. A mask whose box somebody has
+    resized is stretched over it, as the App draws it.
 
     Args:
         samples: the dataset, or a view of it.
@@ -79,7 +85,8 @@ def export_clean(
         undecided_above: also take undecided instances whose confidence is at least this, 0..1.
         only_finished: leave out images that still have open instances.
         vocabulary: gives category ids, synonyms and frequencies; by default the one that the
-            field was labelled with. Names that it lacks get ids after its largest.
+            field was labelled with. A synonym counts as its class; names that it lacks get ids
+            after its largest.
         overwrite: replace what is at `path`.
 
     Raises:
@@ -95,9 +102,18 @@ def export_clean(
         if vocabulary is None
         else load_vocabulary(vocabulary)
     )
+    if known is None and format != "fiftyone":
+        logger.warning(
+            "no run is recorded for field %r (renamed, or cloned from a view?): its categories are "
+            "numbered from 1. vocabulary=... gives them the ids of a vocabulary",
+            field,
+        )
     collected = _Collected()
     for clean in _clean(samples, field, undecided_above, only_finished):
         collected.add(clean, needs_masks=format != "fiftyone")
+    if not collected.images and collected.left_out:
+        shown = "; ".join(collected.left_out[:_SHOWN])
+        raise ValueError(f"nothing of {field!r} can be written: {shown}")
     if not collected.images:
         raise ValueError(
             f"no instance of {field!r} is accepted or renamed"
@@ -120,11 +136,13 @@ def export_clean(
 
 @dataclass(frozen=True)
 class _Image:
-    """One image of the export: its clean labels, and the names of those that are still open."""
+    """One image of the export: its clean labels, the names of those that are still open, and of
+    clean ones that are not among the labels."""
 
     sample: fo.Sample
     labels: list[fo.Detection]
     open: list[str]
+    missing: list[str]
 
 
 class _Collected:
@@ -142,20 +160,25 @@ class _Collected:
         if size is None:
             self.left_out.append(f"{image.sample.filepath}: the image gives no size")
             return
+        written = 0
         for label in image.labels:
             if needs_masks:
                 reason = self._annotate(label, size)
                 if reason is not None:
                     self.left_out.append(f"{image.sample.filepath}, label {label.id}: {reason}")
+                    image.missing.append(label.label)
                     continue
             self.instances[label.label] += 1
+            written += 1
+        if image.labels and not written:  # it would look like one where everything was rejected
+            return
         self.images.append(image)
         self.sizes.append(size)
 
     def _annotate(self, label: fo.Detection, size: tuple[int, int]) -> str | None:
         """Adds a label's annotation to the image that is being added, or says why it cannot."""
         try:
-            crop = crop_of(label, size)
+            crop = crop_of(label, size, resize_masks=True)
         except ValueError as error:
             return str(error)
         if crop is None or not crop.area:
@@ -174,15 +197,23 @@ class _Collected:
 def _clean(
     samples: Samples, field: str, undecided_above: float | None, only_finished: bool
 ) -> Iterator[_Image]:
-    """The images of the export; those that nobody has looked at are passed over."""
-    for sample in samples.select_fields(field):
+    """The images of the export; those that nobody has looked at are passed over.
+
+    What a view hides of an image's labels is not exported, and not forgotten either.
+    """
+    ids = samples.values(["id", f"{field}.detections.id"])
+    asked = {sample_id: set(row or ()) for sample_id, row in zip(*ids)}
+    dataset = root_dataset(samples)
+    for sample in all_images(dataset).select(list(asked), ordered=True).select_fields(field):
         value = sample[field]
         labels: list[fo.Detection] = []
         still_open: list[str] = []
+        missing: list[str] = []
         decided = False
         for label in () if value is None else value.detections:
             review = _get(label, "review")
-            decided = decided or review in KINDS
+            shown = label.id in asked[sample.id]
+            decided = decided or (shown and review in KINDS)
             if review == REJECTED or label.label is None:
                 continue
             sure = (
@@ -190,24 +221,32 @@ def _clean(
                 and label.confidence is not None
                 and label.confidence >= undecided_above
             )
-            if review in (ACCEPTED, RENAMED) or sure:
+            if review not in (ACCEPTED, RENAMED) and not sure:
+                still_open.append(label.label)
+            elif shown:
                 labels.append(label)
             else:
-                still_open.append(label.label)
+                missing.append(label.label)
         if (decided or labels) and not (only_finished and still_open):
-            yield _Image(sample, labels, still_open)
+            yield _Image(sample, labels, still_open, missing)
 
 
 def _write_json(
     collected: _Collected, path: Path, vocabulary: Vocabulary | None, *, lvis: bool
 ) -> None:
-    categories = _categories(collected, vocabulary)
+    def key_of(name: str) -> str:
+        """Of its class: a synonym's is that of the class."""
+        found = None if vocabulary is None else vocabulary.find(name)
+        return name_key(name if vocabulary is None or found is None else vocabulary.names[found])
+
+    classes = {key_of(name): name for name in sorted(collected.instances)}
+    categories = _categories(classes, vocabulary)
     ids = {name_key(category.name): category.id or 0 for category in categories}
     images_of: dict[str, set[int]] = {}
     instances: Counter[str] = Counter()
     for index, name, _ in collected.annotations:
-        images_of.setdefault(name_key(name), set()).add(index)
-        instances[name_key(name)] += 1
+        images_of.setdefault(key_of(name), set()).add(index)
+        instances[key_of(name)] += 1
     root = common_folder([image.sample.filepath for image in collected.images])
     images = []
     for number, (image, (height, width)) in enumerate(
@@ -216,7 +255,8 @@ def _write_json(
         name = Path(image.sample.filepath).relative_to(root).as_posix()
         record = {"id": number, "file_name": name, "width": width, "height": height}
         if lvis:
-            unsure = sorted({ids[k] for k in map(name_key, image.open) if k in ids})
+            absent = map(key_of, (*image.open, *image.missing))
+            unsure = sorted({ids[key] for key in absent if key in ids})
             record |= {
                 "coco_url": name,
                 "neg_category_ids": [],
@@ -224,7 +264,7 @@ def _write_json(
             }
         images.append(record)
     annotations = [
-        {"id": number, "image_id": index + 1, "category_id": ids[name_key(name)], **annotation}
+        {"id": number, "image_id": index + 1, "category_id": ids[key_of(name)], **annotation}
         for number, (index, name, annotation) in enumerate(collected.annotations, start=1)
     ]
     records = []
@@ -258,18 +298,21 @@ def _write_json(
         json.dump(content, file, ensure_ascii=False, allow_nan=False)
 
 
-def _categories(collected: _Collected, vocabulary: Vocabulary | None) -> list[Category]:
+def _categories(names: Mapping[str, str], vocabulary: Vocabulary | None) -> list[Category]:
     """The classes of the export with an id each, in the ids' order.
 
     A vocabulary whose classes have numbers gives them all; otherwise the names that occur are
-    numbered from 1. Names that differ in case, spaces, `_` or `-` alone are one class.
+    numbered from 1.
+
+    Args:
+        names: of the classes that occur, by their keys.
+        vocabulary: where there is one.
     """
     known = {name_key(c.name): c for c in vocabulary.categories} if vocabulary is not None else {}
     numbers = {c.id for c in known.values()}
     found = dict(known) if len(numbers) == len(known) and None not in numbers else {}
     following = max((c.id for c in found.values() if c.id is not None), default=0) + 1
-    for name in sorted(collected.instances):
-        key = name_key(name)
+    for key, name in names.items():
         if key not in found:
             found[key] = replace(known.get(key) or Category(name), id=following)
             following += 1

@@ -30,13 +30,19 @@ def label_errors(
         Patches of the ground truth.
 
     Raises:
-        ValueError: there is no such evaluation, or it pairs no labels with predictions.
+        ValueError: there is no such evaluation, it is of another method, or it pairs no labels
+            with predictions.
     """
     dataset = root_dataset(samples)
     if not dataset.has_evaluation(eval_key):
         there = ", ".join(map(repr, dataset.list_evaluations())) or "none: run evaluate_dataset"
         raise ValueError(f"there is no evaluation {eval_key!r}; there are {there}")
     config = dataset.get_evaluation_info(eval_key).config
+    if config.method != "ovsam":
+        raise ValueError(
+            f"evaluation {eval_key!r} is of method {config.method!r}, which pairs equal names "
+            "alone: make one with evaluate_dataset, or method='ovsam'"
+        )
     gt_field, pred_field = config.gt_field, config.pred_field
     match, overlap = f"{eval_key}_id", f"{eval_key}_iou"
     truth = LabelTable.read(samples, gt_field, ("label", match, overlap))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import numpy as np
@@ -18,8 +19,13 @@ from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs
 from ovsam_plugin.dataset.embeddings import Embeddings
-from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field, name_attributes
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.fields import (
+    FIELD_DESCRIPTION,
+    NAME_ATTRIBUTES,
+    check_field,
+    name_attributes,
+)
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.predictor import pick_device
@@ -87,11 +93,13 @@ def relabel_dataset(
         min_confidence: labels below it are left out; None keeps every answer.
         calibration: of the confidences, or its file. Labels below its thresholds are left out.
         device: "auto", "cpu", "cuda", ...
-        overwrite: whether a field that an earlier relabelling made is made again.
+        overwrite: whether a field that an earlier relabelling made is made again. What a person
+            decided in it stays, as far as the labels are still there.
 
     Raises:
         ValueError: the field has no embeddings, or some of its labels have none; the new field is
-            there already, or cannot be one; a setting is out of range. Nothing is written then.
+            there already, holds labels of samples outside the view, or cannot be one; a setting is
+            out of range. Nothing is written then.
     """
     clock, started = time.monotonic(), runs.now()
     dataset = root_dataset(samples)
@@ -106,9 +114,10 @@ def relabel_dataset(
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
     into = into or _name(field, classes.name)
-    _check_new(dataset, field, into, overwrite)
+    _check_new(samples, field, into, overwrite)
     labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
-    decided = labels.given("review")
+    kept = _decisions(samples, into)
+    decided = labels.given("review") | np.array([i in kept for i in labels.ids], dtype=bool)
     embeddings = embedding_index.load(dataset, field)
     rows = embeddings.rows(labels.ids)
     # A person's own labels carry no score, and empty ones none above 0.
@@ -145,7 +154,9 @@ def relabel_dataset(
         calibration=None if calibration is None else calibration.to_json(),
     )
     runs.register(dataset, into, settings, classes)
-    declared = (n for n in _FORGOTTEN if dataset.get_field(f"{into}.detections.{n}") is not None)
+    labels.write(dataset, into, ((i, kept[d]) for i, d in enumerate(labels.ids) if d in kept))
+    forgettable = (*_FORGOTTEN, *_evaluated(dataset, field))
+    declared = (n for n in forgettable if dataset.get_field(f"{into}.detections.{n}") is not None)
     forgotten = dict.fromkeys(declared)
     chosen = np.flatnonzero((rows >= 0) & ~decided & ~edited)
     changed, low = 0, []
@@ -177,7 +188,30 @@ def _name(field: str, vocabulary: str) -> str:
     return name if name.isidentifier() else f"{field}_renamed"
 
 
-def _check_new(dataset: fo.Dataset, field: str, into: str, overwrite: bool) -> None:
+def _decisions(samples: Samples, field: str) -> dict[str, dict[str, Any]]:
+    """By its id, the name and the decision of each label that a person has decided about."""
+    if samples.get_field(field) is None:
+        return {}
+    names = (*NAME_ATTRIBUTES, *(a.name for a in attributes.DECISION))
+    table = LabelTable.read(samples, field, names)
+    return {
+        table.ids[i]: {name: table.columns[name][i] for name in names}
+        for i in np.flatnonzero(table.given("review"))
+    }
+
+
+def _evaluated(dataset: fo.Dataset, field: str) -> list[str]:
+    """What evaluations of the field left on its labels: it is about their names."""
+    keys = [
+        key
+        for key in dataset.list_evaluations()
+        if getattr(dataset.get_evaluation_info(key).config, "pred_field", None) == field
+    ]
+    return [f"{key}{ending}" for key in keys for ending in ("", "_id", "_iou")]
+
+
+def _check_new(samples: Samples, field: str, into: str, overwrite: bool) -> None:
+    dataset = root_dataset(samples)
     if into == field:
         raise ValueError(f"the new names need a field of their own: choose another than {into!r}")
     check_field(dataset, into)
@@ -190,6 +224,12 @@ def _check_new(dataset: fo.Dataset, field: str, into: str, overwrite: bool) -> N
         raise ValueError(
             f"field {into!r} is there already, with names of {recorded['vocabulary']!r}: "
             "use overwrite=True or another field"
+        )
+    outside = len(all_images(dataset).exists(into)) - len(samples.exists(into))
+    if outside:
+        raise ValueError(
+            f"{outside} samples outside this view have labels in field {into!r}: relabel the whole "
+            "dataset, or into another field"
         )
 
 

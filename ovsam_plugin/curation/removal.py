@@ -77,8 +77,8 @@ class RunTraces:
             colours,
         ]
         if self.kept_index:
-            needed = ", ".join(self.sharers)
-            said.append(f"stays: the embeddings {self.kept_index!r}, which {needed} needs too")
+            others = ", ".join(self.sharers)
+            said.append(f"stays: the embeddings {self.kept_index!r}, needed by {others}")
         said += [f"stays, but will not load: your view {name!r}" for name in self.broken_views]
         return [line for line in said if line]
 

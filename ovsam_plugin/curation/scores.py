@@ -75,8 +75,8 @@ def score_run(
         device: "auto", "cpu", "cuda", ...
 
     Raises:
-        ValueError: no run filled the field, its embeddings or classes are not kept, or `share` is
-            out of range.
+        ValueError: no run filled the field, its embeddings or classes are not kept, none of its
+            labels has an embedding, or `share` is out of range.
     """
     clock = time.monotonic()
     if share is not None and not 0 <= share <= 1:
@@ -96,6 +96,11 @@ def score_run(
     edited = outlines.edited(dataset, field)
     current = (rows >= 0) & np.array([i not in edited for i in table.ids], dtype=bool)
     known = np.flatnonzero(current & table.given("label") & table.given("confidence"))
+    if not len(known) and table.given("confidence").any():
+        raise ValueError(
+            f"no label of field {field!r} has an embedding: they were made anew since. Relabel it "
+            "again with relabel_dataset(..., overwrite=True)"
+        )
     some = embeddings[rows[known]]
     columns = {name: table.numbers(name)[known] for name in _NUMBERS}
     names = [str(table.columns["label"][i]) for i in known]

@@ -32,13 +32,20 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
         k: how many, at least 1.
 
     Raises:
-        ValueError: there are no words, no such label, or the field has no embeddings.
+        ValueError: there are no words, no such label, the field has no embeddings, none of these
+            samples' labels has one, or a view of patches is given.
     """
     if k < 1:
         raise ValueError(f"k is how many instances to show, at least 1, got {k}")
     dataset = root_dataset(samples)
     index = embedding_index.opened(dataset, field)
+    attributes.check_detections(samples, field)
     found = _nearest(samples, index, _asked(index, query), field, k)
+    if not found and samples.count(f"{field}.detections"):
+        raise ValueError(
+            f"no label of field {field!r} has an embedding here: they were made by hand, or anew "
+            "since. name_instances and relabel_dataset give new ones"
+        )
     if dataset.get_field(f"{field}.detections.{_PATH}") is None:
         attributes.declare(dataset, field)
     _write_scores(dataset, field, found)

@@ -162,7 +162,7 @@ def unknown(
 
 
 def unknown_groups(samples: Samples, field: str) -> dict[int, int]:
-    """How many of these samples' instances each group of unknown ones has, by its number.
+    """How many undecided instances of these samples each group of unknown ones has, by its number.
 
     Raises:
         ValueError: there is no such field, or it holds no detections.
@@ -171,7 +171,8 @@ def unknown_groups(samples: Samples, field: str) -> dict[int, int]:
     path = f"{field}.detections.group"
     if samples.get_field(path) is None:
         return {}
-    counts = samples.count_values(path)
+    undecided = samples.filter_labels(field, (F("group") != None) & _undecided())  # noqa: E711
+    counts = undecided.count_values(path)
     return {int(n): int(counts[n]) for n in sorted(n for n in counts if n is not None)}
 
 

@@ -30,7 +30,7 @@ BACKENDS = ("database", "lancedb")
 # Above this the database's own index takes gigabytes of memory to load.
 _DATABASE_LIMIT = 300_000
 _NOT_KEPT = (
-    "the embeddings of field {field!r} are not kept: label it again with overwrite=True, or with "
+    "the embeddings of field {field!r} are not kept: label it again with overwrite=True and "
     "embeddings=True"
 )
 # Rows from which LanceDB searches by clusters instead of one by one.
@@ -40,6 +40,18 @@ _CLUSTERED = 100_000
 def index_key(field: str) -> str:
     """The similarity run that goes with a label field."""
     return f"{field}_similarity"
+
+
+def prepare(dataset: fo.Dataset, field: str, preset: str, backend: str | None = None) -> None:
+    """Before hours of labelling, whether its embeddings can be filed after it.
+
+    Raises:
+        ValueError: LanceDB is asked for and not set up, or the backend is unknown; or FiftyOne's
+            model zoo, which answers searches in words, cannot be given the model.
+    """
+    if not dataset.has_brain_run(index_key(field)):
+        _check_backend(backend or "database")
+        _offer_model(preset)
 
 
 def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = None) -> int:
@@ -59,11 +71,14 @@ def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = 
         ValueError: LanceDB is asked for and not set up.
     """
     spool = EmbeddingSpool(dataset, field)
-    sample_ids, label_ids = all_images(dataset).values(["id", f"{field}.detections.id"])
-    owners = {i: s for s, ids in zip(sample_ids, label_ids) for i in ids or ()}
+    owners: dict[str, str] = {}
+    # A relabelled field may hold labels that this one has no more.
+    for name in (field, *runs.sharers(dataset, field)):
+        sample_ids, label_ids = all_images(dataset).values(["id", f"{name}.detections.id"])
+        owners |= {i: s for s, ids in zip(sample_ids, label_ids) for i in ids or ()}
     index = _open(dataset, field)
     if index is None:
-        if not owners:
+        if not owners or next(iter(spool), None) is None:
             return 0
         index = _create(dataset, field, preset, backend or _fitting(len(owners)))
     fresh = (part[np.isin(part.label_ids, list(owners))] for part in spool)
@@ -149,7 +164,7 @@ def _lancedb_folder() -> str | None:
     return None if uri is None else str(uri)
 
 
-def _create(dataset: fo.Dataset, field: str, preset: str, backend: str) -> Any:
+def _check_backend(backend: str) -> None:
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}: allowed are {', '.join(BACKENDS)}")
     if backend == "lancedb" and _lancedb_folder() is None:
@@ -157,17 +172,26 @@ def _create(dataset: fo.Dataset, field: str, preset: str, backend: str) -> Any:
             "LanceDB has to be installed (pip install 'fiftyone-ovsam[lancedb]') and told where to "
             "keep its tables (FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI=/folder/that/stays)"
         )
-    model = text_model_name(preset)
-    if model not in foz.list_zoo_models():
-        zoo.install()
+
+
+def _create(dataset: fo.Dataset, field: str, preset: str, backend: str) -> Any:
+    _check_backend(backend)
     return fob.compute_similarity(
         dataset,
         patches_field=field,
         embeddings=False,
-        model=model,
+        model=_offer_model(preset),
         brain_key=index_key(field),
         backend=EmbeddingSimilarityConfig if backend == "database" else "lancedb",
     )
+
+
+def _offer_model(preset: str) -> str:
+    """The name of the model that answers searches in words, which FiftyOne can load after this."""
+    model = text_model_name(preset)
+    if model not in foz.list_zoo_models():
+        zoo.install()
+    return model
 
 
 def _open(dataset: fo.Dataset, field: str) -> Any:

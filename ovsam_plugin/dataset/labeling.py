@@ -86,7 +86,8 @@ def label_dataset(
     """Finds and names instances, and writes them to a label field.
 
     Called again with the same settings it labels only samples that have no labels yet or that
-    failed, so a run that was stopped, even killed, is finished by the same call.
+    failed, so a run that was stopped, even killed, is finished by the same call. A sample that
+    failed in some prompts stays as it is once a person has decided about one of its instances.
 
     Args:
         samples: a dataset or view of images.
@@ -110,7 +111,8 @@ def label_dataset(
         embeddings: whether the instances' embeddings are kept in the similarity run
             `<field>_similarity`, for text search, relabelling and what else curation does.
         index_backend: of that run, "database" or "lancedb"; by size when None.
-        overwrite: whether labels that are there already are made again.
+        overwrite: whether labels that are there already are made again; what a person decided
+            about them is lost, which a warning tells.
         progress: True or False for a progress bar, None for FiftyOne's own setting, or a function
             that FiftyOne's progress bar is given to.
 
@@ -152,7 +154,8 @@ def label_dataset(
     _prepare_field(samples, dataset, field, settings, model.vocabulary, overwrite)
 
     model.keeps_embeddings = embeddings
-
+    if embeddings:
+        embedding_index.prepare(dataset, field, model.labeler.predictor.preset.name, index_backend)
     ids = _unfinished(samples, field).values("id")
     for todo in _passes(samples, ids):
         todo.apply_model(
@@ -231,12 +234,28 @@ def _prepare_field(
         recorded = None
     if recorded is None or not filled or settings.differences(recorded):
         if overwrite and filled:
-            samples.clear_sample_fields(_written(dataset, field))
-        embedding_index.forget(dataset, field)
+            _clear(samples, dataset, field)
+        _forget_embeddings(dataset, field, settings.preset)
         declare_fields(dataset, field)
         runs.register(dataset, field, settings, vocabulary)
     elif overwrite:
-        samples.clear_sample_fields(_written(dataset, field))
+        _clear(samples, dataset, field)
+
+
+def _forget_embeddings(dataset: fo.Dataset, field: str, preset: str) -> None:
+    """Those of an earlier run, unless relabelled fields need them and another's can join them."""
+    needed = runs.sharers(dataset, field)
+    others = [n for n in needed if (runs.recorded(dataset, n) or {}).get("preset") != preset]
+    if needed and not others:
+        return
+    if others:
+        logger.warning(
+            "field %s can no longer be searched or relabelled: the embeddings that it was named "
+            "from are another preset's than %r",
+            ", ".join(map(repr, others)),
+            preset,
+        )
+    embedding_index.forget(dataset, field)
 
 
 def _written(dataset: fo.Dataset, field: str) -> list[str]:
@@ -244,7 +263,22 @@ def _written(dataset: fo.Dataset, field: str) -> list[str]:
 
 
 def _unfinished(samples: Samples, field: str) -> Samples:
-    return samples.match((F(field) == None) | (F(error_field(field)) != None))  # noqa: E711
+    failed = (F(error_field(field)) != None) & (_reviewed(field) == 0)  # noqa: E711
+    return samples.match((F(field) == None) | failed)  # noqa: E711
+
+
+def _reviewed(field: str) -> Any:
+    """How many labels of a sample a person has decided about."""
+    return F(f"{field}.detections").filter(F("review") != None).length()  # noqa: E711
+
+
+def _clear(samples: Samples, dataset: fo.Dataset, field: str) -> None:
+    decided = sum(samples.values(_reviewed(field)))
+    if decided:
+        logger.warning(
+            "the decisions about %d labels in field %r are gone: overwrite=True", decided, field
+        )
+    samples.clear_sample_fields(_written(dataset, field))
 
 
 def _passes(samples: Samples, ids: Sequence[str]) -> Iterator[Samples]:

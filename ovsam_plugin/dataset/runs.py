@@ -104,12 +104,28 @@ def source_field(dataset: fo.Dataset, field: str) -> str:
     if found is None or dataset.get_field(field) is None:
         known = [name for name in fields(dataset) if dataset.get_field(name) is not None]
         lost = [name for name in fields(dataset) if dataset.get_field(name) is None]
-        renamed = f" (if it was {lost[0]!r} before, name it so again)" if lost else ""
+        renamed = (
+            f" (if a field was {lost[0]!r} before, give it that name again: "
+            f"dataset.rename_sample_field(..., {lost[0]!r}))"
+            if lost
+            else ""
+        )
         raise ValueError(
             f"no labelling run filled field {field!r}{renamed}; there are "
             f"{', '.join(map(repr, known)) or 'none: call label_dataset first'}"
         )
     return str(found.get("source") or field)
+
+
+def sharers(dataset: fo.Dataset, field: str) -> list[str]:
+    """The fields, other than this one, whose labels go with the embeddings of this field's run."""
+    return [
+        other
+        for other in fields(dataset)
+        if other != field
+        and dataset.get_field(other) is not None
+        and (recorded(dataset, other) or {}).get("source") == field
+    ]
 
 
 def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,72 @@ def test_nothing_decided_is_nothing_to_export(labelled: fo.Dataset, tmp_path: Pa
     with pytest.raises(ValueError, match="review some first"):
         export_clean(labelled, FIELD, tmp_path / "clean.json")
     assert not (tmp_path / "clean.json").exists()
+
+
+def test_what_is_accepted_and_not_in_the_file_makes_its_class_not_exhaustive(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    sample = reviewed.first()
+    drawn = fo.Detection(label="cat", bounding_box=[0, 0, 0.2, 0.2])
+    sample[FIELD].detections.append(drawn)
+    sample.save()
+    accept(reviewed, FIELD, [drawn.id, ids["cup"]])
+    path = tmp_path / "clean.json"
+    export = export_clean(reviewed, FIELD, path, "lvis")
+    assert (export.open, len(export.left_out)) == (0, 1)
+    content = json.loads(path.read_text())
+    unsure = {i["coco_url"]: i["not_exhaustive_category_ids"] for i in content["images"]}
+    cat = next(c["id"] for c in content["categories"] if c["name"] == "cat")
+    assert unsure == {"chelsea.png": [cat], "coffee.png": []}
+
+
+def test_an_image_of_which_nothing_can_be_written_is_no_negative(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    reviewed.set_label_values(f"{FIELD}.detections.mask", {ids["cup2"]: None})
+    export = export_clean(reviewed, FIELD, tmp_path / "clean.json")
+    assert (export.images, len(export.left_out)) == (1, 1)
+    rest = reviewed.match({"_id": {"$ne": reviewed.first()._id}})
+    with pytest.raises(ValueError, match="nothing of 'ovsam' can be written: .*it has no mask"):
+        export_clean(rest, FIELD, tmp_path / "rest.json")
+
+
+def test_a_mask_whose_box_was_resized_is_stretched_over_it_as_in_the_app(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    box = [150 / 451, 60 / 300, 200 / 451, 100 / 300]
+    reviewed.set_label_values(f"{FIELD}.detections.bounding_box", {ids["dog"]: box})
+    path = tmp_path / "clean.json"
+    assert export_clean(reviewed, FIELD, path).left_out == ()
+    coco = COCO(str(path))
+    (fox,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(["Arctic fox"])))
+    assert fox["bbox"] == [150, 60, 200, 100]
+    mask = reviewed.first()[FIELD].detections[1].mask
+    assert fox["area"] == 4 * mask.sum()
+
+
+def test_what_a_view_hides_is_open_all_the_same(reviewed: fo.Dataset, tmp_path: Path) -> None:
+    accepted = reviewed.filter_labels(FIELD, fo.ViewField("review") == "accepted")
+    path = tmp_path / "clean.json"
+    export = export_clean(accepted, FIELD, path, "lvis")
+    assert (export.instances, export.open) == (2, 1)
+    assert classes(path) == ["cat", "cup"]
+    with pytest.raises(ValueError, match="on an image without open ones"):
+        export_clean(accepted.limit(1), FIELD, tmp_path / "b.json", only_finished=True)
+
+
+def test_a_synonym_is_its_class_and_a_field_without_a_run_is_told(
+    reviewed: fo.Dataset,
+    ids: dict[str, str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rename(reviewed, FIELD, [ids["dog"]], "people")
+    path = tmp_path / "clean.json"
+    export_clean(reviewed, FIELD, path, vocabulary="coco")
+    content = json.loads(path.read_text())
+    assert classes(path) == ["cat", "cup", "person"]
+    assert "people" not in {c["name"] for c in content["categories"]}
+    with caplog.at_level(logging.WARNING):
+        export_clean(reviewed, FIELD, tmp_path / "plain.json")
+    assert "no run is recorded for field 'ovsam'" in caplog.text

@@ -41,3 +41,9 @@ def test_a_name_among_the_best_five_is_no_mistake_where_it_is_as_likely(
 def test_an_evaluation_that_is_not_there_is_a_clear_error(evaluated: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="no evaluation 'eval'; there are 'ovsam_eval'"):
         label_errors(evaluated, "eval")
+
+
+def test_an_evaluation_of_another_method_is_refused(evaluated: fo.Dataset) -> None:
+    evaluated.evaluate_detections("ovsam", gt_field="truth", eval_key="plain")
+    with pytest.raises(ValueError, match="of method 'coco', which pairs equal names alone"):
+        label_errors(evaluated, "plain")

@@ -8,9 +8,10 @@ import pytest
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.curation import attributes
+from ovsam_plugin.curation.decisions import accept, rename
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.search import search
-from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.predictor import Predictor
 
@@ -133,3 +134,63 @@ def test_what_cannot_be_done_is_a_clear_error(named: fo.Dataset) -> None:
     again = relabel_dataset(named, vocabulary=NAMES, into="again", overwrite=True, device="cpu")
     assert again.instances == 9
     assert set(values(named, "again", "label")) <= set(NAMES.split(", "))
+
+
+def test_what_a_person_decided_in_the_new_field_stays_when_it_is_made_again(
+    named: fo.Dataset,
+) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    first, second = values(named, "again", "id")[:2]
+    rename(named, "again", str(first), "tiger", by="ada")
+    accept(named, "again", str(second), by="ada")
+    kept = values(named, "again", "label")[1]
+    summary = relabel_dataset(
+        named, vocabulary=["a", "b"], into="again", device="cpu", overwrite=True
+    )
+    assert (summary.instances, summary.decided) == (7, 2)
+    assert values(named, "again", "label")[:2] == ["tiger", kept]
+    assert set(values(named, "again", "label")[2:]) <= {"a", "b"}
+    assert values(named, "again", "review")[:3] == ["renamed", "accepted", None]
+    assert values(named, "again", "reviewed_by")[:2] == ["ada", "ada"]
+    assert values(named, "ovsam", "review") == [None] * 9
+
+
+def test_a_view_does_not_remove_what_lies_outside_it(named: fo.Dataset) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    before = values(named, "again", "label")
+    with pytest.raises(ValueError, match="2 samples outside this view"):
+        relabel_dataset(
+            named.limit(1), vocabulary=["a"], into="again", device="cpu", overwrite=True
+        )
+    assert values(named, "again", "label") == before
+
+
+def test_what_an_evaluation_said_of_the_old_names_is_forgotten(named: fo.Dataset) -> None:
+    named.evaluate_detections("ovsam", gt_field="asks", eval_key="e", classwise=False)
+    assert any(values(named, "ovsam", "e"))
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    for name in ("e", "e_id", "e_iou"):
+        assert not any(values(named, "again", name)), name
+    assert any(values(named, "ovsam", "e"))
+
+
+def test_a_relabelled_field_keeps_its_embeddings_when_its_source_is_made_again(
+    named: fo.Dataset,
+) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    found = search(named, "a flag", field="again", k=9).values("id")
+    gone = values(named, "ovsam", "id")[0]
+    named.delete_labels(ids=[gone], fields=["ovsam"])
+    label_dataset(named, vocabulary=NAMES, box_field="asks", **SMALL)
+    label_dataset(named, vocabulary=NAMES, box_field="asks", overwrite=True, **SMALL)
+    label_dataset(named, vocabulary=OTHER, box_field="asks", overwrite=True, **SMALL)
+    assert set(values(named, "ovsam", "id")).isdisjoint(found)
+    assert search(named, "a flag", field="again", k=9).values("id") == found
+    assert len(search(named, "a flag", k=9)) == 9
+    third = relabel_dataset(named, vocabulary=NAMES, field="again", into="third", device="cpu")
+    assert third.instances == 9
+    # When nothing is named from the old ones any more, they go.
+    for field in ("again", "third"):
+        named.delete_sample_field(field)
+    label_dataset(named, vocabulary=OTHER, box_field="asks", **SMALL)
+    assert set(embedding_index.load(named, "ovsam").label_ids) == set(values(named, "ovsam", "id"))

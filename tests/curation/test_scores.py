@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 import numpy as np
 import pytest
+from bson import ObjectId
 
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
@@ -76,3 +77,16 @@ def test_what_cannot_be_scored_is_a_clear_error(named: fo.Dataset) -> None:
         score_run(named, share=2)
     with pytest.raises(ValueError, match="no labelling run filled field 'asks'"):
         score_run(named, field="asks")
+
+
+def test_a_run_none_of_whose_labels_has_an_embedding_keeps_its_scores(named: fo.Dataset) -> None:
+    score_run(named, device="cpu")
+    labels = named.values("ovsam.detections.id", unwind=True)
+    for sample in named.iter_samples(autosave=True):
+        for label in sample["ovsam"].detections:
+            label.id = str(ObjectId())
+    before = column(named, "doubt")
+    assert set(labels).isdisjoint(named.values("ovsam.detections.id", unwind=True))
+    with pytest.raises(ValueError, match="no label of field 'ovsam' has an embedding"):
+        score_run(named, device="cpu")
+    assert np.array_equal(column(named, "doubt"), before)

@@ -6,10 +6,12 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
+from ovsam_plugin import label_dataset
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.dataset import embedding_index
 
 from ..dataset.test_embedding_index import ids
+from .conftest import NAMES, SMALL
 
 
 def test_words_give_the_nearest_instances_with_their_cosines(named: fo.Dataset) -> None:
@@ -56,3 +58,30 @@ def test_what_cannot_be_searched_is_a_clear_error(named: fo.Dataset) -> None:
         search(named, "0" * 24)
     with pytest.raises(ValueError, match="no labelling run filled field 'asks'"):
         search(named, "cat", field="asks")
+
+
+def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleared(
+    named: fo.Dataset,
+) -> None:
+    view = search(named, "a cat", k=4)
+    for patches in (view, named.to_patches("ovsam")):
+        with pytest.raises(ValueError, match="holds copies of labels"):
+            search(patches, "a cup")
+    assert (
+        sum(s is not None for s in named.values("ovsam.detections.search_score", unwind=True)) == 4
+    )
+    for sample in named.iter_samples(autosave=True):
+        box = fo.Detection(label="drawn", bounding_box=[0, 0, 1, 1])
+        sample["ovsam"] = fo.Detections(detections=[box])
+    with pytest.raises(ValueError, match="no label of field 'ovsam' has an embedding here"):
+        search(named, "a cup")
+
+
+def test_a_field_whose_embeddings_were_not_kept_can_get_them(named: fo.Dataset) -> None:
+    settings = {"vocabulary": NAMES, "box_field": "asks", "field": "plain", **SMALL}
+    label_dataset(named, embeddings=False, **settings)
+    label_dataset(named, embeddings=True, **settings)
+    with pytest.raises(ValueError, match="overwrite=True and embeddings=True"):
+        search(named, "a cat", field="plain")
+    label_dataset(named, embeddings=True, overwrite=True, **settings)
+    assert len(search(named, "a cat", field="plain", k=4)) == 4

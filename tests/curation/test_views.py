@@ -83,6 +83,9 @@ def test_what_is_decided_is_neither_doubtful_nor_unknown_nor_left_to_review(
     assert len(shown(run.load_saved_view("left"))) == 4
     assert shown(run.load_saved_view("odd")) == [("cat", 0.3), ("cup", 0.5)]
     assert shown(views.doubtful(run, "ovsam", percent=50)) == [("cat", 0.3), ("cup", 0.5)]
+    assert views.unknown_groups(run, "ovsam") == {1: 2}
+    with pytest.raises(ValueError, match="there is no group 2"):
+        views.unknown(run, "ovsam", group=2)
 
 
 def test_nothing_is_reviewed_where_no_decision_was_ever_declared(dataset: fo.Dataset) -> None:

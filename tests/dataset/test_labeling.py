@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.checkpoint import SHIPPED, file_sha256
+from ovsam_plugin.curation.decisions import accept, rename
 from ovsam_plugin.dataset.model import OvsamModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -345,3 +347,37 @@ def test_an_unknown_preset_or_vocabulary_writes_nothing(boxed: fo.Dataset) -> No
         label(boxed, vocabulary="lvsi")
     assert boxed.get_field("ovsam") is None
     assert not boxed.has_run("ovsam")
+
+
+def test_a_sample_that_failed_in_part_and_was_reviewed_is_not_labelled_again(
+    boxed: fo.Dataset,
+) -> None:
+    for sample in boxed.limit(2):
+        empty = fo.Detection(label="thing", bounding_box=[0.5, 0.5, 0, 0.2])
+        sample["asks"].detections.append(empty)
+        sample.save()
+    assert label(boxed).failed == 2
+    first = boxed.first()["ovsam"].detections[0].id
+    rename(boxed, "ovsam", first, "lynx")
+    before = label_ids(boxed)
+    assert label(boxed).kept == 2
+    after = label_ids(boxed)
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1] != before[1]
+    assert boxed.first()["ovsam"].detections[0].label == "lynx"
+
+
+def test_decisions_that_overwriting_removes_are_told(
+    boxed: fo.Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    label(boxed)
+    accept(boxed, "ovsam", boxed.first()["ovsam"].detections[0].id)
+    with caplog.at_level(logging.WARNING):
+        label(boxed, overwrite=True)
+    assert "the decisions about 1 labels in field 'ovsam' are gone" in caplog.text
+
+
+def test_what_stops_the_embeddings_is_told_before_anything_is_labelled(boxed: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match="FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI"):
+        label(boxed, index_backend="lancedb")
+    assert boxed.count("ovsam.detections") == 0
