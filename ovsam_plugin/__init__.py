@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 from ovsam_plugin.evaluation.registration import register_backend
 
 if TYPE_CHECKING:
+    from ovsam_plugin.curation.clean_export import export_clean
+    from ovsam_plugin.curation.comparison import compare_runs
+    from ovsam_plugin.curation.label_errors import label_errors
     from ovsam_plugin.curation.naming import name_instances
     from ovsam_plugin.curation.relabeling import relabel_dataset
     from ovsam_plugin.curation.removal import remove_run
@@ -21,7 +24,10 @@ __all__ = [
     "search",
     "relabel_dataset",
     "name_instances",
+    "compare_runs",
     "score_run",
+    "label_errors",
+    "export_clean",
     "setup_workspace",
     "remove_run",
     "evaluate_dataset",
@@ -34,7 +40,10 @@ _HOMES = {
     "search": "curation.search",
     "relabel_dataset": "curation.relabeling",
     "name_instances": "curation.naming",
+    "compare_runs": "curation.comparison",
     "score_run": "curation.scores",
+    "label_errors": "curation.label_errors",
+    "export_clean": "curation.clean_export",
     "setup_workspace": "curation.workspace",
     "remove_run": "curation.removal",
     "evaluate_dataset": "evaluation.evaluate",

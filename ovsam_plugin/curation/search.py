@@ -23,7 +23,8 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
     """The instances that fit best, best first, as patches.
 
     Each has its score in the attribute `search_score`: the mean of both branches' cosines, with
-    the words' embedding or with the other instance's. Those of an earlier search are removed.
+    the words' embedding or with the other instance's. Those of an earlier search are removed, so
+    its view is no more what it was once it is loaded again.
 
     Args:
         samples: a dataset or view of images.

@@ -94,6 +94,9 @@ def recorded(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
     return config if config.get("method") in (_LABEL, _RELABEL) else None
 
 
+_NONE = "none: call label_dataset first (a dataset cloned from a view has no runs)"
+
+
 def source_field(dataset: fo.Dataset, field: str) -> str:
     """The field whose labelling made the embeddings that go with a run's labels.
 
@@ -112,7 +115,7 @@ def source_field(dataset: fo.Dataset, field: str) -> str:
         )
         raise ValueError(
             f"no labelling run filled field {field!r}{renamed}; there are "
-            f"{', '.join(map(repr, known)) or 'none: call label_dataset first'}"
+            f"{', '.join(map(repr, known)) or _NONE}"
         )
     return str(found.get("source") or field)
 
