@@ -132,7 +132,7 @@ def test_a_field_that_no_run_filled_is_refused_and_a_renamed_one_named(boxed: fo
         embedding_index.load(boxed, "asks")
     label_dataset(boxed, **SMALL)
     boxed.rename_sample_field("ovsam", "mine")
-    with pytest.raises(ValueError, match="if it was 'ovsam' before, name it so again"):
+    with pytest.raises(ValueError, match="if a field was 'ovsam' before, give it that name again"):
         embedding_index.load(boxed, "mine")
 
 
