@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+from bson import ObjectId
 from fiftyone import ViewField as F
 
 from ovsam_plugin.calibration import Calibration
@@ -43,7 +45,7 @@ class LabelSummary:
         field: the label field.
         samples: samples of the dataset or view.
         labelled: samples labelled by this call, those with a reason of failure included.
-        kept: samples that had their labels from an earlier call.
+        kept: samples that had their labels from an earlier call, and no new prompts.
         failed: samples of this call with a reason in the error field, wholly or in some prompts.
         instances: labels written by this call.
         seconds: how long it took, loading of the model included.
@@ -86,8 +88,9 @@ def label_dataset(
     """Finds and names instances, and writes them to a label field.
 
     Called again with the same settings it labels only samples that have no labels yet or that
-    failed, so a run that was stopped, even killed, is finished by the same call. A sample that
-    failed in some prompts stays as it is once a person has decided about one of its instances.
+    failed, and answers prompts that were drawn since, so a run that was stopped, even killed, is
+    finished by the same call. A sample that failed in some prompts stays as it is once a person has
+    decided about one of its instances.
 
     Args:
         samples: a dataset or view of images.
@@ -157,7 +160,11 @@ def label_dataset(
     if embeddings:
         embedding_index.prepare(dataset, field, model.labeler.predictor.preset.name, index_backend)
     ids = _unfinished(samples, field).values("id")
-    for todo in _passes(samples, ids):
+    added = _drawn_since(samples, field, prompt_fields, runs.last_started(dataset, field))
+    for model.adds, todo in (
+        *((False, part) for part in _passes(samples, ids)),
+        *((True, _asking(part, prompt_fields, added)) for part in _passes(samples, list(added))),
+    ):
         todo.apply_model(
             model,
             label_field=field,
@@ -168,7 +175,7 @@ def label_dataset(
         )
     if embeddings:
         embedding_index.refresh(dataset, field, model.labeler.predictor.preset.name, index_backend)
-    summary = _summarize(samples, field, ids, total, time.monotonic() - clock)
+    summary = _summarize(samples, field, [*ids, *added], total, time.monotonic() - clock)
     runs.add_session(dataset, field, {"started": started, **asdict(summary)})
     return summary
 
@@ -265,6 +272,43 @@ def _written(dataset: fo.Dataset, field: str) -> list[str]:
 def _unfinished(samples: Samples, field: str) -> Samples:
     failed = (F(error_field(field)) != None) & (_reviewed(field) == 0)  # noqa: E711
     return samples.match((F(field) == None) | failed)  # noqa: E711
+
+
+def _drawn_since(
+    samples: Samples, field: str, prompt_fields: Mapping[str, str], since: datetime | None
+) -> dict[str, list[ObjectId]]:
+    """By its id, the prompts on each labelled sample that are newer than the last call.
+
+    A prompt's id tells when it was made: an older one without an answer had one that was deleted,
+    or left out.
+    """
+    if since is None or not prompt_fields:
+        return {}
+    done = samples.match((F(field) != None) & (F(error_field(field)) == None))  # noqa: E711
+    paths = [_ids_path(samples, name) for name in prompt_fields.values()]
+    answers, ids, *asked = done.values([f"{field}.detections.prompt_id", "id", *paths])
+    fresh: dict[str, list[ObjectId]] = {}
+    for answered, sample_id, *prompts in zip(answers, ids, *asked):
+        flat = [p for some in prompts for p in (some if isinstance(some, list) else [some])]
+        news = [ObjectId(p) for p in flat if p is not None and p not in (answered or ())]
+        if news := [p for p in news if p.generation_time >= since]:
+            fresh[sample_id] = news
+    return fresh
+
+
+def _ids_path(samples: Samples, name: str) -> str:
+    inner = getattr(samples.get_field(name).document_type, "_LABEL_LIST_FIELD", None)
+    return f"{name}.id" if inner is None else f"{name}.{inner}.id"
+
+
+def _asking(
+    samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, list[ObjectId]]
+) -> Samples:
+    """The same samples, where these prompts alone ask."""
+    chosen = [p for sample_id in samples.values("id") for p in prompts[sample_id]]
+    for name in prompt_fields.values():
+        samples = samples.filter_labels(name, F("_id").is_in(chosen), only_matches=False)
+    return samples
 
 
 def _reviewed(field: str) -> Any:

@@ -77,6 +77,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     Attributes:
         keeps_embeddings: whether those of each sample are spooled for its label field's index.
+        adds: whether answers are added to the labels that a field holds already.
 
     Raises:
         ValueError: `config.find` has no words.
@@ -88,6 +89,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self.config = config or OvsamModelConfig()
         self.preprocess = True
         self.keeps_embeddings = False
+        self.adds = False
         self._finder: Finder | None = None
         if self.config.find is not None:
             self._finder = build_finder(labeler.predictor, self.config.find)
@@ -205,11 +207,18 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         }
 
     def _prepare(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
-        """Declares the fields, and spools embeddings before their labels are written."""
+        """Declares the fields, and spools embeddings before their labels are written.
+
+        What is added to goes in front of the answers last, so that they match their embeddings.
+        """
         self._declare(sample.dataset, label_field)
         if self.keeps_embeddings and answer.instances is not None:
             spool = EmbeddingSpool(sample.dataset, label_field)
             spool.put(sample.id, answer.detections, answer.instances)
+        if self.adds:
+            there = all_images(sample.dataset).select(sample.id)
+            (labels,) = there.values(f"{label_field}.detections")
+            answer.detections.detections[:0] = labels or []
 
     def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
         key = (dataset.name, label_field)

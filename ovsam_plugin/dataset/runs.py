@@ -174,6 +174,13 @@ def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> 
     dataset.save_run_results(field, results)
 
 
+def last_started(dataset: fo.Dataset, field: str) -> datetime | None:
+    """When the last call of a run began that came to its end; None if none did."""
+    results = dataset.load_run_results(field, cache=False)
+    sessions = getattr(results, "sessions", None) or []
+    return datetime.fromisoformat(sessions[-1]["started"]) if sessions else None
+
+
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
     """Classes as JSON has them; none of a vocabulary that the package knows by its name."""
     if vocabulary.name in BUILT_IN:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.checkpoint import SHIPPED, file_sha256
 from ovsam_plugin.curation.decisions import accept, rename
+from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.outlines import edited
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = "cat, cup, person, spoon"
@@ -381,3 +384,33 @@ def test_what_stops_the_embeddings_is_told_before_anything_is_labelled(boxed: fo
     with pytest.raises(ValueError, match="FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI"):
         label(boxed, index_backend="lancedb")
     assert boxed.count("ovsam.detections") == 0
+
+
+def test_prompts_that_were_drawn_since_are_answered_and_nothing_else_changes(
+    boxed: fo.Dataset,
+) -> None:
+    label(boxed)
+    first, second, third = boxed
+    rename(boxed, "ovsam", second["ovsam"].detections[0].id, "lynx")
+    boxed.delete_labels(ids=[third["ovsam"].detections[0].id], fields=["ovsam"])
+    boxed.reload()
+    before = label_ids(boxed)
+    time.sleep(1.1)  # an id tells the second that it was made in
+    runs.add_session(boxed, "ovsam", {"started": runs.now()})
+    for sample in (first, second):
+        drawn = fo.Detection(label="thing", bounding_box=[0.1, 0.1, 0.5, 0.5])
+        sample["asks"].detections.append(drawn)
+        sample.save()
+    summary = label(boxed)
+    assert (summary.labelled, summary.kept) == (2, 1)
+    after = label_ids(boxed)
+    assert [len(row or ()) for row in after] == [2, 2, 0]
+    assert [(row or [])[:1] for row in after] == [(row or [])[:1] for row in before]
+    old, new = boxed[second.id]["ovsam"].detections
+    assert (old.label, old["review"]) == ("lynx", "renamed")
+    assert new["prompt_id"] == boxed[second.id]["asks"].detections[1].id
+    assert all(type(d["outline"]) is float for d in (old, new))
+    assert edited(boxed, "ovsam") == set()
+    kept = embedding_index.load(boxed, "ovsam")
+    assert set(kept.label_ids) == {i for row in after for i in row or ()}
+    assert label(boxed).kept == 3
