@@ -42,16 +42,15 @@ def index_key(field: str) -> str:
     return f"{field}_similarity"
 
 
-def prepare(dataset: fo.Dataset, field: str, preset: str, backend: str | None = None) -> None:
+def check_possible(preset: str, backend: str | None = None) -> None:
     """Before hours of labelling, whether its embeddings can be filed after it.
 
     Raises:
         ValueError: LanceDB is asked for and not set up, or the backend is unknown; or FiftyOne's
-            model zoo, which answers searches in words, cannot be given the model.
+            model zoo cannot be given the model that answers searches in words.
     """
-    if not dataset.has_brain_run(index_key(field)):
-        _check_backend(backend or "database")
-        _offer_model(preset)
+    _check_backend(backend or "database")
+    _offer_model(preset)
 
 
 def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = None) -> int:

@@ -154,11 +154,11 @@ def label_dataset(
         calibration=calibration,
     )
     settings = _settings(model, prompt_fields)
+    if embeddings:
+        embedding_index.check_possible(settings.preset, index_backend)
     _prepare_field(samples, dataset, field, settings, model.vocabulary, overwrite)
 
     model.keeps_embeddings = embeddings
-    if embeddings:
-        embedding_index.prepare(dataset, field, model.labeler.predictor.preset.name, index_backend)
     ids = _unfinished(samples, field).values("id")
     added = _drawn_since(samples, field, prompt_fields, runs.last_started(dataset, field))
     for model.adds, todo in (

@@ -383,7 +383,13 @@ def test_decisions_that_overwriting_removes_are_told(
 def test_what_stops_the_embeddings_is_told_before_anything_is_labelled(boxed: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="FIFTYONE_BRAIN_SIMILARITY_LANCEDB_URI"):
         label(boxed, index_backend="lancedb")
-    assert boxed.count("ovsam.detections") == 0
+    assert boxed.list_runs() == []
+    assert boxed.get_field("ovsam") is None
+    label(boxed)
+    before = label_ids(boxed)
+    with pytest.raises(ValueError, match="unknown backend 'faiss'"):
+        label(boxed, index_backend="faiss", overwrite=True)
+    assert label_ids(boxed) == before
 
 
 def test_prompts_that_were_drawn_since_are_answered_and_nothing_else_changes(
