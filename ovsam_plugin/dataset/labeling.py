@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ _SAMPLES_A_PASS = 50_000
 # Images an encoder pass: on a CPU, where a larger batch is no faster, one.
 _BATCH_SIZE = {"cuda": 8}
 _SHOWN_REASONS = 10
+# How far another machine's clock may be ahead.
+_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -280,18 +282,19 @@ def _drawn_since(
     """By its id, the prompts on each labelled sample that are newer than the last call.
 
     A prompt's id tells when it was made: an older one without an answer had one that was deleted,
-    or left out.
+    or left out. Ids that are no times, as those of annotation files, lie outside of the time since.
     """
     if since is None or not prompt_fields:
         return {}
     done = samples.match((F(field) != None) & (F(error_field(field)) == None))  # noqa: E711
+    until = datetime.now(timezone.utc) + _SKEW
     paths = [_ids_path(samples, name) for name in prompt_fields.values()]
     answers, ids, *asked = done.values([f"{field}.detections.prompt_id", "id", *paths])
     fresh: dict[str, list[ObjectId]] = {}
     for answered, sample_id, *prompts in zip(answers, ids, *asked):
         flat = [p for some in prompts for p in (some if isinstance(some, list) else [some])]
         news = [ObjectId(p) for p in flat if p is not None and p not in (answered or ())]
-        if news := [p for p in news if p.generation_time >= since]:
+        if news := [p for p in news if since < p.generation_time <= until]:
             fresh[sample_id] = news
     return fresh
 

@@ -370,6 +370,21 @@ def test_a_sample_that_failed_in_part_and_was_reviewed_is_not_labelled_again(
     assert boxed.first()["ovsam"].detections[0].label == "lynx"
 
 
+def test_a_deleted_answer_to_a_prompt_whose_id_is_no_time_is_not_made_again(
+    boxed: fo.Dataset,
+) -> None:
+    sample = boxed.first()
+    made = fo.Detection(id="f" * 24, label="thing", bounding_box=[0.1, 0.1, 0.5, 0.5])
+    sample["asks"].detections.append(made)
+    sample.save()
+    label(boxed)
+    found = boxed.first()["ovsam"].detections
+    (answer,) = (d.id for d in found if d["prompt_id"] == made.id)
+    boxed.delete_labels(ids=[answer], fields=["ovsam"])
+    assert label(boxed).kept == 3
+    assert boxed.count("ovsam.detections") == 3
+
+
 def test_decisions_that_overwriting_removes_are_told(
     boxed: fo.Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -402,7 +417,6 @@ def test_prompts_that_were_drawn_since_are_answered_and_nothing_else_changes(
     boxed.reload()
     before = label_ids(boxed)
     time.sleep(1.1)  # an id tells the second that it was made in
-    runs.add_session(boxed, "ovsam", {"started": runs.now()})
     for sample in (first, second):
         drawn = fo.Detection(label="thing", bounding_box=[0.1, 0.1, 0.5, 0.5])
         sample["asks"].detections.append(drawn)
