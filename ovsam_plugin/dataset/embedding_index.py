@@ -15,9 +15,8 @@ import fiftyone as fo
 import fiftyone.brain as fob
 import fiftyone.zoo as foz
 import numpy as np
-from fiftyone.core.odm import get_db_conn
 
-from ovsam_plugin.dataset import outlines, runs, zoo
+from ovsam_plugin.dataset import lance_table, outlines, runs, zoo
 from ovsam_plugin.dataset.embedding_backend import EmbeddingSimilarityConfig
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import Embeddings
@@ -33,8 +32,6 @@ _NOT_KEPT = (
     "the embeddings of field {field!r} are not kept: label it again with overwrite=True and "
     "embeddings=True"
 )
-# Rows from which LanceDB searches by clusters instead of one by one.
-_CLUSTERED = 100_000
 
 
 def index_key(field: str) -> str:
@@ -108,7 +105,7 @@ def pick(dataset: fo.Dataset, field: str, label_ids: Sequence[str]) -> Embedding
     """
     index = opened(dataset, field)
     if index.config.method == "lancedb":
-        return _lance_rows(index, label_ids)
+        return lance_table.rows(index, label_ids)
     kept = _kept(index)
     rows = kept.rows(label_ids)
     return kept[rows[rows >= 0]]
@@ -135,7 +132,7 @@ def forget(dataset: fo.Dataset, field: str) -> None:
     key = index_key(field)
     if dataset.has_brain_run(key):
         index = _open(dataset, field)
-        if index is not None and not _shared(index):
+        if index is not None and not lance_table.is_shared(index):
             index.cleanup()
         dataset.delete_brain_run(key)
 
@@ -228,7 +225,7 @@ def _marked(dataset: fo.Dataset, field: str, parts: Iterable[Embeddings]) -> Ite
 
 def _read(index: Any) -> Embeddings:
     if index.config.method == "lancedb":
-        return _lance_rows(index)
+        return lance_table.rows(index)
     vectors, sample_ids, label_ids = index.get_embeddings()
     return Embeddings(label_ids, sample_ids, vectors)
 
@@ -236,7 +233,7 @@ def _read(index: Any) -> Embeddings:
 def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
     """Adds rows and drops those of labels that are gone."""
     if index.config.method == "lancedb":
-        return _lance_rewrite(index, fresh, owners)
+        return lance_table.rewrite(index, fresh, owners)
     kept = index.label_ids
     stale = [i for i in kept.tolist() if i not in owners]
     if stale:
@@ -245,89 +242,3 @@ def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) ->
         index.add_to_index(part.vectors, part.sample_ids, label_ids=part.label_ids, reload=False)
     index.save()
     return int(index.total_index_size)
-
-
-def _lance_rows(index: Any, label_ids: Sequence[str] | None = None) -> Embeddings:
-    """All rows, or those of some labels."""
-    if index.table is None:
-        return Embeddings(np.array([], str), np.array([], str), np.empty((0, 0), np.float32))
-    if label_ids is None:
-        table = index.table.to_arrow()
-    else:
-        where = _among(label_ids)
-        table = index.table.search().where(where).limit(max(len(label_ids), 1)).to_arrow()
-    width = table.schema.field("vector").type.list_size
-    flat = table["vector"].combine_chunks().flatten().to_numpy()
-    return Embeddings(
-        np.array(table["id"].to_pylist()),
-        np.array(table["sample_id"].to_pylist()),
-        flat.reshape(len(table), width).astype(np.float32, copy=False),
-    )
-
-
-def _lance_rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
-    """FiftyOne's own way of adding reads and writes the whole table; this appends to it."""
-    import lancedb
-    from lancedb.index import IvfFlat
-
-    if _shared(index):
-        index = _with_own_table(index)
-    database, name = lancedb.connect(index.config.uri), index.config.table_name
-    table = index.table
-    known: set[str] = set()
-    if table is not None:
-        listed = table.search().select(["id"]).limit(table.count_rows()).to_arrow()
-        known = set(listed["id"].to_pylist())
-        stale = sorted(known - owners.keys())
-        for start in range(0, len(stale), 1000):
-            table.delete(_among(stale[start : start + 1000]))
-    for part in fresh:
-        new = part[~np.isin(part.label_ids, list(known))]
-        if not len(new):
-            continue
-        rows = _lance_table(new)
-        if table is None:
-            table = database.create_table(name, rows)
-        else:
-            table.add(rows)
-    if table is None:
-        return 0
-    count = int(table.count_rows())
-    if count >= _CLUSTERED:
-        # Whole vectors: with quantized ones, LanceDB's default, the scores are not cosines.
-        table.create_index("vector", config=IvfFlat(distance_type=index.config.metric))
-    return count
-
-
-def _shared(index: Any) -> bool:
-    """Whether a clone of the dataset searches the same table outside of the database."""
-    table = getattr(index.config, "table_name", None)
-    others = {"config.table_name": table, "_dataset_id": {"$ne": index.samples._doc.id}}
-    return table is not None and get_db_conn().runs.count_documents(others, limit=1) > 0
-
-
-def _with_own_table(index: Any) -> Any:
-    """The index on a copy of its table, which it can change without changing a clone's."""
-    import lancedb
-
-    dataset, name = index.samples, f"{index.config.table_name}-{index.samples._doc.id}"
-    if index.table is not None:
-        rows = index.table.search().limit(index.table.count_rows()).to_batches()
-        lancedb.connect(index.config.uri).create_table(name, rows, mode="overwrite")
-    index.config.table_name = name
-    index.save_config()
-    dataset.clear_cache()
-    return dataset.load_brain_results(index.key, cache=False)
-
-
-def _among(label_ids: Sequence[str]) -> str:
-    return "id IN ({})".format(", ".join(f"'{i}'" for i in label_ids) or "''")
-
-
-def _lance_table(part: Embeddings) -> Any:
-    import pyarrow as pa
-
-    width = part.vectors.shape[1]
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(part.vectors.ravel()), width)
-    ids, samples = pa.array(part.label_ids.tolist()), pa.array(part.sample_ids.tolist())
-    return pa.Table.from_arrays([ids, samples, vectors], names=["id", "sample_id", "vector"])

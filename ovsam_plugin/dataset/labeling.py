@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-from bson import ObjectId
 from fiftyone import ViewField as F
 
 from ovsam_plugin.calibration import Calibration
@@ -19,6 +17,7 @@ from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
 from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.new_prompts import asking, drawn_since
 from ovsam_plugin.dataset.targets import (
     Samples,
     all_images,
@@ -35,8 +34,6 @@ _SAMPLES_A_PASS = 50_000
 # Images an encoder pass: on a CPU, where a larger batch is no faster, one.
 _BATCH_SIZE = {"cuda": 8}
 _SHOWN_REASONS = 10
-# How far another machine's clock may be ahead.
-_SKEW = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -162,10 +159,10 @@ def label_dataset(
 
     model.keeps_embeddings = embeddings
     ids = _unfinished(samples, field).values("id")
-    added = _drawn_since(samples, field, prompt_fields, runs.last_started(dataset, field))
+    added = drawn_since(samples, field, prompt_fields, runs.last_started(dataset, field))
     for model.adds, todo in (
         *((False, part) for part in _passes(samples, ids)),
-        *((True, _asking(part, prompt_fields, added)) for part in _passes(samples, list(added))),
+        *((True, asking(part, prompt_fields, added)) for part in _passes(samples, list(added))),
     ):
         todo.apply_model(
             model,
@@ -274,44 +271,6 @@ def _written(dataset: fo.Dataset, field: str) -> list[str]:
 def _unfinished(samples: Samples, field: str) -> Samples:
     failed = (F(error_field(field)) != None) & (_reviewed(field) == 0)  # noqa: E711
     return samples.match((F(field) == None) | failed)  # noqa: E711
-
-
-def _drawn_since(
-    samples: Samples, field: str, prompt_fields: Mapping[str, str], since: datetime | None
-) -> dict[str, list[ObjectId]]:
-    """By its id, the prompts on each labelled sample that are newer than the last call.
-
-    A prompt's id tells when it was made: an older one without an answer had one that was deleted,
-    or left out. Ids that are no times, as those of annotation files, lie outside of the time since.
-    """
-    if since is None or not prompt_fields:
-        return {}
-    done = samples.match((F(field) != None) & (F(error_field(field)) == None))  # noqa: E711
-    until = datetime.now(timezone.utc) + _SKEW
-    paths = [_ids_path(samples, name) for name in prompt_fields.values()]
-    answers, ids, *asked = done.values([f"{field}.detections.prompt_id", "id", *paths])
-    fresh: dict[str, list[ObjectId]] = {}
-    for answered, sample_id, *prompts in zip(answers, ids, *asked):
-        flat = [p for some in prompts for p in (some if isinstance(some, list) else [some])]
-        news = [ObjectId(p) for p in flat if p is not None and p not in (answered or ())]
-        if news := [p for p in news if since < p.generation_time <= until]:
-            fresh[sample_id] = news
-    return fresh
-
-
-def _ids_path(samples: Samples, name: str) -> str:
-    inner = getattr(samples.get_field(name).document_type, "_LABEL_LIST_FIELD", None)
-    return f"{name}.id" if inner is None else f"{name}.{inner}.id"
-
-
-def _asking(
-    samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, list[ObjectId]]
-) -> Samples:
-    """The same samples, where these prompts alone ask."""
-    chosen = [p for sample_id in samples.values("id") for p in prompts[sample_id]]
-    for name in prompt_fields.values():
-        samples = samples.filter_labels(name, F("_id").is_in(chosen), only_matches=False)
-    return samples
 
 
 def _reviewed(field: str) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ovsam_plugin import label_dataset
-from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset import embedding_index, lance_table
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.labelers import cached_labeler
@@ -274,7 +274,7 @@ def test_some_embeddings_are_picked_as_they_are_kept(
 def test_a_large_index_in_lancedb_answers_with_exact_scores(
     boxed: fo.Dataset, lance: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding_index, "_CLUSTERED", 300)
+    monkeypatch.setattr(lance_table, "_CLUSTERED", 300)
     label_dataset(boxed, **lance)
     index = embedding_index.opened(boxed, "ovsam")
     width = embedding_index.load(boxed, "ovsam").vectors.shape[1]
@@ -282,7 +282,7 @@ def test_a_large_index_in_lancedb_answers_with_exact_scores(
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     added = Embeddings(np.array([f"{i:024x}" for i in range(400)]), np.array(["s"] * 400), rows)
     owners = dict(zip(added.label_ids.tolist(), added.sample_ids.tolist()))
-    assert embedding_index._lance_rewrite(index, [added], owners) == 400
+    assert lance_table.rewrite(index, [added], owners) == 400
     table = embedding_index.opened(boxed, "ovsam").table
     assert len(table.list_indices()) == 1
     found = table.search(rows[7]).metric("cosine").limit(5).to_arrow()

@@ -20,7 +20,7 @@ from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.checkpoint import SHIPPED, file_sha256
 from ovsam_plugin.curation.decisions import accept, rename
-from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.outlines import edited
 
