@@ -9,6 +9,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 
 VOCABULARIES = {
@@ -65,6 +66,20 @@ def menu(
     for key in choices:
         view.add_choice(key, label=choices[key] if isinstance(choices, dict) else key)
     inputs.enum(name, view.values(), default=value, label=label, view=view)
+
+
+def run_menu(inputs: types.Object, ctx: foo.ExecutionContext) -> str:
+    """A choice of a run; returns `chosen_run`."""
+    fields = run_fields(ctx.dataset)
+    if not fields:
+        inputs.view("none", types.Error(label="No labelling run yet: label the dataset first"))
+    menu(inputs, "field", fields, chosen_run(ctx), "Run")
+    return chosen_run(ctx)
+
+
+def chosen_run(ctx: foo.ExecutionContext) -> str:
+    """The field of the run that a form is about, the first one by default; "" without a run."""
+    return str(ctx.params.get("field") or next(iter(run_fields(ctx.dataset)), ""))
 
 
 def field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -> None:

@@ -8,10 +8,9 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.decisions import rename, reviewer
-from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.views import unknown, unknown_groups
 
-from .form import menu
+from .form import chosen_run, menu, run_menu
 
 
 class NameGroup(foo.Operator):  # type: ignore[misc]
@@ -29,9 +28,7 @@ class NameGroup(foo.Operator):  # type: ignore[misc]
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        fields = run_fields(ctx.dataset)
-        field = ctx.params.get("field") or next(iter(fields), "")
-        menu(inputs, "field", fields, field, "Run")
+        field = run_menu(inputs, ctx)
         prop = types.Property(inputs, view=types.View(label="Name a group"))
         groups = unknown_groups(ctx.dataset, field) if field else {}
         if not groups:
@@ -44,7 +41,7 @@ class NameGroup(foo.Operator):  # type: ignore[misc]
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        field = ctx.params.get("field") or next(iter(run_fields(ctx.dataset)), "")
+        field = chosen_run(ctx)
         view = unknown(ctx.dataset, field, group=int(ctx.params.get("group") or 1))
         ids = view.values(f"{field}.detections.id", unwind=True)
         count = rename(ctx.dataset, field, ids, ctx.params.get("name") or "", by=reviewer())

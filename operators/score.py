@@ -8,9 +8,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.run_fields import run_fields
-
-from .form import FormOperator, form_config, menu
+from .form import FormOperator, form_config, run_menu
 
 
 class Score(FormOperator):
@@ -26,10 +24,7 @@ class Score(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        fields = run_fields(ctx.dataset)
-        if not fields:
-            inputs.view("none", types.Error(label="No labelling run yet: label the dataset first"))
-        menu(inputs, "field", fields, ctx.params.get("field") or next(iter(fields), ""), "Run")
+        run_menu(inputs, ctx)
         inputs.float(
             "share",
             min=0,

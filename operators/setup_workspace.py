@@ -7,9 +7,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.run_fields import run_fields
-
-from .form import menu
+from .form import chosen_run, menu, run_menu
 
 
 class SetupWorkspace(foo.Operator):  # type: ignore[misc]
@@ -27,10 +25,7 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        fields = run_fields(ctx.dataset)
-        if not fields:
-            inputs.view("none", types.Error(label="No labelling run yet: label the dataset first"))
-        menu(inputs, "field", fields, ctx.params.get("field") or next(iter(fields), ""), "Run")
+        run_menu(inputs, ctx)
         by = {"label": "Class", "review": "What was decided"}
         menu(inputs, "colour_by", by, ctx.params.get("colour_by") or "label", "Colour by")
         return types.Property(inputs, view=types.View(label="Set up the curation workspace"))
@@ -38,9 +33,8 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.workspace import setup_workspace
 
-        field = ctx.params.get("field") or next(iter(run_fields(ctx.dataset)), "")
         report = setup_workspace(
-            ctx.dataset, field, colour_by=ctx.params.get("colour_by") or "label"
+            ctx.dataset, chosen_run(ctx), colour_by=ctx.params.get("colour_by") or "label"
         )
         ctx.ops.reload_dataset()
         return {

@@ -77,11 +77,7 @@ def check_detections(samples: Samples, field: str) -> None:
     Raises:
         ValueError: there is no such field, it holds something else, or a view of patches is given.
     """
-    if getattr(samples, "_is_generated", False):
-        raise ValueError(
-            f"a {type(samples).__name__} holds copies of labels: give the dataset itself, or a "
-            "view of its samples"
-        )
+    check_no_copies(samples)
     fitting = fields_of(samples, (fo.Detections,))
     if field in fitting:
         return
@@ -91,3 +87,16 @@ def check_detections(samples: Samples, field: str) -> None:
     raise ValueError(
         f"field {field!r} holds {describe(existing)}, need Detections{near(field, fitting)}"
     )
+
+
+def check_no_copies(samples: Samples) -> None:
+    """Whether the samples are a dataset's own.
+
+    Raises:
+        ValueError: a view made them, as one of patches does.
+    """
+    if getattr(samples, "_is_generated", False):
+        raise ValueError(
+            f"a {type(samples).__name__} holds copies of labels: give the dataset itself, or a "
+            "view of its samples, and the same label ids"
+        )

@@ -211,7 +211,7 @@ def _clean(
         missing: list[str] = []
         decided = False
         for label in () if value is None else value.detections:
-            review = _get(label, "review")
+            review = label.get_attribute_value("review", None)
             shown = label.id in asked[sample.id]
             decided = decided or (shown and review in KINDS)
             if review == REJECTED or label.label is None:
@@ -347,7 +347,7 @@ def _write_fiftyone(collected: _Collected, folder: Path) -> None:
 
 
 def _ground_truth(label: fo.Detection) -> fo.Detection:
-    decided = {name: _get(label, name) for name in _DECISIONS}
+    decided = {name: label.get_attribute_value(name, None) for name in _DECISIONS}
     return fo.Detection(
         label=label.label,
         bounding_box=list(label.bounding_box),
@@ -373,7 +373,3 @@ def _target(path: str | Path, format: str, overwrite: bool) -> Path:
     if is_folder and not (target / "samples.json").is_file():
         raise ValueError(f"{target} holds other things than a FiftyOne dataset: choose another")
     return target
-
-
-def _get(label: fo.Detection, key: str) -> Any:
-    return label[key] if label.has_field(key) else None

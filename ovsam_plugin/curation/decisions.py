@@ -21,7 +21,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import UpdateOne
 
-from ovsam_plugin.curation.attributes import DECISION, check_detections, declare
+from ovsam_plugin.curation.attributes import DECISION, check_detections, check_no_copies, declare
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.vocabulary.names import clean_name
 
@@ -275,11 +275,7 @@ def _prepare(
     samples: Samples, field: str, label_ids: str | Iterable[str]
 ) -> tuple[fo.Dataset, list[ObjectId]]:
     """The dataset, its attributes declared and indexed, and the ids, each once."""
-    if getattr(samples, "_is_generated", False):
-        raise ValueError(
-            f"a {type(samples).__name__} holds copies of labels: give the dataset itself, and the "
-            "same label ids"
-        )
+    check_no_copies(samples)
     dataset = root_dataset(samples)
     declare(dataset, field)
     for name in ("label", *(a.name for a in DECISION)):

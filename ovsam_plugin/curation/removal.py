@@ -169,20 +169,8 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
 
 def _index(dataset: fo.Dataset, field: str) -> tuple[str | None, list[str]]:
     """The index that the run's embeddings are in, and the other runs that need it."""
-    source = _source(dataset, field)
-    key = embedding_index.index_key(source)
-    sharers = [
-        other
-        for other in runs.fields(dataset)
-        if other != field
-        and dataset.get_field(other) is not None
-        and _source(dataset, other) == source
-    ]
-    return (key, sharers) if dataset.has_brain_run(key) else (None, [])
-
-
-def _source(dataset: fo.Dataset, field: str) -> str:
-    return str((runs.recorded(dataset, field) or {}).get("source") or field)
+    key = embedding_index.index_key(runs.origin(dataset, field))
+    return (key, runs.sharers(dataset, field)) if dataset.has_brain_run(key) else (None, [])
 
 
 def _forget_embeddings(dataset: fo.Dataset, traces: RunTraces) -> None:
@@ -191,7 +179,7 @@ def _forget_embeddings(dataset: fo.Dataset, traces: RunTraces) -> None:
     if traces.kept_index is not None:
         _hand_over(dataset, traces.kept_index, traces.field, traces.sharers[0])
         return
-    embedding_index.forget(dataset, _source(dataset, traces.field))
+    embedding_index.forget(dataset, runs.origin(dataset, traces.field))
 
 
 def _hand_over(dataset: fo.Dataset, key: str, field: str, heir: str) -> None:

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-import fiftyone as fo
-
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
 from ovsam_plugin.curation.review_figures import Figures, figures
@@ -214,9 +212,9 @@ def describe_instance(instance: Instance) -> dict[str, Any]:
         model's best first, the label's own alone where there is no list), and `scores` by name.
     """
     label = instance.label
-    names = list(_get(label, "top_labels") or [label.label])
-    scores = list(_get(label, "top_scores") or [label.confidence])
-    told = {name: _get(label, name) for name in _TOLD}
+    names = list(label.get_attribute_value("top_labels", None) or [label.label])
+    scores = list(label.get_attribute_value("top_scores", None) or [label.confidence])
+    told = {name: label.get_attribute_value(name, None) for name in _TOLD}
     return {
         "sample_id": instance.sample_id,
         "label_id": label.id,
@@ -227,9 +225,5 @@ def describe_instance(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _get(label: fo.Detection, key: str) -> Any:
-    return label[key] if label.has_field(key) else None
-
-
 def _review(instance: Instance) -> Any:
-    return _get(instance.label, "review")
+    return instance.label.get_attribute_value("review", None)

@@ -74,7 +74,7 @@ def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = 
         owners |= {i: s for s, ids in zip(sample_ids, label_ids) for i in ids or ()}
     index = _open(dataset, field)
     if index is None:
-        if not owners or next(iter(spool), None) is None:
+        if not owners or spool.is_empty:
             return 0
         index = _create(dataset, field, preset, backend or _fitting(len(owners)))
     fresh = (part[np.isin(part.label_ids, list(owners))] for part in spool)

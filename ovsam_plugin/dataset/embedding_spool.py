@@ -58,6 +58,11 @@ class EmbeddingSpool:
             if parts:
                 yield _gather(parts)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was put; no embedding is read."""
+        return not self._store.list_keys()
+
     def clear(self) -> None:
         """Forgets everything."""
         self._store.clear()

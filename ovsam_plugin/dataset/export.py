@@ -225,7 +225,9 @@ class _Answers:
             refused = dict(r.split(": ", 1) for r in read_prompts({key: asks}, size).refused)
         return cls(
             labels=labels,
-            by_prompt={str(_get(label, "prompt_id")): label for label in labels},
+            by_prompt={
+                str(label.get_attribute_value("prompt_id", None)): label for label in labels
+            },
             size=size,
             failure=sample[error] if sample.has_field(error) else None,
             refused=refused,
@@ -306,14 +308,16 @@ def _row(
         "bbox": [float(x1), float(y1), float(columns), float(rows)],
         "score": _number(label.confidence),
         **{
-            key: _number(_get(label, key))
+            key: _number(label.get_attribute_value(key, None))
             for key in ("similarity", "head_score", "clip_score", "margin")
         },
-        "top_labels": list(_get(label, "top_labels") or ()),
-        "top_scores": [_number(v) for v in _get(label, "top_scores") or ()],
-        "stability": _number(_get(label, "stability")),
-        "prompt_type": _get(label, "prompt_type") or head["prompt_type"],
-        "prompt_id": _get(label, "prompt_id") if head["prompt_id"] is None else head["prompt_id"],
+        "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
+        "top_scores": [_number(v) for v in label.get_attribute_value("top_scores", None) or ()],
+        "stability": _number(label.get_attribute_value("stability", None)),
+        "prompt_type": label.get_attribute_value("prompt_type", None) or head["prompt_type"],
+        "prompt_id": label.get_attribute_value("prompt_id", None)
+        if head["prompt_id"] is None
+        else head["prompt_id"],
     }
 
 
@@ -338,10 +342,6 @@ def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
         "prompt_id": head["prompt_id"],
         "error": reason,
     }
-
-
-def _get(label: fo.Detection, key: str) -> Any:
-    return label[key] if label.has_field(key) else None
 
 
 def _number(value: float | None) -> float:

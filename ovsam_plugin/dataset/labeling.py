@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +161,10 @@ def label_dataset(
     model.keeps_embeddings = embeddings
     ids = _unfinished(samples, field).values("id")
     added = drawn_since(samples, field, prompt_fields, runs.last_started(dataset, field))
-    for model.adds, todo in (
-        *((False, part) for part in _passes(samples, ids)),
-        *((True, asking(part, prompt_fields, added)) for part in _passes(samples, list(added))),
-    ):
+    again = (asking(part, prompt_fields, added) for part in _passes(samples, list(added)))
+    passes = chain(zip(repeat(False), _passes(samples, ids)), zip(repeat(True), again))
+    for adds, todo in passes:
+        model.adds = adds
         todo.apply_model(
             model,
             label_field=field,
@@ -173,7 +174,7 @@ def label_dataset(
             **prompt_fields,
         )
     if embeddings:
-        embedding_index.refresh(dataset, field, model.labeler.predictor.preset.name, index_backend)
+        embedding_index.refresh(dataset, field, settings.preset, index_backend)
     summary = _summarize(samples, field, [*ids, *added], total, time.monotonic() - clock)
     runs.add_session(dataset, field, {"started": started, **asdict(summary)})
     return summary

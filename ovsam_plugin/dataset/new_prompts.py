@@ -34,9 +34,17 @@ def drawn_since(
     """
     if since is None or not prompt_fields:
         return {}
-    done = samples.match((F(field) != None) & (F(error_field(field)) == None))  # noqa: E711
     until = datetime.now(timezone.utc) + _SKEW
-    paths = [_ids_path(samples, name) for name in prompt_fields.values()]
+    lists = {name: _list_of(samples, name) for name in prompt_fields.values()}
+    # Ids are ordered by their times: the database hands over only samples with some of that time.
+    recent = {"$gte": ObjectId.from_datetime(since), "$lt": ObjectId.from_datetime(until + _SKEW)}
+    drawn = [
+        {f"{name}._id": recent} if inner is None else {inner: {"$elemMatch": {"_id": recent}}}
+        for name, inner in lists.items()
+    ]
+    labelled = (F(field) != None) & (F(error_field(field)) == None)  # noqa: E711
+    done = samples.match({"$or": drawn}).match(labelled)
+    paths = [f"{inner or name}.id" for name, inner in lists.items()]
     answers, ids, *asked = done.values([f"{field}.detections.prompt_id", "id", *paths])
     fresh: dict[str, list[ObjectId]] = {}
     for answered, sample_id, *prompts in zip(answers, ids, *asked):
@@ -47,9 +55,10 @@ def drawn_since(
     return fresh
 
 
-def _ids_path(samples: Samples, name: str) -> str:
+def _list_of(samples: Samples, name: str) -> str | None:
+    """The path of a field's labels where it holds a list of them."""
     inner = getattr(samples.get_field(name).document_type, "_LABEL_LIST_FIELD", None)
-    return f"{name}.id" if inner is None else f"{name}.{inner}.id"
+    return None if inner is None else f"{name}.{inner}"
 
 
 def asking(

@@ -20,6 +20,7 @@ from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 _LABEL, _RELABEL = "ovsam/label", "ovsam/relabel"
+_NONE = "none: call label_dataset first (a dataset cloned from a view has no runs)"
 _ALSO_RECORDED = ("method", "versions", "cls", "type")
 
 
@@ -94,9 +95,6 @@ def recorded(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
     return config if config.get("method") in (_LABEL, _RELABEL) else None
 
 
-_NONE = "none: call label_dataset first (a dataset cloned from a view has no runs)"
-
-
 def source_field(dataset: fo.Dataset, field: str) -> str:
     """The field whose labelling made the embeddings that go with a run's labels.
 
@@ -117,17 +115,23 @@ def source_field(dataset: fo.Dataset, field: str) -> str:
             f"no labelling run filled field {field!r}{renamed}; there are "
             f"{', '.join(map(repr, known)) or _NONE}"
         )
-    return str(found.get("source") or field)
+    return origin(dataset, field)
+
+
+def origin(dataset: fo.Dataset, field: str) -> str:
+    """As `source_field`, also where no run is recorded or the field is gone."""
+    return str((recorded(dataset, field) or {}).get("source") or field)
 
 
 def sharers(dataset: fo.Dataset, field: str) -> list[str]:
-    """The fields, other than this one, whose labels go with the embeddings of this field's run."""
+    """The other fields whose labels go with the same embeddings as this one's."""
+    source = origin(dataset, field)
     return [
         other
         for other in fields(dataset)
         if other != field
         and dataset.get_field(other) is not None
-        and (recorded(dataset, other) or {}).get("source") == field
+        and origin(dataset, other) == source
     ]
 
 
