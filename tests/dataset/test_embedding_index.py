@@ -239,6 +239,7 @@ def test_forgetting_a_clones_index_leaves_the_originals(
     clone = boxed.clone()
     try:
         embedding_index.forget(clone, "ovsam")
+        assert not clone.has_brain_run("ovsam_similarity")
         assert set(embedding_index.load(boxed, "ovsam").label_ids.tolist()) == ids(boxed)
     finally:
         clone.delete()

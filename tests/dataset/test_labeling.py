@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,7 @@ from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.checkpoint import SHIPPED, file_sha256
 from ovsam_plugin.curation.decisions import accept, rename
-from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.outlines import edited
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = "cat, cup, person, spoon"
@@ -370,21 +367,6 @@ def test_a_sample_that_failed_in_part_and_was_reviewed_is_not_labelled_again(
     assert boxed.first()["ovsam"].detections[0].label == "lynx"
 
 
-def test_a_deleted_answer_to_a_prompt_whose_id_is_no_time_is_not_made_again(
-    boxed: fo.Dataset,
-) -> None:
-    sample = boxed.first()
-    made = fo.Detection(id="f" * 24, label="thing", bounding_box=[0.1, 0.1, 0.5, 0.5])
-    sample["asks"].detections.append(made)
-    sample.save()
-    label(boxed)
-    found = boxed.first()["ovsam"].detections
-    (answer,) = (d.id for d in found if d["prompt_id"] == made.id)
-    boxed.delete_labels(ids=[answer], fields=["ovsam"])
-    assert label(boxed).kept == 3
-    assert boxed.count("ovsam.detections") == 3
-
-
 def test_decisions_that_overwriting_removes_are_told(
     boxed: fo.Dataset, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -405,32 +387,3 @@ def test_what_stops_the_embeddings_is_told_before_anything_is_labelled(boxed: fo
     with pytest.raises(ValueError, match="unknown backend 'faiss'"):
         label(boxed, index_backend="faiss", overwrite=True)
     assert label_ids(boxed) == before
-
-
-def test_prompts_that_were_drawn_since_are_answered_and_nothing_else_changes(
-    boxed: fo.Dataset,
-) -> None:
-    label(boxed)
-    first, second, third = boxed
-    rename(boxed, "ovsam", second["ovsam"].detections[0].id, "lynx")
-    boxed.delete_labels(ids=[third["ovsam"].detections[0].id], fields=["ovsam"])
-    boxed.reload()
-    before = label_ids(boxed)
-    time.sleep(1.1)  # an id tells the second that it was made in
-    for sample in (first, second):
-        drawn = fo.Detection(label="thing", bounding_box=[0.1, 0.1, 0.5, 0.5])
-        sample["asks"].detections.append(drawn)
-        sample.save()
-    summary = label(boxed)
-    assert (summary.labelled, summary.kept) == (2, 1)
-    after = label_ids(boxed)
-    assert [len(row or ()) for row in after] == [2, 2, 0]
-    assert [(row or [])[:1] for row in after] == [(row or [])[:1] for row in before]
-    old, new = boxed[second.id]["ovsam"].detections
-    assert (old.label, old["review"]) == ("lynx", "renamed")
-    assert new["prompt_id"] == boxed[second.id]["asks"].detections[1].id
-    assert all(type(d["outline"]) is float for d in (old, new))
-    assert edited(boxed, "ovsam") == set()
-    kept = embedding_index.load(boxed, "ovsam")
-    assert set(kept.label_ids) == {i for row in after for i in row or ()}
-    assert label(boxed).kept == 3
