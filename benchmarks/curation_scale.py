@@ -1,4 +1,4 @@
-"""How long relabelling and searching take on many instances.
+"""How long relabelling, searching and reviewing take on many instances.
 
     python benchmarks/curation_scale.py [--relabel 10000] [--search 100000] [--lancedb 1000000]
 
@@ -33,7 +33,10 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from ovsam_plugin.curation.attributes import declare  # noqa: E402
 from ovsam_plugin.curation.relabeling import relabel_dataset  # noqa: E402
+from ovsam_plugin.curation.review_learning import LEARNING  # noqa: E402
+from ovsam_plugin.curation.review_session import Session  # noqa: E402
 from ovsam_plugin.curation.search import search  # noqa: E402
 from ovsam_plugin.dataset import embedding_index, runs  # noqa: E402
 from ovsam_plugin.dataset.embeddings import Embeddings, join  # noqa: E402
@@ -49,6 +52,8 @@ _NOISE = (1.2, 2.5)
 _PART = 20_000
 _DOCUMENTS = 2_000
 _ASKED = 10
+_DECISIONS = 21
+_DOUBTED = {"$mergeObjects": ["$$d", {"doubt": {"$rand": {}}}]}
 
 
 def make_dataset(instances: int) -> fo.Dataset:
@@ -198,6 +203,26 @@ def share_of_exact(table: Any) -> float:
     return float(np.mean(shares))
 
 
+def time_review(dataset: fo.Dataset, rows: list[tuple[str, str]]) -> None:
+    """The first page of a review, and its decisions; the embeddings' index is open already."""
+    declare(dataset, "ovsam")
+    doubted = {"$map": {"input": "$ovsam.detections", "as": "d", "in": _DOUBTED}}
+    dataset._sample_collection.update_many({}, [{"$set": {"ovsam.detections": doubted}}])
+    dataset.reload()
+    began = time.perf_counter()
+    session = Session.start(dataset, "ovsam", LEARNING)
+    rows.append(("review: started in the suggested order", f"{time.perf_counter() - began:.2f} s"))
+    took = []
+    for _ in range(_DECISIONS):
+        began = time.perf_counter()
+        session, instance = session.current(dataset)
+        assert instance is not None
+        session = session.accept(dataset, instance.label.id)
+        took.append(time.perf_counter() - began)
+    rows.append(("review: the first decision, which makes database indexes", f"{took[0]:.2f} s"))
+    rows.append((f"review: a decision, median of {len(took) - 1}", f"{np.median(took[1:]):.3f} s"))
+
+
 def show(rows: list[tuple[str, str]]) -> None:
     table = Table("what", "figure", title="curation at scale")
     for row in rows:
@@ -245,6 +270,7 @@ def main() -> None:
     if args.search:
         dataset = build(args.search, "database", rows)
         time_queries(dataset, rows)
+        time_review(dataset, rows)
         dataset.delete()
     show(rows)
     if args.lancedb:

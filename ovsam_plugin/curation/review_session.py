@@ -44,7 +44,7 @@ class Session:
         skipped: ids of labels that were passed over; they come again when the queue starts again.
         progress: decided and open instances of the whole field.
         figures: what is open, for charts. Like the progress it is counted whenever a page is read,
-            and in between by what is decided here: counting takes a second for 300,000 instances.
+            and in between by what is decided here: counting reads every label of the field.
         offered: the orders that the field could be sorted by at the start.
     """
 
