@@ -1,10 +1,13 @@
-"""Masks and names of a preset on annotated photographs: the figures of the model card.
+"""Masks, names and objectness of a preset on annotated photographs: the model card's figures.
 
-    python benchmarks/quality.py IMAGES_DIR ANNOTATIONS.json [--kept-back] [--everything]
-        [--weights FILE] [--seen coco/base]
+    python benchmarks/quality.py IMAGES ANNOTATIONS.json [IMAGES ANNOTATIONS.json ...]
+        [--part judge|choose|train|all] [--everything] [--preset NAME] [--weights FILE]
+        [--seen coco/base] [--limit N]
 
-ANNOTATIONS is a COCO file. `--kept-back` takes only the photographs that `ovsam-lite`'s training
-leaves out (chosen by a hash of the file name). Crowds are left out.
+ANNOTATIONS is a COCO file in which every thing of its classes is annotated. `--part` takes the
+photographs that `ovsam-lite`'s training leaves out: "choose" to choose thresholds by, "judge" to
+judge by, told apart by a hash of their names. Crowds are left out, and answers on them do not count.
+Figures come with the 95 % interval of 1,000 bootstrap samples of photographs.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,52 +28,291 @@ from pycocotools.coco import COCO
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from sklearn.metrics import roc_auc_score
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
+from ovsam_plugin.evaluation.average_precision import average_precision  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import MaskCrop, crops_of, mask_iou  # noqa: E402
+from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
 from ovsam_plugin.images import read_image  # noqa: E402
-from ovsam_plugin.instances import Instances  # noqa: E402
-from ovsam_plugin.labeler import load_labeler  # noqa: E402
+from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.prompts import Box, Points, Prompt  # noqa: E402
-from ovsam_plugin.training.annotations import is_validation  # noqa: E402
+from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
+from ovsam_plugin.training.lite import part_of  # noqa: E402
 from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402
 
 # COCO's small, medium and large, in pixels of area.
 SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, float("inf")))
-BEST = 100
+Floats = npt.NDArray[np.float64]
 
 
-def mask_ious(instances: Instances, truths: list[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
-    """IoU at the photograph's own size of each instance with the truth of the same index."""
-    masks = (instances.full_mask(i) for i in range(len(instances)))
-    return np.array([(m & t).sum() / max((m | t).sum(), 1) for m, t in zip(masks, truths)])
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph and what is on it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB.
+        truths, crowds: masks.
+        classes: (N,) of the truths, places in COCO's 80.
+        boxes: of the truths.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    truths: list[MaskCrop]
+    crowds: list[MaskCrop]
+    classes: npt.NDArray[np.int64]
+    boxes: list[Box]
 
 
-def best_ious(instances: Instances, truths: list[npt.NDArray[np.bool_]]) -> npt.NDArray[np.float64]:
-    """For each truth, the largest IoU with any of the first 100 instances."""
-    masks = [instances.full_mask(i) for i in range(min(len(instances), BEST))]
-    return np.array(
-        [max(((m & t).sum() / (m | t).sum() for m in masks), default=0.0) for t in truths]
-    )
+def photographs(sources: list[tuple[Path, COCO]], part: str, limit: int) -> Iterator[Photograph]:
+    """Those of one part, with at least one thing on them."""
+    vocabulary = load_vocabulary("coco")
+    chosen = [
+        (images, coco, record)
+        for images, coco in sources
+        for record in coco.imgs.values()
+        if part in ("all", part_of(record["file_name"]))
+    ]
+    for images, coco, record in track(chosen[: limit or None], description="photographs"):
+        truths, crowds, classes, boxes = [], [], [], []
+        for a in coco.imgToAnns[record["id"]]:
+            mask = MaskCrop.at(coco.annToMask(a).astype(bool))
+            index = vocabulary.find(coco.cats[a["category_id"]]["name"])
+            if a.get("iscrowd"):
+                crowds.append(mask)
+            elif mask.area and min(a["bbox"][2:]) > 0 and index is not None:
+                truths.append(mask)
+                classes.append(index)
+                x, y, w, h = a["bbox"]
+                boxes.append(Box((x, y, x + w, y + h)))
+        if truths:
+            pixels = read_image(images / record["file_name"])
+            yield Photograph(pixels, truths, crowds, np.array(classes), boxes)
 
 
-def annotated(
-    coco: COCO, images: Path, kept_back: bool
-) -> Iterator[tuple[npt.NDArray[np.uint8], list[npt.NDArray[np.bool_]], list[int], list[Box]]]:
-    """Photographs with their masks, categories and boxes."""
-    records = [r for r in coco.imgs.values() if not kept_back or is_validation(r["file_name"])]
-    for record in track(records, description="photographs"):
-        found = [a for a in coco.imgToAnns[record["id"]] if not a.get("iscrowd") and a["area"] > 0]
-        found = [a for a in found if min(a["bbox"][2:]) > 0 and coco.annToMask(a).any()]
-        if not found:
-            continue
-        boxes = [Box((x, y, x + w, y + h)) for x, y, w, h in (a["bbox"] for a in found)]
-        masks = [coco.annToMask(a).astype(bool) for a in found]
-        image = read_image(images / record["file_name"])
-        yield image, masks, [a["category_id"] for a in found], boxes
+@dataclass
+class Figures:
+    """Values by name, each with the photograph that it is of."""
+
+    values: dict[str, list[Floats]] = field(default_factory=dict)
+    owners: dict[str, list[npt.NDArray[np.int64]]] = field(default_factory=dict)
+
+    def add(self, name: str, photograph: int, values: Any) -> None:
+        """Values of one photograph."""
+        row = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        self.values.setdefault(name, []).append(row)
+        self.owners.setdefault(name, []).append(np.full(len(row), photograph))
+
+    def of(self, name: str) -> Floats:
+        """All values, in the order of the photographs."""
+        return np.concatenate(self.values[name]) if name in self.values else np.zeros(0)
+
+    def mean(self, name: str, keep: npt.NDArray[np.bool_] | None = None) -> str:
+        """The mean and its interval."""
+        values, owners = self.of(name), np.concatenate(self.owners[name])
+        if keep is not None:
+            values, owners = values[keep], owners[keep]
+        if not len(values):
+            return "-"
+        low, high = interval(values, owners)
+        return f"{values.mean():.3f} ({low:.2f}-{high:.2f})"
+
+
+def interval(values: Floats, owners: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a mean, photographs drawn with replacement."""
+    ids, place = np.unique(owners, return_inverse=True)
+    sums, counts = np.bincount(place, values), np.bincount(place)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(ids), size=(1000, len(ids)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def ask(labeler: Labeler, encoding: Any, photo: Photograph, row: int, figures: Figures) -> None:
+    """Boxes and centre points of the truths."""
+    figures.add("area", row, [t.area for t in photo.truths])
+    figures.add("class", row, photo.classes)
+    points = [
+        Points(((float(x + t.x), float(y + t.y)),))
+        for t in photo.truths
+        for x, y in (deepest_point(np.asarray(t.mask)),)
+    ]
+    asked: tuple[tuple[str, list[Prompt]], ...] = (("box", [*photo.boxes]), ("point", [*points]))
+    for kind, prompts in asked:
+        start = time.perf_counter()
+        instances, names = labeler.label(encoding, prompts)
+        figures.add(f"{kind} seconds", row, time.perf_counter() - start)
+        hits = names.top_indices == photo.classes[:, None]
+        ious = [mask_iou(a, t) for a, t in zip(crops_of(instances), photo.truths)]
+        figures.add(f"{kind} iou", row, ious)
+        figures.add(f"{kind} top1", row, hits[:, 0])
+        figures.add(f"{kind} top5", row, hits.any(1))
+        figures.add(f"{kind} objectness", row, instances.objectness)
+
+
+def look(labeler: Labeler, encoding: Any, photo: Photograph, row: int, figures: Figures) -> None:
+    """Nothing asked: all candidates, and those that are chosen by default."""
+    for kind in ("default", "all"):
+        mine = Labeler(
+            labeler.predictor, labeler.recognizer, all_candidates=kind == "all", chunk=labeler.chunk
+        )
+        start = time.perf_counter()
+        instances, names = mine.label(encoding)
+        figures.add(f"{kind} seconds", row, time.perf_counter() - start)
+        masks = crops_of(instances)
+        found, whose = outcomes(masks, photo.truths, photo.crowds)
+        counted = np.array([f != "crowd" for f in found], dtype=bool)
+        for name in ("thing", "double", "part", "background"):
+            figures.add(f"{kind} {name}", row, np.array([f == name for f in found])[counted])
+        figures.add(f"{kind} count", row, int(counted.sum()))
+        figures.add(f"{kind} objectness", row, instances.objectness[counted])
+        reached = np.zeros(len(photo.truths))
+        reached[whose[whose >= 0]] = 1
+        figures.add(f"{kind} found", row, reached)
+        matched = whose >= 0
+        figures.add(f"{kind} named", row, names.indices[matched] == photo.classes[whose[matched]])
+        for best in (3, 5):
+            things = np.array([f == "thing" for f in found])[counted][:best]
+            figures.add(f"{kind} best {best}", row, things)
+        for best in (10, 100):
+            _, first = outcomes(masks[:best], photo.truths, photo.crowds)
+            recall = np.zeros(len(photo.truths))
+            recall[first[first >= 0]] = 1
+            figures.add(f"{kind} recall at {best}", row, recall)
+        yield_rows(figures, kind, row, photo, masks, instances.objectness, names)
+
+
+def yield_rows(
+    figures: Figures,
+    kind: str,
+    row: int,
+    photo: Photograph,
+    masks: list[MaskCrop],
+    objectness: npt.NDArray[np.float32],
+    names: Any,
+) -> None:
+    """COCO results and truth of one photograph, for AP."""
+    size = photo.pixels.shape[:2]
+    truth, results = TRUTH.setdefault(kind, []), RESULTS.setdefault(kind, [])
+    for mask, label in zip(photo.truths, photo.classes.tolist()):
+        truth.append(_annotation(len(truth) + 1, row, label, mask, size, crowd=0))
+    for mask in photo.crowds:
+        truth.append(_annotation(len(truth) + 1, row, 0, mask, size, crowd=1))
+    for mask, thing, name, sure in zip(masks, objectness, names.indices, names.confidence):
+        results.append(
+            {
+                "image_id": row,
+                "category_id": int(name) + 1,
+                "segmentation": mask.rle(size),
+                "score": float(thing * sure),
+                "objectness": float(thing),
+            }
+        )
+
+
+TRUTH: dict[str, list[dict[str, Any]]] = {}
+RESULTS: dict[str, list[dict[str, Any]]] = {}
+
+
+def _annotation(
+    number: int, row: int, label: int, mask: MaskCrop, size: tuple[int, ...], crowd: int
+) -> dict[str, Any]:
+    x1, y1, x2, y2 = mask.box
+    return {
+        "id": number,
+        "image_id": row,
+        "category_id": label + 1,
+        "segmentation": mask.rle((size[0], size[1])),
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
+        "area": mask.area,
+        "iscrowd": crowd,
+        "_size": size,
+    }
+
+
+def precision_table(figures: Figures) -> Table:
+    """What is found when nothing is asked."""
+    table = Table(title="nothing asked: the default, and all candidates")
+    for head in ("", "default", "all"):
+        table.add_column(head, justify="left" if not head else "right")
+    rows: list[tuple[str, str]] = [
+        ("instances a photograph", "count"),
+        ("things (precision)", "thing"),
+        ("parts", "part"),
+        ("doubles", "double"),
+        ("background", "background"),
+        ("truth found (recall)", "found"),
+        ("precision of the best 5", "best 5"),
+        ("precision of the best 3", "best 3"),
+        ("recall of the best 10", "recall at 10"),
+        ("recall of the best 100", "recall at 100"),
+        ("names of what was found, top-1", "named"),
+        ("seconds a photograph, encoded", "seconds"),
+    ]
+    for head, name in rows:
+        table.add_row(head, *(figures.mean(f"{kind} {name}") for kind in ("default", "all")))
+    auc = [
+        f"{roc_auc_score(figures.of(f'{kind} thing'), figures.of(f'{kind} objectness')):.3f}"
+        for kind in ("default", "all")
+    ]
+    table.add_row("AUROC of objectness", *auc)
+    classes = [{"id": i + 1, "name": n} for i, n in enumerate(load_vocabulary("coco").names)]
+    aps: dict[str, list[str]] = {}
+    for kind in ("default", "all"):
+        sizes = {a["image_id"]: a["_size"] for a in TRUTH[kind]}
+        images = [{"id": i, "height": h, "width": w} for i, (h, w) in sizes.items()]
+        for what in ("class-agnostic", "with names"):
+            agnostic = what == "class-agnostic"
+            cats = [{"id": 1, "name": "thing"}] if agnostic else classes
+            truth = [{**a, "category_id": 1} if agnostic else a for a in TRUTH[kind]]
+            results = [
+                {**r, "category_id": 1, "score": r["objectness"]} if agnostic else r
+                for r in RESULTS[kind]
+            ]
+            content = {"images": images, "annotations": truth, "categories": cats}
+            found = average_precision(content, results)
+            for key in ("AP50", "AP"):
+                aps.setdefault(f"{key} {what}", []).append(f"{found[key]:.3f}")
+    for head, values in aps.items():
+        table.add_row(head, *values)
+    return table
+
+
+def calibration_table(figures: Figures) -> Table:
+    """Of the answers with some objectness, how many are things."""
+    table = Table(title="objectness of all candidates: said, and true")
+    sure, things = figures.of("all objectness"), figures.of("all thing")
+    for head in ("from", "to", "answers", "mean objectness", "things"):
+        table.add_column(head, justify="right")
+    for low in np.arange(0, 1, 0.1):
+        inside = (sure >= low) & (sure < low + 0.1 + 1e-9 * (low > 0.85))
+        if inside.any():
+            said, true = sure[inside].mean(), things[inside].mean()
+            table.add_row(
+                f"{low:.1f}", f"{low + 0.1:.1f}", str(inside.sum()), f"{said:.2f}", f"{true:.2f}"
+            )
+    return table
+
+
+def prompt_table(figures: Figures, title: str) -> Table:
+    """Answers to boxes and centre points."""
+    vocabulary = load_vocabulary("coco")
+    split = np.array([category.split or "" for category in vocabulary.categories])
+    area, classes = figures.of("area"), figures.of("class").astype(int)
+    groups = [("all", np.ones(len(area), dtype=bool))]
+    groups += [(name, (area >= low) & (area < high)) for name, low, high in SIZES]
+    groups += [(name, split[classes] == name) for name in ("base", "novel")]
+    table = Table(title=title)
+    keys = [f"{kind} {what}" for kind in ("box", "point") for what in ("iou", "top1", "top5")]
+    for head in ("", "n", *keys):
+        table.add_column(head, justify="right")
+    for name, chosen in groups:
+        table.add_row(name, str(int(chosen.sum())), *(figures.mean(k, chosen) for k in keys))
+    return table
 
 
 def main() -> None:
@@ -77,88 +320,45 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", type=Path)
-    parser.add_argument("annotations", type=Path)
-    parser.add_argument("--kept-back", action="store_true")
-    parser.add_argument("--everything", action="store_true", help="also recall without prompts")
+    parser.add_argument("files", type=Path, nargs="+", metavar="IMAGES ANNOTATIONS")
+    parser.add_argument("--part", choices=("judge", "choose", "train", "all"), default="judge")
+    parser.add_argument("--everything", action="store_true", help="also with nothing asked")
     parser.add_argument("--preset", default="ovsam-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seen", help="classes the weights were trained on, such as coco/base")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--limit", type=int, default=0, help="photographs; all when 0")
     args = parser.parse_args()
+    if len(args.files) % 2:
+        parser.error("give a folder of photographs and its annotations, and so on")
 
-    coco = COCO(str(args.annotations))
+    sources = [(i, load_annotations(a)) for i, a in zip(args.files[::2], args.files[1::2])]
     preset = get_preset(args.preset)
     preset = replace(preset, seen=args.seen or preset.seen)
     labeler = load_labeler(preset, vocabulary="coco", device=args.device, weights=args.weights)
-    vocabulary = load_vocabulary("coco")
-    index = {category.id: i for i, category in enumerate(vocabulary.categories)}
-    split = np.array([category.split or "" for category in vocabulary.categories])
-
-    rows: dict[str, list[npt.NDArray[np.float64]]] = {}
-    seconds = {"encode": 0.0, "box": 0.0, "point": 0.0, "everything": 0.0}
-    photographs = 0
-    for image, truths, categories, boxes in annotated(coco, args.images, args.kept_back):
-        photographs += 1
-        frame = labeler.predictor.preprocess(image)
+    figures = Figures()
+    count = 0
+    for count, photo in enumerate(photographs(sources, args.part, args.limit), 1):
+        frame = labeler.predictor.preprocess(photo.pixels)
         start = time.perf_counter()
         (encoding,) = labeler.predictor.encode([frame])
-        seconds["encode"] += time.perf_counter() - start
-        points = [Points((deepest_point(mask),)) for mask in truths]
-        right = np.array([index[c] for c in categories])
-        rows.setdefault("area", []).append(np.array([t.sum() for t in truths], dtype=float))
-        rows.setdefault("class", []).append(right.astype(float))
-        asked: tuple[tuple[str, list[Prompt]], ...] = (("box", [*boxes]), ("point", [*points]))
-        for kind, prompts in asked:
-            start = time.perf_counter()
-            instances, names = labeler.label(encoding, prompts)
-            seconds[kind] += time.perf_counter() - start
-            hits = names.top_indices == right[:, None]
-            for key, values in (
-                ("iou", mask_ious(instances, truths)),
-                ("top1", hits[:, 0].astype(float)),
-                ("top5", hits.any(1).astype(float)),
-            ):
-                rows.setdefault(f"{kind} {key}", []).append(values)
+        figures.add("encode seconds", count, time.perf_counter() - start)
+        ask(labeler, encoding, photo, count, figures)
         if args.everything:
-            start = time.perf_counter()
-            instances, _ = labeler.label(encoding)
-            seconds["everything"] += time.perf_counter() - start
-            rows.setdefault("best", []).append(best_ious(instances, truths))
-
-    columns = {key: np.concatenate(values) for key, values in rows.items()}
-    area, classes = columns["area"], columns["class"].astype(int)
-    groups = [("all", np.ones(len(area), dtype=bool))]
-    groups += [(name, (area >= low) & (area < high)) for name, low, high in SIZES]
-    groups += [(name, split[classes] == name) for name in ("base", "novel")]
-    table = Table(
-        title=f"{args.preset}: {photographs} photographs, {len(area)} instances, 80 names"
-    )
-    table.add_column("instances")
-    for key in columns.keys() - {"area", "class"}:
-        assert len(columns[key]) == len(area)
-    keys = [f"{kind} {what}" for kind in ("box", "point") for what in ("iou", "top1", "top5")]
-    heads = ["n", *keys, *(["found at IoU 0.5"] if args.everything else [])]
-    for head in heads:
-        table.add_column(head, justify="right")
-    for name, chosen in groups:
-        values = [f"{columns[key][chosen].mean():.3f}" for key in keys] if chosen.any() else []
-        if args.everything and chosen.any():
-            values.append(f"{(columns['best'][chosen] >= 0.5).mean():.3f}")
-        table.add_row(name, str(int(chosen.sum())), *values)
-    console = Console(width=130)
-    console.print(table)
-    each = {
-        "encode": photographs, "box": len(area), "point": len(area), "everything": photographs
-    }  # fmt: skip
-    timing = ", ".join(
-        f"{kind} {1000 * total / each[kind]:.0f} ms" for kind, total in seconds.items() if total
-    )
-    device = labeler.predictor.device
-    console.print(f"{timing} (a photograph; a prompt, names included) on {device}")
+            look(labeler, encoding, photo, count, figures)
+    console = Console(width=190)
+    things = len(figures.of("area"))
+    title = f"{args.preset}: {count} photographs ({args.part}), {things} instances, 80 names"
+    console.print(prompt_table(figures, title))
+    if args.everything:
+        console.print(precision_table(figures))
+        console.print(calibration_table(figures))
     console.print(
-        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"Python {platform.python_version()}, weights {labeler.predictor.weights_hash[:12]}"
+        f"encoding {1000 * figures.of('encode seconds').mean():.0f} ms a photograph, "
+        f"{things / count:.1f} boxes {1000 * figures.of('box seconds').mean():.0f} ms, on "
+        f"{labeler.predictor.device}; {platform.machine()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, Python {platform.python_version()}, "
+        f"weights {labeler.predictor.weights_hash[:12]}"
     )
 
 

@@ -27,6 +27,9 @@ class Decoded:
         stability: (N,) float32 in 0..1.
         quality: (N,) float32 in 0..1, the IoU that the mask is expected to have; its stability
             where the network does not say.
+        thing: (N,) float32 in 0..1, the region head's opinion whether it is a whole thing; 0.5
+            where the network has none.
+        objectness: (N,) float32 in 0..1, how surely it is one whole thing; see `judge`.
         embeddings: (N, D) float32 each, unit length; the head's is zero for an empty mask.
     """
 
@@ -36,6 +39,8 @@ class Decoded:
     boxes: Tensor
     stability: Tensor
     quality: Tensor
+    thing: Tensor
+    objectness: Tensor
     embeddings: Embeddings
 
     def __getitem__(self, order: Sequence[int]) -> Decoded:
@@ -48,6 +53,8 @@ class Decoded:
             self.boxes[index],
             self.stability[index],
             self.quality[index],
+            self.thing[index],
+            self.objectness[index],
             Embeddings(self.embeddings.head[index], self.embeddings.clip[index]),
         )
 
@@ -61,6 +68,8 @@ class Decoded:
             torch.cat([part.boxes for part in parts]),
             torch.cat([part.stability for part in parts]),
             torch.cat([part.quality for part in parts]),
+            torch.cat([part.thing for part in parts]),
+            torch.cat([part.objectness for part in parts]),
             Embeddings(
                 torch.cat([part.embeddings.head for part in parts]),
                 torch.cat([part.embeddings.clip for part in parts]),

@@ -75,6 +75,7 @@ class Instances:
         masks: N masks, each read as a bool array (y2 - y1, x2 - x1): cut to its own box.
         stability: (N,) float32 in 0..1: IoU of the mask thresholded a little higher and a little
             lower.
+        objectness: (N,) float32 in 0..1: how surely each is one whole thing, well cut out.
         head_embeddings: (N, D) float32, unit length (zero where the mask is empty): the trained
             head's.
         clip_embeddings: (N, D) float32, unit length: the frozen encoder's own.
@@ -85,6 +86,7 @@ class Instances:
     boxes: npt.NDArray[np.int64]
     masks: PackedMasks
     stability: npt.NDArray[np.float32]
+    objectness: npt.NDArray[np.float32]
     head_embeddings: npt.NDArray[np.float32]
     clip_embeddings: npt.NDArray[np.float32]
     prompts: tuple[Prompt, ...]
@@ -112,6 +114,7 @@ class Instances:
             boxes=self.boxes[order],
             masks=self.masks.take(order.tolist()),
             stability=self.stability[order],
+            objectness=self.objectness[order],
             head_embeddings=self.head_embeddings[order],
             clip_embeddings=self.clip_embeddings[order],
             prompts=tuple(self.prompts[i] for i in order),
@@ -128,6 +131,7 @@ class Instances:
             boxes=np.concatenate([part.boxes for part in parts]),
             masks=masks,
             stability=np.concatenate([part.stability for part in parts]),
+            objectness=np.concatenate([part.objectness for part in parts]),
             head_embeddings=np.concatenate([part.head_embeddings for part in parts]),
             clip_embeddings=np.concatenate([part.clip_embeddings for part in parts]),
             prompts=tuple(prompt for part in parts for prompt in part.prompts),

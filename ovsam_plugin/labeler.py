@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from ovsam_plugin.calibration import Calibration
+from ovsam_plugin.choosing import choose
 from ovsam_plugin.everything import find_everything
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
@@ -29,6 +31,10 @@ class Labeler:
         predictor: answers prompts.
         recognizer: names what was answered.
         min_confidence: answers below it are left out.
+        min_objectness: answers below it are left out; when None, none of those that were asked
+            for, and those below the preset's own when nothing was.
+        all_candidates: whether, when nothing is asked, every candidate is kept in place of one
+            instance a thing.
         grid: where to look when nothing is asked; the preset's own density when not given.
         chunk: prompts decoded at once.
         calibration: whose temperature the recognizer has; answers below its least confidence of
@@ -44,6 +50,8 @@ class Labeler:
         recognizer: Recognizer,
         *,
         min_confidence: float = 0.0,
+        min_objectness: float | None = None,
+        all_candidates: bool = False,
         grid: Grid | None = None,
         chunk: int = CHUNK,
         calibration: Calibration | None = None,
@@ -51,6 +59,8 @@ class Labeler:
         self.predictor = predictor
         self.recognizer = recognizer
         self.min_confidence = min_confidence
+        self.min_objectness = min_objectness
+        self.all_candidates = all_candidates
         self.grid = grid
         self.chunk = chunk
         self.calibration = calibration
@@ -72,17 +82,41 @@ class Labeler:
             ValueError: a prompt does not lie on the photograph.
         """
         if prompts is None or isinstance(prompts, Grid):
-            grid = prompts or self.grid
-            instances = find_everything(self.predictor, encoding, grid, self.chunk)
+            instances, names = self._everything(encoding, prompts or self.grid)
         else:
             instances = self.predictor.decode(encoding, prompts, self.chunk)
-        names = self.recognizer(instances)
-        if self.min_confidence > 0 or self._least is not None:
-            keep = names.confidence >= self.min_confidence
-            if self._least is not None:
-                keep &= names.confidence >= self._least[names.indices]
-            return instances[keep], names[keep]
-        return instances, names
+            names = self.recognizer(instances)
+        keep = self._kept(instances, names)
+        return (instances, names) if keep.all() else (instances[keep], names[keep])
+
+    def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
+        found, masks = find_everything(self.predictor, encoding, grid, self.chunk)
+        preset = self.predictor.preset
+        names = self.recognizer.recognize(
+            found.embeddings.head.numpy(),
+            found.embeddings.clip.numpy(),
+            np.zeros(len(found.prompts), dtype=bool),
+        )
+        background = torch.from_numpy(names.background)
+        found = replace(found, objectness=preset.found.with_names(found.objectness, background))
+        least = preset.min_objectness if self.min_objectness is None else self.min_objectness
+        objectness = found.objectness.numpy()
+        if self.all_candidates:
+            order = np.argsort(-objectness, kind="stable").tolist()
+        else:
+            order = choose(masks, objectness, names.indices, least)
+        # Only what is chosen is brought to the photograph's own size.
+        instances = self.predictor.finish(encoding, found[order])
+        solid = ~instances.empty
+        return instances[solid], names[np.array(order, dtype=np.int64)][solid]
+
+    def _kept(self, instances: Instances, names: Recognition) -> npt.NDArray[np.bool_]:
+        keep = names.confidence >= self.min_confidence
+        if self._least is not None:
+            keep &= names.confidence >= self._least[names.indices]
+        if self.min_objectness is not None:
+            keep &= instances.objectness >= self.min_objectness
+        return keep
 
     def label_image(
         self, image: npt.NDArray[np.uint8], prompts: Sequence[Prompt] | Grid | None = None
@@ -134,6 +168,8 @@ def load_labeler(
     device: str = "auto",
     weights: Path | str | None = None,
     min_confidence: float = 0.0,
+    min_objectness: float | None = None,
+    all_candidates: bool = False,
     grid: Grid | None = None,
     chunk: int = CHUNK,
     calibration: Calibration | None = None,
@@ -152,6 +188,8 @@ def load_labeler(
         predictor,
         recognizer,
         min_confidence=min_confidence,
+        min_objectness=min_objectness,
+        all_candidates=all_candidates,
         grid=grid,
         chunk=chunk,
         calibration=calibration,

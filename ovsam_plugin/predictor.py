@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +111,7 @@ class Predictor:
         if head is None:
             return None
         with self._autocast():
-            found = head(encoding.features.pyramid)
+            found = head(encoding.features.image, encoding.features.pyramid)
         return Proposals(found.logits, self._inside(encoding.frame, found.boxes))
 
     def decode(
@@ -138,11 +138,20 @@ class Predictor:
 
     @torch.inference_mode()
     def decode_chunks(
-        self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK
+        self,
+        encoding: Encoding,
+        prompts: Sequence[Prompt],
+        chunk: int = CHUNK,
+        *,
+        embed: bool = True,
     ) -> Iterator[tuple[list[int], Decoded]]:
         """Answers before upsampling, some at a time, each with the indices of its prompts.
 
         Prompts of one kind and number of points are decoded together, whatever their order.
+
+        Args:
+            encoding, prompts, chunk: as for `decode`.
+            embed: whether embeddings are computed; they are zeros else, see `embed`.
 
         Raises:
             ValueError: a prompt does not lie on the photograph.
@@ -152,10 +161,32 @@ class Predictor:
         pointed = any(isinstance(prompt, Points) for prompt in placed)
         proposals = self.proposals(encoding) if pointed else None
         for part in alike(placed, chunk):
-            yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals)
+            yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals, embed)
+
+    @torch.inference_mode()
+    def embed(self, encoding: Encoding, decoded: Decoded) -> Decoded:
+        """The same answers with their embeddings."""
+        prompts = decoded.prompts
+        if not prompts:
+            return decoded
+        boxes = decoded.boxes.to(self.device)
+        own = [self.preset.pool_prompt_box and isinstance(p, Box) for p in prompts]
+        if any(own):
+            asked = self._prompt_batch(encoding, tuple(p for p in prompts if isinstance(p, Box)))
+            assert asked.boxes is not None
+            boxes[own] = self._inside(encoding.frame, asked.boxes)
+        empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
+        with self._autocast():
+            found = self.network.embed(encoding.features, boxes, boxes)
+        head, clip = (F.normalize(e.float(), dim=-1).cpu() for e in found)
+        return replace(decoded, embeddings=Embeddings(head.masked_fill(empty, 0.0), clip))
 
     def _decode(
-        self, encoding: Encoding, prompts: tuple[Prompt, ...], proposals: Proposals | None
+        self,
+        encoding: Encoding,
+        prompts: tuple[Prompt, ...],
+        proposals: Proposals | None,
+        embed: bool,
     ) -> Decoded:
         frame, first = encoding.frame, prompts[0]
         given = isinstance(first, Mask) and not first.refine
@@ -172,7 +203,11 @@ class Predictor:
             if given or (self.preset.pool_prompt_box and isinstance(first, Box)):
                 assert batch.boxes is not None
                 named = self._inside(frame, batch.boxes)
-            embeddings = self.network.embed(encoding.features, named, named)
+            if embed:
+                embeddings = self.network.embed(encoding.features, named, named)
+            else:
+                nothing = logits.new_zeros((len(logits), self.network.description.embed_dim))
+                embeddings = Embeddings(nothing, nothing)
         higher = (logits > STABILITY_OFFSET).sum((1, 2))
         lower = (logits > -STABILITY_OFFSET).sum((1, 2))
         stability = torch.ones_like(higher.float()) if given else higher / lower.clamp(min=1)
@@ -181,6 +216,10 @@ class Predictor:
         if not given:  # a given mask has pixels, even where it is too thin for a cell
             head = head.masked_fill(empty, 0.0)
         quality = stability if masks.quality is None else masks.quality
+        judged = self.preset.asked(
+            thing=masks.thing, quality=masks.quality, stability=stability.float()
+        )
+        thing = torch.full_like(judged, 0.5) if masks.thing is None else masks.thing
         return Decoded(
             prompts=prompts,
             logits=logits.cpu(),
@@ -188,6 +227,8 @@ class Predictor:
             boxes=boxes.masked_fill(empty, 0.0).cpu(),
             stability=stability.float().cpu(),
             quality=quality.float().cpu(),
+            thing=thing.float().cpu(),
+            objectness=judged.cpu(),
             embeddings=Embeddings(head.cpu(), clip.cpu()),
         )
 
@@ -200,7 +241,7 @@ class Predictor:
         frames = windows(batch.boxes)
         rois = torch.cat([torch.arange(len(frames), device=self.device)[:, None], frames], 1)
         logits = roi_align(batch.masks, rois, 2 * BINS, 0.25, 1, aligned=True)[:, 0]
-        return Masks(logits, frames, None)
+        return Masks(logits, frames)
 
     def nothing(self) -> Decoded:
         """No answer."""
@@ -211,6 +252,8 @@ class Predictor:
             torch.zeros(0, cells, cells),
             torch.zeros(0, 4),
             torch.zeros(0, 4),
+            torch.zeros(0),
+            torch.zeros(0),
             torch.zeros(0),
             torch.zeros(0),
             Embeddings(torch.zeros(0, dim), torch.zeros(0, dim)),
@@ -244,6 +287,7 @@ class Predictor:
             boxes=np.array(boxes, dtype=np.int64).reshape(-1, 4),
             masks=PackedMasks.pack(masks),
             stability=decoded.stability.numpy(),
+            objectness=decoded.objectness.numpy(),
             head_embeddings=decoded.embeddings.head.numpy(),
             clip_embeddings=decoded.embeddings.clip.numpy(),
             prompts=decoded.prompts,

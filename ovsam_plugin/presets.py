@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from ovsam_plugin.fusion import Fusion
+from ovsam_plugin.judge import BY_STABILITY, Judge
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.published import sources
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES
@@ -27,8 +28,9 @@ class Preset:
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
         inside_boxes: cut the answer to a box prompt at that box.
-        min_quality: the IoU that an answer is expected to have (its stability, where the network
-            does not say), for everything mode to keep it.
+        asked, found: how surely an answer to a prompt, and one that nobody asked for, is a whole
+            thing.
+        min_objectness: below which an instance that nobody asked for is left out, for the best F1.
         everything_points: lattice points along the longer side when nothing is asked.
     """
 
@@ -43,7 +45,9 @@ class Preset:
     licence: str
     pool_prompt_box: bool = False
     inside_boxes: bool = False
-    min_quality: float = 0.9
+    asked: Judge = BY_STABILITY
+    found: Judge = BY_STABILITY
+    min_objectness: float = 0.5
     everything_points: int = 32
 
 
@@ -59,25 +63,27 @@ _ALL = (
     Preset(
         name="ovsam-lite",
         network=NetworkDescription(
-            encoder="timm:tf_efficientnet_lite0",
+            encoder="timm:tf_efficientnet_lite2",
             embed_dim=384,
             image_size=640,
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
             area_downscale=True,
             neck_dim=160,
-            neck_depth=2,
+            neck_depth=3,
             neck_heads=8,
-            neck_global=(),
+            neck_global=(2,),
             channels=128,
             decoder_mlp=512,
-            fpn_channels=64,
+            fpn_channels=96,
             roi_size=7,
             encoder_roi_size=7,
             pooled_hidden=512,
+            pooled_context=True,
             prompt_raster=True,
             objectness=True,
             region_masks=True,
+            region_width=96,
             skips=True,
             pad_square=False,
         ),
@@ -89,7 +95,8 @@ _ALL = (
         licence="Apache-2.0; trained in part on non-commercial photographs, see MODEL_CARD.md",
         pool_prompt_box=True,
         inside_boxes=True,
-        min_quality=0.2,
+        asked=Judge(thing=1.0),
+        found=Judge(thing=0.7, likely=0.3),
         everything_points=16,
     ),
     Preset(

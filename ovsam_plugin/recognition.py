@@ -37,6 +37,7 @@ class Recognition:
         head_score, clip_score: (N,) float32 in 0..1, each branch's own probability of it.
         similarity: (N,) float32 in -1..1, cosine of the CLIP embedding and its nearest synonym.
         margin: (N,) float32 in 0..1, `confidence` less the second class's.
+        background: (N,) float32 in 0..1, the head's probability of none of the classes.
         top_indices: (N, k) int64, best first, k = min(5, classes).
         top_scores: (N, k) float32, their fused probabilities.
     """
@@ -48,6 +49,7 @@ class Recognition:
     clip_score: npt.NDArray[np.float32]
     similarity: npt.NDArray[np.float32]
     margin: npt.NDArray[np.float32]
+    background: npt.NDArray[np.float32]
     top_indices: npt.NDArray[np.int64]
     top_scores: npt.NDArray[np.float32]
 
@@ -74,6 +76,7 @@ class Recognition:
             self.clip_score[keep],
             self.similarity[keep],
             self.margin[keep],
+            self.background[keep],
             self.top_indices[keep],
             self.top_scores[keep],
         )
@@ -223,6 +226,7 @@ class Recognizer:
             (c.gather(1, best) - c.logsumexp(-1, keepdim=True)).exp()[:, 0],
             c.gather(1, best)[:, 0] / self.fusion.clip_scale,
             top_scores[:, 0] - second,
+            q.softmax(-1)[:, -1],
             top,
             top_scores,
         )

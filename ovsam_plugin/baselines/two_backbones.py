@@ -28,6 +28,7 @@ from ovsam_plugin.checkpoint import compare_keys
 from ovsam_plugin.frame import Frame
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
+from ovsam_plugin.judge import BY_STABILITY
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.image_encoder import ClipResNet, ImageEncoder
@@ -133,8 +134,11 @@ class SamSegmenter:
                 boxes[i], masks[i] = resampler.mask(one, tuple(box))
         nothing = np.zeros((len(placed), 0), np.float32)
         packed = PackedMasks.pack(masks)
+        sure = BY_STABILITY(stability=torch.from_numpy(stability)).numpy()
         return Segmented(
-            Instances((height, width), boxes, packed, stability, nothing, nothing, tuple(placed))
+            Instances(
+                (height, width), boxes, packed, stability, sure, nothing, nothing, tuple(placed)
+            )
         )
 
     def _decode(self, features: Tensor, frame: Frame, prompts: Sequence[Prompt]) -> Tensor:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from ovsam_plugin import faithful
 from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.instances import Instances
+from ovsam_plugin.judge import Judge
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.network.cost import Cost, count, total
 from ovsam_plugin.network.ovsam import Embeddings, Masks, mask_boxes
@@ -99,7 +100,7 @@ class Published:
                 # With box prompts the published configurations pool the true box throughout.
                 box_from_mask=not from_box,
             )
-            found.append(predictor.finish(encoding, _decoded(part, answer)))
+            found.append(predictor.finish(encoding, _decoded(part, answer, predictor.preset.asked)))
             parts = (answer.fused, answer.head_logits, answer.clip_logits)
             fused = [torch.cat([a, b.float().cpu()]) for a, b in zip(fused, parts)]
         recognition = self._recognition(*fused)
@@ -121,6 +122,7 @@ class Published:
             clip.softmax(-1).gather(1, best)[:, 0],
             clip.gather(1, best)[:, 0] / scale,
             top_scores[:, 0] - top_scores[:, -1 if scores.shape[1] == 1 else 1],
+            head.softmax(-1)[:, -1],
             top,
             top_scores,
         )
@@ -131,7 +133,7 @@ class Published:
         return torch.from_numpy(values.astype(np.float32)).to(self._labeler.predictor.device)
 
 
-def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Answer) -> Decoded:
+def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Answer, asked: Judge) -> Decoded:
     logits = answer.logits[:, 0].float()
     higher = (logits > STABILITY_OFFSET).sum((1, 2))
     lower = (logits > -STABILITY_OFFSET).sum((1, 2))
@@ -144,5 +146,7 @@ def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Answer) -> Decoded:
         boxes=mask_boxes(logits > 0).float().cpu() * 4,
         stability=stability,
         quality=stability,
+        thing=torch.full_like(stability, 0.5),
+        objectness=asked(stability=stability),
         embeddings=Embeddings(head, clip),
     )

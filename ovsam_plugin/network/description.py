@@ -30,10 +30,13 @@ class NetworkDescription:
             of the attention pool and must not be changed.
         pooled_hidden: width of an MLP that adds the frozen encoder's pooled features to the head's
             embedding; 0 leaves the paper's head.
+        pooled_context: that MLP also reads a region twice as wide and high, what is around a thing
+            being half of what tells a small one.
         prompt_raster: also give the decoder prompts drawn as maps, which a small network learns
             from far sooner than from coordinates alone.
         objectness: also have a head that proposes boxes of things, for everything mode and points.
         region_masks: also have a head that draws each mask again inside its own box.
+        region_width: channels of that head.
         pad_square: pad images to a square, as the paper does; else only to a multiple of 32.
         skips: also give the decoder the pyramid's stride 8 and 4 levels, for sharper edges.
     """
@@ -56,8 +59,10 @@ class NetworkDescription:
     roi_size: int = 12
     encoder_roi_size: int = 12
     pooled_hidden: int = 0
+    pooled_context: bool = False
     prompt_raster: bool = False
     objectness: bool = False
     region_masks: bool = False
+    region_width: int = 64
     pad_square: bool = True
     skips: bool = False

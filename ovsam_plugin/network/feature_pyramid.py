@@ -67,26 +67,32 @@ def pyramid_level(boxes: Tensor) -> Tensor:
     return torch.log2(size / FINEST_SCALE + 1e-6).floor().clamp(0, len(STRIDES) - 1).long()
 
 
-def align_regions(features: Tensor, rois: Tensor, size: int, stride: int) -> Tensor:
-    """RoIAlign with half-pixel alignment and as many samples a bin as the box is large.
+def align_regions(
+    features: Tensor, rois: Tensor, size: int, stride: int, samples: int = 0
+) -> Tensor:
+    """RoIAlign with half-pixel alignment.
 
     Args:
         features: (B, C, h, w) at `stride`.
         rois: (N, 5), image index in the batch then xyxy in input pixels.
         size: bins a side.
+        stride: input pixels a cell.
+        samples: a bin and axis; as many as the box is large when 0.
 
     Returns:
         (N, C, size, size).
     """
     # Half precision would move a box of a large image by several pixels.
     features, rois = features.float(), rois.float()
-    return cast(
-        Tensor, roi_align(features, rois, size, 1.0 / stride, sampling_ratio=0, aligned=True)
-    )
+    return cast(Tensor, roi_align(features, rois, size, 1.0 / stride, samples, aligned=True))
 
 
 def align_pyramid(
-    pyramid: Sequence[Tensor], rois: Tensor, size: int, levels: Tensor | None = None
+    pyramid: Sequence[Tensor],
+    rois: Tensor,
+    size: int,
+    levels: Tensor | None = None,
+    samples: int = 0,
 ) -> Tensor:
     """Each region from its level, by default that which suits its size: (N, C, size, size)."""
     levels = pyramid_level(rois[:, 1:]) if levels is None else levels
@@ -94,5 +100,5 @@ def align_pyramid(
     for level, (features, stride) in enumerate(zip(pyramid, STRIDES)):
         index = torch.nonzero(levels == level).squeeze(1)
         if len(index):
-            out[index] = align_regions(features, rois[index], size, stride).to(out.dtype)
+            out[index] = align_regions(features, rois[index], size, stride, samples).to(out.dtype)
     return out

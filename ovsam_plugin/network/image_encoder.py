@@ -150,14 +150,18 @@ class TimmClassifier(ImageEncoder):
         self.pooled_channels = int(net.num_features)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        x = self.bn1(self.conv_stem(pixels))
-        maps = []
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in self.taps:
-                maps.append(x)
-        c2, c3, c4, c5 = maps
+        c2, c3, c4, c5 = self.run(self.bn1(self.conv_stem(pixels)), range(len(self.blocks)))
         return c2, c3, c4, c5
+
+    def run(self, x: Tensor, blocks: range) -> list[Tensor]:
+        """What some of the blocks make of the one before, each map that is read kept, and last the
+        output, also where it is not."""
+        maps = []
+        for index in blocks:
+            x = self.blocks[index](x)
+            if index in self.taps or index == blocks[-1]:
+                maps.append(x)
+        return maps
 
     def features(self, regions: Tensor, weights: Tensor | None = None) -> Tensor:
         cells = cast(Tensor, self.bn2(self.conv_head(regions)))

@@ -162,6 +162,7 @@ class RecognizingDecoder(nn.Module):
             nn.ReLU(),
         )
         hidden = description.pooled_hidden
+        pooled_channels *= 1 + description.pooled_context
         self.pooled_mlp = (
             nn.Sequential(
                 nn.LayerNorm(pooled_channels),
@@ -179,7 +180,8 @@ class RecognizingDecoder(nn.Module):
 
         Args:
             regions: (N, fpn_channels, s, s) from the pyramid.
-            pooled: (N, F) the frozen encoder's pooled features of the same regions.
+            pooled: (N, F) the encoder's pooled features of the same regions, with
+                `pooled_context` (N, 2 F): their surroundings' behind them.
 
         Returns:
             (N, D), not normalised.

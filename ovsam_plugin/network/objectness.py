@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ovsam_plugin.network.description import NetworkDescription
@@ -32,37 +33,54 @@ class Proposals(NamedTuple):
 class ObjectnessHead(nn.Module):
     """For every cell of three levels: is it on a thing, and how far do the thing's edges lie.
 
-    An anchor-free detector (FCOS, arXiv 1904.01355) without classes, one head for all levels.
+    An anchor-free detector (FCOS, arXiv 1904.01355) without classes, one head for all levels. It
+    also reads the neck's map, which has seen more of the photograph than the pyramid's levels.
 
     Args:
-        description: `fpn_channels` is read.
+        description: `fpn_channels` and `channels` are read.
     """
 
     def __init__(self, description: NetworkDescription) -> None:
         super().__init__()
         width = description.fpn_channels
-        self.tower = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=2, dilation=2),
-            nn.GELU(),
-        )
-        self.output = nn.Conv2d(width, 5, 1)
+        self.from_image = nn.Conv2d(description.channels, width, 1)
+        self.thing_tower, self.box_tower = _tower(width), _tower(width)
+        self.thing = nn.Conv2d(width, 1, 1)
+        self.box = nn.Conv2d(width, 4, 1)
         # Cells of things are few: without this start they drown.
-        nn.init.constant_(self.output.bias[:1], -3.0)  # type: ignore[index]
+        nn.init.constant_(self.thing.bias, -3.0)  # type: ignore[arg-type]
 
-    def forward(self, pyramid: Sequence[Tensor]) -> Proposals:
-        """Every cell's proposal, from the four levels (B, fpn_channels, S/s, S'/s)."""
+    def forward(self, image: Tensor, pyramid: Sequence[Tensor]) -> Proposals:
+        """Every cell's proposal.
+
+        Args:
+            image: (B, channels, S/16, S'/16), the neck's output.
+            pyramid: the four levels (B, fpn_channels, S/s, S'/s).
+        """
+        context = self.from_image(image)
         logits, boxes = [], []
         for level in LEVELS:
             features, stride = pyramid[level], STRIDES[level]
-            out = self.output(self.tower(features)).float().flatten(2).transpose(1, 2)
-            reach = out[..., 1:].clamp(-4, 4).exp() * stride * 4
             h, w = features.shape[-2:]
+            x = features + F.interpolate(context, (h, w), mode="bilinear", align_corners=False)
+            thing = self.thing(self.thing_tower(x)).float().flatten(1)
+            reach = self.box(self.box_tower(x)).float().flatten(2).transpose(1, 2)
+            reach = reach.clamp(-4, 4).exp() * stride * 4
             centres = cell_centres(h, w, stride, features.device)
-            logits.append(out[..., 0])
+            logits.append(thing)
             boxes.append(torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1))
         return Proposals(torch.cat(logits, 1), torch.cat(boxes, 1))
+
+
+def _tower(width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for dilation in (1, 1, 2):
+        layers += [
+            nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation),
+            nn.GroupNorm(8, width),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(*layers)
 
 
 def cell_centres(h: int, w: int, stride: int, device: torch.device) -> Tensor:

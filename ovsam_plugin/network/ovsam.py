@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,18 +53,21 @@ class Masks(NamedTuple):
     Attributes:
         logits: (N, h, w) float32, each over its own window.
         windows: (N, 4) float32 xyxy in input pixels.
-        quality: (N,) in 0..1, the IoU that each is expected to have; None where nothing says so.
+        quality: (N,) in 0..1, the IoU that each is expected to have with what was asked for; None
+            where nothing says so.
+        thing: (N,) in 0..1, how surely each is one whole thing; None where nothing says so.
     """
 
     logits: Tensor
     windows: Tensor
-    quality: Tensor | None
+    quality: Tensor | None = None
+    thing: Tensor | None = None
 
     @classmethod
     def whole(cls, logits: Tensor) -> Masks:
         """Of (N, h, w) logits over all of the padded image, at a quarter of its size."""
         h, w = logits.shape[-2:]
-        return cls(logits, logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1), None)
+        return cls(logits, logits.new_tensor([0, 0, 4 * w, 4 * h]).expand(len(logits), -1))
 
 
 class Embeddings(NamedTuple):
@@ -125,8 +129,10 @@ class OVSAM(nn.Module):
             return Masks.whole(self.decode(features, prompts)[:, 0].float())
         if prompts.boxes is not None:
             coarse = self.decode(features, prompts) if prompts.masks is not None else None
-            logits, quality = head(features.regions, prompts.boxes, coarse=coarse)
-            return Masks(logits, windows(prompts.boxes), quality.sigmoid())
+            drawn = head(features.regions, prompts.boxes, coarse=coarse)
+            return Masks(
+                drawn.logits, windows(prompts.boxes), drawn.quality.sigmoid(), drawn.thing.sigmoid()
+            )
         if proposals is None:
             raise ValueError("points need the proposals of their image")
         return self._answer_points(head, features.regions, prompts, proposals)
@@ -147,11 +153,11 @@ class OVSAM(nn.Module):
         first = points[torch.arange(n), (labels == 1).float().argmax(1)]
         boxes = proposals.boxes[0][cells_at(first, (4 * h, 4 * w)).flatten()]
         told = prompts.repeat(levels)
-        logits, quality = head(regions, boxes, prompts=told)
+        drawn = head(regions, boxes, prompts=told)
         frames = windows(boxes)
-        score = quality.sigmoid() * agreement(logits, frames, told)
+        score = drawn.quality.sigmoid() * agreement(drawn.logits, frames, told)
         best = score.view(n, levels).argmax(1) + torch.arange(n, device=score.device) * levels
-        return Masks(logits[best], frames[best], score[best])
+        return Masks(drawn.logits[best], frames[best], score[best], drawn.thing[best].sigmoid())
 
     def decode(self, features: Features, prompts: PromptBatch) -> Tensor:
         """Mask logits of N prompts on one image.
@@ -189,25 +195,45 @@ class OVSAM(nn.Module):
         )
         return logits
 
-    def embed(self, features: Features, head_boxes: Tensor, clip_boxes: Tensor) -> Embeddings:
-        """Embeddings of N regions of one image.
+    def embed(
+        self,
+        features: Features,
+        head_boxes: Tensor,
+        clip_boxes: Tensor,
+        index: Tensor | None = None,
+    ) -> Embeddings:
+        """Embeddings of N regions.
 
         Args:
-            features: of one image (B = 1).
+            features: of one image, or of a batch.
             head_boxes: (N, 4) xyxy in input pixels, read by the head from the pyramid.
             clip_boxes: (N, 4) xyxy in input pixels, read by the frozen encoder's own branch.
+            index: (N,) which image of the batch each is on; the first when not given.
 
         Returns:
             Both branches' embeddings; an empty head box gives a zero embedding with the paper's
             head.
         """
         d = self.description
-        zeros = head_boxes.new_zeros((len(head_boxes), 1))
-        regions = align_pyramid(features.pyramid, torch.cat([zeros, head_boxes], 1), d.roi_size)
-        rois = torch.cat([zeros, clip_boxes], 1)
+        owner = head_boxes.new_zeros(len(head_boxes)) if index is None else index.to(head_boxes)
+        owner = owner[:, None]
+        regions = align_pyramid(features.pyramid, torch.cat([owner, head_boxes], 1), d.roi_size)
+        rois = torch.cat([owner, clip_boxes], 1)
         last = align_regions(features.last, rois, d.encoder_roi_size, 32)
         pooled = self.backbone.features(last)
-        return Embeddings(self.mask_decoder.embed(regions, pooled), self.backbone.embed(pooled))
+        read = pooled
+        if d.pooled_context:
+            around = torch.cat([owner, surroundings(clip_boxes, features.last.shape[-2:])], 1)
+            context = align_regions(features.last, around, d.encoder_roi_size, 32)
+            read = torch.cat([pooled, self.backbone.features(context)], 1)
+        return Embeddings(self.mask_decoder.embed(regions, read), self.backbone.embed(pooled))
+
+
+def surroundings(boxes: Tensor, cells: Sequence[int]) -> Tensor:
+    """(N, 4) xyxy boxes twice as wide and high, cut to a map of (h, w) cells of 32 pixels."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    limit = boxes.new_tensor([cells[1], cells[0], cells[1], cells[0]]) * 32
+    return torch.cat([middle - half, middle + half], 1).clamp(min=0).minimum(limit)
 
 
 def agreement(logits: Tensor, frames: Tensor, prompts: PromptBatch) -> Tensor:

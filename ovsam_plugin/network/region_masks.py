@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,10 @@ BINS = 28
 # A window is its box grown by this, so that an edge is seen from both sides.
 GROWTH = 1.3
 DRAWN = 6
-_WIDTH = 64
+# Channels of the edges: the finest maps are the dearest.
+FINE = 32
+# Bilinear samples a bin and axis: a region's level is chosen so that a bin is about a cell.
+SAMPLES = 1
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class RegionFeatures:
     Attributes:
         image: (B, C, h, w) at stride 16.
         levels: (B, C, S/s, S'/s) at strides 4, 8, 16, 32.
-        details: (B, C / 2, S/s, S'/s) at strides 4, 8, 16.
+        details: (B, FINE, S/s, S'/s) at strides 4, 8, 16.
     """
 
     image: Tensor
@@ -43,32 +46,47 @@ class RegionFeatures:
         )
 
 
+class RegionMasks(NamedTuple):
+    """Masks of N boxes, and what the head thinks of them.
+
+    Attributes:
+        logits: (N, 2 BINS, 2 BINS) float32, each over its own `windows(boxes)`.
+        quality: (N,) float32 logits of the IoU that each mask is expected to have with what was
+            asked for.
+        thing: (N,) float32 logits of whether each is one whole thing, whatever was asked for.
+    """
+
+    logits: Tensor
+    quality: Tensor
+    thing: Tensor
+
+
 class RegionMaskHead(nn.Module):
     """A mask for each box, read from the pyramid in a frame of the box's own.
 
-    As Mask R-CNN's mask branch (arXiv 1703.06870), without classes, told the prompt, and with an
-    estimate of its own IoU, by which one of several boxes for a point is chosen.
+    As Mask R-CNN's mask branch (arXiv 1703.06870), without classes, told the prompt, and with two
+    scores as in Mask Scoring R-CNN (arXiv 1903.00241): how well the mask fits, by which one of
+    several boxes for a point is chosen, and whether it is a whole thing.
 
     Args:
-        description: `channels` and `fpn_channels` are read.
+        description: `channels`, `fpn_channels` and `region_width` are read.
     """
 
     def __init__(self, description: NetworkDescription) -> None:
         super().__init__()
-        half = _WIDTH // 2
-        self.from_image = nn.Conv2d(description.channels, _WIDTH, 1)
-        self.from_level = nn.Conv2d(description.fpn_channels, _WIDTH, 1)
-        self.from_prompt = nn.Conv2d(DRAWN, _WIDTH, 1)
+        width = description.region_width
+        self.from_image = nn.Conv2d(description.channels, width, 1)
+        self.from_level = nn.Conv2d(description.fpn_channels, width, 1)
+        self.from_prompt = nn.Conv2d(DRAWN, width, 1)
         self.context = nn.ModuleList(
-            nn.Conv2d(_WIDTH, _WIDTH, 3, padding=d, dilation=d) for d in (1, 2, 4, 1)
+            nn.Conv2d(width, width, 3, padding=d, dilation=d) for d in (1, 2, 4, 1)
         )
-        self.upscale = nn.ConvTranspose2d(_WIDTH, half, 2, stride=2)
-        self.detail = nn.Conv2d(description.fpn_channels, half, 1)
-        self.edge = nn.Conv2d(half, half, 3, padding=1)
-        self.output = nn.Conv2d(half, 1, 1)
-        self.quality = nn.Sequential(
-            nn.Linear(_WIDTH, _WIDTH), nn.GELU(), nn.Linear(_WIDTH, 1), nn.Flatten(0)
-        )
+        self.upscale = nn.ConvTranspose2d(width, FINE, 2, stride=2)
+        self.detail = nn.Conv2d(description.fpn_channels, FINE, 1)
+        self.edge = nn.Conv2d(FINE, FINE, 3, padding=1)
+        self.output = nn.Conv2d(FINE, 1, 1)
+        # All of the window and the mask's inside, which differ where a box holds two things.
+        self.scores = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 2))
 
     def project(self, image: Tensor, pyramid: Sequence[Tensor]) -> RegionFeatures:
         """What regions are read from: a narrow copy of the features, once for all prompts.
@@ -91,7 +109,7 @@ class RegionMaskHead(nn.Module):
         index: Tensor | None = None,
         prompts: PromptBatch | None = None,
         coarse: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> RegionMasks:
         """Masks of N boxes.
 
         Args:
@@ -100,37 +118,39 @@ class RegionMaskHead(nn.Module):
             index: (N,) which image of the batch each is on; the first when not given.
             prompts: the N prompts; their points are drawn.
             coarse: (N, 1, H/4, W/4) logits over the whole image to be refined.
-
-        Returns:
-            (N, 2 BINS, 2 BINS) logits, each over its own `windows(boxes)`, and (N,) logits of the
-            IoU that each mask is expected to have.
         """
         owner = boxes.new_zeros(len(boxes)) if index is None else index.to(boxes.dtype)
         rois = torch.cat([owner[:, None], windows(boxes)], 1)
         levels = pyramid_level(rois[:, 1:])
-        whole = align_regions(features.image, rois, BINS, 16)
-        near = align_pyramid(features.levels, rois, BINS, levels)
+        whole = align_regions(features.image, rois, BINS, 16, SAMPLES)
+        near = align_pyramid(features.levels, rois, BINS, levels, SAMPLES)
         drawn = self.from_prompt(self._draw(boxes, prompts, coarse).to(near.dtype))
-        fine = align_pyramid(features.details, rois, 2 * BINS, (levels - 1).clamp(min=0))
-        return self.draw(whole.to(near.dtype) + near + drawn, fine)
+        finer = (levels - 1).clamp(min=0)
+        fine = align_pyramid(features.details, rois, 2 * BINS, finer, SAMPLES)
+        read = whole.to(near.dtype) + near + drawn
+        return self.draw(
+            read.contiguous(memory_format=torch.channels_last),
+            fine.contiguous(memory_format=torch.channels_last),
+        )
 
-    def draw(self, regions: Tensor, details: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, regions: Tensor, details: Tensor) -> RegionMasks:
         """Masks from what was read in their windows.
 
         Args:
             regions: (N, C, BINS, BINS).
-            details: (N, C / 2, 2 BINS, 2 BINS).
-
-        Returns:
-            As `forward`.
+            details: (N, FINE, 2 BINS, 2 BINS).
         """
-        x = F.gelu(regions)
+        read = F.relu(regions)
         for convolution in self.context:
-            x = x + F.gelu(convolution(x))
-        quality = self.quality(x.mean((2, 3)))
-        x = F.gelu(self.upscale(x) + details)
-        x = x + F.gelu(self.edge(x))
-        return self.output(x)[:, 0].float(), cast(Tensor, quality).float()
+            read = read + F.relu(convolution(read))
+        x = F.relu(self.upscale(read) + details)
+        x = x + F.relu(self.edge(x))
+        logits = self.output(x)[:, 0].float()
+        # What the mask is worth is judged, not made better, by its scores.
+        share = F.avg_pool2d(logits.detach().sigmoid()[:, None], 2).to(read.dtype)
+        inside = (read * share).sum((2, 3)) / share.sum((2, 3)).clamp(min=1e-3)
+        scores = self.scores(torch.cat([read.mean((2, 3)), inside], 1)).float()
+        return RegionMasks(logits, scores[:, 0], scores[:, 1])
 
     def _draw(self, boxes: Tensor, prompts: PromptBatch | None, coarse: Tensor | None) -> Tensor:
         """(N, 6, BINS, BINS): the box's inside and coordinates, clicks, and the coarse mask."""

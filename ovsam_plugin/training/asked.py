@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,9 @@ from torch import Tensor
 from ovsam_plugin.network.objectness import LEVELS
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.training.crops import Crop
+from ovsam_plugin.training.data import UNKNOWN_CLASS
 from ovsam_plugin.training.losses import box_iou_paired
+from ovsam_plugin.training.proposals import share_inside
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,10 @@ class Asked:
         prompts: points and labels of N prompts, (N, 3, ...); a label of -1 is no point.
         coarse: (N, 1, S/4, S/4) logits to refine, zeros where there are none.
         guess: (N,) bool, a proposal for a point, in rows of one a level.
+        found: (N,) bool, a proposal that nobody asked for; its truth is the thing that it overlaps
+            most, if only a little.
+        named: (N,) bool, the truth is a thing with a class, and not any region.
+        unknown: (N,) float32, the share of each box where things may be that no mask shows.
     """
 
     index: Tensor
@@ -36,6 +43,9 @@ class Asked:
     prompts: PromptBatch
     coarse: Tensor | None
     guess: Tensor
+    found: Tensor
+    named: Tensor
+    unknown: Tensor
 
     @classmethod
     def of(
@@ -46,7 +56,7 @@ class Asked:
         boxes: Tensor,
         prompts: PromptBatch | None = None,
         coarse: Tensor | None = None,
-        guess: bool = False,
+        kind: Literal["asked", "guess", "found"] = "asked",
     ) -> Asked:
         """About some instances of one crop."""
         n = len(which)
@@ -62,7 +72,10 @@ class Asked:
             truth=crop.boxes[which],
             prompts=PromptBatch(points=xy, point_labels=labels),
             coarse=coarse,
-            guess=torch.full((n,), guess, device=boxes.device),
+            guess=torch.full((n,), kind == "guess", device=boxes.device),
+            found=torch.full((n,), kind == "found", device=boxes.device),
+            named=crop.classes[which] != UNKNOWN_CLASS,
+            unknown=share_inside(crop.unknown, boxes),
         )
 
     @classmethod
@@ -86,11 +99,14 @@ class Asked:
                 ]
             ),
             guess=torch.cat([p.guess for p in parts]),
+            found=torch.cat([p.found for p in parts]),
+            named=torch.cat([p.named for p in parts]),
+            unknown=torch.cat([p.unknown for p in parts]),
         )
 
     def taught(self, iou: Tensor) -> Tensor:
         """Which answers are taught to draw: of the guesses for a point only the best, as SAM's
-        several masks are, and that only where its box is near the thing.
+        several masks are, and that and proposals only where the box is near the thing.
 
         Args:
             iou: (N,) of the answers.
@@ -100,6 +116,23 @@ class Asked:
         """
         rows = iou[self.guess].view(-1, len(LEVELS))
         best = F.one_hot(rows.argmax(1), len(LEVELS)).bool().flatten()
-        taught = ~self.guess
-        taught[self.guess] = best & (box_iou_paired(self.boxes, self.truth)[self.guess] > 0.3)
+        near = box_iou_paired(self.boxes, self.truth)
+        taught = ~self.guess & ~self.found | self.found & (near > 0.5)
+        taught[self.guess] = best & (near[self.guess] > 0.3)
         return taught
+
+    def judged(self, iou: Tensor) -> tuple[Tensor, Tensor]:
+        """Of which answers it is known whether they are a whole thing, and whether they are.
+
+        Where not all things are annotated, an answer that fits no annotation may still be one.
+
+        Args:
+            iou: (N,) of the answers.
+
+        Returns:
+            (N,) bool, and (N,) float32 in 0..1: surely at an IoU of 0.6, surely not at 0.4.
+        """
+        whole = ((iou - 0.4) / 0.2).clamp(0, 1)
+        # A guess for a point may well be another thing than the one that was meant.
+        judged = self.named & ~self.guess & ((iou >= 0.5) | (self.unknown < 0.3))
+        return judged, whole

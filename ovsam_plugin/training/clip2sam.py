@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +24,9 @@ from ovsam_plugin.network.ovsam import OVSAM, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.synonyms import Synonyms
-from ovsam_plugin.training.annotations import load_annotations, not_of_split
+from ovsam_plugin.training.annotations import is_validation, load_annotations, not_of_split
 from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, whole
-from ovsam_plugin.training.data import CocoCrops, endless, normalize
+from ovsam_plugin.training.data import CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.point_losses import class_loss, point_losses
 from ovsam_plugin.training.prompting import random_points
@@ -80,6 +81,11 @@ class Clip2SamSettings:
     workers: NonNegativeInt = 2
     kept_back: float = 0.02
     seed: int = 0
+
+
+def _is_of(share: float, kept: bool, name: str) -> bool:
+    """Whether a photograph is kept back, or is not."""
+    return is_validation(name, share) == kept
 
 
 class WholePhotographs(Dataset[Crop]):
@@ -147,17 +153,15 @@ class Clip2SamRecipe(Recipe):
             network, _ = load_network(preset, settings.weights)
         self.network = network
         coco = load_annotations(settings.annotations)
-        left_out = self._left_out(coco)
+        left_out = frozenset(coco.cats[i]["name"] for i in self._left_out(coco))
         self.vocabulary, classes = self._classes([c["name"] for c in coco.cats.values()])
         side = settings.crop or network.description.image_size
         self.data, self.held = (
             CocoCrops(
-                settings.images,
-                coco,
+                [Source(settings.images, coco)],
                 jitter=whole if kept else large_scale,
                 left_out=left_out,
-                kept_back=settings.kept_back,
-                kept=kept,
+                keep=partial(_is_of, settings.kept_back, kept),
                 crop=side,
                 max_instances=settings.max_instances,
                 seed=settings.seed,

@@ -29,6 +29,7 @@ class Crop:
         masks: (N, S, S) bool.
         boxes: (N, 4) float32 xyxy, each mask's own box.
         classes: (N,) int64.
+        unknown: (S, S) bool, where things may be that no mask shows.
         whole: the one instance is all of the photograph, and has a name but no outline.
     """
 
@@ -36,6 +37,7 @@ class Crop:
     masks: Tensor
     boxes: Tensor
     classes: Tensor
+    unknown: Tensor
     whole: bool = False
 
     def to(self, device: torch.device) -> Crop:
@@ -45,6 +47,7 @@ class Crop:
             self.masks.to(device),
             self.boxes.to(device),
             self.classes.to(device),
+            self.unknown.to(device),
             self.whole,
         )
 
@@ -71,6 +74,18 @@ def near_an_instance(
         focus = np.array([xs.mean(), ys.mean()]) if len(xs) else focus
     focus = focus * zoom + rng.uniform(-0.25, 0.25, 2) * side
     return _matrix(size, zoom, focus - side / 2, side, rng)
+
+
+def mostly_whole(
+    size: tuple[int, int], masks: Sequence[Pixels], side: int, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Half the time all of the photograph or nearly so, as it is looked at after training; else
+    about an instance, nearer."""
+    if rng.random() < 0.5:
+        return near_an_instance(size, masks, side, rng)
+    zoom = side / max(size) * float(np.exp(rng.uniform(np.log(0.8), np.log(1.45))))
+    corner = rng.uniform(0, 1, 2) * [size[1] * zoom - side, size[0] * zoom - side]
+    return _matrix(size, zoom, corner, side, rng)
 
 
 def large_scale(
@@ -131,6 +146,7 @@ def cut(
     side: int,
     limit: int,
     rng: np.random.Generator,
+    unknown: Pixels | None = None,
 ) -> Crop:
     """A crop placed by an affine matrix, its light changed a little.
 
@@ -142,24 +158,65 @@ def cut(
         side: of the crop.
         limit: instances kept, chosen at random.
         rng: of the choice and the light.
+        unknown: (H, W), 1 where things may be that no mask shows; nowhere when not given.
     """
     pixels = _warp(picture, matrix, side)
     light = rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
     pixels = np.clip(pixels * light[0] + light[1], 0, 255).astype(np.uint8)
-    kept, boxes, names = [], [], []
+    hidden = np.zeros((side, side), dtype=bool)
+    if unknown is not None:
+        hidden = _warp(unknown * np.uint8(255), matrix, side, cv2.INTER_NEAREST) > 127
+    kept: list[npt.NDArray[np.bool_]] = []
+    names: list[int] = []
     for index in rng.permutation(len(masks)):
         mask = _warp(masks[index] * np.uint8(255), matrix, side, cv2.INTER_NEAREST) > 127
-        if mask.sum() < MIN_PIXELS:
-            continue
+        if mask.sum() < MIN_PIXELS or len(kept) == limit:
+            hidden |= mask
+        else:
+            kept.append(mask)
+            names.append(classes[index])
+    return _crop(torch.from_numpy(pixels).permute(2, 0, 1), kept, names, hidden)
+
+
+def _crop(
+    pixels: Tensor,
+    masks: Sequence[npt.NDArray[np.bool_]],
+    classes: Sequence[int],
+    unknown: npt.NDArray[np.bool_],
+) -> Crop:
+    boxes = []
+    for mask in masks:
         ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        kept.append(mask)
         boxes.append((xs[0], ys[0], xs[-1] + 1, ys[-1] + 1))
-        names.append(classes[index])
-        if len(kept) == limit:
-            break
     return Crop(
-        pixels=torch.from_numpy(pixels).permute(2, 0, 1),
-        masks=torch.from_numpy(np.array(kept, dtype=bool).reshape(-1, side, side)),
+        pixels=pixels,
+        masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, *unknown.shape)),
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        classes=torch.tensor(names, dtype=torch.int64),
+        classes=torch.tensor(classes, dtype=torch.int64),
+        unknown=torch.from_numpy(unknown),
     )
+
+
+def paste(onto: Crop, other: Crop, rng: np.random.Generator) -> Crop:
+    """Some instances of another crop laid over this one (Simple Copy-Paste, arXiv 2012.07177).
+
+    Instances of this one that are hidden for more than half become unknown.
+    """
+    chosen = [i for i in range(len(other.masks)) if rng.random() < 0.5]
+    if not chosen:
+        return onto
+    laid = other.masks[chosen]
+    cover = laid.any(0)
+    pixels = torch.where(cover, other.pixels, onto.pixels)
+    unknown = (onto.unknown & ~cover).numpy()
+    masks, classes = [], []
+    for mask, label in zip(onto.masks, onto.classes.tolist()):
+        seen = mask & ~cover
+        if seen.sum() >= max(MIN_PIXELS, 0.5 * float(mask.sum())):
+            masks.append(seen.numpy())
+            classes.append(label)
+        else:
+            unknown = unknown | seen.numpy()
+    masks += [mask.numpy() for mask in laid]
+    classes += other.classes[chosen].tolist()
+    return _crop(pixels, masks, classes, unknown)

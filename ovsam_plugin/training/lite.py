@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, cast
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from pycocotools.coco import COCO
 from pydantic import NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from ovsam_plugin.checkpoint import file_sha256
+from ovsam_plugin.network.feature_pyramid import align_regions
+from ovsam_plugin.network.image_encoder import TimmClassifier
 from ovsam_plugin.network.objectness import LEVELS, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.training.annotations import load_annotations, not_of_split
+from ovsam_plugin.training.annotations import is_validation, load_annotations
 from ovsam_plugin.training.asked import Asked
-from ovsam_plugin.training.crops import Crop, Side
-from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, endless, normalize
+from ovsam_plugin.training.crops import Crop, Side, mostly_whole, whole
+from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
 from ovsam_plugin.training.losses import mask_loss, name_loss, region_loss
 from ovsam_plugin.training.prompting import background_boxes, clicks, jittered, make_prompts
-from ovsam_plugin.training.proposals import assign, objectness_loss
+from ovsam_plugin.training.proposals import (
+    assign,
+    known_cells,
+    objectness_loss,
+    share_inside,
+    surest,
+)
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.text import load_text_tower
+
+Part: TypeAlias = Literal["judge", "choose", "train"]
+
+
+def part_of(name: str) -> Part:
+    """What a photograph of a complete source is for, decided by its file name once and for all:
+    15 % to judge by, 12 % to choose settings by, the others to train on."""
+    if is_validation(name, 0.15):
+        return "judge"
+    return "choose" if is_validation(name, 0.27) else "train"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +58,11 @@ class LiteSettings:
     """What decides a run beside its schedule; written beside its weights.
 
     Attributes:
-        images: folder of photographs.
-        annotations: COCO file of them.
+        complete: (folder of photographs, COCO file of them), where every thing of the file's
+            classes is annotated. A hash of their names keeps some of these photographs back, some
+            to choose settings by and some to judge by; see `keep`.
+        partial: the same, where things of the file's classes are left out: they are unknown there
+            and not background.
         regions: folders (photographs, MATLAB ground truth) in the layout of BSDS500.
         start: weights to go on from, of which every tensor that fits is taken; told when it runs.
         frozen: parts that are not trained, by the first words of their parameters' names.
@@ -49,19 +70,24 @@ class LiteSettings:
         tasks: of "masks" and "names", what is trained.
         classes: "all", or "base": instances of the base classes alone, for figures on classes that
             training never saw.
+        encoder_rate: learning rate of the encoder's later blocks, as a share of the others'; 0
+            leaves it as it is.
+        paste: whether instances of other photographs are pasted onto some crops.
         batch, crop: photographs a step, and side of their square crops, a multiple of 32 pixels.
         max_instances: kept a crop.
         workers: processes that load.
     """
 
-    images: Path
-    annotations: Path
+    complete: tuple[tuple[Path, Path], ...]
+    partial: tuple[tuple[Path, Path], ...] = ()
     regions: tuple[tuple[Path, Path], ...] = ()
     start: Path | None = None
     frozen: tuple[str, ...] = ()
     known_rate: float = 1.0
     tasks: tuple[Literal["masks", "names"], ...] = ("masks", "names")
     classes: Literal["all", "base"] = "all"
+    encoder_rate: float = 0.0
+    paste: bool = True
     batch: PositiveInt = 4
     crop: Side = 448
     max_instances: PositiveInt = 24
@@ -77,16 +103,26 @@ class LiteRecipe(Recipe):
     """
 
     name = "lite"
-    COARSE, BOXES, POINTS, NAMED = 1, 10, 3, 16
+    BOXES, POINTS, NAMED = 5, 2, 12
+    # The mask decoder, which answers mask prompts alone, is trained on every second crop.
+    COARSE_EVERY = 2
+    # Proposals of a crop that the region head judges: the surest, and some behind them.
+    SUREST, OTHERS = 8, 2
+    # The encoder's blocks from this one on are those that may be trained: stride 32.
+    TUNED = 5
 
     def __init__(self, settings: LiteSettings) -> None:
         super().__init__()
         self.settings = settings
         preset = get_preset("ovsam-lite")
         self.scale = preset.fusion.head_scale
-        coco = load_annotations(settings.annotations)
-        self.data = self._crops(coco, kept=False)
-        self.kept_back = self._crops(coco, kept=True)
+        sources = [
+            Source(images, load_annotations(file), complete)
+            for files, complete in ((settings.complete, True), (settings.partial, False))
+            for images, file in files
+        ]
+        self.data = self._crops(sources, "train")
+        self.kept_back = self._crops([s for s in sources if s.complete], "choose")
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
         self.network = OVSAM(preset.network)
         encoder = imagenet_weights()
@@ -99,37 +135,54 @@ class LiteRecipe(Recipe):
         table = self.network.backbone.get_buffer("class_embeddings")
         table.copy_(torch.from_numpy(imagenet))
         self.known = self._start(settings.start)
+        files = [file for _, file in (*settings.complete, *settings.partial)]
         self.provenance = {
             "settings": {k: _plain(v) for k, v in asdict(settings).items()},
             "network": asdict(preset.network),
-            "annotations_sha256": file_sha256(settings.annotations),
+            "annotations_sha256": [file_sha256(file) for file in files],
             "encoder_sha256": file_sha256(encoder),
             "start_sha256": file_sha256(settings.start) if settings.start else None,
             "torch": torch.__version__,
         }
-        dead = ("backbone", "mask_decoder.label_mlp", *settings.frozen)
+        dead = ("mask_decoder.label_mlp", *settings.frozen)
         if "masks" not in settings.tasks:
             dead += ("neck", "pe", "mask_decoder.mask_decoder", "mask_decoder.label_token")
             dead += ("objectness", "region_masks")
+        tuned = tuple(f"backbone.blocks.{i}." for i in self._tuned if settings.encoder_rate)
         for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(not name.startswith(dead))
-        # Held in a list so that it is no part of the recipe's own parameters.
-        self.encoder = [self.network.backbone.fused().requires_grad_(False)]
+            lives = not name.startswith(dead)
+            if name.startswith("backbone."):
+                lives &= name.startswith(tuned) if tuned else False
+            parameter.requires_grad_(lives)
+        # As it came from ImageNet. Held in a list so that it is no part of the recipe's own
+        # parameters.
+        original = OVSAM(preset.network)
+        load_timm_by_order(original, encoder)
+        fused = original.backbone.fused().requires_grad_(False)
+        # Channels last is the layout that convolutions are fastest in, as at inference.
+        self.encoder = [fused.to(memory_format=torch.channels_last)]
+        self.network.to(memory_format=torch.channels_last)
 
-    def _crops(self, coco: COCO, *, kept: bool) -> CocoCrops:
+    @property
+    def _tuned(self) -> range:
+        return range(self.TUNED, len(cast(TimmClassifier, self.network.backbone).blocks))
+
+    def _crops(self, sources: Sequence[Source], part: Part) -> CocoCrops:
         s = self.settings
-        base_only = s.classes == "base" and not kept
+        training = part == "train"
+        vocabulary = load_vocabulary("coco")
+        names = {c["name"] for source in sources for c in source.coco.cats.values()}
+        base = {n for c in vocabulary for n in (c.name, *c.synonyms) if c.split == "base"}
         return CocoCrops(
-            s.images,
-            coco,
+            sources,
             crop=s.crop,
             max_instances=s.max_instances,
             seed=s.seed,
-            regions=s.regions if "masks" in s.tasks and not kept else (),
-            left_out=not_of_split(coco, load_vocabulary("coco"), "base")
-            if base_only
-            else frozenset(),
-            kept=kept,
+            regions=s.regions if "masks" in s.tasks and training else (),
+            jitter=mostly_whole if training else whole,
+            left_out=frozenset(names - base) if s.classes == "base" and training else frozenset(),
+            keep=lambda name: part_of(name) == part,
+            paste=s.paste and training,
         )
 
     def _start(self, path: Path | None) -> set[str]:
@@ -155,6 +208,8 @@ class LiteRecipe(Recipe):
         return {f"network.{k}" for k in fits}
 
     def rate(self, name: str) -> float:
+        if name.startswith("network.backbone."):
+            return self.settings.encoder_rate
         return self.settings.known_rate if name in self.known else 1.0
 
     def train(self, mode: bool = True) -> LiteRecipe:
@@ -166,50 +221,61 @@ class LiteRecipe(Recipe):
         s = self.settings
         return endless(self.data, s.batch, s.seed, start, s.workers, rank, world)
 
-    def encode(self, crops: list[Crop]) -> Features:
-        """Features of a batch, with a gradient where they are trained."""
+    def encode(self, crops: list[Crop]) -> tuple[Features, Tensor]:
+        """Features of a batch, with a gradient where they are trained, and the last stage as the
+        encoder that ImageNet trained gives it."""
         device = self.network.device
         pixels = normalize(crops, self.network.description).to(device)
+        original = cast(TimmClassifier, self.encoder[0].to(device))
         with torch.no_grad():
-            stages = self.encoder[0].to(device)(pixels)
-        masks = "masks" in self.settings.tasks
-        image = self.network.neck(stages) if masks else stages[2]
-        return Features(image, self.network.fpn_neck(stages), stages[3])
+            x = original.bn1(original.conv_stem(pixels))
+            early = original.run(x, range(self.TUNED))
+            late = original.run(early[-1], self._tuned)
+        stages = (*early, *late)
+        if self.settings.encoder_rate:
+            backbone = cast(TimmClassifier, self.network.backbone)
+            stages = (*early, *backbone.run(early[-1], self._tuned))
+        # Its heads are trained on maps of the same layout as at inference.
+        image = self.network.neck(stages) if "masks" in self.settings.tasks else stages[2]
+        return Features(image, self.network.fpn_neck(stages), stages[3]), late[-1]
 
     def forward(self, batch: list[Crop], generator: torch.Generator) -> dict[str, Tensor]:
-        features = self.encode(batch)
+        features, original = self.encode(batch)
         losses: dict[str, Tensor] = {}
+        found: list[Tensor] = [crop.boxes[:0] for crop in batch]
         if "masks" in self.settings.tasks:
-            losses |= self._masks(features, batch, generator)
+            losses, found = self._masks(features, batch, generator)
         if "names" in self.settings.tasks:
-            losses |= self._names(features, batch, generator)
+            losses |= self._names(features, original, batch, found, generator)
         return losses
 
     def _masks(
         self, features: Features, batch: list[Crop], generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Losses of all that draws masks or finds things."""
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Losses of all that draws masks or finds things, and the boxes proposed on each crop."""
         head, objectness = self.network.region_masks, self.network.objectness
         assert head is not None
         assert objectness is not None
         # What is random is chosen on the CPU, so that every device trains on the same.
         size, device = self.settings.crop, self.network.device
-        proposals = objectness(features.pyramid)
+        proposals = objectness(features.image, features.pyramid)
         kinds = ("point", "point", "point", "mask", "box")
-        asked, coarse, things = [], [], []
+        asked, coarse, things, proposed = [], [], [], []
         for i, crop in enumerate(batch):
+            proposed.append(crop.boxes[:0])
             if not len(crop.boxes):
                 continue
             here = crop.to(device)
             order = torch.randperm(len(crop.boxes), generator=generator)
             kind = kinds[int(torch.randint(len(kinds), (1,), generator=generator))]
-            which = order[: self.COARSE]
-            prompts = make_prompts(crop, which, kind, generator).to(device)
-            logits = self.network.decode(features[i], prompts)
-            covered = F.avg_pool2d(here.masks[which].float(), 4)
-            coarse.append(mask_loss(logits, covered, here.boxes[which], 4))
-            boxes = jittered(crop.boxes[which], size, generator).to(device)
-            asked.append(Asked.of(i, here, which, boxes, prompts, logits.detach()))
+            if i % self.COARSE_EVERY == 0:
+                which = order[:1]
+                prompts = make_prompts(crop, which, kind, generator).to(device)
+                logits = self.network.decode(features[i], prompts)
+                covered = F.avg_pool2d(here.masks[which].float(), 4)
+                coarse.append(mask_loss(logits, covered, here.boxes[which], 4))
+                boxes = jittered(crop.boxes[which], size, generator).to(device)
+                asked.append(Asked.of(i, here, which, boxes, prompts, logits.detach()))
 
             which = order[: self.BOXES]
             boxes = jittered(crop.boxes[which], size, generator).to(device)
@@ -220,49 +286,106 @@ class LiteRecipe(Recipe):
             assert points.points is not None
             cells = cells_at(points.points[:, 0], (size, size)).flatten()
             boxes = proposals.boxes[i, cells].detach().clamp(0, size)
-            asked.append(Asked.of(i, here, which, boxes, points.repeat(len(LEVELS)), guess=True))
-            if (crop.classes != UNKNOWN_CLASS).all():
-                target = assign(crop.boxes, crop.masks).to(device)
-                found = proposals.logits[i], proposals.boxes[i]
-                things.append(objectness_loss(*found, here.boxes, target))
+            asked.append(Asked.of(i, here, which, boxes, points.repeat(len(LEVELS)), kind="guess"))
+            if (crop.classes == UNKNOWN_CLASS).any():
+                continue
+            target = assign(crop.boxes, crop.masks).to(device)
+            here_found = proposals.logits[i], proposals.boxes[i]
+            known = known_cells(crop.unknown).to(device)
+            things.append(objectness_loss(*here_found, here.boxes, target, known))
+            boxes = proposals.boxes[i].detach().clamp(0, size)
+            boxes = surest(proposals.logits[i], boxes, self.SUREST, self.OTHERS, generator)
+            proposed[-1] = boxes
+            which = box_iou(boxes, here.boxes).argmax(1)
+            asked.append(Asked.of(i, here, which, boxes, kind="found"))
         zero = features.pyramid[0].sum() * 0
         if not asked:
-            return dict.fromkeys(("coarse", "mask", "quality", "things"), zero)
+            return dict.fromkeys(("coarse", "mask", "quality", "whole", "things"), zero), proposed
         all_asked = Asked.concatenate(asked, size)
-        logits, quality = head(
+        drawn = head(
             head.project(features.image, features.pyramid),
             all_asked.boxes,
             index=all_asked.index,
             prompts=all_asked.prompts,
             coarse=all_asked.coarse,
         )
-        loss, iou = region_loss(logits, all_asked.masks, windows(all_asked.boxes))
+        loss, iou = region_loss(drawn.logits, all_asked.masks, windows(all_asked.boxes))
+        fits = F.binary_cross_entropy_with_logits(drawn.quality, iou, reduction="none")
+        judged, whole_thing = all_asked.judged(iou)
+        surely = F.binary_cross_entropy_with_logits(drawn.thing, whole_thing, reduction="none")
         return {
-            "coarse": torch.stack(coarse).mean(),
+            "coarse": torch.stack(coarse).mean() if coarse else zero,
             "mask": loss[all_asked.taught(iou)].mean(),
-            "quality": F.binary_cross_entropy_with_logits(quality, iou),
+            "quality": fits[~all_asked.found].mean(),
+            "whole": surely[judged].mean() if judged.any() else zero,
             "things": torch.stack(things).mean() if things else zero,
-        }
+        }, proposed
 
     def _names(
-        self, features: Features, batch: list[Crop], generator: torch.Generator
+        self,
+        features: Features,
+        original: Tensor,
+        batch: list[Crop],
+        found: list[Tensor],
+        generator: torch.Generator,
     ) -> dict[str, Tensor]:
-        heads, labels = [], []
-        texts = self.get_buffer("texts")
+        """Losses of the names of things, of proposals that hold one or none, and of how far the
+        encoder's own opinion has moved from what ImageNet taught it."""
+        boxes, labels, index = [], [], []
+        texts, device = self.get_buffer("texts"), self.network.device
         for i, crop in enumerate(batch):
             known = torch.nonzero(crop.classes != UNKNOWN_CLASS).squeeze(1)
             if not len(known):
                 continue
             known = known[torch.randperm(len(known), generator=generator)[: self.NAMED]]
-            empty = background_boxes(crop, 6, generator)
+            empty = background_boxes(crop, 4, generator)
             jitter = jittered(crop.boxes[known], self.settings.crop, generator)
-            regions = torch.cat([jitter, empty]).to(self.network.device)
-            heads.append(self.network.embed(features[i], regions, regions).head)
-            labels.append(torch.cat([crop.classes[known], torch.full((len(empty),), len(texts))]))
-        if not heads:
-            return {"name": features.pyramid[0].sum() * 0}
-        classes = torch.cat(labels).to(self.network.device)
-        return {"name": name_loss(torch.cat(heads), classes, texts, self.scale)}
+            proposed, held = self._held(crop, found[i].cpu(), len(texts))
+            boxes += [jitter, empty, proposed]
+            labels += [crop.classes[known], torch.full((len(empty),), len(texts)), held]
+            index += [torch.full((len(jitter) + len(empty) + len(proposed),), i)]
+        zero = features.pyramid[0].sum() * 0
+        if not boxes:
+            return {"name": zero, "moved": zero}
+        classes, regions = torch.cat(labels).to(device), torch.cat(boxes).to(device)
+        owner = torch.cat(index).to(device)
+        head = self.network.embed(features, regions, regions, owner).head
+        losses = {"name": name_loss(head, classes, texts, self.scale), "moved": zero}
+        if self.settings.encoder_rate:
+            rois = torch.cat([owner.to(regions)[:, None], regions], 1)
+            losses["moved"] = self._moved(features.last, original, rois)
+        return losses
+
+    @staticmethod
+    def _held(crop: Crop, boxes: Tensor, background: int) -> tuple[Tensor, Tensor]:
+        """The proposals that clearly hold a thing or clearly none, and the classes of these."""
+        if not len(boxes):
+            return boxes, torch.zeros(0, dtype=torch.int64)
+        best, which = box_iou(boxes, crop.boxes).max(1)
+        none = (best < 0.2) & (share_inside(crop.unknown, boxes) < 0.2)
+        classes = torch.where(none, background, crop.classes[which])
+        clear = none | (best > 0.6)
+        return boxes[clear], classes[clear]
+
+    def _moved(self, last: Tensor, original: Tensor, rois: Tensor) -> Tensor:
+        """Divergence of the ImageNet classes that regions have now from those they had.
+
+        It keeps the second branch's opinion about what training does not show (learning without
+        forgetting, arXiv 1606.09282).
+        """
+        encoder, size = self.network.backbone, self.network.description.encoder_roi_size
+        now, before = (
+            encoder.get_submodule("classifier")(
+                encoder.features(align_regions(stage, rois, size, 32))
+            ).float()
+            for stage in (last, original)
+        )
+        return F.kl_div(
+            now.log_softmax(-1),
+            before.detach().log_softmax(-1),
+            reduction="batchmean",
+            log_target=True,
+        )
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -274,7 +397,7 @@ class LiteRecipe(Recipe):
             crop = self.kept_back[index]
             if not len(crop.boxes):
                 continue
-            one, here = self.encode([crop]), crop.to(self.network.device)
+            (one, _), here = self.encode([crop]), crop.to(self.network.device)
             heads = F.normalize(self.network.embed(one, here.boxes, here.boxes).head, dim=-1)
             cosines = heads @ self.get_buffer("texts").T
             ranks = cosines.topk(min(5, cosines.shape[1])).indices == here.classes[:, None]
@@ -286,21 +409,30 @@ class LiteRecipe(Recipe):
             assert head is not None
             assert things is not None
             regions = head.project(one.image, one.pyramid)
-            logits, _ = head(regions, here.boxes)
-            _, iou = region_loss(logits, here.masks, windows(here.boxes))
+            _, iou = region_loss(head(regions, here.boxes).logits, here.masks, windows(here.boxes))
             sums.setdefault("box IoU", []).append(iou)
             points = clicks(crop, torch.arange(len(crop.boxes)), 1, generator).to(here.boxes.device)
             assert points.points is not None
             size = crop.masks.shape[-1]
             cells = cells_at(points.points[:, 0], (size, size))
-            guesses = things(one.pyramid).boxes[0][cells.flatten()].clamp(0, size)
-            levels = len(LEVELS)
-            logits, quality = head(regions, guesses, prompts=points.repeat(levels))
+            proposals = things(one.image, one.pyramid)
+            boxes = proposals.boxes[0].clamp(0, size)
+            guesses, levels = boxes[cells.flatten()], len(LEVELS)
+            drawn = head(regions, guesses, prompts=points.repeat(levels))
             owners = torch.arange(len(crop.boxes)).repeat_interleave(levels)
-            _, iou = region_loss(logits, here.masks[owners], windows(guesses))
-            iou, quality = iou.view(-1, levels), quality.view(-1, levels)
-            sums.setdefault("point IoU", []).append(iou.gather(1, quality.argmax(1)[:, None])[:, 0])
-            sums.setdefault("point IoU, best of 3", []).append(iou.amax(1))
+            _, iou = region_loss(drawn.logits, here.masks[owners], windows(guesses))
+            iou, best = iou.view(-1, levels), drawn.quality.view(-1, levels).argmax(1)
+            sums.setdefault("point IoU", []).append(iou.gather(1, best[:, None])[:, 0])
+            boxes = surest(proposals.logits[0], boxes, 50, 0, generator)
+            drawn = head(regions, boxes)
+            owners = box_iou(boxes, here.boxes).argmax(1)
+            _, iou = region_loss(drawn.logits, here.masks[owners], windows(boxes))
+            hits = (iou > 0.5) & (share_inside(here.unknown, boxes) < 0.5)
+            best = drawn.thing.topk(5).indices
+            sums.setdefault("things of the best 5", []).append(hits[best].float())
+            held = torch.zeros(len(here.boxes))
+            held[owners[hits]] = 1
+            sums.setdefault("found by 50", []).append(held)
         return {name: float(torch.cat(values).mean()) for name, values in sums.items()}
 
     def export(self, out: Path) -> None:

@@ -12,6 +12,7 @@ from torchvision.ops import box_iou
 
 from ovsam_plugin.network.prompt_encoder import MASK_LOGIT, PromptBatch
 from ovsam_plugin.training.crops import Crop
+from ovsam_plugin.training.proposals import share_inside
 
 
 def click(
@@ -87,11 +88,13 @@ def make_prompts(crop: Crop, which: Tensor, kind: str, generator: torch.Generato
 
 
 def background_boxes(crop: Crop, count: int, generator: torch.Generator) -> Tensor:
-    """Random boxes that overlap no annotated instance much, (M, 4) xyxy with M <= count."""
+    """Random boxes that hold no thing, (M, 4) xyxy with M <= count: they overlap no annotated
+    instance much, and nothing unknown."""
     size = crop.masks.shape[-1]
     a, b = (torch.rand(count, 2, 2, generator=generator) * size).sort(1).values.unbind(1)
     boxes = torch.cat([a, b], 1)
     boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) > 24).all(1)]
     if not len(boxes) or not len(crop.boxes):
         return boxes[:0]
-    return boxes[box_iou(boxes, crop.boxes).amax(1) < 0.3]
+    known = share_inside(crop.unknown, boxes) < 0.2
+    return boxes[known & (box_iou(boxes, crop.boxes).amax(1) < 0.3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import generalized_box_iou_loss
+from torchvision.ops import generalized_box_iou_loss, nms, roi_align
 
 from ovsam_plugin.network.feature_pyramid import STRIDES
 from ovsam_plugin.network.objectness import LEVELS, SIDES, cell_centres
@@ -45,7 +45,9 @@ def assign(boxes: Tensor, masks: Tensor) -> Tensor:
     return torch.cat(targets)
 
 
-def objectness_loss(logits: Tensor, boxes: Tensor, truth: Tensor, target: Tensor) -> Tensor:
+def objectness_loss(
+    logits: Tensor, boxes: Tensor, truth: Tensor, target: Tensor, known: Tensor
+) -> Tensor:
     """Quality focal loss and generalised IoU loss of one image.
 
     The objectness to learn is the IoU that the cell's own box reaches (arXiv 2006.04388).
@@ -55,6 +57,8 @@ def objectness_loss(logits: Tensor, boxes: Tensor, truth: Tensor, target: Tensor
         boxes: (M, 4) predicted.
         truth: (N, 4).
         target: (M,) from `assign`.
+        known: (M,) bool, cells where a thing would have been annotated; others that no instance
+            answers for are not taught.
     """
     positive = target >= 0
     quality = torch.zeros_like(logits)
@@ -68,5 +72,41 @@ def objectness_loss(logits: Tensor, boxes: Tensor, truth: Tensor, target: Tensor
         errors = generalized_box_iou_loss(found, wanted, reduction="none")
         fit = (errors * share).sum() / share.sum()
     entropy = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
-    focus = (logits.detach().sigmoid() - quality).square()
+    focus = (logits.detach().sigmoid() - quality).square() * (positive | known)
     return (entropy * focus).sum() / positive.sum().clamp(min=1) + fit
+
+
+def known_cells(unknown: Tensor) -> Tensor:
+    """(M,) bool in the order of `Proposals`: cells whose middle is not on the (S, S) bool map."""
+    size, known = unknown.shape[-1], []
+    for level in LEVELS:
+        cells = size // STRIDES[level]
+        x, y = cell_centres(cells, cells, STRIDES[level], unknown.device).long().unbind(1)
+        known.append(~unknown[y, x])
+    return torch.cat(known)
+
+
+def surest(
+    logits: Tensor, boxes: Tensor, count: int, others: int, generator: torch.Generator
+) -> Tensor:
+    """The best proposals of one image that differ, and a few of the next, as (K, 4) boxes.
+
+    Args:
+        logits: (M,).
+        boxes: (M, 4) xyxy, inside the image.
+        count: of the best.
+        others: chosen at random among those behind them.
+    """
+    sides = (boxes[:, 2:] - boxes[:, :2]).amin(1)
+    best = (logits.detach().float() - 100 * (sides < 4)).topk(min(400, len(logits))).indices
+    kept = best[nms(boxes[best].float(), logits[best].float(), 0.7)]
+    rest = kept[count:]
+    chosen = torch.randperm(len(rest), generator=generator)[:others].to(rest.device)
+    return boxes[torch.cat([kept[:count], rest[chosen]])].detach()
+
+
+def share_inside(where: Tensor, boxes: Tensor) -> Tensor:
+    """(N,) the share of each xyxy box that lies on an (S, S) bool map."""
+    rois = F.pad(boxes.float(), (1, 0))
+    seen: Tensor = roi_align(where.float()[None, None], rois, 7, 1.0, 4, aligned=True)
+    return seen.mean((1, 2, 3))
