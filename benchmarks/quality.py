@@ -6,7 +6,7 @@
 
 ANNOTATIONS is a COCO file in which every thing of its classes is annotated. `--part` takes the
 photographs that `ovsam-lite`'s training leaves out: "choose" to choose thresholds by, "judge" to
-judge by, told apart by a hash of their names. Crowds are left out, and answers on them do not count.
+judge by, told apart by a hash of their names. Crowds are left out; answers on them do not count.
 Figures come with the 95 % interval of 1,000 bootstrap samples of photographs.
 """
 
