@@ -222,10 +222,11 @@ def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
 
 def _why_nothing(asked: AttachedPrompts) -> str:
     file = asked.file
-    if asked.errors:
-        return f"none of {_count(len(file.prompts), 'annotation')} can be asked, see above"
+    for number, reason in asked.errors.items():
+        count = _count(len(file.prompts), "annotation")
+        return f"of {count} none can be asked; annotation {file.prompts[number].id}: {reason}"
     if file.crowds:
-        return f"{_count(file.crowds, 'annotation')} are crowds; --crowds asks them too"
+        return f"every annotation of {file.path.name} is a crowd; --crowds asks them too"
     return f"{file.path.name} has no annotation"
 
 

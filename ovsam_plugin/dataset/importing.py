@@ -83,7 +83,7 @@ def import_images(directory: str | Path) -> fo.Dataset:
     if len(refused) == len(paths):
         raise ValueError(f"no image in {printable(str(directory))} can be used: {refused[0]}")
     if refused:
-        logger.warning("%d images are left out: %s", len(refused), "; ".join(refused[:_SHOWN]))
+        logger.warning("left out of %d images: %s", len(paths), "; ".join(refused[:_SHOWN]))
     name = dataset_name(directory)
     if fo.dataset_exists(name):
         dataset = fo.load_dataset(name)

@@ -71,7 +71,7 @@ def test_prompts_lie_where_the_annotations_say_and_bring_nothing_else(folder, tm
     (label,) = asked.view(dataset).first()[asked.field].detections
     assert label.bounding_box == pytest.approx([0.1, 0.1, 0.2, 0.5])
     assert label.annotation_id == "9"
-    assert label.id == asked.labels[9]
+    assert label.id == asked.labels[0]
     assert label.label is None
     assert label.mask is None
 
@@ -106,7 +106,7 @@ def test_images_that_are_not_there_become_samples_and_are_counted(folder, tmp_pa
             str(folder / "chelsea.png"),
             str(folder / "gone.jpg"),
         ]
-        assert asked.errors == {2: "there is no image ../gone.jpg"}
+        assert asked.errors == {1: "there is no image ../gone.jpg"}
 
 
 def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_path):
@@ -114,7 +114,7 @@ def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_pa
     annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
     file = annotation_file(tmp_path, {"chelsea.png": {**CAT, "width": 902}}, [annotation])
     asked = attach_prompts(dataset, file, label_field="ovsam")
-    assert asked.errors == {1: "chelsea.png is 451 x 300, gt.json says 902 x 300"}
+    assert asked.errors == {0: "chelsea.png is 451 x 300, gt.json says 902 x 300"}
     assert asked.labels == {}
     assert asked.view(dataset).first()[asked.field].detections == []
 
@@ -168,4 +168,4 @@ def test_a_name_that_several_images_have_is_not_guessed(folder, tmp_path):
     annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
     file = annotation_file(tmp_path, {"tea.png": {"id": 1}}, [annotation])
     asked = attach_prompts(dataset, file, label_field="ovsam")
-    assert asked.errors == {1: "2 images are called tea.png"}
+    assert asked.errors == {0: "2 images are called tea.png"}
