@@ -158,13 +158,14 @@ class PathFinder:
     def find(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The paths that fit each name best: one, none, or several where it cannot be told."""
         found: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
+        parts = {name: name_parts(name) for name in found}
         taken: set[str] = set()
         for fold, places in self._tiers:
-            asked = {name: fold(name_parts(name)) for name, paths in found.items() if not paths}
+            asked = {name: fold(parts[name]) for name, paths in found.items() if not paths}
             if not asked:
                 break
             fits = self._fits(asked, [_folded(p, fold) for p in places if p.path not in taken])
-            for name, agree in _undisputed(asked, fits).items():
+            for name, agree in _undisputed(parts, fits).items():
                 best = max(agree.values())
                 found[name] = tuple(path for path, n in agree.items() if n == best)
                 taken.update(found[name])
@@ -197,7 +198,7 @@ def _folded(place: _Place, fold: Fold) -> _Place:
 
 
 def _undisputed(
-    asked: Mapping[str, Parts], fits: Mapping[str, Mapping[str, int]]
+    parts: Mapping[str, Parts], fits: Mapping[str, Mapping[str, int]]
 ) -> dict[str, dict[str, int]]:
     """What is left where names that cannot be of one photograph claim the same path.
 
@@ -206,11 +207,11 @@ def _undisputed(
     claims: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
     for name, paths in fits.items():
         for path, agree in paths.items():
-            claims[path].append((agree, len(asked[name]), name))
+            claims[path].append((agree, len(parts[name]), name))
     kept: dict[str, dict[str, int]] = defaultdict(dict)
     for path, claimed in claims.items():
         best, _, first = max(claimed)
-        against = [(a, n) for a, _, n in claimed if contradict(name_parts(n), name_parts(first))]
+        against = [(a, n) for a, _, n in claimed if contradict(parts[n], parts[first])]
         if any(agree == best for agree, _ in against):
             continue
         off = {name for _, name in against}

@@ -67,9 +67,11 @@ def read_detections(path: str | Path, truth: GroundTruth) -> Detections:
         if image is None:
             continue
         try:
-            found[image.id].append(_detection(row, i, truth))
+            detection = _detection(row, i, truth)
         except ValueError as error:
             problems.append(f"result {i} of {path.name}: {error}")
+        else:
+            found[image.id].append(detection)
     if not found:
         why = f"; {problems[0]}" if problems else ": they are of different data sets"
         raise ValueError(f"no result of {path} is on an image of {truth.path}{why}")
