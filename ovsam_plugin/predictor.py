@@ -413,7 +413,7 @@ def load_predictor(
         FileNotFoundError: the weights are not on this machine; the message says how to get them.
     """
     chosen = preset if isinstance(preset, Preset) else get_preset(preset)
-    network, weights_hash = load_network(chosen, Path(weights) if weights else None)
+    network, weights_hash = load_network(chosen, Path(weights).expanduser() if weights else None)
     return Predictor(network.to(pick_device(device)), chosen, weights_hash)
 
 
