@@ -38,6 +38,12 @@ class Earlier:
     edited: Mapping[ObjectId, tuple[str, ...]] = item(default_factory=dict)
 
 
+def new_field_name(field: str, vocabulary: str) -> str:
+    """The field that names over a vocabulary go to, where none is given."""
+    name = f"{field}_{vocabulary.replace('-', '_')}"
+    return name if name.isidentifier() else f"{field}_renamed"
+
+
 def check_new(
     samples: Samples, field: str, settings: runs.Renaming, into: str, overwrite: Overwrite
 ) -> None:
@@ -124,8 +130,7 @@ def _check_foreign(samples: Samples, into: str, overwrite: Overwrite) -> None:
     if found := made_by_hand(samples, into).foreign:
         raise ValueError(
             f"{told}: it holds {found:,} labels that no run of ours made, which overwrite=True "
-            'does not replace. Use another field, or consent with overwrite="all" '
-            "(--overwrite-all)"
+            'does not replace. Use another field, or consent with overwrite="all"'
         )
 
 

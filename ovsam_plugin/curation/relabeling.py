@@ -18,7 +18,13 @@ from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.curation.relabeled_field import Earlier, check_new, declare, earlier_labels
+from ovsam_plugin.curation.relabeled_field import (
+    Earlier,
+    check_new,
+    declare,
+    earlier_labels,
+    new_field_name,
+)
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import name_attributes
@@ -113,7 +119,7 @@ def relabel_dataset(
         calibration = Calibration.load(Path(calibration))
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
-    into = into or _name(field, classes.name)
+    into = into or new_field_name(field, classes.name)
     settings = runs.Renaming(
         source=source,
         preset=preset.name,
@@ -264,11 +270,6 @@ def _forgotten(dataset: fo.Dataset, field: str) -> dict[str, None]:
     ]
     names = (*_FORGOTTEN, *evaluated)
     return {n: None for n in names if dataset.get_field(f"{field}.detections.{n}") is not None}
-
-
-def _name(field: str, vocabulary: str) -> str:
-    name = f"{field}_{vocabulary.replace('-', '_')}"
-    return name if name.isidentifier() else f"{field}_renamed"
 
 
 def _check_fresh(field: str, missing: int, total: int) -> None:

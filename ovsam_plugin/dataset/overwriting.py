@@ -72,7 +72,7 @@ def check_replaceable(samples: Samples, field: str, overwrite: Overwrite) -> Non
     if overwrite is True and (found := made_by_hand(samples, field)):
         raise ValueError(
             f"field {field!r} holds labels {found}, and overwrite=True does not replace those: "
-            'write to another field, or consent with overwrite="all" (--overwrite-all)'
+            'write to another field, or consent with overwrite="all"'
         )
 
 
