@@ -13,6 +13,7 @@ from fiftyone import ViewField as F
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.writing import set_attributes
 
 _PATH = "search_score"
 # Results asked for beyond those wanted, since some may lie outside the view or be gone.
@@ -110,17 +111,18 @@ def _present(samples: Samples, field: str, owners: list[str], ids: list[str]) ->
 
 
 def _write_scores(dataset: fo.Dataset, field: str, found: dict[str, tuple[str, float]]) -> None:
-    path = f"{field}.detections.{_PATH}"
     old = all_images(dataset).filter_labels(field, F(_PATH) != None)  # noqa: E711
-    owners, labels = old.values(["id", f"{field}.detections.id"])
-    values: list[dict[str, Any]] = [
-        {"sample_id": owner, "label_id": label, "value": None}
-        for owner, row in zip(owners, labels)
-        for label in row
-        if label not in found
-    ]
-    values += [
-        {"sample_id": owner, "label_id": label, "value": score}
-        for label, (owner, score) in found.items()
-    ]
-    dataset.set_label_values(path, values)
+    scores: dict[str, dict[str, float | None]] = {}
+    for owner, row in zip(*old.values(["id", f"{field}.detections.id"])):
+        scores[owner] = dict.fromkeys(row)
+    for label, (owner, score) in found.items():
+        scores.setdefault(owner, {})[label] = score
+    set_attributes(
+        dataset,
+        field,
+        (
+            (owner, label, {_PATH: score})
+            for owner, row in scores.items()
+            for label, score in row.items()
+        ),
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -52,20 +51,6 @@ def check_possible(preset: str, backend: str | None = None) -> None:
     _offer_model(preset)
 
 
-@dataclass(frozen=True)
-class Filing:
-    """What an index holds after `refresh`.
-
-    Attributes:
-        instances: how many.
-        lost: by sample id, the labels of the run that have a mask and no embedding: their samples
-            came from another dataset, or were labelled without keeping embeddings.
-    """
-
-    instances: int
-    lost: dict[str, list[str]]
-
-
 def refresh(
     dataset: fo.Dataset,
     field: str,
@@ -73,7 +58,8 @@ def refresh(
     backend: str | None = None,
     *,
     worker: Worker | None = None,
-) -> Filing:
+    lost: dict[str, list[str]] | None = None,
+) -> int:
     """Brings the index in line with the labels: adds what is spooled, drops what is gone.
 
     One call at a time does it. What is filed leaves the spool; what others spooled for labels that
@@ -86,20 +72,28 @@ def refresh(
         backend: "database" (exact, in FiftyOne's own), or "lancedb" (for millions of instances);
             None chooses by size. An index that is there keeps its own.
         worker: who calls, when it is at work already.
+        lost: is filled with the labels of the run that have a mask and no embedding, by sample id:
+            they came from another dataset, or were made without keeping embeddings.
+
+    Returns:
+        how many instances it holds.
 
     Raises:
         ValueError: LanceDB is asked for and not set up.
     """
     if worker is None:
         with Worker(dataset, field) as alone:
-            return refresh(dataset, field, preset, backend, worker=alone)
+            return refresh(dataset, field, preset, backend, worker=alone, lost=lost)
     with worker.lease(f"the embeddings of field {field!r}"):
-        return _refresh(as_stored(dataset), field, preset, backend, worker)
+        known, missing = _refresh(as_stored(dataset), field, preset, backend, worker)
+    if lost is not None:
+        lost.update(missing)
+    return known
 
 
 def _refresh(
     dataset: fo.Dataset, field: str, preset: str, backend: str | None, worker: Worker
-) -> Filing:
+) -> tuple[int, dict[str, list[str]]]:
     spool = EmbeddingSpool(dataset, field)
     # In this order: the labels of a writer that is done by now are there when they are read.
     keys = spool.keys()
@@ -129,7 +123,7 @@ def _refresh(
     for label_id in solid:
         if label_id not in known and owners[label_id] not in in_work:
             lost.setdefault(owners[label_id], []).append(label_id)
-    return Filing(len(known), lost)
+    return len(known), lost
 
 
 def _labels(dataset: fo.Dataset, field: str) -> tuple[dict[str, str], list[str]]:

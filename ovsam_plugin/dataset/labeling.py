@@ -205,9 +205,10 @@ def _file(
     ids: set[str],
 ) -> None:
     """Files what was spooled, then makes what these samples' labels lack."""
-    filed = embedding_index.refresh(dataset, field, preset, backend, worker=worker)
-    lost = {i: labels for i, labels in filed.lost.items() if i in ids}
-    if lost and job.embed(lost):
+    lost: dict[str, list[str]] = {}
+    embedding_index.refresh(dataset, field, preset, backend, worker=worker, lost=lost)
+    here = {sample_id: labels for sample_id, labels in lost.items() if sample_id in ids}
+    if here and job.embed(here):
         embedding_index.refresh(dataset, field, preset, backend, worker=worker)
 
 
