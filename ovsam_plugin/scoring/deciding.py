@@ -7,6 +7,7 @@ a Gaussian prior of mean 0 (ridge), so that few decisions move little and none m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,12 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-RIDGE = 0.05
+RIDGES = (0.3, 3.0, 30.0)
+"""Of which the one is taken that explains decisions on other photographs best."""
+
 FOLDS = 5
-_STEPS = 200
+_INNER_FOLDS = 3
+_STEPS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +122,12 @@ class Gain:
     after: int
 
 
-def fit_head(decisions: Decisions, ridge: float = RIDGE) -> Vectors:
+def fit_head(decisions: Decisions, ridge: float | None = None) -> Vectors:
     """The head of least loss, which is one: the loss is convex.
 
     Args:
         decisions: what was decided.
-        ridge: how strongly the weights are held back, above 0.
+        ridge: how strongly the weights are held back, above 0; `chosen_ridge` when None.
 
     Returns:
         (C, E) float32, added to the prior by `vectors @ head.T`; exactly 0 for a class that none
@@ -135,6 +139,7 @@ def fit_head(decisions: Decisions, ridge: float = RIDGE) -> Vectors:
     taught, places = np.unique(decisions.classes, return_inverse=True)
     if not len(taught):
         return head
+    held = chosen_ridge(decisions) if ridge is None else ridge
     # Classes without a decision are a constant of the loss: one column for all of them.
     untaught = np.delete(prior.scores, taught, axis=1)
     rest = logsumexp(np.column_stack([prior.rest, untaught]), axis=1)
@@ -149,8 +154,8 @@ def fit_head(decisions: Decisions, ridge: float = RIDGE) -> Vectors:
         logs = log_softmax(scores, axis=1)
         off = np.exp(logs[:, :-1])
         off[rows, places] -= 1
-        gradient = off.T @ vectors + ridge * weights
-        value = ridge / 2 * float((weights**2).sum()) - float(logs[rows, places].sum())
+        gradient = off.T @ vectors + held * weights
+        value = held / 2 * float((weights**2).sum()) - float(logs[rows, places].sum())
         return value, gradient.ravel()
 
     start = np.zeros(shape[0] * shape[1])
@@ -159,26 +164,48 @@ def fit_head(decisions: Decisions, ridge: float = RIDGE) -> Vectors:
     return head
 
 
-def cross_validated(decisions: Decisions, ridge: float = RIDGE, folds: int = FOLDS) -> Gain:
+def chosen_ridge(decisions: Decisions) -> float:
+    """The ridge with the least log loss on decisions of photographs that were not learned from.
+
+    Where all lie on one photograph, the strongest.
+    """
+    if len(np.unique(decisions.groups)) < 2:
+        return RIDGES[-1]
+    loss = dict.fromkeys(RIDGES, 0.0)
+    for taught, held_out in _folds(decisions, _INNER_FOLDS):
+        some = decisions[held_out]
+        for ridge in RIDGES:
+            scores = some.prior.scores + some.vectors @ fit_head(decisions[taught], ridge).T
+            logs = log_softmax(np.column_stack([scores, some.prior.rest]), axis=1)
+            loss[ridge] -= float(logs[np.arange(len(some)), some.classes].sum())
+    return min(RIDGES, key=lambda ridge: loss[ridge])
+
+
+def cross_validated(decisions: Decisions, folds: int = FOLDS) -> Gain:
     """The gain, each part of the photographs judged by what was learned from the others.
 
-    Rejected instances are learned from and not judged: they have no right name.
+    How strongly the weights are held back is chosen within the others, too. Rejected instances are
+    learned from and not judged: they have no right name.
 
     Args:
         decisions: what was decided, on two photographs or more.
-        ridge: see `fit_head`.
         folds: parts; fewer where there are fewer photographs.
     """
-    parts = min(folds, len(np.unique(decisions.groups)))
     before, after, judged = 0, 0, 0
-    for taught, held_out in GroupKFold(parts).split(decisions.vectors, groups=decisions.groups):
+    for taught, held_out in _folds(decisions, folds):
         some = decisions[held_out]
-        head = fit_head(decisions[taught], ridge)
+        head = fit_head(decisions[taught])
         named = some.classes < some.prior.scores.shape[1] - some.rejected
         judged += int(named.sum())
         before += int((_right(some, some.prior.scores) & named).sum())
         after += int((_right(some, some.prior.scores + some.vectors @ head.T) & named).sum())
     return Gain(judged, before, after)
+
+
+def _folds(decisions: Decisions, folds: int) -> Iterator[tuple[Ints, Ints]]:
+    """Which decisions to learn from and which to judge; whole photographs each."""
+    parts = min(folds, len(np.unique(decisions.groups)))
+    yield from GroupKFold(parts).split(decisions.vectors, groups=decisions.groups)
 
 
 def _right(decisions: Decisions, scores: Floats) -> npt.NDArray[np.bool_]:
