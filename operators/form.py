@@ -10,6 +10,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 
 VOCABULARIES = {
@@ -104,6 +105,24 @@ def label_vocabulary_menu(
     vocabulary_menu(inputs, request.vocabulary, LABEL_VOCABULARIES)
     if request.vocabulary == "field":
         field_menu(inputs, "class_field", request.class_fields(samples), "Label field")
+
+
+def overwrite_menu(
+    inputs: types.Object,
+    request: OverwriteRequest,
+    samples: fo.core.collections.SampleCollection,
+    description: str,
+) -> None:
+    """Whether labels may be replaced; and if a person made some, whether those may be too."""
+    inputs.bool(
+        "overwrite", default=False, label="Replace existing labels", description=description
+    )
+    if (found := request.at_stake(samples)) is not None:
+        inputs.bool(
+            "overwrite_all",
+            default=False,
+            label=f"Also replace the labels of {found.field!r} {found}",
+        )
 
 
 def mark(inputs: types.Object, problems: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from .form import (
     label_vocabulary_menu,
     mark,
     menu,
+    overwrite_menu,
     progress,
 )
 
@@ -63,12 +64,7 @@ class Label(FormOperator):
         inputs.float(
             "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"
         )
-        inputs.bool(
-            "overwrite",
-            default=False,
-            label="Start again",
-            description="labels that the field holds already are made again",
-        )
+        overwrite_menu(inputs, request, samples, "those that the field holds are made again")
         mark(inputs, problems)
         return types.Property(inputs, view=types.View(label="Label with Open-Vocabulary SAM"))
 

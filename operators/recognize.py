@@ -17,6 +17,7 @@ from .form import (
     label_vocabulary_menu,
     mark,
     menu,
+    overwrite_menu,
     progress,
 )
 
@@ -46,7 +47,7 @@ class Recognize(FormOperator):
             label="Fill in",
             description="also give a name to every instance of the field itself that has none",
         )
-        inputs.bool("overwrite", default=False, label="Start again")
+        overwrite_menu(inputs, request, samples, "those that the names' field holds")
         mark(inputs, request.problems(samples))
         return types.Property(inputs, view=types.View(label="Name what is there"))
 

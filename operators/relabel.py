@@ -17,6 +17,7 @@ from .form import (
     label_vocabulary_menu,
     mark,
     menu,
+    overwrite_menu,
 )
 
 
@@ -41,12 +42,7 @@ class Relabel(FormOperator):
         inputs.float(
             "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"
         )
-        inputs.bool(
-            "overwrite",
-            default=False,
-            label="Make the new field again",
-            description="where an earlier relabelling made it",
-        )
+        overwrite_menu(inputs, request, samples, "those that the new field holds are made again")
         mark(inputs, request.problems(samples))
         return types.Property(inputs, view=types.View(label="Relabel"))
 

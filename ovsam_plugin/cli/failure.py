@@ -31,7 +31,8 @@ def usage() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         # The library speaks of keywords; here they are options.
-        raise UsageError(str(error).replace("overwrite=True", "--overwrite")) from error
+        said = str(error).replace("overwrite=True", "--overwrite")
+        raise UsageError(said.replace('overwrite="all"', "--overwrite-all")) from error
 
 
 @contextlib.contextmanager

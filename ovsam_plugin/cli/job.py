@@ -65,7 +65,7 @@ class LabelJob:
                     annotations,
                     label_field=self.field,
                     missing_in=folder,
-                    overwrite=self.work["overwrite"],
+                    overwrite=bool(self.work["overwrite"]),
                 )
             samples = asked.view(dataset)
             fields["box_field" if annotations.source == "box" else "point_field"] = asked.field

@@ -103,6 +103,14 @@ def label(
             "--overwrite", help="Label again what has labels already.", rich_help_panel=_WORK
         ),
     ] = False,
+    overwrite_all: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite-all",
+            help="The same, and replace what a person made or decided there too.",
+            rich_help_panel=_WORK,
+        ),
+    ] = False,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_WORK),
@@ -132,7 +140,7 @@ def label(
             "device": device,
             "batch_size": batch_size,
             "workers": workers,
-            "overwrite": overwrite,
+            "overwrite": "all" if overwrite_all else overwrite,
         },
     )
     kept = "stopped; what was labelled is kept, and the same command goes on from there"

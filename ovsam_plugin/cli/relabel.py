@@ -30,6 +30,10 @@ def relabel(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make a relabelled field again.")
     ] = False,
+    overwrite_all: Annotated[
+        bool,
+        typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Name the same instances over another vocabulary. No image is looked at again."""
@@ -47,7 +51,7 @@ def relabel(
             min_confidence=min_confidence,
             calibration=calibration,
             device=device,
-            overwrite=overwrite,
+            overwrite="all" if overwrite_all else overwrite,
         )
         console = Console(highlight=False, soft_wrap=True)
         console.print(

@@ -14,21 +14,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeAlias
+from typing import Any
 
 import fiftyone as fo
 from bson import ObjectId
 from bson.errors import InvalidId
-from pymongo import UpdateOne
 
 from ovsam_plugin.curation.attributes import DECISION, check_detections, check_no_copies, declare
+from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.writing import Expression, check_writable, in_parts
 from ovsam_plugin.vocabulary.names import clean_name
 
 ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
 KINDS = (ACCEPTED, RENAMED, REJECTED)
 
-_Expression: TypeAlias = dict[str, Any]
 _SHOWN = 3
 _MILLISECOND = timedelta(milliseconds=1)
 _clock_lock = threading.Lock()
@@ -159,7 +159,9 @@ def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None)
         last = _last(dataset, field, by)
         if last is None:
             break
-        _write(dataset, field, last, _undecided())
+        # Somebody may have decided anew since.
+        at = next(iter(last.values()))["reviewed_at"]
+        _write(dataset, field, last, _undecided(), unless={"$ne": ["$$d.reviewed_at", at]})
         undone += [str(label_id) for label_id in last]
     return undone
 
@@ -225,9 +227,9 @@ def _decide(
     return len(changed)
 
 
-def _decision(kind: str, name: str | None, by: str) -> _Expression:
+def _decision(kind: str, name: str | None, by: str) -> Expression:
     """What is set on a label, in the database's own expressions over the label `$$d`."""
-    said: _Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": _now()}
+    said: Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": _now()}
     if kind != RENAMED:
         return {**said, "review": kind, "label": _MODELS_NAME, "predicted_label": None}
     given = {"$literal": name}
@@ -240,12 +242,12 @@ def _decision(kind: str, name: str | None, by: str) -> _Expression:
     }
 
 
-def _undecided() -> _Expression:
+def _undecided() -> Expression:
     return {**{a.name: None for a in DECISION}, "label": _MODELS_NAME}
 
 
 # A missing name is set to null: what is missing would leave a merged document as it was.
-_MODELS_NAME: _Expression = {
+_MODELS_NAME: Expression = {
     "$ifNull": [
         {"$cond": [{"$eq": ["$$d.review", RENAMED]}, "$$d.predicted_label", "$$d.label"]},
         None,
@@ -261,7 +263,7 @@ def _stands(label: Mapping[str, Any], kind: str, name: str | None) -> bool:
     return review in ((ACCEPTED, RENAMED) if kind == ACCEPTED else (REJECTED,))
 
 
-def _standing(kind: str, name: str | None) -> _Expression:
+def _standing(kind: str, name: str | None) -> Expression:
     """The same, in the database: another person may have decided since the label was read."""
     if kind == REJECTED:
         return {"$eq": ["$$d.review", REJECTED]}
@@ -277,10 +279,8 @@ def _prepare(
     """The dataset, its attributes declared and indexed, and the ids, each once."""
     check_no_copies(samples)
     dataset = root_dataset(samples)
+    check_writable(dataset, field, ("label", *(a.name for a in DECISION)))
     declare(dataset, field)
-    for name in ("label", *(a.name for a in DECISION)):
-        if dataset.get_field(f"{field}.detections.{name}").read_only:
-            raise ValueError(f"{name!r} of {field!r} is read-only: its labels cannot be reviewed")
     # A label is found among millions by its id, and the last decision by its time.
     for name in ("id", "reviewed_at"):
         dataset.create_index(f"{field}.detections.{name}")
@@ -293,7 +293,9 @@ def _prepare(
 
 def _find(dataset: fo.Dataset, field: str, ids: list[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
     """By id, what has been decided on these labels, and the `sample` of each."""
-    found = _labels_where(dataset, field, {"_id": {"$in": ids}}) if ids else {}
+    found: dict[ObjectId, dict[str, Any]] = {}
+    for part in in_parts(ids):
+        found |= _labels_where(dataset, field, {"_id": {"$in": part}})
     missing = [i for i in ids if i not in found]
     if missing:
         raise ValueError(
@@ -308,7 +310,7 @@ def _last(dataset: fo.Dataset, field: str, by: str | None) -> dict[ObjectId, dic
     """The labels of the decision that was made last."""
     labels = f"{field}.detections"
     who = {} if by is None else {"reviewed_by": by}
-    stages: list[_Expression] = [{"$match": {f"{labels}.reviewed_at": {"$type": "date"}}}]
+    stages: list[Expression] = [{"$match": {f"{labels}.reviewed_at": {"$type": "date"}}}]
     if by is None:
         # Descending, an array counts as its largest element: the index gives the one sample.
         stages += [{"$sort": {f"{labels}.reviewed_at": -1}}, {"$limit": 1}]
@@ -332,7 +334,7 @@ def _labels_where(
     return {row["_id"]: row for row in dataset._sample_collection.aggregate(stages)}
 
 
-def _only(labels: str, condition: Mapping[str, Any]) -> list[_Expression]:
+def _only(labels: str, condition: Mapping[str, Any]) -> list[Expression]:
     """Stages from samples to those of their labels that meet a condition, without their masks."""
     names = ("_id", "label", *(a.name for a in DECISION))
     return [
@@ -347,27 +349,11 @@ def _write(
     dataset: fo.Dataset,
     field: str,
     labels: Mapping[ObjectId, Mapping[str, Any]],
-    change: _Expression,
-    unless: _Expression | None = None,
+    change: Expression,
+    unless: Expression | None = None,
 ) -> None:
-    """One update a sample, in one call: a sample's labels change together or not at all."""
-    by_sample: dict[ObjectId, list[ObjectId]] = {}
-    for label_id, label in labels.items():
-        by_sample.setdefault(label["sample"], []).append(label_id)
-    path = f"{field}.detections"
-    modified = datetime.now(timezone.utc)
-    updates = []
-    for sample_id, ids in by_sample.items():
-        meant: _Expression = {"$in": ["$$d._id", ids]}
-        if unless is not None:
-            meant = {"$and": [meant, {"$not": [unless]}]}
-        changed = {"$cond": [meant, {"$mergeObjects": ["$$d", change]}, "$$d"]}
-        every = {"$map": {"input": f"${path}", "as": "d", "in": changed}}
-        updates.append(
-            UpdateOne({"_id": sample_id}, [{"$set": {path: every, "last_modified_at": modified}}])
-        )
-    if updates:
-        dataset._bulk_write(updates, ids=[str(sample_id) for sample_id in by_sample])
+    found = ((label["sample"], label_id) for label_id, label in labels.items())
+    writing.change_labels(dataset, field, found, change, unless=unless)
 
 
 def _now() -> datetime:

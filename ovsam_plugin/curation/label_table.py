@@ -1,8 +1,8 @@
-"""A field's labels as columns, read and written some attributes at a time."""
+"""A field's labels as columns, some attributes at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
-from pymongo import UpdateOne
 
 from ovsam_plugin.dataset.targets import Samples, all_images
 
@@ -21,13 +20,11 @@ class LabelTable:
 
     Attributes:
         samples: the ids of their samples.
-        places: where each stands in its sample's list.
         ids: their own.
         columns: N values of each attribute that was read, None where a label has none.
     """
 
     samples: list[ObjectId]
-    places: list[int]
     ids: list[str]
     columns: dict[str, list[Any]]
 
@@ -35,19 +32,26 @@ class LabelTable:
     def read(cls, samples: Samples, field: str, names: Sequence[str]) -> LabelTable:
         """The labels of a Detections field.
 
+        They are read as the database has them, whatever the caller's handle knows of them.
+
         Args:
-            samples: a dataset or view.
+            samples: a dataset or view; of a view, what it shows.
             field: the field.
-            names: attributes; those that are not declared are None for every label.
+            names: attributes; None for labels that have none of that name.
         """
         view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
-        root = f"{field}.detections"
-        there = [n for n in names if samples.get_field(f"{root}.{n}") is not None]
-        owners, ids, *found = view.values(["_id", f"{root}.id", *(f"{root}.{n}" for n in there)])
-        flat = [(owner, i) for owner, row in zip(owners, ids) for i in range(len(row or ()))]
-        columns = {name: [None] * len(flat) for name in names}
-        columns |= {name: _flat(rows) for name, rows in zip(there, found)}
-        return cls([owner for owner, _ in flat], [i for _, i in flat], _flat(ids), columns)
+        labels = f"{field}.detections"
+        wanted = {f"{labels}.{name}": True for name in ("_id", *names)}
+        owners: list[ObjectId] = []
+        ids: list[str] = []
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        for sample in view._aggregate([{"$project": wanted}]):
+            for label in (sample.get(field) or {}).get("detections") or ():
+                owners.append(sample["_id"])
+                ids.append(str(label["_id"]))
+                for name, column in columns.items():
+                    column.append(label.get(name))
+        return cls(owners, ids, columns)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,28 +63,3 @@ class LabelTable:
     def given(self, name: str) -> npt.NDArray[np.bool_]:
         """(N,) where a column has a value."""
         return np.array([value is not None for value in self.columns[name]], dtype=bool)
-
-    def write(
-        self, dataset: fo.Dataset, field: str, updates: Iterable[tuple[int, Mapping[str, Any]]]
-    ) -> None:
-        """Writes attributes of some labels to a field that holds them in the same places.
-
-        One update a sample; FiftyOne's own ways write one attribute of all labels at a time.
-
-        Args:
-            dataset: the labels' dataset.
-            field: the field that was read, or a clone of it.
-            updates: (row, values by attribute), later ones over earlier ones.
-        """
-        changes: dict[ObjectId, dict[str, Any]] = {}
-        for row, values in updates:
-            root = f"{field}.detections.{self.places[row]}"
-            change = changes.setdefault(self.samples[row], {})
-            change.update({f"{root}.{name}": value for name, value in values.items()})
-        operations = [UpdateOne({"_id": key}, {"$set": value}) for key, value in changes.items()]
-        if operations:
-            dataset._bulk_write(operations, ids=[str(key) for key in changes])
-
-
-def _flat(rows: Sequence[Sequence[Any] | None]) -> list[Any]:
-    return [value for row in rows for value in row or ()]

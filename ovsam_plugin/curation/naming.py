@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import fiftyone as fo
-from fiftyone import ViewField as F
-
 from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.label_table import LabelTable
+from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import ATTRIBUTES, NAME_ATTRIBUTES, declare_attributes
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, root_dataset
+
+# A person may have named it since it was looked at.
+_NAMED = {"$gt": ["$$d.label", ""]}
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ def name_instances(
             `batch_size`, `workers`, `overwrite` and `progress` of `label_dataset`.
 
     Raises:
-        ValueError: as for `label_dataset`; or `fill` and `field` holds no Detections.
+        ValueError: as for `label_dataset`; or `fill` and `field` holds no Detections, or is
+            read-only.
     """
     if fill:
         check_detections(samples, field)
+        writing.check_writable(root_dataset(samples), field, NAME_ATTRIBUTES)
     into = into or f"{field}_named"
     summary = label_dataset(samples, field=into, mask_field=field, **settings)
     return NamingSummary(summary, _fill(samples, field, into) if fill else 0)
@@ -58,28 +62,16 @@ def name_instances(
 def _fill(samples: Samples, field: str, into: str) -> int:
     """Copies names to the instances that have none; returns how many there were."""
     dataset = root_dataset(samples)
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
-    nameless = view.filter_labels(field, (F("label") == None) | (F("label") == ""))  # noqa: E711
-    owners = {
-        label_id: sample_id
-        for sample_id, row in zip(*nameless.values(["id", f"{field}.detections.id"]))
-        for label_id in row
-    }
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in NAME_ATTRIBUTES}
-    columns = ["prompt_id", *NAME_ATTRIBUTES]
-    # Not unwound by FiftyOne, which would take lists of names apart too.
-    answers = view.values([f"{into}.detections.{name}" for name in columns])
-    rows = ([value for row in column for value in row or ()] for column in answers)
-    filled = 0
-    for asked, *values in zip(*rows):
-        if asked not in owners or values[0] is None:
+    names = LabelTable.read(samples, into, ("prompt_id", *NAME_ATTRIBUTES))
+    answers = {asked: row for row, asked in enumerate(names.columns["prompt_id"])}
+    drawn = LabelTable.read(samples, field, ("label",))
+    filled = []
+    for owner, label_id, name in zip(drawn.samples, drawn.ids, drawn.columns["label"]):
+        row = answers.get(label_id)
+        if name or row is None or names.columns["label"][row] is None:
             continue
-        filled += 1
-        for name, value in zip(NAME_ATTRIBUTES, values):
-            where = {"sample_id": owners[asked], "label_id": asked}
-            found[name].append({**where, "value": value})
+        filled.append((owner, label_id, {n: names.columns[n][row] for n in NAME_ATTRIBUTES}))
     if filled:
-        declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in found))
-        for name, values in found.items():
-            dataset.set_label_values(f"{field}.detections.{name}", values)
-    return filled
+        declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in NAME_ATTRIBUTES))
+        writing.set_attributes(dataset, field, filled, unless=_NAMED)
+    return len(filled)

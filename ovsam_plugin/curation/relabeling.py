@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,23 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
+from bson import ObjectId
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset import embedding_index, outlines, runs
-from ovsam_plugin.dataset.embeddings import Embeddings
-from ovsam_plugin.dataset.fields import (
-    FIELD_DESCRIPTION,
-    NAME_ATTRIBUTES,
-    check_field,
-    name_attributes,
+from ovsam_plugin.curation.relabeled_field import (
+    Earlier,
+    check_new,
+    declare,
+    earlier_labels,
+    new_field_name,
 )
+from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.fields import name_attributes
+from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.labeler import build_recognizer
@@ -34,7 +38,7 @@ from ovsam_plugin.recognition import Recognition, Recognizer
 
 logger = logging.getLogger(__name__)
 
-# Labels named and written at once.
+# Labels named at once.
 _LABELS = 20_000
 # What a name decides beside itself; a score that was made from the old name is no longer true.
 _FORGOTTEN = ("match", *(a.name for a in (*attributes.SCORES, *attributes.SEARCH)))
@@ -76,14 +80,15 @@ def relabel_dataset(
     field: str = "ovsam",
     into: str | None = None,
     min_confidence: float | None = None,
-    calibration: Calibration | Path | None = None,
+    calibration: Calibration | Path | str | None = None,
     device: str = "auto",
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
 ) -> RelabelSummary:
     """Names a run's instances over another vocabulary, into a new field.
 
     The new labels have the ids, masks and boxes of the old, so that two runs can be compared and
-    one index serves both. The old field stays as it is.
+    one index serves both. The old field stays as it is. Nothing is written before all names are
+    there; a call that is stopped while they are written, even killed, is finished by the same call.
 
     Args:
         samples: a dataset or view of images.
@@ -93,13 +98,14 @@ def relabel_dataset(
         min_confidence: labels below it are left out; None keeps every answer.
         calibration: of the confidences, or its file. Labels below its thresholds are left out.
         device: "auto", "cpu", "cuda", ...
-        overwrite: whether a field that an earlier relabelling made is made again. What a person
-            decided in it stays, as far as the labels are still there.
+        overwrite: True makes a field that an earlier relabelling made again. What a person decided
+            in it by the time it is replaced stays, and so do labels that a person drew or edited in
+            it. "all" replaces whatever a field holds, a person's decisions and labels included.
 
     Raises:
         ValueError: the field has no embeddings, or some of its labels have none; the new field is
-            there already, holds labels of samples outside the view, or cannot be one; a setting is
-            out of range. Nothing is written then.
+            there already, is read-only, holds labels that the view does not show, or cannot be one;
+            a setting is out of range. Nothing is written then.
     """
     clock, started = time.monotonic(), runs.now()
     dataset = root_dataset(samples)
@@ -109,41 +115,11 @@ def relabel_dataset(
     assert recorded is not None
     preset = get_preset(recorded["preset"])
     classes = vocabulary_of(dataset, vocabulary)
-    if isinstance(calibration, Path):
-        calibration = Calibration.load(calibration)
+    if isinstance(calibration, str | Path):
+        calibration = Calibration.load(Path(calibration))
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
-    into = into or _name(field, classes.name)
-    _check_new(samples, field, into, overwrite)
-    labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
-    kept = _decisions(samples, into)
-    decided = labels.given("review") | np.array([i in kept for i in labels.ids], dtype=bool)
-    embeddings = embedding_index.load(dataset, field)
-    rows = embeddings.rows(labels.ids)
-    # A person's own labels carry no score, and empty ones none above 0.
-    ours = np.nan_to_num(labels.numbers("confidence")) > 0
-    changed_outlines = outlines.edited(samples, field)
-    edited = np.array([i in changed_outlines for i in labels.ids], dtype=bool) & ~decided
-    if edited.any():
-        logger.warning(
-            "%d labels keep their names: their box or mask was changed since they were looked at. "
-            "name_instances(dataset, field=%r) looks at them again",
-            edited.sum(),
-            field,
-        )
-    _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
-
-    recognizer = build_recognizer(preset, classes, pick_device(device))
-    least = np.full(len(classes), min_confidence or 0.0, np.float32)
-    if calibration is not None:
-        calibration.check(recorded["weights"], classes)
-        recognizer = recognizer.at_temperature(calibration.temperature)
-        least = np.maximum(least, calibration.least(classes))
-
-    if dataset.get_field(into) is not None:
-        dataset.delete_sample_field(into)
-    samples.clone_sample_field(field, into)
-    dataset.get_field(into).description = FIELD_DESCRIPTION
+    into = into or new_field_name(field, classes.name)
     settings = runs.Renaming(
         source=source,
         preset=preset.name,
@@ -153,84 +129,147 @@ def relabel_dataset(
         min_confidence=min_confidence,
         calibration=None if calibration is None else calibration.to_json(),
     )
+    check_new(samples, field, settings, into, overwrite)
+    labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
+    earlier = earlier_labels(samples, field, into, set(labels.ids))
+    if overwrite == "all":
+        earlier = Earlier(earlier.samples)
+    decided = labels.given("review") | _among(labels, earlier.decided)
+    changed_there = {i for some in earlier.edited.values() for i in some}
+    by_hand = _among(labels, outlines.edited(samples, field) | changed_there) & ~decided
+    if by_hand.any():
+        logger.warning(
+            "%d labels keep their names: their box or mask was changed since they were looked at. "
+            "name_instances(dataset, field=%r) looks at them again",
+            by_hand.sum(),
+            field,
+        )
+    embeddings = embedding_index.load(dataset, field)
+    rows = embeddings.rows(labels.ids)
+    # A person's own labels carry no score, and empty ones none above 0.
+    ours = np.nan_to_num(labels.numbers("confidence")) > 0
+    _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
+
+    recognizer = build_recognizer(preset, classes, pick_device(device))
+    least = np.full(len(classes), min_confidence or 0.0, np.float32)
+    if calibration is not None:
+        calibration.check(recorded["weights"], classes)
+        recognizer = recognizer.at_temperature(calibration.temperature)
+        least = np.maximum(least, calibration.least(classes))
+
+    # Decided ones get a name too: a person may take the decision back before it is written.
+    chosen = np.flatnonzero((rows >= 0) & ~by_hand)
+    names = _Names.found(recognizer, embeddings, rows, chosen, least)
     runs.register(dataset, into, settings, classes)
-    labels.write(dataset, into, ((i, kept[d]) for i, d in enumerate(labels.ids) if d in kept))
-    forgettable = (*_FORGOTTEN, *_evaluated(dataset, field))
-    declared = (n for n in forgettable if dataset.get_field(f"{into}.detections.{n}") is not None)
-    forgotten = dict.fromkeys(declared)
-    chosen = np.flatnonzero((rows >= 0) & ~decided & ~edited)
-    changed, low = 0, []
-    for part, names in _named(recognizer, embeddings, rows, chosen):
-        before = [labels.columns["label"][i] for i in part]
-        changed += sum(old != new for old, new in zip(before, names.names))
-        low += [labels.ids[i] for i in part[names.confidence < least[names.indices]]]
-        found = ({**name_attributes(names, i), **forgotten} for i in range(len(part)))
-        labels.write(dataset, into, zip(part.tolist(), found))
-    if low:
-        dataset.delete_labels(ids=low, fields=[into])
+    declare(dataset, field, into)
+    copies = _copies(samples, field, labels, earlier, names, _forgotten(dataset, field))
+    writing.copy_labels(dataset, field, into, copies, replaces_decided=overwrite == "all")
+
+    named = chosen[~decided[chosen]]
+    kept = named[~names.low[named]]
+    before = labels.columns["label"]
     summary = RelabelSummary(
         field=into,
         source=field,
-        instances=len(chosen) - len(low),
-        changed=changed,
+        instances=len(kept),
+        changed=sum(before[row] != names.name(row) for row in named),
         decided=int(decided.sum()),
-        edited=int(edited.sum()),
-        others=len(labels) - len(chosen) - int((decided | edited).sum()),
-        left_out=len(low),
+        edited=int(by_hand.sum()),
+        others=len(labels) - len(named) - int((decided | by_hand).sum()),
+        left_out=len(named) - len(kept),
         seconds=round(time.monotonic() - clock, 3),
     )
     runs.add_session(dataset, into, {"started": started, **asdict(summary)})
     return summary
 
 
-def _name(field: str, vocabulary: str) -> str:
-    name = f"{field}_{vocabulary.replace('-', '_')}"
-    return name if name.isidentifier() else f"{field}_renamed"
+@dataclass(frozen=True, eq=False)
+class _Names:
+    """New names of some of N labels.
+
+    Attributes:
+        parts: the names, some labels at a time.
+        places: (N,) where each label's name is in all parts; -1 for labels without one.
+        low: (N,) bool: its confidence is below the least.
+    """
+
+    parts: list[Recognition]
+    places: npt.NDArray[np.int64]
+    low: npt.NDArray[np.bool_]
+
+    @classmethod
+    def found(
+        cls,
+        recognizer: Recognizer,
+        embeddings: Embeddings,
+        rows: npt.NDArray[np.int64],
+        chosen: npt.NDArray[np.int64],
+        least: npt.NDArray[np.float32],
+    ) -> _Names:
+        places = np.full(len(rows), -1, np.int64)
+        places[chosen] = np.arange(len(chosen))
+        low = np.zeros(len(rows), dtype=bool)
+        parts = []
+        for start in range(0, len(chosen), _LABELS):
+            part = chosen[start : start + _LABELS]
+            some = embeddings[rows[part]]
+            names = recognizer.recognize(some.head, some.clip, np.zeros(len(part), dtype=bool))
+            low[part] = names.confidence < least[names.indices]
+            parts.append(names)
+        return cls(parts, places, low)
+
+    def name(self, row: int) -> str:
+        part, index = divmod(int(self.places[row]), _LABELS)
+        return self.parts[part].vocabulary.names[int(self.parts[part].indices[index])]
+
+    def attributes(self, row: int) -> dict[str, Any]:
+        part, index = divmod(int(self.places[row]), _LABELS)
+        return name_attributes(self.parts[part], index)
 
 
-def _decisions(samples: Samples, field: str) -> dict[str, dict[str, Any]]:
-    """By its id, the name and the decision of each label that a person has decided about."""
-    if samples.get_field(field) is None:
-        return {}
-    names = (*NAME_ATTRIBUTES, *(a.name for a in attributes.DECISION))
-    table = LabelTable.read(samples, field, names)
-    return {
-        table.ids[i]: {name: table.columns[name][i] for name in names}
-        for i in np.flatnonzero(table.given("review"))
-    }
+def _copies(
+    samples: Samples,
+    field: str,
+    labels: LabelTable,
+    earlier: Earlier,
+    names: _Names,
+    forgotten: Mapping[str, None],
+) -> Iterator[writing.Copy]:
+    """One a sample that has labels in either field, or none of either but was labelled."""
+    by_sample: dict[ObjectId, list[int]] = {}
+    for row, owner in enumerate(labels.samples):
+        by_sample.setdefault(owner, []).append(row)
+    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
+    labelled = view.exists(field).values("_id")
+    for owner in dict.fromkeys([*labelled, *earlier.samples]):
+        rows = by_sample.get(owner, [])
+        yield writing.Copy(
+            owner,
+            label_ids=[labels.ids[row] for row in rows],
+            values={
+                labels.ids[row]: {**names.attributes(row), **forgotten}
+                for row in rows
+                if names.places[row] >= 0
+            },
+            left_out=[labels.ids[row] for row in rows if names.low[row]],
+            kept=earlier.edited.get(owner, ()),
+        )
 
 
-def _evaluated(dataset: fo.Dataset, field: str) -> list[str]:
-    """What evaluations of the field left on its labels: it is about their names."""
-    keys = [
-        key
+def _among(labels: LabelTable, ids: Collection[str]) -> npt.NDArray[np.bool_]:
+    return np.array([i in ids for i in labels.ids], dtype=bool)
+
+
+def _forgotten(dataset: fo.Dataset, field: str) -> dict[str, None]:
+    """What was made from the old name, or says something of it, and is declared."""
+    evaluated = [
+        f"{key}{ending}"
         for key in dataset.list_evaluations()
         if getattr(dataset.get_evaluation_info(key).config, "pred_field", None) == field
+        for ending in ("", "_id", "_iou")
     ]
-    return [f"{key}{ending}" for key in keys for ending in ("", "_id", "_iou")]
-
-
-def _check_new(samples: Samples, field: str, into: str, overwrite: bool) -> None:
-    dataset = root_dataset(samples)
-    if into == field:
-        raise ValueError(f"the new names need a field of their own: choose another than {into!r}")
-    check_field(dataset, into)
-    if dataset.get_field(into) is None:
-        return
-    recorded = runs.recorded(dataset, into)
-    if recorded is None or "source" not in recorded:
-        raise ValueError(f"field {into!r} is there already, and no relabelling made it")
-    if not overwrite:
-        raise ValueError(
-            f"field {into!r} is there already, with names of {recorded['vocabulary']!r}: "
-            "use overwrite=True or another field"
-        )
-    outside = len(all_images(dataset).exists(into)) - len(samples.exists(into))
-    if outside:
-        raise ValueError(
-            f"{outside} samples outside this view have labels in field {into!r}: relabel the whole "
-            "dataset, or into another field"
-        )
+    names = (*_FORGOTTEN, *evaluated)
+    return {n: None for n in names if dataset.get_field(f"{field}.detections.{n}") is not None}
 
 
 def _check_fresh(field: str, missing: int, total: int) -> None:
@@ -241,16 +280,3 @@ def _check_fresh(field: str, missing: int, total: int) -> None:
             "older than the labels. Call label_dataset again with the settings of that run; where "
             "embeddings=False was used, with overwrite=True"
         )
-
-
-def _named(
-    recognizer: Recognizer,
-    embeddings: Embeddings,
-    rows: npt.NDArray[np.int64],
-    chosen: npt.NDArray[np.int64],
-) -> Iterator[tuple[npt.NDArray[np.int64], Recognition]]:
-    """Some labels at a time and their new names."""
-    for start in range(0, len(chosen), _LABELS):
-        part = chosen[start : start + _LABELS]
-        some = embeddings[rows[part]]
-        yield part, recognizer.recognize(some.head, some.clip, np.zeros(len(part), dtype=bool))

@@ -21,7 +21,9 @@ from ovsam_plugin.curation.workspace import (
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.writing import check_writable, delete_fields
 
 
 @dataclass(frozen=True)
@@ -146,22 +148,24 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
         What has been removed.
 
     Raises:
-        ValueError: no run of ours filled the field, or it was renamed. Nothing is removed then.
+        ValueError: no run of ours filled the field, it was renamed, or it is read-only. Nothing is
+            removed then.
     """
     dataset = root_dataset(samples)
     traces = run_traces(dataset, field)
-    remove_workspace(dataset, field)
-    for key in traces.evaluations:
-        dataset.delete_evaluation(key)
-    if traces.evaluations:
-        sidebar.forget_default_groups(dataset)
-    _forget_embeddings(dataset, traces)
-    for key in traces.brain_runs:
-        if dataset.has_brain_run(key):
-            dataset.delete_brain_run(key)
-    there = [name for name in (field, error_field(field)) if dataset.get_field(name) is not None]
-    if there:
-        dataset.delete_sample_fields(there)
+    for name in (field, error_field(field)):
+        check_writable(dataset, name)
+    with edits_kept(dataset):
+        remove_workspace(dataset, field)
+        for key in traces.evaluations:
+            dataset.delete_evaluation(key)
+        if traces.evaluations:
+            sidebar.forget_default_groups(dataset)
+        _forget_embeddings(dataset, traces)
+        for key in traces.brain_runs:
+            if dataset.has_brain_run(key):
+                dataset.delete_brain_run(key)
+        delete_fields(dataset, (field, error_field(field)))
     # Last, so that what is left can be found as long as anything is.
     runs.delete(dataset, field)
     return traces

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import fiftyone as fo
 
+from ovsam_plugin.curation.relabeled_field import new_field_name
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
+from ovsam_plugin.dataset.overwriting import MadeByHand
 from ovsam_plugin.dataset.targets import (
     Samples,
     check_images,
@@ -18,10 +22,11 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
 )
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
+from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelabelRequest(VocabularyRequest):
+class RelabelRequest(VocabularyRequest, OverwriteRequest):
     """The values of the operator `relabel`.
 
     Attributes:
@@ -32,7 +37,20 @@ class RelabelRequest(VocabularyRequest):
     field: str = "ovsam"
     into: str | None = None
     min_confidence: float | None = None
-    overwrite: bool = False
+
+    def target_field(self, samples: Samples) -> str | None:
+        if self.into is not None:
+            return self.into
+        with suppress(ValueError, OSError):  # which another line of the form tells
+            vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
+            return new_field_name(self.field, vocabulary.name)
+        return None
+
+    def at_stake(self, samples: Samples) -> MadeByHand | None:
+        found = super().at_stake(samples)
+        if found is None or runs.recorded(root_dataset(samples), found.field) is not None:
+            return None  # what a person made in a relabelled field stays
+        return found if found.foreign else None
 
     def problems(self, samples: Samples) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
@@ -42,6 +60,7 @@ class RelabelRequest(VocabularyRequest):
             "field": lambda: runs.source_field(dataset, self.field),
             "into": lambda: check_field(dataset, self.into or "free"),
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
+            "overwrite_all": lambda: self.check_consent(samples),
         }
         return problems_of(checks)
 
@@ -56,12 +75,12 @@ class RelabelRequest(VocabularyRequest):
             "vocabulary": self.vocabulary_spec(),
             "into": self.into,
             "min_confidence": self.min_confidence,
-            "overwrite": self.overwrite,
+            "overwrite": self.consent(),
         }
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamingRequest(VocabularyRequest):
+class NamingRequest(VocabularyRequest, OverwriteRequest):
     """The values of the operator `recognize`.
 
     Attributes:
@@ -75,7 +94,9 @@ class NamingRequest(VocabularyRequest):
     into: str | None = None
     fill: bool = False
     min_confidence: float | None = None
-    overwrite: bool = False
+
+    def target_field(self, samples: Samples) -> str | None:
+        return self.into or (f"{self.field}_named" if self.field else None)
 
     def fields(self, samples: Samples) -> list[str]:
         """Fields whose instances could be named."""
@@ -89,6 +110,7 @@ class NamingRequest(VocabularyRequest):
             "field": lambda: self._check_field(samples),
             "into": lambda: check_field(dataset, self.into or "free"),
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
+            "overwrite_all": lambda: self.check_consent(samples),
         }
         return problems_of(checks)
 
@@ -109,5 +131,5 @@ class NamingRequest(VocabularyRequest):
             "fill": self.fill,
             "vocabulary": self.vocabulary_spec(),
             "min_confidence": self.min_confidence,
-            "overwrite": self.overwrite,
+            "overwrite": self.consent(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.targets import root_dataset
 from ovsam_plugin.fusion import Fusion
@@ -76,7 +77,7 @@ def score_run(
 
     Raises:
         ValueError: no run filled the field, its embeddings or classes are not kept, none of its
-            labels has an embedding, or `share` is out of range.
+            labels has an embedding, `share` is out of range, or a score is read-only.
     """
     clock = time.monotonic()
     if share is not None and not 0 <= share <= 1:
@@ -89,6 +90,7 @@ def score_run(
             f"the classes that field {field!r} was named from are not kept: relabel it with "
             "relabel_dataset(..., vocabulary=...), and score that run"
         )
+    writing.check_writable(dataset, field, (a.name for a in attributes.SCORES))
     attributes.declare(dataset, field)
     table = LabelTable.read(dataset, field, ("label", *_NUMBERS))
     embeddings = embedding_index.load(dataset, field)
@@ -118,10 +120,11 @@ def score_run(
         "group": groups,
         "doubt": doubt(columns["confidence"], columns["margin"], far),
     }
+    scored = dict(zip(known.tolist(), zip(*(values.tolist() for values in found.values()))))
     # Labels without scores lose those of an earlier scoring.
-    table.write(dataset, field, ((row, dict.fromkeys(found)) for row in range(len(table))))
-    written = zip(known.tolist(), zip(*(values.tolist() for values in found.values())))
-    table.write(dataset, field, ((row, _as_stored(found, values)) for row, values in written))
+    none = (math.nan,) * len(found)
+    values = (_as_stored(found, scored.get(row, none)) for row in range(len(table)))
+    writing.set_attributes(dataset, field, zip(table.samples, table.ids, values))
     return ScoreSummary(
         field=field,
         instances=len(known),

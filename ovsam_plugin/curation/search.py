@@ -11,9 +11,9 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 
 from ovsam_plugin.curation import attributes
-from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.curation.label_table import LabelTable
+from ovsam_plugin.dataset import embedding_index, writing
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.dataset.writing import set_attributes
 
 _PATH = "search_score"
 # Results asked for beyond those wanted, since some may lie outside the view or be gone.
@@ -42,6 +42,7 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
     dataset = root_dataset(samples)
     index = embedding_index.opened(dataset, field)
     attributes.check_detections(samples, field)
+    writing.check_writable(dataset, field, (_PATH,))
     found = _nearest(samples, index, _asked(index, query), field, k)
     if not found and samples.count(f"{field}.detections"):
         raise ValueError(
@@ -111,18 +112,13 @@ def _present(samples: Samples, field: str, owners: list[str], ids: list[str]) ->
 
 
 def _write_scores(dataset: fo.Dataset, field: str, found: dict[str, tuple[str, float]]) -> None:
-    old = all_images(dataset).filter_labels(field, F(_PATH) != None)  # noqa: E711
-    scores: dict[str, dict[str, float | None]] = {}
-    for owner, row in zip(*old.values(["id", f"{field}.detections.id"])):
-        scores[owner] = dict.fromkeys(row)
-    for label, (owner, score) in found.items():
-        scores.setdefault(owner, {})[label] = score
-    set_attributes(
-        dataset,
-        field,
-        (
-            (owner, label, {_PATH: score})
-            for owner, row in scores.items()
-            for label, score in row.items()
-        ),
-    )
+    scored = all_images(dataset).filter_labels(field, F(_PATH) != None)  # noqa: E711
+    old = LabelTable.read(scored, field, ())
+    values: list[tuple[str, str, dict[str, float | None]]] = [
+        (str(owner), label, {_PATH: None})
+        for owner, label in zip(old.samples, old.ids)
+        if label not in found
+    ]
+    values += [(owner, label, {_PATH: score}) for label, (owner, score) in found.items()]
+    # In the order of their samples: those of one change together.
+    writing.set_attributes(dataset, field, sorted(values, key=lambda row: row[0]))

@@ -19,6 +19,7 @@ from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import (
     Samples,
@@ -29,6 +30,7 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.dataset.writing import check_writable
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ def label_dataset(
     device: str = "auto",
     embeddings: bool = True,
     index_backend: str | None = None,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     progress: bool | Callable[[Any], None] | None = None,
 ) -> LabelSummary:
     """Finds and names instances, and writes them to a label field.
@@ -118,8 +120,9 @@ def label_dataset(
         embeddings: whether the instances' embeddings are kept in the similarity run
             `<field>_similarity`, for text search, relabelling and what else curation does.
         index_backend: of that run, "database" or "lancedb"; by size when None.
-        overwrite: whether labels that are there already are made again; what a person decided
-            about them is lost, which a warning tells.
+        overwrite: True makes labels that are there already again, where runs of ours made them and
+            no person decided about them or changed them; "all" replaces whatever the field holds,
+            which a warning tells.
         progress: True or False for a progress bar, None for FiftyOne's own setting, or a function
             that FiftyOne's progress bar is given to.
 
@@ -128,8 +131,8 @@ def label_dataset(
         NoDatabaseError: FiftyOne has no database.
         FileNotFoundError: the weights are not on this machine and cannot be fetched.
         ValueError: the samples are not images, a field is unknown or of another type, the field
-            holds labels made with other settings, or a setting is out of range. Nothing has been
-            written then.
+            holds labels made with other settings, or a person's work that `overwrite` does not
+            cover, is read-only, or a setting is out of range. Nothing has been written then.
     """
     started, clock = runs.now(), time.monotonic()
     require_database()
@@ -146,6 +149,9 @@ def label_dataset(
         return LabelSummary(field=field)
     check_images(samples)
     check_prompt_fields(samples, prompt_fields)
+    check_replaceable(samples, field, overwrite)
+    for name in (field, error_field(field)):
+        check_writable(dataset, name)
     model = build_model(
         preset,
         weights=weights,
@@ -165,7 +171,9 @@ def label_dataset(
     with Worker(dataset, field) as worker:
         with worker.lease("fields and runs"):
             as_stored(dataset)
-            _prepare_field(samples, dataset, field, settings, model.vocabulary, overwrite, worker)
+            _prepare_field(
+                samples, dataset, field, settings, model.vocabulary, bool(overwrite), worker
+            )
         device_type = model.labeler.predictor.device.type
         job = LabelingJob(
             samples,
@@ -314,7 +322,7 @@ def _clear(dataset: fo.Dataset, samples: Samples, field: str) -> None:
     decided = sum(samples.values(_reviewed(field)))
     if decided:
         logger.warning(
-            "the decisions about %d labels in field %r are gone: overwrite=True", decided, field
+            "the decisions about %d labels in field %r are gone: overwrite='all'", decided, field
         )
     names = [n for n in (field, error_field(field)) if dataset.get_field(n) is not None]
     with edits_kept(dataset):

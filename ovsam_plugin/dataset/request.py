@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.prompt_fields import KEYS
 from ovsam_plugin.dataset.targets import (
     Samples,
@@ -20,7 +21,7 @@ from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, pr
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelRequest(VocabularyRequest):
+class LabelRequest(VocabularyRequest, OverwriteRequest):
     """The values of the operator `label`, with the form's own defaults.
 
     Attributes:
@@ -36,7 +37,9 @@ class LabelRequest(VocabularyRequest):
     find: str | None = None
     field: str = "ovsam"
     min_confidence: float | None = None
-    overwrite: bool = False
+
+    def target_field(self, samples: Samples) -> str | None:
+        return self.field
 
     def prompt_field_choices(self, samples: Samples) -> list[str]:
         """Fields that could ask."""
@@ -50,6 +53,7 @@ class LabelRequest(VocabularyRequest):
             "weights": self._check_weights,
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
             "find" if self.prompts == "find" else "prompt_field": lambda: self._check_asks(samples),
+            "overwrite_all": lambda: self.check_consent(samples),
         }
         return problems_of(checks)
 
@@ -69,7 +73,7 @@ class LabelRequest(VocabularyRequest):
             "vocabulary": self.vocabulary_spec(),
             "field": self.field,
             "min_confidence": self.min_confidence,
-            "overwrite": self.overwrite,
+            "overwrite": self.consent(),
         }
         if self.prompts == "find":
             arguments["find"] = given(self.find, "give the words to look for")

@@ -9,6 +9,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 from bson import ObjectId
+from pymongo.collection import Collection
 
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.decisions import (
@@ -119,13 +120,13 @@ def test_many_labels_are_decided_with_few_calls_and_undone_as_one(
     before = everything(labelled)
     accept(labelled, FIELD, ids["cat"])
     writes: list[int] = []
-    write = fo.Dataset._bulk_write
+    write = Collection.bulk_write
 
-    def counted(self: fo.Dataset, ops: list[Any], **kwargs: Any) -> None:
+    def counted(self: Any, ops: list[Any], **kwargs: Any) -> Any:
         writes.append(len(ops))
-        write(self, ops, **kwargs)
+        return write(self, ops, **kwargs)
 
-    monkeypatch.setattr(fo.Dataset, "_bulk_write", counted)
+    monkeypatch.setattr(Collection, "bulk_write", counted)
     assert rename(labelled, FIELD, (i for n, i in ids.items() if n != "nothing"), "thing") == 6
     assert writes == [3]
     assert labelled.count_values(f"{FIELD}.detections.label") == {"thing": 6, None: 1}
@@ -176,6 +177,74 @@ def test_progress_counts_by_kind_and_only_what_can_be_named(
     assert found == Progress(accepted=2, renamed=1, rejected=1, open=2)
     assert (found.decided, found.total) == (4, 6)
     assert progress(labelled.limit(1), FIELD) == Progress(accepted=2, renamed=1)
+
+
+def test_decisions_within_one_millisecond_are_undone_one_by_one(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(timezone.utc).replace(microsecond=123_456)
+    monkeypatch.setattr(decisions, "_latest", datetime.min)
+    stopped = type("Stopped", (datetime,), {"now": classmethod(lambda cls, tz: now)})
+    monkeypatch.setattr(decisions, "datetime", stopped)
+    names = ["cat", "dog", "cup", "cup2"]
+    for name in names:
+        accept(labelled, FIELD, ids[name], by="ada")
+    times = [state(labelled, ids[name])["reviewed_at"] for name in names]
+    first = now.replace(microsecond=123_000, tzinfo=None)
+    assert times == [first + timedelta(milliseconds=n) for n in range(4)]
+    assert [undo(labelled, FIELD) for _ in names] == [[ids[name]] for name in reversed(names)]
+
+
+def test_progress_counts_a_rejected_label_without_a_name(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    reject_labels(labelled, FIELD, ids["nothing"])
+    assert progress(labelled, FIELD) == Progress(rejected=1, open=6)
+    reject_labels(labelled, FIELD, [ids["cat"], ids["cup"]])
+    assert progress(labelled, FIELD) == Progress(rejected=3, open=4)
+    reopen(labelled, FIELD, ids["nothing"])
+    assert progress(labelled, FIELD) == Progress(rejected=2, open=4)
+
+
+def test_what_somebody_decides_anew_is_not_undone(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(labelled, FIELD, [ids["cat"], ids["dog"]], by="ada")
+    last = decisions._last
+
+    def late(*args: Any) -> Any:
+        found = last(*args)
+        monkeypatch.setattr(decisions, "_last", last)
+        rename(labelled, FIELD, ids["dog"], "fox", by="bob")
+        return found
+
+    monkeypatch.setattr(decisions, "_last", late)
+    undo(labelled, FIELD)
+    assert state(labelled, ids["cat"])["review"] is None
+    assert state(labelled, ids["dog"])["label"] == "fox"
+
+
+@pytest.mark.parametrize("count", [250_000, 700_000])
+def test_more_ids_than_a_query_holds_are_looked_for_in_parts(
+    labelled: fo.Dataset, ids: dict[str, str], count: int
+) -> None:
+    ghosts = [f"{i:024x}" for i in range(count)]
+    with pytest.raises(ValueError, match=f"{count} of {count + 1} labels are not in field"):
+        accept(labelled, FIELD, [*ghosts, ids["cat"]])
+    assert state(labelled, ids["cat"])["review"] is None
+
+
+def test_a_decision_leaves_unsaved_edits_of_samples_in_memory(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    sample = labelled.first()
+    sample.tags.append("mine")
+    accept(labelled, FIELD, ids["cat"])
+    assert sample[FIELD].detections[0]["review"] == "accepted"
+    undo(labelled, FIELD)
+    sample.save()
+    labelled.reload()
+    assert labelled.first().tags == ["mine"]
 
 
 def test_samples_in_memory_see_the_decision(labelled: fo.Dataset, ids: dict[str, str]) -> None:
@@ -260,7 +329,7 @@ def test_read_only_labels_are_refused(labelled: fo.Dataset, ids: dict[str, str])
     field = labelled.get_field(f"{FIELD}.detections.label")
     field.read_only = True
     field.save()
-    with pytest.raises(ValueError, match="'label' of 'ovsam' is read-only"):
+    with pytest.raises(ValueError, match=r"'ovsam\.detections\.label' is read-only"):
         accept(labelled, FIELD, ids["cat"])
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import bson
 import fiftyone as fo
 import numpy as np
 import pytest
+from bson import ObjectId
 
 from ovsam_plugin import label_dataset
-from ovsam_plugin.curation import attributes
-from ovsam_plugin.curation.decisions import accept, rename
+from ovsam_plugin.curation import attributes, relabeling
+from ovsam_plugin.curation.decisions import accept, rename, reopen
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.search import search
-from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset import embedding_index, runs, writing
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.predictor import Predictor
 
@@ -153,6 +158,201 @@ def test_what_a_person_decided_in_the_new_field_stays_when_it_is_made_again(
     assert values(named, "again", "review")[:3] == ["renamed", "accepted", None]
     assert values(named, "again", "reviewed_by")[:2] == ["ada", "ada"]
     assert values(named, "ovsam", "review") == [None] * 9
+
+
+def test_a_label_at_the_least_confidence_stays(named: fo.Dataset) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="all", device="cpu")
+    found = sorted(float(str(v)) for v in values(named, "all", "confidence"))
+    for at in (1, 4, 8):
+        into = f"from_{at}"
+        least = relabel_dataset(
+            named, vocabulary=OTHER, into=into, min_confidence=found[at], device="cpu"
+        )
+        assert sorted(float(str(v)) for v in values(named, into, "confidence")) == found[at:]
+        assert (least.left_out, least.instances) == (at, 9 - at)
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_label_deleted_meanwhile_gives_no_other_its_name(
+    named: fo.Dataset, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="right", device="cpu")
+    wanted = dict(zip(values(named, "right", "id"), values(named, "right", "confidence")))
+    label = values(named, "ovsam", "id")[gone]
+    meanwhile(monkeypatch, lambda: named.delete_labels(ids=[label], fields=["ovsam"]))
+    relabel_dataset(named, vocabulary=OTHER, into="raced", device="cpu")
+    raced = dict(zip(values(named, "raced", "id"), values(named, "raced", "confidence")))
+    assert raced == {i: c for i, c in wanted.items() if i != label}
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Something that happens once, while the words of the new vocabulary are read."""
+    build = relabeling.build_recognizer
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(relabeling, "build_recognizer", build)
+        happens()
+        return build(*args)
+
+    monkeypatch.setattr(relabeling, "build_recognizer", late)
+
+
+@pytest.mark.parametrize("into", ["again", "fresh"])
+@pytest.mark.parametrize("field", ["again", "ovsam"])
+def test_what_is_decided_while_names_are_made_stays(
+    named: fo.Dataset, into: str, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (into, field) == ("fresh", "again"):
+        relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+        source = "again"
+    else:
+        source = "ovsam"
+        relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    label = str(values(named, "ovsam", "id")[4])
+    meanwhile(monkeypatch, lambda: rename(named, field, label, "tiger", by="ada"))
+    settings = {"vocabulary": ["a", "b"], "device": "cpu", "overwrite": into == "again"}
+    relabel_dataset(named, field=source, into=into, **settings)
+    assert values(named, into, "label")[4] == "tiger"
+    assert values(named, into, "reviewed_by")[4] == "ada"
+    assert set(values(named, into, "label")) <= {"a", "b", "tiger"}
+
+
+def test_a_decision_taken_back_while_names_are_made_leaves_the_new_name(
+    named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    label = str(values(named, "again", "id")[2])
+    accept(named, "again", label, by="ada")
+    meanwhile(monkeypatch, lambda: reopen(named, "again", label))
+    relabel_dataset(named, vocabulary=["a", "b"], into="again", device="cpu", overwrite=True)
+    assert set(values(named, "again", "label")) <= {"a", "b"}
+
+
+@pytest.mark.parametrize("where", ["build_recognizer", "declare", "runs.register", "copy_labels"])
+def test_a_relabelling_that_was_stopped_loses_nothing_and_is_finished_by_the_same_call(
+    named: fo.Dataset, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    ids = [str(i) for i in values(named, "again", "id")]
+    rename(named, "again", ids[::2], "tiger", by="ada")
+    before = values(named, "again", "label")
+
+    def stop(*args: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    owner, _, name = f"relabeling.{where}".rpartition(".")
+    holder = {"relabeling": relabeling, "relabeling.runs": runs}[owner]
+    holder = writing if name == "copy_labels" else holder
+    with monkeypatch.context() as patch:
+        patch.setattr(holder, name, stop)
+        with pytest.raises(KeyboardInterrupt):
+            relabel_dataset(named, overwrite=True, **same)
+    assert values(named, "again", "label") == before
+    assert relabel_dataset(named, overwrite=True, **same).decided == 5
+    assert values(named, "again", "label")[::2] == ["tiger"] * 5
+    assert set(values(named, "again", "label")[1::2]) <= {"a", "b"}
+
+
+def test_a_first_relabelling_that_was_stopped_needs_no_consent_to_be_finished(
+    named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    write = writing._apply
+
+    def half(dataset: fo.Dataset, fields: Any, updates: Any, **settings: Any) -> Any:
+        write(dataset, fields, [next(iter(updates))], **settings)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "_apply", half)
+        with pytest.raises(KeyboardInterrupt):
+            relabel_dataset(named, **same)
+    assert len(named.exists("again")) == 1
+    with pytest.raises(ValueError, match="already, with names of"):
+        relabel_dataset(named, **{**same, "vocabulary": ["c", "d"]})
+    assert relabel_dataset(named, **same).instances == 9
+    assert len(values(named, "again", "id")) == 9
+    with pytest.raises(ValueError, match="already, with names of"):
+        relabel_dataset(named, **same)
+
+
+def test_labels_that_a_person_drew_or_changed_in_the_new_field_stay(named: fo.Dataset) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    sample = named.first()
+    labels = sample["again"].detections
+    labels[0].bounding_box = [0, 0, 0.5, 0.5]
+    labels[1].label = "by hand"
+    labels.append(fo.Detection(label="drawn", bounding_box=[0, 0, 0.1, 0.1]))
+    sample.save()
+    summary = relabel_dataset(
+        named, vocabulary=["a", "b"], into="again", device="cpu", overwrite=True
+    )
+    assert (summary.instances, summary.edited) == (7, 2)
+    found = named.first()["again"].detections
+    assert [found[1].label, found[3].label] == ["by hand", "drawn"]
+    assert found[0].bounding_box == [0, 0, 0.5, 0.5]
+    relabel_dataset(named, vocabulary=["a", "b"], into="again", device="cpu", overwrite="all")
+    assert set(values(named, "again", "label")) <= {"a", "b"}
+    assert len(values(named, "again", "label")) == 9
+
+
+def test_a_person_s_field_is_replaced_only_by_a_consent_of_its_own(named: fo.Dataset) -> None:
+    with pytest.raises(ValueError, match="no relabelling made it: it holds 9 labels that no run"):
+        relabel_dataset(named, vocabulary=NAMES, into="asks", overwrite=True, device="cpu")
+    assert values(named, "asks", "label") == ["thing"] * 9
+    relabel_dataset(named, vocabulary=NAMES, into="asks", overwrite="all", device="cpu")
+    assert values(named, "asks", "id") == values(named, "ovsam", "id")
+    with pytest.raises(ValueError, match='overwrite is False, True or "all"'):
+        relabel_dataset(named, vocabulary=NAMES, into="asks", overwrite="yes", device="cpu")
+
+
+def test_instances_that_a_view_hides_are_not_removed(named: fo.Dataset) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    before = values(named, "again", "label")
+    view = named.select_labels(ids=values(named, "ovsam", "id")[:3], fields="ovsam")
+    shown = named.filter_labels("ovsam", fo.ViewField("prompt_type") == "none", only_matches=False)
+    for samples, message in ((view, "samples outside"), (shown, "9 labels .* this view hides")):
+        with pytest.raises(ValueError, match=message):
+            relabel_dataset(samples, vocabulary=["a"], into="again", device="cpu", overwrite=True)
+    assert values(named, "again", "label") == before
+
+
+def test_unsaved_edits_of_samples_in_memory_stay(named: fo.Dataset) -> None:
+    sample, other, _ = list(named)
+    sample.tags.append("mine")
+    other["ovsam"].detections[0].label = "tabby"
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    assert sample.tags == ["mine"]
+    assert other["ovsam"].detections[0].label == "tabby"
+    assert len(sample["again"].detections) == 3
+
+
+def test_a_read_only_field_is_refused_before_anything_is_computed(
+    named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    monkeypatch.setattr(relabeling, "build_recognizer", None)
+    for path in ("again", "again.detections.label"):
+        field = named.get_field(path)
+        field.read_only = True
+        field.save()
+        with pytest.raises(ValueError, match=f"'{path}' is read-only"):
+            relabel_dataset(named, vocabulary=["a"], into="again", overwrite=True)
+        field.read_only = False
+        field.save()
+
+
+def test_a_sample_without_room_for_a_second_set_of_labels_is_named(named: fo.Dataset) -> None:
+    first = named.first()
+    found = named._sample_collection.find_one({"_id": ObjectId(first.id)})
+    filled = {"x": b"0" * (16 * 1024 * 1024 - len(bson.encode(found)) - 2000)}
+    named._sample_collection.update_one({"_id": found["_id"]}, {"$set": {"metadata": filled}})
+    with pytest.raises(ValueError, match=r"1 samples have no room .*chelsea\.png.* 16 MB"):
+        relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    assert named.get_field("again") is None
+    view = named.exclude(first.id)
+    assert relabel_dataset(view, vocabulary=OTHER, into="again", device="cpu").instances == 6
 
 
 def test_a_view_does_not_remove_what_lies_outside_it(named: fo.Dataset) -> None:

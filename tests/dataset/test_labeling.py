@@ -373,9 +373,41 @@ def test_decisions_that_overwriting_removes_are_told(
 ) -> None:
     label(boxed)
     accept(boxed, "ovsam", boxed.first()["ovsam"].detections[0].id)
-    with caplog.at_level(logging.WARNING):
+    before = label_ids(boxed)
+    with pytest.raises(ValueError, match="holds labels 1 that a person decided about"):
         label(boxed, overwrite=True)
+    assert label_ids(boxed) == before
+    with caplog.at_level(logging.WARNING):
+        label(boxed, overwrite="all")
     assert "the decisions about 1 labels in field 'ovsam' are gone" in caplog.text
+
+
+@pytest.mark.parametrize("vocabulary", [NAMES, "dog, fork"])
+def test_a_person_s_labels_are_replaced_only_by_a_consent_of_its_own(
+    boxed: fo.Dataset, vocabulary: str
+) -> None:
+    boxed.clone_sample_field("asks", "ground_truth")
+    before = label_ids(boxed, "ground_truth")
+    settings = {"field": "ground_truth", "vocabulary": vocabulary}
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="'ground_truth' holds labels"):
+            label(boxed, overwrite=overwrite, **settings)
+        assert label_ids(boxed, "ground_truth") == before
+    assert label(boxed, overwrite="all", **settings).labelled == 3
+    assert not {str(i) for i in before} & {str(i) for i in label_ids(boxed, "ground_truth")}
+
+
+@pytest.mark.parametrize("path", ["ovsam", "ovsam.detections", "ovsam_error"])
+def test_a_read_only_field_is_refused_before_anything_is_labelled(
+    boxed: fo.Dataset, path: str
+) -> None:
+    label(boxed.limit(1))
+    field = boxed.get_field(path)
+    field.read_only = True
+    field.save()
+    with pytest.raises(ValueError, match=f"'{path}' is read-only"):
+        label(boxed)
+    assert label_ids(boxed)[1:] == [None, None]
 
 
 def test_what_stops_the_embeddings_is_told_before_anything_is_labelled(boxed: fo.Dataset) -> None:

@@ -46,6 +46,19 @@ def test_the_plugin_loads_without_errors_and_lists_the_operator() -> None:
     assert config.allow_delegated_execution
 
 
+def test_replacing_a_person_s_labels_is_asked_with_their_counts(boxed: fo.Dataset) -> None:
+    target = {"field": "asks", "overwrite": True, **SMALL}
+    assert "overwrite_all" not in form(boxed, field="free", overwrite=True, **SMALL)
+    assert "overwrite_all" not in form(boxed, field="asks", **SMALL)
+    asked = form(boxed, **target)["overwrite_all"]
+    assert asked["view"]["label"] == (
+        "Also replace the labels of 'asks' 3 that no run of ours made"
+    )
+    assert asked["error_message"].startswith("field 'asks' holds labels 3 that no run of ours made")
+    agreed = form(boxed, overwrite_all=True, **target)["overwrite_all"]
+    assert not agreed["invalid"]
+
+
 def test_the_plugin_is_loaded_without_torch() -> None:
     program = (
         "import sys; from fiftyone.operators.registry import OperatorRegistry; "

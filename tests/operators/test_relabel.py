@@ -10,6 +10,8 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.registry import OperatorRegistry
 
+from ovsam_plugin.curation.decisions import accept
+
 RELABEL, RECOGNIZE, SCORE = (
     f"@ovsam/curation/{name}" for name in ("relabel", "recognize", "score")
 )
@@ -67,6 +69,32 @@ def test_instances_from_elsewhere_are_named_and_filled_in(named: fo.Dataset) -> 
     assert named.first()["asks"].detections[0].label in OTHER["names"]
     shown = form(RECOGNIZE, named, **OTHER)
     assert shown["field"]["error_message"].startswith("choose the field")
+
+
+@pytest.mark.parametrize(("uri", "made"), [(RELABEL, "asks"), (RECOGNIZE, "asks_named")])
+def test_replacing_a_person_s_labels_is_asked_with_their_counts(
+    named: fo.Dataset, uri: str, made: str
+) -> None:
+    if made not in named.get_field_schema():
+        named.clone_sample_field("asks", made)
+    source = {RELABEL: "ovsam", RECOGNIZE: "asks"}[uri]
+    settings = {"field": source, "into": made, "overwrite": True, **OTHER}
+    asked = form(uri, named, **settings)["overwrite_all"]
+    assert asked["view"]["label"].endswith(f"'{made}' 9 that no run of ours made")
+    assert asked["invalid"]
+    refused = foo.execute_operator(uri, {"dataset": named, "params": settings})
+    assert "9" in refused.error
+    assert named.values(f"{made}.detections.label", unwind=True) == ["thing"] * 9
+    run(uri, named, overwrite_all=True, **settings)
+    assert "thing" not in named.values(f"{made}.detections.label", unwind=True)
+
+
+def test_relabelling_again_asks_for_no_further_consent(named: fo.Dataset) -> None:
+    run(RELABEL, named, into="again", **OTHER)
+    accept(named, "again", named.first()["again"].detections[0].id, by="ada")
+    shown = form(RELABEL, named, into="again", overwrite=True, **OTHER)
+    assert "overwrite_all" not in shown
+    assert run(RELABEL, named, into="again", overwrite=True, **OTHER).result["decided"] == 1
 
 
 def test_a_run_is_scored(named: fo.Dataset) -> None:

@@ -1,0 +1,136 @@
+"""What a person made in a label field, and the consent that replacing it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import fiftyone as fo
+from bson import ObjectId
+
+from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.writing import DECIDED, OURS, Expression, in_parts
+
+Overwrite: TypeAlias = bool | Literal["all"]
+"""Whether labels that are there may be replaced: none (False), those that runs of ours made and no
+person touched (True), or "all", whoever made them."""
+
+
+@dataclass(frozen=True)
+class MadeByHand:
+    """How many labels of a field are a person's work, or another tool's; each is counted once.
+
+    Attributes:
+        field: the label field.
+        decided: labels that a person decided about.
+        foreign: labels that no run of ours made.
+        edited: labels of ours whose name, box or mask was changed by hand since.
+    """
+
+    field: str
+    decided: int = 0
+    foreign: int = 0
+    edited: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.decided or self.foreign or self.edited)
+
+    def __str__(self) -> str:
+        counted = {
+            "that a person decided about": self.decided,
+            "that no run of ours made": self.foreign,
+            "that were changed by hand": self.edited,
+        }
+        return ", ".join(f"{count:,} {which}" for which, count in counted.items() if count)
+
+
+def check_overwrite(overwrite: object) -> None:
+    """Whether this is one of the values of `Overwrite`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if overwrite not in (False, True, "all"):
+        raise ValueError(f'overwrite is False, True or "all", got {overwrite!r}')
+
+
+def check_replaceable(samples: Samples, field: str, overwrite: Overwrite) -> None:
+    """Whether the labels that these samples have in a field may be replaced.
+
+    Args:
+        samples: the dataset, or the view whose samples are labelled anew.
+        field: the label field; it may not be there yet.
+        overwrite: what was consented to; nothing is checked when nothing is overwritten.
+
+    Raises:
+        ValueError: `overwrite` is no more than True, and labels are a person's work: their counts,
+            and how to consent to it.
+    """
+    check_overwrite(overwrite)
+    if overwrite is True and (found := made_by_hand(samples, field)):
+        raise ValueError(
+            f"field {field!r} holds labels {found}, and overwrite=True does not replace those: "
+            'write to another field, or consent with overwrite="all"'
+        )
+
+
+def made_by_hand(samples: Samples, field: str) -> MadeByHand:
+    """Counts what replacing the labels that these samples have in a field would take away.
+
+    Args:
+        samples: a dataset or view; of its samples all labels count, also those that it hides.
+        field: a field of Detections; all is 0 where there is none.
+    """
+    dataset = root_dataset(samples)
+    if dataset.get_field(field) is None:
+        return MadeByHand(field)
+    decided = foreign = by_hand = 0
+    changed = [ObjectId(i) for i in edited(dataset, field)]
+    for owners in _owners(samples):
+        decided += _count(dataset, field, owners, DECIDED)
+        foreign += _count(dataset, field, owners, {"$not": [{"$or": [DECIDED, OURS]}]})
+        for part in in_parts(changed):
+            open_ones = {"$and": [{"$in": ["$$d._id", part]}, {"$not": [DECIDED]}, OURS]}
+            by_hand += _count(dataset, field, owners, open_ones)
+    return MadeByHand(field, decided, foreign, by_hand)
+
+
+def edited(samples: Samples, field: str) -> set[str]:
+    """Ids of labels whose box, mask or name is no more what a run of ours gave them.
+
+    A name is held against the first of `top_labels`; a decision changes it too.
+    """
+    labels = f"{field}.detections"
+    own = {"$arrayElemAt": [f"${labels}.top_labels", 0]}
+    renamed = samples._aggregate(
+        [
+            {"$match": {f"{labels}.top_labels.0": {"$type": "string"}}},
+            {"$project": {f"{labels}.{name}": True for name in ("_id", "label", "top_labels")}},
+            {"$unwind": f"${labels}"},
+            {"$match": {f"{labels}.top_labels.0": {"$type": "string"}}},
+            {"$match": {"$expr": {"$ne": [f"${labels}.label", own]}}},
+            {"$project": {"label": f"${labels}._id"}},
+        ]
+    )
+    return outlines.edited(samples, field) | {str(row["label"]) for row in renamed}
+
+
+def _owners(samples: Samples) -> Iterator[dict[str, Any]]:
+    """Which samples these are, a part at a time."""
+    if isinstance(samples, fo.Dataset):
+        yield {}
+        return
+    for part in in_parts(samples.values("_id")):
+        yield {"_id": {"$in": part}}
+
+
+def _count(dataset: fo.Dataset, field: str, owners: dict[str, Any], which: Expression) -> int:
+    """How many labels of these samples an expression is true of."""
+    chosen = {"$filter": {"input": f"${field}.detections", "as": "d", "cond": which}}
+    stages = [
+        {"$match": {**owners, f"{field}.detections.0": {"$exists": True}}},
+        {"$group": {"_id": None, "count": {"$sum": {"$size": chosen}}}},
+    ]
+    return sum(int(row["count"]) for row in dataset._sample_collection.aggregate(stages))
