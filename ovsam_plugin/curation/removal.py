@@ -167,7 +167,7 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
                 dataset.delete_brain_run(key)
         delete_fields(dataset, (field, error_field(field)))
     # Last, so that what is left can be found as long as anything is.
-    dataset.delete_run(field)
+    runs.delete(dataset, field)
     return traces
 
 

@@ -30,6 +30,9 @@ Expression: TypeAlias = Any
 
 Id: TypeAlias = str | ObjectId
 
+ASKED = "asked"
+"""Beside a sample's labels: which prompts asked for them, and where these lay."""
+
 _T = TypeVar("_T")
 
 # Ids in a query: about 20 bytes each, of the 16 MB that a query may have.
@@ -54,11 +57,14 @@ class FreshLabels:
         sample_id: the sample.
         labels: its labels.
         error: why it, or some of its prompts, could not be labelled; None clears an earlier reason.
+        asked: of labels that prompts asked for, where these lay by their keys (`new_prompts`), kept
+            beside the labels.
     """
 
     sample_id: Id
     labels: fo.Detections
     error: str | None = None
+    asked: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +145,7 @@ def put_labels(
     *,
     adds: bool = False,
     replaces_decided: bool = False,
-) -> None:
+) -> dict[str, str]:
     """Writes what labelling gave: a sample's labels and its reason of failure, in one update.
 
     Declare the fields before (`fields.declare_fields`), call it with the labels of one sample or of
@@ -154,30 +160,46 @@ def put_labels(
         field: the label field; reasons go to `<field>_error`.
         fresh: one entry a sample.
         adds: whether the labels are added behind those there, and not put in their place. One that
-            is there already, by its id, is not added again.
+            is there already, by its id, is not added again; undecided answers to the prompts in
+            `asked`, which have been moved since, are replaced.
         replaces_decided: whether labels that a person has decided about are replaced too. They are
             kept otherwise, in front, and a fresh label with the `prompt_id` of one is left out.
+
+    Returns:
+        by sample id, the reason of those whose labels did not fit.
     """
     path, reason = f"{field}.detections", error_field(field)
-    there = _list(path)
-    old: Expression = there if adds else {"$filter": {"input": there, "as": "d", "cond": DECIDED}}
-    if replaces_decided and not adds:
-        old = []
     again: Expression = {"$in": ["$$n._id", "$$old._id"]}
     if not adds:
         asked = {"$in": ["$$n.prompt_id", "$$old.prompt_id"]}
         again = {"$or": [again, {"$and": [{"$gt": ["$$n.prompt_id", None]}, asked]}]}
 
     def update(one: FreshLabels) -> tuple[ObjectId, list[Expression]]:
+        stays: Expression = DECIDED
+        if adds:
+            moved = [key.partition(":")[2] for key in one.asked or ()]
+            stays = {"$or": [DECIDED, {"$not": [{"$in": ["$$d.prompt_id", moved]}]}]}
+        old: Expression = {"$filter": {"input": _list(path), "as": "d", "cond": stays}}
+        if replaces_decided and not adds:
+            old = []
         made = {"$literal": [label.to_mongo() for label in one.labels.detections]}
         added = {"$filter": {"input": made, "as": "n", "cond": {"$not": [again]}}}
         every = {"$let": {"vars": {"old": old}, "in": {"$concatArrays": ["$$old", added]}}}
-        stored = {"_cls": "Detections", "detections": every}
+        stored: Expression = {"_cls": "Detections", "detections": every}
+        if one.asked is not None:
+            asked_now: Expression = {"$literal": dict(one.asked)}
+            if adds:
+                asked_now = {"$mergeObjects": [f"${field}.{ASKED}", asked_now]}
+            stored[ASKED] = asked_now
+        elif adds:
+            stored = {"$mergeObjects": [f"${field}", stored]}
         return ObjectId(one.sample_id), [{"$set": {field: stored, reason: {"$literal": one.error}}}]
 
     refused = _apply(dataset, (field, reason), map(update, fresh), empty=True)
-    told = {"$set": {reason: "the labels do not fit beside all that the sample holds: " + _ROOM}}
+    why = "the labels do not fit beside all that the sample holds: " + _ROOM
+    told = {"$set": {reason: why}}
     _apply(dataset, (reason,), ((sample_id, [told]) for sample_id in refused), empty=True)
+    return {str(sample_id): why for sample_id in refused}
 
 
 def copy_labels(
