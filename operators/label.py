@@ -61,8 +61,34 @@ class Label(FormOperator):
             inputs.str("find", required=True, label="Words", description="a red bus")
 
         inputs.str("field", default=request.field, label="Field for the labels")
+        if request.prompts in ("everything", "find"):
+            inputs.bool(
+                "all_candidates",
+                default=False,
+                label="Keep every candidate",
+                description="parts and doubtful ones too, in place of one instance for each thing",
+            )
         inputs.float(
-            "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"
+            "min_objectness",
+            min=0,
+            max=1,
+            label="Minimum objectness",
+            description="how surely it is one whole thing; empty: the model's own limit where "
+            "nothing is asked",
+        )
+        inputs.float(
+            "min_confidence",
+            min=0,
+            max=1,
+            label="Minimum confidence",
+            description="how sure the name is; empty keeps all",
+        )
+        inputs.str(
+            "tiles",
+            default=request.tiles,
+            label="Tiles",
+            description="auto, off, or how many along the longer side: large photographs are "
+            "looked at in overlapping parts too",
         )
         overwrite_menu(inputs, request, samples, "those that the field holds are made again")
         mark(inputs, problems)

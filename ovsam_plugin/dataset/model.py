@@ -30,6 +30,7 @@ from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
+from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -43,6 +44,7 @@ class OvsamModelConfig:
         refine_masks: whether mask prompts are drawn anew (True) or only named.
         find: words; of everything, only instances that fit them are kept. None keeps all.
         confidence_thresh: labels below it are left out; None keeps every answer.
+        tiles: what large photographs and small boxes are looked at in too; see `tiles`.
         filter_classes: only labels with these names are kept; None keeps all.
     """
 
@@ -50,6 +52,7 @@ class OvsamModelConfig:
     refine_masks: bool = False
     find: str | None = None
     confidence_thresh: float | None = None
+    tiles: Tiles = "auto"
     filter_classes: set[str] | None = None
 
 
@@ -151,6 +154,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             self.labeler.predictor.network.description,
             prompt_fields,
             refine_masks=self.config.refine_masks,
+            tiles=self.config.tiles,
         )
 
     def predict(
@@ -289,6 +293,9 @@ def build_model(
     device: str = "auto",
     weights: str | Path | None = None,
     min_confidence: float | None = None,
+    min_objectness: float | None = None,
+    all_candidates: bool = False,
+    tiles: Tiles = "auto",
     points_per_side: int | None = None,
     refine_masks: bool = False,
     find: str | None = None,
@@ -302,6 +309,10 @@ def build_model(
         device: "auto", "cpu", "cuda", ...
         weights: a .safetensors file of the assembled model; the preset's own when None.
         min_confidence: labels below it are left out; None keeps every answer.
+        min_objectness: instances below it are left out; when None, those below the preset's own
+            when nothing is asked, and none else.
+        all_candidates: whether every candidate is kept when nothing is asked.
+        tiles: "auto", "off" or a number along the longer side; see `tiles`.
         points_per_side: the lattice of "everything"; the preset's own when None.
         refine_masks: whether mask prompts are drawn anew instead of only named.
         find: words that instances have to fit when nothing else is asked.
@@ -314,15 +325,19 @@ def build_model(
     """
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
+    if min_objectness is not None and not 0 <= min_objectness <= 1:
+        raise ValueError(f"min_objectness is a probability, 0 to 1, got {min_objectness}")
     config = OvsamModelConfig(
         grid=None if points_per_side is None else Grid(points_per_side),
         refine_masks=refine_masks,
         find=find,
         confidence_thresh=min_confidence,
+        tiles=check_tiles(tiles),
     )
     path = None if weights is None else Path(weights).expanduser()
     fitted = Calibration.of(calibration)
     labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted)
+    labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     return OvsamModel(labeler, config)
 
 

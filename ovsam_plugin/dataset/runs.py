@@ -17,6 +17,7 @@ from uuid import uuid4
 import fiftyone as fo
 
 from ovsam_plugin.dataset.store import Store
+from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -38,6 +39,9 @@ class Settings:
         prompt_fields: field names by keyword of `apply_model`; empty for everything.
         find: the words that were asked for, or None.
         min_confidence: labels below it were left out, or None.
+        min_objectness: instances below it were left out, or None for the preset's own.
+        all_candidates: whether every candidate was kept.
+        tiles: "auto", or how many along the longer side.
         points_per_side: the lattice of "everything".
         refine_masks: whether mask prompts were drawn anew.
         calibration: of the confidences, as JSON, or None.
@@ -53,6 +57,9 @@ class Settings:
     points_per_side: int | None
     refine_masks: bool
     calibration: str | None = None
+    min_objectness: float | None = None
+    all_candidates: bool = False
+    tiles: Tiles = "auto"
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """In words, each setting that is not as recorded."""
