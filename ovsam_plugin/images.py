@@ -11,6 +11,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def _learn_heic(path: Path) -> None:
 
 
 def _why_unidentified(path: Path) -> str:
-    if _is_heic(path):
+    if _is_heic(path) and find_spec("pillow_heif") is None:
         return f"{path} is HEIC, which needs pillow-heif: pip install 'fiftyone-ovsam[heic]'"
     if path.stat().st_size == 0:
         return f"{path} is empty (0 bytes)"

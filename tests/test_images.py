@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,4 +180,26 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, suffix: str) -> None:
     path = save(Image.fromarray(noise), tmp_path / f"a{suffix}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ImageError, match=r"damaged or cut short|not an image"):
+        read_image(path)
+
+
+def test_a_phones_heic_is_read(tmp_path: Path) -> None:
+    import pillow_heif
+
+    path = tmp_path / "phone.heic"
+    pillow_heif.from_pillow(Image.fromarray(scene(64, 96))).save(path, quality=100)
+    pixels = read_image(path)
+    assert pixels.shape == (64, 96, 3)
+    assert np.abs(pixels.astype(int) - scene(64, 96)).mean() < 8
+    renamed = path.rename(tmp_path / "phone.jpg")
+    assert np.array_equal(read_image(renamed), pixels)
+
+
+def test_what_reads_heic_is_named_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
+    with pytest.raises(ImageError, match=r"HEIC, which needs pillow-heif: pip install .*\[heic\]"):
         read_image(path)

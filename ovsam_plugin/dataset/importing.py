@@ -18,12 +18,14 @@ from ovsam_plugin.annotations.photographs import (
     IMAGE_SUFFIXES,
     PathFinder,
     image_paths,
+    is_there,
     name_parts,
     named_files,
 )
 from ovsam_plugin.annotations.values import printable
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.images import ImageError, read_picture
 
 logger = logging.getLogger(__name__)
 
@@ -160,8 +162,8 @@ def attach_prompts(
         samples[image_id] = sample_id
         said = images[image_id].size
         if width is None or height is None:
-            height, width = said or (1, 1)
-        elif said is not None and said != (height, width):
+            height, width = _size_of(path) or said or (1, 1)
+        if said is not None and said != (height, width):
             reason = (
                 f"{images[image_id].file_name} is {width} x {height}, "
                 f"{annotations.path.name} says {said[1]} x {said[0]}"
@@ -200,12 +202,17 @@ def _find(
     # Files that FiftyOne cannot hold are looked through too: what they lack can then be said.
     names = [image.file_name for image in images]
     there = [] if missing_in is None else _files_in(missing_in, names)
-    fits = PathFinder(tuple(dict.fromkeys((*known, *there))), missing_in).find(names)
+    candidates = dict.fromkeys((*known, *there))
+    asked = fits = PathFinder(tuple(candidates), missing_in).find(names)
+    # The sample of an image that was not there must not hide one that is.
+    while gone := {path for found in fits.values() for path in found if not is_there(path)}:
+        candidates = dict.fromkeys(path for path in candidates if path not in gone)
+        fits = PathFinder(tuple(candidates), missing_in).find(names)
     paths: dict[Id, str] = {}
     reasons: dict[Id, str] = {}
     missing: list[str] = []
     for image in images:
-        found = [path for path in fits[image.file_name] if Path(path).exists()]
+        found = fits[image.file_name]
         refusal = why_not(found[0]) if len(found) == 1 else None
         if refusal is not None:
             reasons[image.id] = refusal
@@ -216,10 +223,18 @@ def _find(
         else:
             reasons[image.id] = f"there is no image {image.file_name}"
             missing.append(image.file_name)
-            absent = fits[image.file_name][:1] or _path_in(missing_in, image.file_name)
+            absent = asked[image.file_name][:1] or _path_in(missing_in, image.file_name)
             if absent and why_not(absent[0]) is None:
                 paths[image.id] = absent[0]
     return _Found(known, paths, reasons, tuple(missing))
+
+
+def _size_of(path: str) -> tuple[int, int] | None:
+    """(height, width) of an image of which FiftyOne has no metadata, such as HEIC."""
+    try:
+        return read_picture(path, 1).size
+    except ImageError:
+        return None
 
 
 def _files_in(folder: str | Path, names: Sequence[str]) -> list[str]:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from ovsam_plugin.dataset.annotations import AnnotatedCategory
+from ovsam_plugin.annotations import AnnotatedCategory
 from ovsam_plugin.dataset.export import CategoryIds, field_rows, write_rows
 from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 SCORES = ("similarity", "head_score", "clip_score", "margin", "stability")
@@ -139,3 +140,13 @@ def test_category_ids_are_found_by_name_and_by_synonym_and_never_guessed():
     assert ids("bat") is None
     assert ids("barrow") == 22
     assert ids("wheelbarrow") is None
+
+
+def test_category_ids_of_names_that_run_together_are_found():
+    names = ["tvmonitor", "pottedplant", "sofa", "diningtable", "aeroplane", "motorbike", "cat"]
+    ids = CategoryIds(
+        [AnnotatedCategory(i, name) for i, name in enumerate(names)], load_vocabulary("coco")
+    )
+    said = ["tv", "potted plant", "couch", "dining table", "airplane", "motorcycle", "cat", "dog"]
+    assert [ids(name) for name in said] == [0, 1, 2, 3, 4, 5, 6, None]
+    assert CategoryIds([AnnotatedCategory(None, "cat"), AnnotatedCategory(0, "dog")])("dog") == 0

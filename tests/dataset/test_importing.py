@@ -195,7 +195,9 @@ def test_names_as_tools_write_them_are_found_in_folders_and_in_datasets(folder, 
     made.delete()
 
 
-@pytest.mark.parametrize("name", ["000123", "clip.mp4", "scan.pcd", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["000123", "clip.mp4", "scan.pcd", "notes.txt", "a" * 300 + ".jpg", "a\0b.jpg"]
+)
 def test_a_name_that_is_no_images_costs_no_other(folder, tmp_path, name):
     (folder / "notes.txt").write_text("no image")
     dataset = import_images(folder)
@@ -204,7 +206,9 @@ def test_a_name_that_is_no_images_costs_no_other(folder, tmp_path, name):
     asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
     assert list(asked.labels) == [0]
     assert name in asked.errors[1]
-    assert len(dataset) == 3
+    again = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
+    assert again.errors == asked.errors
+    assert len(dataset) == (4 if name.endswith(".jpg") else 3)
 
 
 @pytest.mark.parametrize("name", ["caf\u00e9.png", "caf\udce9.png", "caf\u00e9.jpg"])
@@ -227,6 +231,18 @@ def test_a_folder_of_names_that_cannot_be_held_is_refused(tmp_path, images):
     shutil.copy(images[0], raw)
     with pytest.raises(ValueError, match=r"no image in .* can be used: .*caf%E9.png"):
         import_images(tmp_path / "im")
+
+
+def test_the_sample_of_an_image_that_was_missing_hides_none_that_came(folder, tmp_path):
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {"late.jpg": {"id": 1}}, [annotation])
+    ask = {"label_field": "ovsam", "missing_in": folder}
+    assert attach_prompts(dataset, file, **ask).missing == ("late.jpg",)
+    shutil.copy(folder / "coffee.png", folder / "late.png")
+    asked = attach_prompts(import_images(folder), file, **ask)
+    assert asked.errors == {}
+    assert asked.view(dataset).values("filepath") == [str(folder / "late.png")]
 
 
 def test_ids_that_are_given_twice_have_a_prompt_each(folder, tmp_path):
@@ -261,3 +277,24 @@ def test_two_samples_of_one_name_in_a_dataset_are_not_guessed(folder, tmp_path):
     asked = attach_prompts(made, file, label_field="ovsam")
     assert asked.errors == {0: "2 images are called chelsea.png"}
     made.delete()
+
+
+def test_boxes_on_a_phones_heic_lie_where_they_are_written(tmp_path, photographs):
+    import pillow_heif
+
+    (tmp_path / "im").mkdir()
+    picture = Image.open(photographs["chelsea.png"]).convert("RGB").resize((400, 300))
+    pillow_heif.from_pillow(picture).save(tmp_path / "im" / "phone.HEIC")
+    dataset = import_images(tmp_path / "im")
+    annotation = {"id": 1, "image_id": 1, "bbox": [40, 30, 80, 150]}
+    for size, asked_for in (
+        ({}, 1),
+        ({"width": 400, "height": 300}, 1),
+        ({"width": 7, "height": 7}, 0),
+    ):
+        file = annotation_file(tmp_path, {"phone.jpg": {"id": 1, **size}}, [annotation])
+        asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=tmp_path / "im")
+        assert len(asked.labels) == asked_for
+        boxes = dataset.values(f"{asked.field}.detections.bounding_box")
+        assert boxes == ([[pytest.approx([0.1, 0.1, 0.2, 0.5])]] if asked_for else [[]])
+    dataset.delete()
