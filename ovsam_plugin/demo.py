@@ -29,7 +29,6 @@ PHOTOGRAPHS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "rocket.jpg": ((308, 120, 345, 427),),
 }
 VOCABULARY = "coco"
-LEAST_CONFIDENCE = 0.4
 _SHOWN_NAMES = 3
 
 
@@ -82,7 +81,7 @@ def run(
         seconds: dict[str, list[float]] = {}
         for field, title, settings in (
             (BY_BOX, "by box", {"box_field": BOXES}),
-            (EVERYTHING, "everything", {"min_confidence": LEAST_CONFIDENCE}),
+            (EVERYTHING, "everything", {}),
         ):
             status.update("Loading ovsam-lite ...")
             elapsed = [0.0]
