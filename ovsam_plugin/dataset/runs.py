@@ -161,7 +161,7 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
     if config["vocabulary"] in BUILT_IN:
         vocabulary = load_vocabulary(config["vocabulary"])
     else:
-        results = dataset.load_run_results(field, cache=False)
+        results = _results(dataset, field)
         rows = getattr(results, "classes", None)
         if not rows:
             return None
@@ -171,7 +171,7 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
 
 def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> None:
     """Adds to a run's results what one call of it did."""
-    results = dataset.load_run_results(field, cache=False)
+    results = _results(dataset, field)
     sessions = [*(getattr(results, "sessions", None) or []), dict(session)]
     classes = getattr(results, "classes", None) or []
     results = dataset.init_run_results(field, sessions=sessions, classes=classes)
@@ -180,9 +180,17 @@ def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> 
 
 def last_started(dataset: fo.Dataset, field: str) -> datetime | None:
     """When the last call of a run began that came to its end; None if none did."""
-    results = dataset.load_run_results(field, cache=False)
+    results = _results(dataset, field)
     sessions = getattr(results, "sessions", None) or []
     return datetime.fromisoformat(sessions[-1]["started"]) if sessions else None
+
+
+def _results(dataset: fo.Dataset, field: str) -> Any:
+    """A run's results; None where a call was killed while FiftyOne put new ones in their place."""
+    try:
+        return dataset.load_run_results(field, cache=False)
+    except AttributeError:  # the run names a file that is gone
+        return None
 
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
