@@ -126,7 +126,8 @@ OPERATIONS: Mapping[str, Operation] = {
 def reviewed_dataset(copies: int = 2) -> fo.Dataset:
     """Photographs with a run, its relabelling, drawn instances, and a person's decisions on all."""
     skimage = find_spec("skimage")
-    assert skimage is not None and skimage.origin is not None
+    assert skimage is not None
+    assert skimage.origin is not None
     folder = Path(skimage.origin).parent / "data"
     dataset = fo.Dataset(persistent=True)
     asks = [fo.Detection(label="thing", bounding_box=box) for box in BOXES]
@@ -256,7 +257,7 @@ def undisturbed(operation: Operation, dataset: fo.Dataset) -> tuple[float, int]:
     child = in_a_process(operation.call, dataset.name, told=writing)
     status = os.waitpid(child, 0)[1]
     os.close(writing)
-    with open(reading) as said:
+    with os.fdopen(reading) as said:
         commands = said.read()
     if status:
         raise SystemExit(f"{operation.call.__name__} fails when nobody disturbs it")
@@ -309,8 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     master = reviewed_dataset()
     # With all models and words in memory, a child begins its work at once.
     warm = master.clone()
-    for operation in OPERATIONS.values():
-        operation.call(warm)
+    for key in given.operations or OPERATIONS:
+        OPERATIONS[key].call(warm)
     warm.delete()
     moments = random.Random(given.seed)
     lost = [

@@ -171,7 +171,7 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
     if config["vocabulary"] in BUILT_IN:
         vocabulary = load_vocabulary(config["vocabulary"])
     else:
-        results = dataset.load_run_results(field, cache=False)
+        results = _results(dataset, field)
         rows = getattr(results, "classes", None)
         if not rows:
             return None
@@ -191,7 +191,7 @@ def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
     """
     earlier: list[dict[str, Any]] = []
     if dataset.has_run(field):  # versions before 0.5 kept them in the run's results
-        results = dataset.load_run_results(field, cache=False)
+        results = _results(dataset, field)
         earlier = list(getattr(results, "sessions", None) or [])
     store = _sessions(dataset, field)
     found = [value for _, value in store.items(store.keys())]
@@ -231,6 +231,14 @@ def delete(dataset: fo.Dataset, field: str) -> None:
 
 def _sessions(dataset: fo.Dataset, field: str) -> Store:
     return Store(dataset, f"ovsam_sessions_{field}")
+
+
+def _results(dataset: fo.Dataset, field: str) -> Any:
+    """A run's results; None where a call was killed while FiftyOne put new ones in their place."""
+    try:
+        return dataset.load_run_results(field, cache=False)
+    except AttributeError:  # the run names a file that is gone
+        return None
 
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
