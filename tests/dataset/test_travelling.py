@@ -13,12 +13,12 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import pytest
-from fiftyone.brain.internal.core.sklearn import SklearnSimilarityIndex
 from fiftyone.core.brain import BrainMethod
 
 from ovsam_plugin import evaluate_dataset, label_dataset, relabel_dataset, remove_run, search
 from ovsam_plugin.dataset import embedding_index
 
+STOCK = "fiftyone.brain.internal.core.sklearn.SklearnSimilarity"
 SETTINGS: dict[str, Any] = {"device": "cpu", "workers": 0, "progress": False}
 
 
@@ -105,11 +105,12 @@ def test_an_index_that_an_earlier_version_stored_is_read_and_becomes_fiftyones_o
     assert np.array_equal(embedding_index.load(named, "ovsam").vectors, kept.vectors)
     assert len(search(named, "a cat", k=2)) == 2
     embedding_index.refresh(named, "ovsam", "ovsam-lite")
-    new = named.load_brain_results("ovsam_similarity", cache=False)
-    assert type(new) is SklearnSimilarityIndex
-    assert type(new.config).__module__.startswith("fiftyone.")
-    assert np.allclose(new.embeddings, kept.vectors, atol=1e-7)
-    assert new.supports_prompts
+    document = BrainMethod._get_run_doc(named, "ovsam_similarity")
+    document.results.seek(0)
+    stored = json.loads(document.results.read())
+    assert (stored["cls"], document.config["cls"]) == (f"{STOCK}Index", f"{STOCK}Config")
+    assert document.config["supports_prompts"] is True
+    assert np.allclose(np.array(stored["embeddings"]), kept.vectors, atol=1e-7)
 
 
 def _store_as_before(dataset: fo.Dataset, key: str, kept: Any) -> None:
