@@ -163,7 +163,7 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
     if there:
         dataset.delete_sample_fields(there)
     # Last, so that what is left can be found as long as anything is.
-    dataset.delete_run(field)
+    runs.delete(dataset, field)
     return traces
 
 

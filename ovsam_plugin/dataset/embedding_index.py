@@ -7,7 +7,8 @@ panel answers from it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,11 +17,12 @@ import fiftyone.brain as fob
 import fiftyone.zoo as foz
 import numpy as np
 
-from ovsam_plugin.dataset import embedding_backend, lance_table, outlines, runs, zoo
-from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
 from ovsam_plugin.dataset.embeddings import Embeddings
-from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.text_model import text_model_name
+from ovsam_plugin.dataset.workers import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,8 @@ BACKENDS = ("database", "lancedb")
 # Above this the database's own index takes gigabytes of memory to load.
 _DATABASE_LIMIT = 300_000
 _NOT_KEPT = (
-    "the embeddings of field {field!r} are not kept: label it again with overwrite=True and "
-    "embeddings=True"
+    "the embeddings of field {field!r} are not kept: call label_dataset again with the settings of "
+    "that run and embeddings=True, which makes them and leaves the labels as they are"
 )
 
 
@@ -49,8 +51,32 @@ def check_possible(preset: str, backend: str | None = None) -> None:
     _offer_model(preset)
 
 
-def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = None) -> int:
+@dataclass(frozen=True)
+class Filing:
+    """What an index holds after `refresh`.
+
+    Attributes:
+        instances: how many.
+        lost: by sample id, the labels of the run that have a mask and no embedding: their samples
+            came from another dataset, or were labelled without keeping embeddings.
+    """
+
+    instances: int
+    lost: dict[str, list[str]]
+
+
+def refresh(
+    dataset: fo.Dataset,
+    field: str,
+    preset: str,
+    backend: str | None = None,
+    *,
+    worker: Worker | None = None,
+) -> Filing:
     """Brings the index in line with the labels: adds what is spooled, drops what is gone.
+
+    One call at a time does it. What is filed leaves the spool; what others spooled for labels that
+    they have not written yet stays there for them.
 
     Args:
         dataset: the labels' dataset.
@@ -58,28 +84,76 @@ def refresh(dataset: fo.Dataset, field: str, preset: str, backend: str | None = 
         preset: that made the labels; its text tower answers searches.
         backend: "database" (exact, in FiftyOne's own), or "lancedb" (for millions of instances);
             None chooses by size. An index that is there keeps its own.
-
-    Returns:
-        how many instances it holds.
+        worker: who calls, when it is at work already.
 
     Raises:
         ValueError: LanceDB is asked for and not set up.
     """
+    if worker is None:
+        with Worker(dataset, field) as alone:
+            return refresh(dataset, field, preset, backend, worker=alone)
+    with worker.lease(f"the embeddings of field {field!r}"):
+        return _refresh(as_stored(dataset), field, preset, backend, worker)
+
+
+def _refresh(
+    dataset: fo.Dataset, field: str, preset: str, backend: str | None, worker: Worker
+) -> Filing:
     spool = EmbeddingSpool(dataset, field)
-    owners: dict[str, str] = {}
-    # A relabelled field may hold labels that this one has no more.
-    for name in (field, *runs.sharers(dataset, field)):
-        sample_ids, label_ids = all_images(dataset).values(["id", f"{name}.detections.id"])
-        owners |= {i: s for s, ids in zip(sample_ids, label_ids) for i in ids or ()}
+    # In this order: the labels of a writer that is done by now are there when they are read.
+    keys = spool.keys()
+    writers = {worker_of(key) for key in keys}
+    done = {token for token in writers if token == worker.token or not worker.is_alive(token)}
+    owners, solid = _labels(dataset, field)
     index = _open(dataset, field)
-    if index is None:
-        if not owners or spool.is_empty:
-            return 0
+    known: set[str] = set()
+    if index is None and owners and keys:
         index = _create(dataset, field, preset, backend or _fitting(len(owners)))
-    fresh = (part[np.isin(part.label_ids, list(owners))] for part in spool)
-    count = _rewrite(index, _marked(dataset, field, fresh), owners)
-    spool.clear()
-    return count
+    filed = {key for key in keys if worker_of(key) in done}
+    if index is not None:
+
+        def fresh() -> Iterator[Embeddings]:
+            seen: set[str] = set()
+            for row_keys, part in spool.read(keys):
+                rows = list(zip(row_keys, part.label_ids.tolist()))
+                filed.update(key for key, label_id in rows if label_id in owners)
+                new = {i: n for n, (_, i) in enumerate(rows) if i in owners and i not in seen}
+                seen.update(new)
+                yield part[np.array(list(new.values()), dtype=np.int64)]
+
+        known = _rewrite(index, fresh(), owners)
+    spool.forget(filed)
+    in_work = {sample_of(key) for key in keys if key not in filed}
+    lost: dict[str, list[str]] = {}
+    for label_id in solid:
+        if label_id not in known and owners[label_id] not in in_work:
+            lost.setdefault(owners[label_id], []).append(label_id)
+    return Filing(len(known), lost)
+
+
+def _labels(dataset: fo.Dataset, field: str) -> tuple[dict[str, str], list[str]]:
+    """Samples by the ids of all labels that go with the index, and those of the run with a mask.
+
+    A relabelled field may hold labels that the run's own has no more.
+    """
+    owners: dict[str, str] = {}
+    solid: list[str] = []
+    for name in (field, *runs.sharers(dataset, field)):
+        if dataset.get_field(name) is None:
+            continue
+        path = f"{name}.detections"
+        wanted = {
+            "label": f"${path}._id",
+            "made": {"$gt": [f"${path}.prompt_type", None]},
+            "solid": {"$gt": [{"$ifNull": [f"${path}.mask", f"${path}.mask_path"]}, None]},
+        }
+        stages = [{"$unwind": f"${path}"}, {"$project": wanted}]
+        for row in dataset._sample_collection.aggregate(stages):
+            label_id = str(row["label"])
+            owners[label_id] = str(row["_id"])
+            if name == field and row["made"] and row["solid"]:
+                solid.append(label_id)
+    return owners, solid
 
 
 def load(dataset: fo.Dataset, field: str) -> Embeddings:
@@ -116,7 +190,7 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
     Raises:
         ValueError: as for `load`.
     """
-    key = index_key(runs.source_field(dataset, field))
+    key = index_key(runs.source_field(as_stored(dataset), field))
     if not dataset.has_brain_run(key):
         raise ValueError(_NOT_KEPT.format(field=field))
     index = _opened(dataset.name, key, _stamp(dataset, key))
@@ -211,15 +285,8 @@ def _kept(index: Any) -> Embeddings:
 
 def _stamp(dataset: fo.Dataset, key: str) -> str:
     """What changes whenever an index is saved, by this process or another."""
-    dataset.reload()
     document = dataset._doc.get_brain_methods()[key]
     return f"{document.timestamp}/{document.results.grid_id}"
-
-
-def _marked(dataset: fo.Dataset, field: str, parts: Iterable[Embeddings]) -> Iterator[Embeddings]:
-    for part in parts:
-        outlines.mark(dataset, field, zip(part.sample_ids.tolist(), part.label_ids.tolist()))
-        yield part
 
 
 def _read(index: Any) -> Embeddings:
@@ -229,15 +296,23 @@ def _read(index: Any) -> Embeddings:
     return Embeddings(label_ids, sample_ids, vectors)
 
 
-def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
-    """Adds rows and drops those of labels that are gone."""
+def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: Mapping[str, str]) -> set[str]:
+    """Adds rows and drops those of labels that are gone; returns the labels that there are."""
     if index.config.method == "lancedb":
         return lance_table.rewrite(index, fresh, owners)
-    kept = index.label_ids
-    stale = [i for i in kept.tolist() if i not in owners]
+    known = set(index.label_ids.tolist())
+    stale = [i for i in known if i not in owners]
+    # At once: each addition copies all that is there.
+    added = [part for part in fresh if len(part)]
     if stale:
         index.remove_from_index(label_ids=stale, reload=False)
-    for part in fresh:
-        index.add_to_index(part.vectors, part.sample_ids, label_ids=part.label_ids, reload=False)
-    index.save()
-    return int(index.total_index_size)
+    if added:
+        rows = Embeddings(
+            np.concatenate([part.label_ids for part in added]),
+            np.concatenate([part.sample_ids for part in added]),
+            np.concatenate([part.vectors for part in added]),
+        )
+        index.add_to_index(rows.vectors, rows.sample_ids, label_ids=rows.label_ids, reload=False)
+    if stale or added:
+        index.save()
+    return set(index.label_ids.tolist())

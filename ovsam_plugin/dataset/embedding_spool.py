@@ -1,4 +1,4 @@
-"""Embeddings of samples that are being labelled, kept in the database until their run ends.
+"""Embeddings of samples that are being labelled, kept in the database until they are filed.
 
 A run that is killed loses none of them: the next call of the same run finds them here. FiftyOne
 removes them together with the dataset.
@@ -6,24 +6,26 @@ removes them together with the dataset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
-from fiftyone.operators.store import ExecutionStore
 
-from ovsam_plugin.dataset.embeddings import Embeddings, join
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.store import Store
 
 # A document holds 16 MB.
 _ROWS_A_KEY = 1000
-# Samples gathered at once.
-_SAMPLES = 2000
+# Keys read at once.
+_KEYS = 2000
 
 
 class EmbeddingSpool:
     """The spool of one label field.
+
+    What is put is never changed: two that label one sample at once put rows of their own, of which
+    those are filed whose labels are there in the end.
 
     Args:
         dataset: that is labelled.
@@ -31,44 +33,64 @@ class EmbeddingSpool:
     """
 
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
-        self._store = ExecutionStore.create(f"ovsam_embeddings_{field}", dataset_id=dataset._doc.id)
+        self._store = Store(dataset, f"ovsam_embeddings_{field}")
 
-    def put(self, sample_id: str, detections: fo.Detections, instances: Instances) -> None:
-        """Keeps the embeddings of a sample's labels; those with an empty mask have none.
+    def put(
+        self,
+        worker: str,
+        sample_id: str,
+        label_ids: Sequence[str],
+        vectors: npt.NDArray[np.float32],
+    ) -> None:
+        """Keeps the embeddings of labels that are written to their sample next.
 
         Args:
+            worker: who writes them.
             sample_id: the sample's.
-            detections: its N labels.
-            instances: what they were made from, in the same order.
+            label_ids: N ids.
+            vectors: (N, 2 D) float32, as in `Embeddings`.
         """
-        solid = np.flatnonzero(~instances.empty)
-        label_ids = [detections.detections[i].id for i in solid]
-        vectors = join(instances.head_embeddings[solid], instances.clip_embeddings[solid])
-        for part, start in enumerate(range(0, len(solid), _ROWS_A_KEY)):
+        for start in range(0, len(label_ids), _ROWS_A_KEY):
             rows = slice(start, start + _ROWS_A_KEY)
-            value = {"labels": label_ids[rows], "vectors": vectors[rows].tobytes()}
-            self._store.set(f"{sample_id}.{part}", value)
+            value = {"labels": list(label_ids[rows]), "vectors": vectors[rows].tobytes()}
+            self._store.put(f"{sample_id}.{label_ids[start]}.{worker}", value)
+
+    def keys(self) -> list[str]:
+        """What was put, in the order of the samples; no embedding is read."""
+        return self._store.keys()
+
+    def read(self, keys: Sequence[str]) -> Iterator[tuple[list[str], Embeddings]]:
+        """The embeddings under these keys, some at a time, each with its own key."""
+        for start in range(0, len(keys), _KEYS):
+            some = self._store.items(keys[start : start + _KEYS])
+            if found := [(key, value) for key, value in some if value["labels"]]:
+                yield [key for key, value in found for _ in value["labels"]], _gather(found)
 
     def __iter__(self) -> Iterator[Embeddings]:
         """All that was put, some samples at a time."""
-        keys = self._store.list_keys()
-        for start in range(0, len(keys), _SAMPLES):
-            found = [(key, self._store.get(key)) for key in keys[start : start + _SAMPLES]]
-            parts = [(key, value) for key, value in found if value]
-            if parts:
-                yield _gather(parts)
+        return (part for _, part in self.read(self.keys()))
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was put; no embedding is read."""
-        return not self._store.list_keys()
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forgets what was filed."""
+        self._store.drop(keys)
 
     def clear(self) -> None:
         """Forgets everything."""
         self._store.clear()
 
 
-def _gather(parts: list[tuple[str, dict[str, object]]]) -> Embeddings:
+def sample_of(key: str) -> str:
+    """The sample that a key's embeddings are of."""
+    return key.partition(".")[0]
+
+
+def worker_of(key: str) -> str:
+    """Who put what is under a key; empty in what an earlier version put."""
+    parts = key.split(".")
+    return parts[2] if len(parts) == 3 else ""
+
+
+def _gather(parts: Sequence[tuple[str, dict[str, object]]]) -> Embeddings:
     label_ids: list[str] = []
     sample_ids: list[str] = []
     vectors: list[npt.NDArray[np.float32]] = []
@@ -77,6 +99,6 @@ def _gather(parts: list[tuple[str, dict[str, object]]]) -> Embeddings:
         assert isinstance(labels, list)
         assert isinstance(raw, bytes)
         label_ids += labels
-        sample_ids += [key.partition(".")[0]] * len(labels)
+        sample_ids += [sample_of(key)] * len(labels)
         vectors.append(np.frombuffer(raw, np.float32).reshape(len(labels), -1))
     return Embeddings(np.array(label_ids), np.array(sample_ids), np.concatenate(vectors))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
+from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.model import OvsamModel, build_model
-from ovsam_plugin.dataset.new_prompts import asking, drawn_since
+from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import (
     Samples,
     all_images,
@@ -27,14 +28,13 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
 )
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
+from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
-_SAMPLES_A_PASS = 50_000
 # Images an encoder pass: on a CPU, where a larger batch is no faster, one.
 _BATCH_SIZE = {"cuda": 8}
-_SHOWN_REASONS = 10
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,13 @@ def label_dataset(
     """Finds and names instances, and writes them to a label field.
 
     Called again with the same settings it labels only samples that have no labels yet or that
-    failed, and answers prompts that were drawn since, so a run that was stopped, even killed, is
-    finished by the same call. A sample that failed in some prompts stays as it is once a person has
-    decided about one of its instances.
+    failed, answers prompts that it has not answered where they lie now (drawn or attached since,
+    hidden by a view, moved), and makes embeddings that labels of the run lack. So a run that was
+    stopped, even killed, is finished by the same call. A sample that failed in some prompts stays
+    as it is once a person has decided about one of its instances.
+
+    Several calls may label one field at once, in other processes or on other machines too: they
+    share the samples of their views.
 
     Args:
         samples: a dataset or view of images.
@@ -156,28 +160,55 @@ def label_dataset(
     settings = _settings(model, prompt_fields)
     if embeddings:
         embedding_index.check_possible(settings.preset, index_backend)
-    _prepare_field(samples, dataset, field, settings, model.vocabulary, overwrite)
-
-    model.keeps_embeddings = embeddings
-    ids = _unfinished(samples, field).values("id")
-    added = drawn_since(samples, field, prompt_fields, runs.last_started(dataset, field))
-    again = (asking(part, prompt_fields, added) for part in _passes(samples, list(added)))
-    passes = chain(zip(repeat(False), _passes(samples, ids)), zip(repeat(True), again))
-    for adds, todo in passes:
-        model.adds = adds
-        todo.apply_model(
+    # Read once: a view may depend on the field that is written.
+    ids = samples.values("id")
+    with Worker(dataset, field) as worker:
+        with worker.lease("fields and runs"):
+            as_stored(dataset)
+            _prepare_field(samples, dataset, field, settings, model.vocabulary, overwrite, worker)
+        device_type = model.labeler.predictor.device.type
+        job = LabelingJob(
+            samples,
+            dataset,
+            field,
             model,
-            label_field=field,
-            batch_size=batch_size or _BATCH_SIZE.get(model.labeler.predictor.device.type, 1),
-            num_workers=workers,
-            progress=progress,
-            **prompt_fields,
+            prompt_fields,
+            worker,
+            embeddings=embeddings,
+            batch_size=batch_size or _BATCH_SIZE.get(device_type, 1),
+            workers=workers,
         )
-    if embeddings:
-        embedding_index.refresh(dataset, field, settings.preset, index_backend)
-    summary = _summarize(samples, field, [*ids, *added], total, time.monotonic() - clock)
-    runs.add_session(dataset, field, {"started": started, **asdict(summary)})
+        job.run(ids, runs.last_started(dataset, field), progress)
+        if embeddings:
+            _file(job, dataset, field, settings.preset, index_backend, worker, set(ids))
+        summary = LabelSummary(
+            field=field,
+            samples=total,
+            labelled=job.tally.labelled,
+            kept=total - job.tally.labelled,
+            failed=job.tally.failed,
+            instances=job.tally.instances,
+            seconds=round(time.monotonic() - clock, 3),
+            reasons=tuple(job.tally.reasons),
+        )
+        runs.add_session(dataset, field, {"started": started, **asdict(summary)})
     return summary
+
+
+def _file(
+    job: LabelingJob,
+    dataset: fo.Dataset,
+    field: str,
+    preset: str,
+    backend: str | None,
+    worker: Worker,
+    ids: set[str],
+) -> None:
+    """Files what was spooled, then makes what these samples' labels lack."""
+    filed = embedding_index.refresh(dataset, field, preset, backend, worker=worker)
+    lost = {i: labels for i, labels in filed.lost.items() if i in ids}
+    if lost and job.embed(lost):
+        embedding_index.refresh(dataset, field, preset, backend, worker=worker)
 
 
 def _prompt_fields(
@@ -215,20 +246,35 @@ def _prepare_field(
     settings: runs.Settings,
     vocabulary: Vocabulary,
     overwrite: bool,
+    worker: Worker,
 ) -> None:
     """Clears or keeps what the field holds, and registers the run.
 
     Raises:
-        ValueError: the field holds labels that this run must not mix with or remove.
+        ValueError: the field holds labels that this run must not mix with or remove, or another
+            call is labelling it now.
     """
     recorded = runs.recorded_settings(dataset, field)
+    if recorded is not None and runs.rename_prompts(dataset, field, settings):
+        recorded = {**recorded, "prompt_fields": settings.prompt_fields}
+    changed = [] if recorded is None else settings.differences(recorded)
+    same = recorded is not None and not changed
     filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
-    another = "write to another field" if overwrite else "use overwrite=True or another field"
-    if filled and (recorded is None or (changed := settings.differences(recorded))):
+    if same and not overwrite:
+        declare_fields(dataset, field)
+        return
+    if others := worker.others():
+        what = f"with other settings ({'; '.join(changed)})" if changed else "now"
+        raise ValueError(
+            f"{others} other call is labelling field {field!r} {what}: wait until it is done, or "
+            "use another field"
+        )
+    if filled and not same:
+        another = "write to another field" if overwrite else "use overwrite=True or another field"
         why = (
-            "no run of label_dataset made them"
-            if recorded is None
-            else f"they were made with other settings ({'; '.join(changed)})"
+            f"they were made with other settings ({'; '.join(changed)})"
+            if recorded
+            else "no run of label_dataset made them"
         )
         inside = len(samples.exists(field))
         if not overwrite:
@@ -238,15 +284,13 @@ def _prepare_field(
                 f"{filled - inside} samples outside this view have labels in field {field!r}: "
                 f"{why}; label the whole dataset with overwrite=True, or {another}"
             )
-        recorded = None
-    if recorded is None or not filled or settings.differences(recorded):
-        if overwrite and filled:
-            _clear(samples, dataset, field)
+    if overwrite and filled:
+        _clear(dataset, samples, field)
+    if not same:
         _forget_embeddings(dataset, field, settings.preset)
-        declare_fields(dataset, field)
+    declare_fields(dataset, field)
+    if not same:
         runs.register(dataset, field, settings, vocabulary)
-    elif overwrite:
-        _clear(samples, dataset, field)
 
 
 def _forget_embeddings(dataset: fo.Dataset, field: str, preset: str) -> None:
@@ -265,56 +309,17 @@ def _forget_embeddings(dataset: fo.Dataset, field: str, preset: str) -> None:
     embedding_index.forget(dataset, field)
 
 
-def _written(dataset: fo.Dataset, field: str) -> list[str]:
-    return [name for name in (field, error_field(field)) if dataset.get_field(name) is not None]
-
-
-def _unfinished(samples: Samples, field: str) -> Samples:
-    failed = (F(error_field(field)) != None) & (_reviewed(field) == 0)  # noqa: E711
-    return samples.match((F(field) == None) | failed)  # noqa: E711
-
-
-def _reviewed(field: str) -> Any:
-    """How many labels of a sample a person has decided about."""
-    return F(f"{field}.detections").filter(F("review") != None).length()  # noqa: E711
-
-
-def _clear(samples: Samples, dataset: fo.Dataset, field: str) -> None:
+def _clear(dataset: fo.Dataset, samples: Samples, field: str) -> None:
     decided = sum(samples.values(_reviewed(field)))
     if decided:
         logger.warning(
             "the decisions about %d labels in field %r are gone: overwrite=True", decided, field
         )
-    samples.clear_sample_fields(_written(dataset, field))
+    names = [n for n in (field, error_field(field)) if dataset.get_field(n) is not None]
+    with edits_kept(dataset):
+        samples.clear_sample_fields(names)
 
 
-def _passes(samples: Samples, ids: Sequence[str]) -> Iterator[Samples]:
-    """Views that stay as they are while their samples are labelled."""
-    for i in range(0, len(ids), _SAMPLES_A_PASS):
-        yield samples.select(ids[i : i + _SAMPLES_A_PASS])
-
-
-def _summarize(
-    samples: Samples, field: str, ids: Sequence[str], total: int, seconds: float
-) -> LabelSummary:
-    labelled = failed = instances = 0
-    reasons: list[str] = []
-    for done in _passes(all_images(root_dataset(samples)), ids):
-        labelled += len(done.exists(field))
-        instances += done.count(f"{field}.detections")
-        missed = done.exists(error_field(field))
-        failed += len(missed)
-        if len(reasons) < _SHOWN_REASONS:
-            shown = missed.limit(_SHOWN_REASONS)
-            paths, errors = shown.values(["filepath", error_field(field)])
-            reasons += [f"{Path(p).name}: {error}" for p, error in zip(paths, errors)]
-    return LabelSummary(
-        field=field,
-        samples=total,
-        labelled=labelled,
-        kept=total - len(ids),
-        failed=failed + len(ids) - labelled,
-        instances=instances,
-        seconds=round(seconds, 3),
-        reasons=tuple(reasons[:_SHOWN_REASONS]),
-    )
+def _reviewed(field: str) -> Any:
+    """How many labels of a sample a person has decided about."""
+    return F(f"{field}.detections").filter(F("review") != None).length()  # noqa: E711

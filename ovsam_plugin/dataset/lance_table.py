@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def rows(index: Any, label_ids: Sequence[str] | None = None) -> Embeddings:
     )
 
 
-def rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> int:
+def rewrite(index: Any, fresh: Iterable[Embeddings], owners: Mapping[str, str]) -> set[str]:
     """Appends rows and drops those of labels that are gone.
 
     FiftyOne's own way of adding reads and writes the whole table.
@@ -43,7 +43,7 @@ def rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> 
         owners: sample ids by the ids of all labels that there are.
 
     Returns:
-        how many rows there are.
+        the labels of the rows that there are.
     """
     import lancedb
     from lancedb.index import IvfFlat
@@ -57,24 +57,23 @@ def rewrite(index: Any, fresh: Iterable[Embeddings], owners: dict[str, str]) -> 
         listed = table.search().select(["id"]).limit(table.count_rows()).to_arrow()
         known = set(listed["id"].to_pylist())
         stale = sorted(known - owners.keys())
+        known &= owners.keys()
         for start in range(0, len(stale), 1000):
             table.delete(_among(stale[start : start + 1000]))
     for part in fresh:
-        new = part[~np.isin(part.label_ids, list(known))]
+        new = part[np.array([i not in known for i in part.label_ids.tolist()], dtype=bool)]
         if not len(new):
             continue
+        known.update(new.label_ids.tolist())
         added = _arrow(new)
         if table is None:
             table = database.create_table(name, added)
         else:
             table.add(added)
-    if table is None:
-        return 0
-    count = int(table.count_rows())
-    if count >= _CLUSTERED:
+    if table is not None and table.count_rows() >= _CLUSTERED:
         # Whole vectors: with quantized ones, LanceDB's default, the scores are not cosines.
         table.create_index("vector", config=IvfFlat(distance_type=index.config.metric))
-    return count
+    return known
 
 
 def is_shared(index: Any) -> bool:

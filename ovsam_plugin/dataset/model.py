@@ -15,7 +15,6 @@ from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 
 from ovsam_plugin.calibration import Calibration
-from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     check_storable,
@@ -76,8 +75,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         config: defaults when not given.
 
     Attributes:
-        keeps_embeddings: whether those of each sample are spooled for its label field's index.
-        adds: whether answers are added to the labels that a field holds already.
+        labeler: as given.
 
     Raises:
         ValueError: `config.find` has no words.
@@ -88,8 +86,6 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self.labeler = labeler
         self.config = config or OvsamModelConfig()
         self.preprocess = True
-        self.keeps_embeddings = False
-        self.adds = False
         self._finder: Finder | None = None
         if self.config.find is not None:
             self._finder = build_finder(labeler.predictor, self.config.find)
@@ -186,14 +182,14 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         """
         batch = [self._as_loaded(arg) for arg in args]
         if samples is None:
-            answers = self._answer(batch)
+            answers = self.answer(batch)
             for answer in answers:
                 if answer.error is not None:
                     raise ValueError(answer.error)
             return [answer.detections for answer in answers]
         for item, sample in zip(batch, samples):
             _check_pair(item, sample)
-        return [self._to_fields(*pair) for pair in zip(samples, self._answer(batch))]
+        return [self._to_fields(*pair) for pair in zip(samples, self.answer(batch))]
 
     def _as_loaded(self, arg: Loaded | npt.NDArray[np.uint8]) -> Loaded:
         if isinstance(arg, Loaded):
@@ -202,23 +198,9 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
         return {
-            FieldKey("", functools.partial(self._prepare, sample, answer)): answer.detections,
+            FieldKey("", functools.partial(self._declare, sample.dataset)): answer.detections,
             FieldKey("_error", functools.partial(self._forgive, sample, answer)): answer.error,
         }
-
-    def _prepare(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
-        """Declares the fields, and spools embeddings before their labels are written.
-
-        What is added to goes in front of the answers last, so that they match their embeddings.
-        """
-        self._declare(sample.dataset, label_field)
-        if self.keeps_embeddings and answer.instances is not None:
-            spool = EmbeddingSpool(sample.dataset, label_field)
-            spool.put(sample.id, answer.detections, answer.instances)
-        if self.adds:
-            there = all_images(sample.dataset).select(sample.id)
-            (labels,) = there.values(f"{label_field}.detections")
-            answer.detections.detections[:0] = labels or []
 
     def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
         key = (dataset.name, label_field)
@@ -239,8 +221,11 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             view = all_images(dataset).select(sample.id)
             view.set_values(error_field(label_field), [None])
 
-    def _answer(self, batch: Sequence[Loaded]) -> list[Answer]:
-        """Encodes at once what has anything to ask, then decodes each."""
+    def answer(self, batch: Sequence[Loaded]) -> list[Answer]:
+        """What `build_get_item` loaded, answered: encoded at once where it asks, then decoded each.
+
+        No photograph costs another: those that fail have the reason and no labels.
+        """
         wanted = [i for i, item in enumerate(batch) if _asks(item)]
         encodings = dict(zip(wanted, self._encode([batch[i] for i in wanted])))
         return [self._answer_one(item, encodings.get(i)) for i, item in enumerate(batch)]

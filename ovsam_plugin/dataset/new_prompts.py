@@ -1,77 +1,145 @@
-"""Prompts that were drawn on photographs after these had been labelled."""
+"""Which prompts a run has answered, and which it has not yet.
+
+With a sample's labels stands, in `<field>.asked`, what was asked: each prompt's id and where it
+lay. A prompt that is not there was hidden by a view, or attached or drawn since; one that lies
+elsewhere now was moved. What was asked is asked once, also where its answer was deleted or left
+out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
+import fiftyone as fo
 from bson import ObjectId
 from fiftyone import ViewField as F
+from pymongo import UpdateOne
 
 from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset.writing import ASKED
 
-# How far another machine's clock may be ahead.
-_SKEW = timedelta(hours=1)
+# By the key that `prompt_key` makes, where the prompt lay.
+Asked = dict[str, int]
+
+_SAMPLES = 5_000
 
 
-def drawn_since(
-    samples: Samples, field: str, prompt_fields: Mapping[str, str], since: datetime | None
-) -> dict[str, list[ObjectId]]:
-    """By its id, the prompts on each labelled sample that are newer than the last call.
+def prompt_key(kind: str, label_id: object) -> str:
+    """What a prompt is kept under: its kind, since one label may be asked as box and as mask."""
+    return f"{kind.partition('_')[0]}:{label_id}"
 
-    A prompt's id tells when it was made: an older one without an answer had one that was deleted,
-    or left out. Ids that are no times, as those of annotation files, lie outside of the time since.
+
+def prompts_of(
+    samples: Samples, prompt_fields: Mapping[str, str], sample_ids: Sequence[str]
+) -> Iterator[tuple[str, Asked]]:
+    """The prompts that there are on some samples now.
 
     Args:
         samples: a dataset or view; of a view, what it shows of the prompts.
-        field: the label field.
         prompt_fields: field names by the keys of `prompt_fields.KEYS`.
-        since: when the last call began; None when there was none.
+        sample_ids: samples of it.
+    """
+    wanted: dict[str, Any] = {}
+    for kind, name in prompt_fields.items():
+        labels = _labels_of(samples, name)
+        wanted[kind] = {part: f"${labels}.{part}" for part in ("_id", *PARTS)}
+        if labels != name:
+            each = {part: f"$$d.{part}" for part in ("_id", *PARTS)}
+            every = {"$ifNull": [f"${labels}", []]}
+            wanted[kind] = {"$map": {"input": every, "as": "d", "in": each}}
+    for start in range(0, len(sample_ids), _SAMPLES):
+        chosen = samples.select(sample_ids[start : start + _SAMPLES])
+        for row in chosen._aggregate([{"$project": wanted}]):
+            found: Asked = {}
+            for kind in prompt_fields:
+                some = row.get(kind) or []
+                for label in some if isinstance(some, list) else [some]:
+                    if "_id" in label:
+                        found[prompt_key(kind, label["_id"])] = shape_of(label)
+            yield str(row["_id"]), found
+
+
+def unanswered(
+    samples: Samples,
+    dataset: fo.Dataset,
+    field: str,
+    prompt_fields: Mapping[str, str],
+    sample_ids: Sequence[str],
+    since: datetime | None,
+) -> dict[str, Asked]:
+    """By its id, the prompts on each labelled sample that have no answer where they lie now.
+
+    Where an earlier version of this package, which kept no record, labelled a sample, its answers
+    and the time of the last call tell what was asked; the record is made up for from them.
+
+    Args:
+        samples: as for `prompts_of`.
+        dataset: theirs.
+        field: the label field.
+        prompt_fields, sample_ids: as for `prompts_of`.
+        since: when the last call began that came to its end, or None.
 
     Returns:
-        ids of the new prompts by the ids of their samples, those without a new one left out.
+        where these prompts lie by their keys, samples without a new one left out.
     """
-    if since is None or not prompt_fields:
-        return {}
-    until = datetime.now(timezone.utc) + _SKEW
-    lists = {name: _list_of(samples, name) for name in prompt_fields.values()}
-    # Ids are ordered by their times: the database hands over only samples with some of that time.
-    recent = {"$gte": ObjectId.from_datetime(since), "$lt": ObjectId.from_datetime(until + _SKEW)}
-    drawn = [
-        {f"{name}._id": recent} if inner is None else {inner: {"$elemMatch": {"_id": recent}}}
-        for name, inner in lists.items()
-    ]
-    labelled = (F(field) != None) & (F(error_field(field)) == None)  # noqa: E711
-    done = samples.match({"$or": drawn}).match(labelled)
-    paths = [f"{inner or name}.id" for name, inner in lists.items()]
-    answers, ids, *asked = done.values([f"{field}.detections.prompt_id", "id", *paths])
-    fresh: dict[str, list[ObjectId]] = {}
-    for answered, sample_id, *prompts in zip(answers, ids, *asked):
-        flat = [p for some in prompts for p in (some if isinstance(some, list) else [some])]
-        news = [ObjectId(p) for p in flat if p is not None and p not in (answered or ())]
-        if news := [p for p in news if since < p.generation_time <= until]:
-            fresh[sample_id] = news
+    fresh: dict[str, Asked] = {}
+    for start in range(0, len(sample_ids) if prompt_fields else 0, _SAMPLES):
+        ids = sample_ids[start : start + _SAMPLES]
+        there = dict(prompts_of(samples, prompt_fields, ids))
+        updates = []
+        for row in _labelled(dataset, field, ids):
+            prompts, labels = there.get(str(row["_id"]), {}), row[field]
+            asked = labels.get(ASKED)
+            if asked is None:
+                answers = {str(label.get("prompt_id")) for label in labels.get("detections") or ()}
+                asked = {k: v for k, v in prompts.items() if _was_asked(k, answers, since)}
+                made_up = {"_id": row["_id"], field: {"$ne": None}}
+                updates.append(UpdateOne(made_up, {"$set": {f"{field}.{ASKED}": asked}}))
+            if new := {k: v for k, v in prompts.items() if asked.get(k) != v}:
+                fresh[str(row["_id"])] = new
+        if updates:
+            dataset._sample_collection.bulk_write(updates, ordered=False)
     return fresh
 
 
-def _list_of(samples: Samples, name: str) -> str | None:
-    """The path of a field's labels where it holds a list of them."""
-    inner = getattr(samples.get_field(name).document_type, "_LABEL_LIST_FIELD", None)
-    return None if inner is None else f"{name}.{inner}"
-
-
 def asking(
-    samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, list[ObjectId]]
+    samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, Asked]
 ) -> Samples:
-    """The same samples, where these prompts alone ask.
+    """Some samples, where these prompts alone ask.
 
     Args:
-        samples: some of those in `prompts`.
+        samples: a dataset or view that holds them.
         prompt_fields: as above.
-        prompts: what `drawn_since` gave.
+        prompts: some of what `unanswered` gave.
     """
-    chosen = [p for sample_id in samples.values("id") for p in prompts[sample_id]]
-    for name in prompt_fields.values():
-        samples = samples.filter_labels(name, F("_id").is_in(chosen), only_matches=False)
-    return samples
+    view = samples.select(list(prompts))
+    keys = {key for some in prompts.values() for key in some}
+    for kind, name in prompt_fields.items():
+        prefix = prompt_key(kind, "")
+        ids = [ObjectId(key.removeprefix(prefix)) for key in keys if key.startswith(prefix)]
+        view = view.filter_labels(name, F("_id").is_in(ids), only_matches=False)
+    return view
+
+
+def _labels_of(samples: Samples, name: str) -> str:
+    """The path of a field's labels: below it where it holds a list of them."""
+    inner = getattr(samples.get_field(name).document_type, "_LABEL_LIST_FIELD", None)
+    return name if inner is None else f"{name}.{inner}"
+
+
+def _labelled(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> Iterator[Any]:
+    """What was asked on the samples that are labelled and will not be labelled anew."""
+    chosen = {"$in": [ObjectId(i) for i in sample_ids]}
+    stays = [{error_field(field): None}, {f"{field}.detections.review": {"$gt": ""}}]
+    done = {"_id": chosen, field: {"$ne": None}, "$or": stays}
+    shown = {f"{field}.{ASKED}": True, f"{field}.detections.prompt_id": True}
+    yield from dataset._sample_collection.find(done, shown)
+
+
+def _was_asked(key: str, answers: set[str], since: datetime | None) -> bool:
+    label_id = key.partition(":")[2]
+    return label_id in answers or since is None or ObjectId(label_id).generation_time <= since

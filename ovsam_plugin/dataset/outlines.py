@@ -1,49 +1,40 @@
 """Whether a label's box and mask are still those that its embedding was made from.
 
-A checksum of both stands on each label whose embedding is kept. The database computes it, from what
-it stores, when the embedding is filed and again when it is read: no mask leaves it.
+A number that tells them, `outline`, is written together with the label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import fiftyone as fo
-from bson import ObjectId
-from pymongo import UpdateOne
 
+from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
-
-_Expression: TypeAlias = dict[str, Any]
 
 ATTRIBUTE = "outline"
 
-# Any numbers of which no small multiples make each other.
+# Outlines of this version are whole numbers from here on, which a float holds exactly.
+_WHOLE = 2**52
+# Those of version 0.4 and earlier: of the box and the size of the stored mask alone.
 _WEIGHTS = (0.7548776662, 0.5698402910, 0.8191725134, 0.6710436067)
 _SAME = 1e-9
 
 
-def mark(dataset: fo.Dataset, field: str, labels: Iterable[tuple[str, str]]) -> None:
-    """Notes the outlines of labels whose embeddings are filed now.
+def outline(label: Mapping[str, Any]) -> float:
+    """The number that tells a label's box and mask.
 
     Args:
-        dataset: the labels' dataset.
-        field: a field of Detections.
-        labels: (sample id, label id) of each.
+        label: as for `shapes.shape_of`.
     """
-    by_sample: dict[str, list[ObjectId]] = {}
-    for sample_id, label_id in labels:
-        by_sample.setdefault(sample_id, []).append(ObjectId(label_id))
-    path = f"{field}.detections"
-    marked = {"$mergeObjects": ["$$d", {ATTRIBUTE: _checksum("$$d")}]}
-    updates = []
-    for sample_id, ids in by_sample.items():
-        chosen = {"$cond": [{"$in": ["$$d._id", ids]}, marked, "$$d"]}
-        every = {"$map": {"input": f"${path}", "as": "d", "in": chosen}}
-        updates.append(UpdateOne({"_id": ObjectId(sample_id)}, [{"$set": {path: every}}]))
-    if updates:
-        dataset._bulk_write(updates, ids=list(by_sample))
+    return float(_WHOLE + shape_of(label))
+
+
+def mark(labels: fo.Detections) -> None:
+    """Notes the outlines of labels that are about to be written, with their embeddings."""
+    for label in labels.detections:
+        label[ATTRIBUTE] = outline({"bounding_box": label.bounding_box, "mask": label.mask})
 
 
 def edited(samples: Samples, field: str) -> set[str]:
@@ -54,24 +45,22 @@ def edited(samples: Samples, field: str) -> set[str]:
         field: a field of Detections.
     """
     labels = f"{field}.detections"
-    now = {"$subtract": [_checksum(f"${labels}"), f"${labels}.{ATTRIBUTE}"]}
-    stages: list[_Expression] = [
+    wanted = {name: f"${labels}.{name}" for name in ("_id", ATTRIBUTE, *PARTS)}
+    stages: list[dict[str, Any]] = [
         {"$match": {f"{labels}.{ATTRIBUTE}": {"$type": "number"}}},
         {"$unwind": f"${labels}"},
         {"$match": {f"{labels}.{ATTRIBUTE}": {"$type": "number"}}},
-        {"$project": {"label": f"${labels}._id", "off": {"$abs": now}}},
-        {"$match": {"off": {"$gt": _SAME}}},
+        {"$project": {"label": wanted}},
     ]
-    return {str(row["label"]) for row in samples._aggregate(stages)}
+    rows = (row["label"] for row in samples._aggregate(stages))
+    return {str(label["_id"]) for label in rows if not _is_same(label)}
 
 
-def _checksum(label: str) -> _Expression:
-    """One number from the box, the stored mask's size and the length of its file's name."""
-    box = [
-        {"$multiply": [{"$ifNull": [{"$arrayElemAt": [f"{label}.bounding_box", i]}, 0]}, weight]}
-        for i, weight in enumerate(_WEIGHTS)
-    ]
-    stored = {"$eq": [{"$type": f"{label}.mask"}, "binData"]}
-    size = {"$cond": [stored, {"$binarySize": f"{label}.mask"}, 0]}
-    name = {"$strLenCP": {"$ifNull": [f"{label}.mask_path", ""]}}
-    return {"$add": [*box, size, name]}
+def _is_same(label: Mapping[str, Any]) -> bool:
+    noted = label[ATTRIBUTE]
+    if noted >= _WHOLE:
+        return bool(noted == outline(label))
+    mask, path = label.get("mask"), label.get("mask_path")
+    size = len(mask) if isinstance(mask, bytes) else 0
+    box = sum(value * weight for value, weight in zip(label.get("bounding_box") or (), _WEIGHTS))
+    return bool(abs(box + size + len(path or "") - noted) <= _SAME)

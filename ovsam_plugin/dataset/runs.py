@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
+from uuid import uuid4
 
 import fiftyone as fo
 
+from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -148,7 +150,8 @@ def register(
     method = _LABEL if isinstance(settings, Settings) else _RELABEL
     config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
-    results = dataset.init_run_results(field, sessions=[], classes=_rows(vocabulary))
+    _sessions(dataset, field).clear()
+    results = dataset.init_run_results(field, classes=_rows(vocabulary))
     dataset.save_run_results(field, results)
 
 
@@ -170,19 +173,57 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
 
 
 def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> None:
-    """Adds to a run's results what one call of it did."""
-    results = dataset.load_run_results(field, cache=False)
-    sessions = [*(getattr(results, "sessions", None) or []), dict(session)]
-    classes = getattr(results, "classes", None) or []
-    results = dataset.init_run_results(field, sessions=sessions, classes=classes)
-    dataset.save_run_results(field, results)
+    """Records what one call of a run did, beside what other calls did."""
+    _sessions(dataset, field).put(uuid4().hex, dict(session))
+
+
+def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
+    """What each call of a run did, those that began first first; calls that were killed left none.
+
+    Each has the `field`, when it `started` (`now`), and the counts of its summary.
+    """
+    earlier: list[dict[str, Any]] = []
+    if dataset.has_run(field):  # versions before 0.5 kept them in the run's results
+        results = dataset.load_run_results(field, cache=False)
+        earlier = list(getattr(results, "sessions", None) or [])
+    store = _sessions(dataset, field)
+    found = [value for _, value in store.items(store.keys())]
+    return sorted([*earlier, *found], key=lambda session: str(session["started"]))
 
 
 def last_started(dataset: fo.Dataset, field: str) -> datetime | None:
     """When the last call of a run began that came to its end; None if none did."""
-    results = dataset.load_run_results(field, cache=False)
-    sessions = getattr(results, "sessions", None) or []
-    return datetime.fromisoformat(sessions[-1]["started"]) if sessions else None
+    known = sessions(dataset, field)
+    return datetime.fromisoformat(known[-1]["started"]) if known else None
+
+
+def rename_prompts(dataset: fo.Dataset, field: str, settings: Settings) -> bool:
+    """Notes the new names of fields that asked for a run, where they were renamed since.
+
+    Returns:
+        whether prompts of the same kinds asked, and every field that is no longer the one recorded
+        is gone under its old name.
+    """
+    recorded = (recorded_settings(dataset, field) or {}).get("prompt_fields") or {}
+    asks = settings.prompt_fields
+    moved = [kind for kind in asks if recorded.get(kind) != asks[kind]]
+    if recorded.keys() != asks.keys() or any(dataset.get_field(recorded[k]) for k in moved):
+        return False
+    if moved:
+        config = dataset.get_run_info(field).config
+        config.prompt_fields = dict(asks)
+        config.build().update_run_config(dataset, field, config)
+    return True
+
+
+def delete(dataset: fo.Dataset, field: str) -> None:
+    """Removes the record of a run."""
+    dataset.delete_run(field)
+    _sessions(dataset, field).clear()
+
+
+def _sessions(dataset: fo.Dataset, field: str) -> Store:
+    return Store(dataset, f"ovsam_sessions_{field}")
 
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:

@@ -11,23 +11,27 @@ import fiftyone.core.collections as foc
 import fiftyone.core.media as fom
 
 from ovsam_plugin.dataset.fields import describe
+from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.prompt_fields import KEYS
 
 Samples: TypeAlias = foc.SampleCollection
 
 
 def root_dataset(samples: Samples) -> fo.Dataset:
-    """The dataset that a dataset or view belongs to.
+    """The dataset that a dataset or view belongs to, as the database has it now.
+
+    Other processes, such as the App's, change its runs, views and fields too: see `handles`.
 
     Raises:
         TypeError: it is neither.
+        ValueError: another process has deleted the dataset.
     """
     if not isinstance(samples, foc.SampleCollection):
         raise TypeError(
             f"samples must be a FiftyOne dataset or view, got {type(samples).__name__}: "
             'load one by its name with fo.load_dataset("...")'
         )
-    return samples._root_dataset
+    return as_stored(samples._root_dataset)
 
 
 def all_images(dataset: fo.Dataset) -> Samples:

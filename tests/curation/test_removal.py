@@ -99,7 +99,7 @@ def add_everything(dataset: fo.Dataset, field: str = "ovsam") -> None:
     """A run and all that this package makes of it."""
     add_run(dataset, field)
     add_index(dataset, field)
-    EmbeddingSpool(dataset, field)._store.set("key", {"labels": [], "vectors": b""})
+    EmbeddingSpool(dataset, field)._store.put("key", {"labels": [], "vectors": b""})
     evaluate(dataset, field)
     setup_workspace(dataset, field)
 

@@ -19,6 +19,7 @@ from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.checkpoint import SHIPPED, file_sha256
 from ovsam_plugin.curation.decisions import accept, rename
+from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.model import OvsamModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +61,7 @@ def test_a_run_is_counted_and_recorded_with_all_that_made_it(
     assert config["vocabulary_hash"] == vocabulary.hash
     assert config["prompt_fields"] == {"box_prompt_field": "asks"}
     assert config["versions"]["fiftyone"] == fo.__version__
-    (session,) = boxed.load_run_results("ovsam").sessions
+    (session,) = runs.sessions(boxed, "ovsam")
     assert session["labelled"] == 3
     assert session["seconds"] > 0
 
@@ -89,7 +90,7 @@ def test_a_second_call_labels_only_what_has_no_labels(boxed: fo.Dataset) -> None
     after = label_ids(boxed)
     assert after[0] != before[0]
     assert after[1:] == before[1:]
-    assert len(boxed.load_run_results("ovsam", cache=False).sessions) == 2
+    assert len(runs.sessions(boxed, "ovsam")) == 2
 
 
 def test_a_second_call_tries_again_what_failed(boxed: fo.Dataset) -> None:
@@ -151,7 +152,7 @@ def test_overwrite_starts_again_with_the_new_settings(boxed: fo.Dataset) -> None
     assert not {str(i) for i in before} & {str(i) for i in label_ids(boxed)}
     assert set(boxed.distinct("ovsam.detections.label")) <= {"dog", "fork"}
     assert boxed.get_run_info("ovsam").config.vocabulary != NAMES
-    assert len(boxed.load_run_results("ovsam", cache=False).sessions) == 1
+    assert len(runs.sessions(boxed, "ovsam")) == 1
 
 
 def test_overwriting_a_view_never_mixes_settings_nor_removes_what_it_does_not_show(

@@ -1,0 +1,370 @@
+"""The work of one call of `label_dataset`, shared with others that label the same field.
+
+Samples are claimed a batch at a time, just before they are loaded, so that two workers on one view
+share it, and what a killed one held is taken over. Embeddings go into the spool before their labels
+are written, each sample in one update: a stop at any moment leaves it done or not begun.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as default
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.utils as fou
+import fiftyone.utils.torch as fout
+import numpy as np
+from bson import ObjectId
+from fiftyone import ViewField as F
+from torch.utils.data import DataLoader
+
+from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.embeddings import join
+from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.loading import Loaded
+from ovsam_plugin.dataset.model import Answer, OvsamModel
+from ovsam_plugin.dataset.new_prompts import Asked, asking, prompts_of, unanswered
+from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
+from ovsam_plugin.instances import Instances
+
+logger = logging.getLogger(__name__)
+
+# Samples whose ids a view carries at once.
+_SAMPLES_A_PASS = 50_000
+# Between two looks at samples that another worker has.
+_PAUSE = 0.5
+_SHOWN_REASONS = 10
+
+_Done = Callable[[Sequence[str], Sequence[Loaded]], None]
+_Open = Callable[[Sequence[str]], Sequence[str]]
+
+
+@dataclass
+class Tally:
+    """What has been done so far; see `LabelSummary`."""
+
+    labelled: int = 0
+    failed: int = 0
+    instances: int = 0
+    reasons: list[str] = default(default_factory=list)
+
+    def count(self, sample_id: str, filepath: str, labels: int, error: str | None) -> None:
+        """Adds a sample that has been written."""
+        self.labelled += 1
+        self.instances += labels
+        if error is not None:
+            self.failed += 1
+            if len(self.reasons) < _SHOWN_REASONS:
+                self.reasons.append(f"{Path(filepath).name}: {error}")
+
+
+class LabelingJob:
+    """One call's work.
+
+    Args:
+        samples: the dataset or view.
+        dataset: theirs.
+        field: the label field, declared.
+        model: answers.
+        prompt_fields: field names by the keys of `prompt_fields.KEYS`; empty for everything.
+        worker: who works.
+        embeddings: whether they are spooled.
+        batch_size: samples an encoder pass.
+        workers: processes that load images; FiftyOne's own number when None.
+
+    Attributes:
+        tally: what has been done.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        dataset: fo.Dataset,
+        field: str,
+        model: OvsamModel,
+        prompt_fields: Mapping[str, str],
+        worker: Worker,
+        *,
+        embeddings: bool,
+        batch_size: int,
+        workers: int | None,
+    ) -> None:
+        self._samples = samples
+        self._dataset = dataset
+        self._field = field
+        self._model = model
+        self._prompt_fields = prompt_fields
+        self._worker = worker
+        self._spool = EmbeddingSpool(dataset, field) if embeddings else None
+        self._batch_size = batch_size
+        self._workers = fout.recommend_num_workers(workers)
+        self.tally = Tally()
+
+    def run(
+        self,
+        ids: Sequence[str],
+        since: datetime | None,
+        progress: bool | Callable[[Any], None] | None,
+    ) -> None:
+        """Labels samples that have no labels yet or failed, then answers prompts that are new.
+
+        It ends when none of them is left: those that another worker has are waited for, and taken
+        over if it dies.
+
+        Args:
+            ids: samples of the dataset or view.
+            since: as for `unanswered`.
+            progress: as for FiftyOne's progress bar.
+        """
+        todo = self._unfinished(ids)
+        started = set(todo)
+        fresh = self._unanswered([i for i in ids if i not in started], since)
+        total = len(todo) + len(fresh)
+        with fou.ProgressBar(total=total, progress=progress if total else False) as bar:
+            while todo:
+                todo = self._unfinished(self._pass(todo, bar))
+                self._wait(todo)
+            tried: dict[str, Asked] = {}
+            while fresh:
+                tried |= self._answer(fresh, since, bar)
+                now = self._unanswered(list(fresh), since)
+                fresh = {i: asked for i, asked in now.items() if tried.get(i) != asked}
+                self._wait(fresh)
+
+    def embed(self, lost: Mapping[str, Sequence[str]]) -> int:
+        """Spools embeddings of labels that have none, as they are; no label is changed.
+
+        Args:
+            lost: label ids by the ids of their samples.
+
+        Returns:
+            of how many labels.
+        """
+        count = 0
+        fields = {"mask_prompt_field": self._field}
+        for ids in in_parts(lost, _SAMPLES_A_PASS):
+            labels = [ObjectId(label) for sample_id in ids for label in lost[sample_id]]
+            view = all_images(self._dataset).select(ids)
+            view = view.filter_labels(self._field, F("_id").is_in(labels), only_matches=False)
+
+            def done(_: Sequence[str], items: Sequence[Loaded]) -> None:
+                nonlocal count
+                count += sum(self._embed(one) for one in items)
+
+            self._load(view, fields, lambda mine: mine, done)
+        return count
+
+    def _pass(self, ids: Sequence[str], bar: Any) -> list[str]:
+        """Labels those samples that are free; returns the others."""
+        left: list[str] = []
+        for part in in_parts(ids, _SAMPLES_A_PASS):
+            asked: dict[str, Asked] = {}
+
+            def open_(mine: Sequence[str], asked: dict[str, Asked] = asked) -> Sequence[str]:
+                mine = self._unfinished(mine)
+                # Before they are loaded: a prompt that is moved in between asks again.
+                if self._prompt_fields and mine:
+                    asked |= prompts_of(self._samples, self._prompt_fields, mine)
+                return mine
+
+            def done(
+                sample_ids: Sequence[str],
+                items: Sequence[Loaded],
+                asked: dict[str, Asked] = asked,
+            ) -> None:
+                told = {i: asked.pop(i, {}) for i in sample_ids} if self._prompt_fields else {}
+                self._write(sample_ids, items, told, adds=False)
+                bar.update(len(sample_ids))
+
+            left += self._load(self._samples.select(part), self._prompt_fields, open_, done)
+        return left
+
+    def _answer(
+        self, fresh: Mapping[str, Asked], since: datetime | None, bar: Any
+    ) -> dict[str, Asked]:
+        """Answers new prompts where the samples are free; returns those that it answered."""
+        tried: dict[str, Asked] = {}
+        for part in in_parts(fresh, _SAMPLES_A_PASS):
+
+            def open_(mine: Sequence[str]) -> Sequence[str]:
+                now = self._unanswered(mine, since)
+                return [i for i in mine if now.get(i) == fresh[i]]
+
+            def done(sample_ids: Sequence[str], items: Sequence[Loaded]) -> None:
+                told = {i: fresh[i] for i in sample_ids}
+                self._write(sample_ids, items, told, adds=True)
+                tried.update(told)
+                bar.update(len(sample_ids))
+
+            view = asking(self._samples, self._prompt_fields, {i: fresh[i] for i in part})
+            self._load(view, self._prompt_fields, open_, done)
+        return tried
+
+    def _load(
+        self, view: Samples, prompt_fields: Mapping[str, str], open_: _Open, done: _Done
+    ) -> list[str]:
+        """Loads samples batch by batch.
+
+        Args:
+            view: the samples, as they ask.
+            prompt_fields: of them.
+            open_: those of some claimed samples that are still to be done.
+            done: takes a batch.
+
+        Returns:
+            samples that another worker has.
+        """
+        loader = self._model.build_get_item(dict(prompt_fields))
+        table = view.to_torch(loader, skip_failures=True)
+        claims = _Claims(self._worker, [str(i) for i in table.keys], self._batch_size, open_)
+        batches = DataLoader(
+            table,
+            batch_sampler=claims,
+            num_workers=self._workers,
+            collate_fn=list,
+            worker_init_fn=table.worker_init,
+        )
+        try:
+            for items in batches:
+                ids = claims.batches[0]
+                done(*_matched(ids, items))
+                self._worker.release(claims.batches.popleft())
+        finally:
+            for ids in claims.batches:
+                self._worker.release(ids)
+        return claims.left
+
+    def _write(
+        self,
+        sample_ids: Sequence[str],
+        items: Sequence[Loaded],
+        asked: Mapping[str, Asked],
+        *,
+        adds: bool,
+    ) -> None:
+        answers = dict(zip(sample_ids, self._model.answer(items)))
+        fresh = []
+        for item, (sample_id, answer) in zip(items, answers.items()):
+            if self._spool is not None and answer.instances is not None:
+                outlines.mark(answer.detections)
+                label_ids = [label.id for label in answer.detections.detections]
+                self._keep(sample_id, label_ids, answer.instances)
+            told = None if _failed(item, answer) else asked.get(sample_id)
+            fresh.append(FreshLabels(sample_id, answer.detections, answer.error, told))
+        refused = put_labels(self._dataset, self._field, fresh, adds=adds)
+        paths = self._paths(sample_ids) if refused or any(a.error for a in answers.values()) else {}
+        for sample_id, answer in answers.items():
+            why = refused.get(sample_id, answer.error)
+            count = 0 if sample_id in refused else len(answer.detections.detections)
+            self.tally.count(sample_id, paths.get(sample_id, ""), count, why)
+
+    def _embed(self, item: Loaded) -> int:
+        if item.frame is None or item.asked is None or not item.asked.prompts or item.id is None:
+            return 0
+        predictor = self._model.labeler.predictor
+        try:
+            (encoding,) = predictor.encode([item.frame])
+            instances = predictor.decode(encoding, item.asked.prompts)
+        except Exception as error:
+            logger.warning("no embeddings for sample %s: %s", item.id, error)
+            return 0
+        return self._keep(item.id, [str(p.id) for p in item.asked.prompts], instances)
+
+    def _keep(self, sample_id: str, label_ids: Sequence[str], instances: Instances) -> int:
+        """Spools the embeddings of labels; those with an empty mask have none."""
+        assert self._spool is not None
+        solid = np.flatnonzero(~instances.empty).tolist()
+        vectors = join(instances.head_embeddings[solid], instances.clip_embeddings[solid])
+        self._spool.put(self._worker.token, sample_id, [label_ids[i] for i in solid], vectors)
+        return len(solid)
+
+    def _unfinished(self, ids: Sequence[str]) -> list[str]:
+        """Those without labels, or with a reason of failure and no decision, in the same order."""
+        field, error = self._field, error_field(self._field)
+        decided = {"$elemMatch": {"review": {"$ne": None}}}
+        failed = {error: {"$ne": None}, f"{field}.detections": {"$not": decided}}
+        found: set[str] = set()
+        for part in in_parts(ids):
+            chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, "$or": [{field: None}, failed]}
+            rows = self._dataset._sample_collection.find(chosen, {"_id": True})
+            found.update(str(row["_id"]) for row in rows)
+        return [i for i in ids if i in found]
+
+    def _unanswered(self, ids: Sequence[str], since: datetime | None) -> dict[str, Asked]:
+        return unanswered(
+            self._samples, self._dataset, self._field, self._prompt_fields, ids, since
+        )
+
+    def _paths(self, ids: Sequence[str]) -> dict[str, str]:
+        chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
+        rows = self._dataset._sample_collection.find(chosen, {"filepath": True})
+        return {str(row["_id"]): row.get("filepath") or "" for row in rows}
+
+    def _wait(self, left: Any) -> None:
+        if left:
+            time.sleep(_PAUSE)
+
+
+class _Claims:
+    """What a DataLoader takes as its batch sampler: claims a batch when it is about to be loaded.
+
+    Args:
+        worker: who claims.
+        ids: all samples, by their places.
+        size: of a batch.
+        open_: those of some claimed samples that are still to be done.
+
+    Attributes:
+        batches: the samples of each batch that was handed out and is not taken off yet.
+        left: samples that another worker has.
+    """
+
+    def __init__(self, worker: Worker, ids: Sequence[str], size: int, open_: _Open) -> None:
+        self._worker = worker
+        self._ids = ids
+        self._size = size
+        self._open = open_
+        self.batches: deque[list[str]] = deque()
+        self.left: list[str] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in range(0, len(self._ids), self._size):
+            part = self._ids[start : start + self._size]
+            mine = self._worker.claim(part)
+            ready = set(self._open(mine))
+            self._worker.release([i for i in mine if i not in ready])
+            self.left += [i for i in part if i not in mine]
+            if ready:
+                self.batches.append([i for i in part if i in ready])
+                yield [start + place for place, i in enumerate(part) if i in ready]
+
+
+def _matched(
+    ids: Sequence[str], items: Sequence[Loaded | Exception]
+) -> tuple[list[str], list[Loaded]]:
+    """Samples and what was loaded of them; one that was deleted meanwhile is left out."""
+    loaded = [
+        Loaded(sample_id, error=f"{type(item).__name__}: {item}")
+        if isinstance(item, Exception)
+        else item
+        for sample_id, item in zip(ids, items)
+    ]
+    pairs = [(i, item) for i, item in zip(ids, loaded) if item.id == i]
+    return [i for i, _ in pairs], [item for _, item in pairs]
+
+
+def _failed(item: Loaded, answer: Answer) -> bool:
+    """Whether the sample as a whole could not be labelled, and not only some of its prompts."""
+    return item.frame is None or (
+        bool(item.asked and item.asked.prompts) and answer.instances is None
+    )

@@ -1,0 +1,64 @@
+"""Where a label lies, as one number: two labels with the same number lie on the same pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
+from fiftyone.core.utils import deserialize_numpy_array
+
+PARTS = ("bounding_box", "points", "point_labels", "sam_labels", "mask", "mask_path")
+"""What of a stored label says where it lies."""
+
+_COORDINATES = PARTS[:4]
+_DECIMALS = 9
+_BITS = 52
+
+
+def shape_of(label: Mapping[str, Any]) -> int:
+    """A hash of a label's box, points and mask, 0 to 2^52 - 1.
+
+    It is one of what they show, not of how that is stored: a mask that was compressed anew, made of
+    other numbers or moved to a file is the same.
+
+    Args:
+        label: a Detection, Keypoint or Polyline, as the database has it, or its `PARTS` with the
+            mask as an array.
+    """
+    digest = blake2b(digest_size=8)
+    for name in _COORDINATES:
+        if label.get(name):
+            digest.update(f"{name}{_rounded(label[name])}".encode())
+    mask = _mask(label)
+    if mask is not None:
+        there = np.asarray(mask) > 0
+        digest.update(str(there.shape).encode())
+        digest.update(np.packbits(there).tobytes())
+    elif label.get("mask_path"):
+        digest.update(str(label["mask_path"]).encode())
+    return int.from_bytes(digest.digest(), "big") >> (64 - _BITS)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_rounded(v) for v in value]
+    return round(float(value), _DECIMALS) + 0.0
+
+
+def _mask(label: Mapping[str, Any]) -> npt.NDArray[Any] | None:
+    mask = label.get("mask")
+    if isinstance(mask, bytes):
+        stored: npt.NDArray[Any] = deserialize_numpy_array(mask)
+        return stored
+    if mask is not None:
+        return np.asarray(mask)
+    path = label.get("mask_path")
+    if not path or not Path(path).is_file():
+        return None
+    read: npt.NDArray[Any] | None = fo.Detection(mask_path=path).get_mask()
+    return read

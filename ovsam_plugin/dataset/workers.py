@@ -1,0 +1,175 @@
+"""Who works on a dataset: calls in this process, in others and on other machines.
+
+A worker says that it lives by a document that it changes every few seconds. What it holds, a lease
+on a piece of work or the samples that it is labelling, names it; when it dies, killed even, others
+take that over. No clocks are compared: a worker is dead once its document has stood still for a
+minute of the watcher's own time, or at once where its process is of this machine and gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+import fiftyone as fo
+import psutil  # type: ignore[import-untyped]
+
+from ovsam_plugin.dataset.store import Store
+
+logger = logging.getLogger(__name__)
+
+_BEAT = 5.0
+_SILENCE = 60.0
+_PAUSE = 0.2
+# A wait that is worth a word.
+_LONG = 30.0
+
+
+class Worker:
+    """One call at work; a context manager.
+
+    Args:
+        dataset: what it works on.
+        field: the label field.
+
+    Attributes:
+        token: its name.
+    """
+
+    def __init__(self, dataset: fo.Dataset, field: str) -> None:
+        self.token = uuid4().hex
+        self._field = field
+        self._store = Store(dataset, "ovsam_workers")
+        self._done = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        # By token, the last beat that was seen of others, and when.
+        self._seen: dict[str, tuple[int, float]] = {}
+
+    def __enter__(self) -> Worker:
+        self._say(0)
+        self._heart.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._heart.join()
+        self._store.drop([_worker(self.token)])
+
+    def _beat(self) -> None:
+        beat = 0
+        while not self._done.wait(_BEAT):
+            beat += 1
+            try:
+                self._say(beat)
+            except Exception as error:  # the database may come back
+                logger.warning("a sign of life could not be written: %s", error)
+
+    def _say(self, beat: int) -> None:
+        self._store.put(_worker(self.token), {**_process(), "field": self._field, "beat": beat})
+
+    def others(self) -> int:
+        """How many other living workers label the same field."""
+        keys = [key for key in self._store.keys() if key.startswith(_worker(""))]  # noqa: SIM118
+        found = self._store.items(keys)
+        same = [key.removeprefix(_worker("")) for key, v in found if v["field"] == self._field]
+        return sum(token != self.token and self.is_alive(token) for token in same)
+
+    def is_alive(self, token: str) -> bool:
+        """Whether another worker is at work, as far as can be told."""
+        if token == self.token:
+            return True
+        found = self._store.get(_worker(token))
+        if found is None or _is_gone(found):
+            return False
+        now = time.monotonic()
+        beat, since = self._seen.get(token, (-1, now))
+        if beat != found["beat"]:
+            self._seen[token] = (found["beat"], now)
+            return True
+        return now - since < _SILENCE
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[None]:
+        """Holds a piece of work that one worker at a time does; waits until it is free.
+
+        Args:
+            name: of the work.
+        """
+        key, waited = f"lease.{name}", 0.0
+        while not self._take([key]):
+            if waited <= _LONG < waited + _PAUSE:
+                logger.warning("waiting for another call that is at work on %s", name)
+            time.sleep(_PAUSE)
+            waited += _PAUSE
+        try:
+            yield
+        finally:
+            self._store.drop([key], self.token)
+
+    def claim(self, sample_ids: Sequence[str]) -> list[str]:
+        """Takes samples to label.
+
+        Args:
+            sample_ids: those wanted.
+
+        Returns:
+            those that no other living worker has, in the same order.
+        """
+        taken = self._take([self._claim(i) for i in sample_ids])
+        return [i for i in sample_ids if self._claim(i) in taken]
+
+    def release(self, sample_ids: Sequence[str]) -> None:
+        """Gives samples back that are labelled, or cannot be."""
+        self._store.drop([self._claim(i) for i in sample_ids], self.token)
+
+    def _claim(self, sample_id: str) -> str:
+        return f"sample.{self._field}.{sample_id}"
+
+    def _take(self, keys: list[str]) -> set[str]:
+        taken = self._store.add(keys, self.token)
+        held = dict(self._store.items([key for key in keys if key not in taken]))
+        dead = {token for token in set(held.values()) if not self.is_alive(token)}
+        for key, token in held.items():
+            if token == self.token or (token in dead and self._store.swap(key, token, self.token)):
+                taken.add(key)
+        return taken
+
+
+def _worker(token: str) -> str:
+    return f"worker.{token}"
+
+
+def _process() -> dict[str, Any]:
+    me = psutil.Process()
+    return {"machine": _machine(), "pid": me.pid, "started": me.create_time()}
+
+
+def _is_gone(found: dict[str, Any]) -> bool:
+    """Whether the worker's process is known to have ended."""
+    if found["machine"] != _machine():
+        return False
+    try:
+        process = psutil.Process(found["pid"])
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return bool(ended or abs(process.create_time() - found["started"]) > 1)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _machine() -> str:
+    """This machine, or container: where a process's number means something."""
+    space = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()} {space.readlink() if space.exists() else ''}"

@@ -1,0 +1,388 @@
+"""The one module that changes labels in the database.
+
+Every change is one update of a sample's document, so that no reader sees half of it, and names its
+labels by their ids: between reading a label and writing to it, a person may have deleted one before
+it. What a person decided since the label was read stays, by a condition that the database checks.
+
+Samples in memory are shown what was written, and keep what their holder has not saved. The labels
+are changed whatever the schema says of them: `check_writable` belongs before the work begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as item
+from datetime import datetime, timezone
+from itertools import groupby, islice
+from typing import Any, TypeAlias, TypeVar
+
+import fiftyone as fo
+from bson import ObjectId
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from ovsam_plugin.dataset import samples_in_memory
+from ovsam_plugin.dataset.fields import error_field
+
+Expression: TypeAlias = Any
+"""What MongoDB computes while it writes; a label is `$$d` in it."""
+
+Id: TypeAlias = str | ObjectId
+
+ASKED = "asked"
+"""Beside a sample's labels: which prompts asked for them, and where these lay."""
+
+_T = TypeVar("_T")
+
+# Ids in a query: about 20 bytes each, of the 16 MB that a query may have.
+IDS_A_QUERY = 100_000
+# Updates sent at once.
+_SAMPLES_A_WRITE = 100
+_TOO_LARGE = (10334, 17419, 17420)
+_ROOM = "MongoDB stores 16 MB a sample"
+
+DECIDED: Expression = {"$gt": ["$$d.review", None]}
+"""Whether a person has decided about a label: undecided ones have no `review`, or null."""
+
+OURS: Expression = {"$gt": ["$$d.prompt_type", None]}
+"""Whether a run of ours made a label: it says of each what was asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class FreshLabels:
+    """What labelling one sample gave.
+
+    Attributes:
+        sample_id: the sample.
+        labels: its labels.
+        error: why it, or some of its prompts, could not be labelled; None clears an earlier reason.
+        asked: of labels that prompts asked for, where these lay by their keys (`new_prompts`), kept
+            beside the labels.
+    """
+
+    sample_id: Id
+    labels: fo.Detections
+    error: str | None = None
+    asked: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Copy:
+    """Which labels of a sample are copied into another field, and what they become.
+
+    Attributes:
+        sample_id: the sample.
+        label_ids: those that are copied.
+        values: by label id, attributes that a copy has in place of the label's own.
+        left_out: those of `label_ids` that are not copied unless a person has decided about them.
+        kept: labels of the other field that stay as they are.
+    """
+
+    sample_id: Id
+    label_ids: Sequence[Id] = ()
+    values: Mapping[Id, Mapping[str, Any]] = item(default_factory=dict)
+    left_out: Sequence[Id] = ()
+    kept: Sequence[Id] = ()
+
+
+def change_labels(
+    dataset: fo.Dataset,
+    field: str,
+    labels: Iterable[tuple[Id, Id]],
+    change: Mapping[str, Expression],
+    *,
+    unless: Expression | None = None,
+) -> None:
+    """Makes the same change to many labels, those of a sample together or not at all.
+
+    Args:
+        dataset: the labels' dataset.
+        field: a field of Detections.
+        labels: (sample id, label id) of each; labels that are gone are passed over.
+        change: attributes to set, and the database's expressions of their values over the label
+            `$$d`, such as `{"review": {"$literal": "accepted"}}`.
+        unless: labels of which this expression is true, when they are written, stay as they are.
+    """
+    chosen: dict[ObjectId, list[ObjectId]] = {}
+    for sample_id, label_id in labels:
+        chosen.setdefault(ObjectId(sample_id), []).append(ObjectId(label_id))
+    changed = {"$mergeObjects": ["$$d", dict(change)]}
+    updates = (
+        (sample_id, _mapped(field, changed, _allowed({"$in": ["$$d._id", ids]}, unless)))
+        for sample_id, ids in chosen.items()
+    )
+    _require(field, _apply(dataset, (field,), updates))
+
+
+def set_attributes(
+    dataset: fo.Dataset,
+    field: str,
+    labels: Iterable[tuple[Id, Id, Mapping[str, Any]]],
+    *,
+    unless: Expression | None = None,
+) -> None:
+    """Sets attributes of labels, each label's own values, those of a sample together.
+
+    Args:
+        dataset: the labels' dataset.
+        field: a field of Detections.
+        labels: (sample id, label id, values by attribute) of each, a sample's in a row where they
+            are many; labels that are gone are passed over.
+        unless: as for `change_labels`.
+    """
+    updates = (
+        (sample_id, _mapped(field, _merged(rows), _allowed(_listed(rows), unless)))
+        for sample_id, rows in _by_sample(labels)
+    )
+    _require(field, _apply(dataset, (field,), updates))
+
+
+def put_labels(
+    dataset: fo.Dataset,
+    field: str,
+    fresh: Iterable[FreshLabels],
+    *,
+    adds: bool = False,
+    replaces_decided: bool = False,
+) -> dict[str, str]:
+    """Writes what labelling gave: a sample's labels and its reason of failure, in one update.
+
+    Declare the fields before (`fields.declare_fields`), call it with the labels of one sample or of
+    a batch, and file or spool their embeddings before it, as a call that is killed goes on from the
+    samples that have labels.
+
+    Where labels do not fit into the sample's document beside all that it holds, none are written;
+    what was there stays, and `<field>_error` says so.
+
+    Args:
+        dataset: the samples' dataset.
+        field: the label field; reasons go to `<field>_error`.
+        fresh: one entry a sample.
+        adds: whether the labels are added behind those there, and not put in their place. One that
+            is there already, by its id, is not added again; undecided answers to the prompts in
+            `asked`, which have been moved since, are replaced.
+        replaces_decided: whether labels that a person has decided about are replaced too. They are
+            kept otherwise, in front, and a fresh label with the `prompt_id` of one is left out.
+
+    Returns:
+        by sample id, the reason of those whose labels did not fit.
+    """
+    path, reason = f"{field}.detections", error_field(field)
+    again: Expression = {"$in": ["$$n._id", "$$old._id"]}
+    if not adds:
+        asked = {"$in": ["$$n.prompt_id", "$$old.prompt_id"]}
+        again = {"$or": [again, {"$and": [{"$gt": ["$$n.prompt_id", None]}, asked]}]}
+
+    def update(one: FreshLabels) -> tuple[ObjectId, list[Expression]]:
+        stays: Expression = DECIDED
+        if adds:
+            moved = [key.partition(":")[2] for key in one.asked or ()]
+            stays = {"$or": [DECIDED, {"$not": [{"$in": ["$$d.prompt_id", moved]}]}]}
+        old: Expression = {"$filter": {"input": _list(path), "as": "d", "cond": stays}}
+        if replaces_decided and not adds:
+            old = []
+        made = {"$literal": [label.to_mongo() for label in one.labels.detections]}
+        added = {"$filter": {"input": made, "as": "n", "cond": {"$not": [again]}}}
+        every = {"$let": {"vars": {"old": old}, "in": {"$concatArrays": ["$$old", added]}}}
+        stored: Expression = {"_cls": "Detections", "detections": every}
+        if one.asked is not None:
+            asked_now: Expression = {"$literal": dict(one.asked)}
+            if adds:
+                asked_now = {"$mergeObjects": [f"${field}.{ASKED}", asked_now]}
+            stored[ASKED] = asked_now
+        elif adds:
+            stored = {"$mergeObjects": [f"${field}", stored]}
+        return ObjectId(one.sample_id), [{"$set": {field: stored, reason: {"$literal": one.error}}}]
+
+    refused = _apply(dataset, (field, reason), map(update, fresh), empty=True)
+    why = "the labels do not fit beside all that the sample holds: " + _ROOM
+    told = {"$set": {reason: why}}
+    _apply(dataset, (reason,), ((sample_id, [told]) for sample_id in refused), empty=True)
+    return {str(sample_id): why for sample_id in refused}
+
+
+def copy_labels(
+    dataset: fo.Dataset,
+    source: str,
+    into: str,
+    copies: Iterable[Copy],
+    *,
+    replaces_decided: bool = False,
+) -> None:
+    """Puts copies of some labels of a field, with attributes of their own, in place of another's.
+
+    A sample's labels are replaced in one update, in which the database itself takes over what a
+    person has decided by then:
+
+    - a label of `into` with a decision, or one that is to be kept, stays as it is, whether `source`
+      has it still or not; so does one that lies in `into` alone and that no run of ours made;
+    - a label of `source` with a decision is copied as it is.
+
+    A call that is killed leaves some samples with the old labels and some with the new, each
+    complete; the same call finishes them.
+
+    Args:
+        dataset: the labels' dataset.
+        source: a field of Detections.
+        into: another one, declared.
+        copies: one entry a sample. What is not copied, nor stays, is removed from `into`.
+        replaces_decided: whether nothing of `into` stays, not even what a person decided.
+
+    Raises:
+        ValueError: the copies do not fit into some samples, which stay as they were.
+    """
+
+    def update(one: Copy) -> tuple[ObjectId, list[Expression]]:
+        ids = [ObjectId(i) for i in one.label_ids]
+        rows = _rows((i, values) for i, values in one.values.items())
+        left_out = [ObjectId(i) for i in one.left_out]
+        label: Expression = {
+            "$switch": {
+                "branches": [
+                    {"case": {"$in": ["$$d._id", "$$kept._id"]}, "then": _at("$$kept", "$$d._id")},
+                    {"case": {"$not": [{"$in": ["$$d._id", ids]}]}, "then": None},
+                    {"case": DECIDED, "then": "$$d"},
+                    {"case": {"$in": ["$$d._id", left_out]}, "then": None},
+                    {"case": _listed(rows), "then": _merged(rows)},
+                ],
+                "default": "$$d",
+            }
+        }
+        copied = {"$map": {"input": _list(f"{source}.detections"), "as": "d", "in": label}}
+        whole = {"$filter": {"input": copied, "as": "d", "cond": {"$ne": ["$$d", None]}}}
+        own = {"$not": [{"$in": ["$$d._id", {"$ifNull": [f"${source}.detections._id", []]}]}]}
+        behind = {"$filter": {"input": "$$kept", "as": "d", "cond": own}}
+        stays: Expression = False
+        if not replaces_decided:
+            kept_ids = [ObjectId(i) for i in one.kept]
+            foreign = {"$and": [own, {"$not": [OURS]}]}
+            stays = {"$or": [DECIDED, {"$in": ["$$d._id", kept_ids]}, foreign]}
+        kept = {"$filter": {"input": _list(f"{into}.detections"), "as": "d", "cond": stays}}
+        every = {"$let": {"vars": {"kept": kept}, "in": {"$concatArrays": [whole, behind]}}}
+        stored = {"_cls": "Detections", "detections": every}
+        return ObjectId(one.sample_id), [{"$set": {into: stored}}]
+
+    _require(into, _apply(dataset, (into,), map(update, copies), empty=True))
+
+
+def delete_fields(dataset: fo.Dataset, names: Sequence[str]) -> None:
+    """Deletes fields of samples; samples in memory keep their unsaved edits of all others.
+
+    Raises:
+        ValueError: one is read-only. None is deleted then.
+    """
+    there = [name for name in names if dataset.get_field(name) is not None]
+    for name in there:
+        check_writable(dataset, name)
+    if there:
+        with samples_in_memory.edits_kept(dataset):
+            dataset.delete_sample_fields(there)
+
+
+def check_writable(dataset: fo.Dataset, field: str, attributes: Iterable[str] = ()) -> None:
+    """Whether a field, and some attributes of its labels, may be changed; before work is begun.
+
+    Args:
+        dataset: the dataset.
+        field: a field; one that is not there yet may be.
+        attributes: names; those that are not declared may be set.
+
+    Raises:
+        ValueError: one of them is read-only.
+    """
+    labels = f"{field}.detections"
+    for path in (field, labels, *(f"{labels}.{name}" for name in attributes)):
+        found = dataset.get_field(path)
+        if found is not None and found.read_only:
+            raise ValueError(
+                f"{path!r} is read-only: f = dataset.get_field({path!r}); f.read_only = False; "
+                "f.save() makes it writable"
+            )
+
+
+def in_parts(items: Iterable[_T], size: int = IDS_A_QUERY) -> Iterator[list[_T]]:
+    """So many at a time, as for queries, which MongoDB takes up to 16 MB of."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def _list(path: str) -> Expression:
+    return {"$ifNull": [f"${path}", []]}
+
+
+def _allowed(meant: Expression, unless: Expression | None) -> Expression:
+    return meant if unless is None else {"$and": [meant, {"$not": [unless]}]}
+
+
+def _rows(values: Iterable[tuple[Id, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    return [{"_id": ObjectId(label_id), **row} for label_id, row in values]
+
+
+def _by_sample(
+    labels: Iterable[tuple[Id, Id, Mapping[str, Any]]],
+) -> Iterator[tuple[ObjectId, list[dict[str, Any]]]]:
+    for sample_id, some in groupby(labels, key=lambda label: label[0]):
+        yield ObjectId(sample_id), _rows((label_id, values) for _, label_id, values in some)
+
+
+def _listed(rows: Sequence[Mapping[str, Any]]) -> Expression:
+    return {"$in": ["$$d._id", [row["_id"] for row in rows]]}
+
+
+def _merged(rows: Sequence[Mapping[str, Any]]) -> Expression:
+    """The label with the row of its id over it; a row's values are no expressions."""
+    return {"$mergeObjects": ["$$d", _at({"$literal": list(rows)}, "$$d._id")]}
+
+
+def _at(rows: Expression, label_id: Expression) -> Expression:
+    """The one of these rows that has the id."""
+    place = {"$indexOfArray": ["$$rows._id", label_id]}
+    return {"$let": {"vars": {"rows": rows}, "in": {"$arrayElemAt": ["$$rows", place]}}}
+
+
+def _mapped(field: str, changed: Expression, where: Expression) -> list[Expression]:
+    path = f"{field}.detections"
+    chosen = {"$cond": [where, changed, "$$d"]}
+    return [{"$set": {path: {"$map": {"input": f"${path}", "as": "d", "in": chosen}}}}]
+
+
+def _require(field: str, refused: Sequence[ObjectId]) -> None:
+    if refused:
+        shown = ", ".join(map(str, refused[:3])) + (", ..." if len(refused) > 3 else "")
+        raise ValueError(
+            f"the labels of {len(refused)} samples do not fit into field {field!r} ({shown}): "
+            f"{_ROOM}. The others are written"
+        )
+
+
+def _apply(
+    dataset: fo.Dataset,
+    fields: Sequence[str],
+    updates: Iterable[tuple[ObjectId, list[Expression]]],
+    *,
+    empty: bool = False,
+) -> list[ObjectId]:
+    """Sends updates of samples; returns those whose documents would have become too large.
+
+    Args:
+        fields: those that are written, the labels' first.
+        empty: whether samples without labels are written to as well.
+    """
+    refused: list[ObjectId] = []
+    # Where labels are gone, or never were, a list would be made of nothing.
+    labels = {} if empty else {f"{fields[0]}.detections.0": {"$exists": True}}
+    for part in in_parts(updates, _SAMPLES_A_WRITE):
+        stamp = {"$set": {"last_modified_at": datetime.now(timezone.utc)}}
+        sent = [UpdateOne({"_id": i, **labels}, [*stages, stamp]) for i, stages in part]
+        try:
+            dataset._sample_collection.bulk_write(sent, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            other = [f for f in failures if f["code"] not in _TOO_LARGE]
+            if other:
+                raise ValueError(other[0]["errmsg"]) from error
+            refused += [part[f["index"]][0] for f in failures]
+        samples_in_memory.refresh(dataset, fields, (str(i) for i, _ in part))
+    return refused
