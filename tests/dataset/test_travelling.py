@@ -104,13 +104,18 @@ def test_an_index_that_an_earlier_version_stored_is_read_and_becomes_fiftyones_o
     assert np.array_equal(old.embeddings, kept.vectors)
     assert np.array_equal(embedding_index.load(named, "ovsam").vectors, kept.vectors)
     assert len(search(named, "a cat", k=2)) == 2
+    gone = str(kept.label_ids[0])
+    named.delete_labels(ids=[gone], fields=["ovsam"])
     embedding_index.refresh(named, "ovsam", "ovsam-lite")
     document = BrainMethod._get_run_doc(named, "ovsam_similarity")
     document.results.seek(0)
     stored = json.loads(document.results.read())
     assert (stored["cls"], document.config["cls"]) == (f"{STOCK}Index", f"{STOCK}Config")
     assert document.config["supports_prompts"] is True
-    assert np.allclose(np.array(stored["embeddings"]), kept.vectors, atol=1e-7)
+    left = kept.vectors[kept.rows(stored["label_ids"])]
+    assert len(left) == len(kept) - 1
+    assert gone not in stored["label_ids"]
+    assert np.allclose(np.array(stored["embeddings"]), left, atol=1e-7)
 
 
 def _store_as_before(dataset: fo.Dataset, key: str, kept: Any) -> None:
