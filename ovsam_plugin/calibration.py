@@ -38,6 +38,7 @@ class Calibration:
         provenance: what else is known of its making; plain JSON.
 
     Raises:
+        TypeError: the temperature or a threshold is no number, or the thresholds are no mapping.
         ValueError: the temperature is not positive, or a threshold outside 0..1.
     """
 
@@ -49,6 +50,12 @@ class Calibration:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.thresholds, Mapping):
+            raise TypeError(f"thresholds are numbers by class name, got {self.thresholds!r:.60}")
+        for name, given in (("temperature", self.temperature), ("threshold", self.threshold),
+                            *self.thresholds.items()):  # fmt: skip
+            if isinstance(given, bool) or not isinstance(given, int | float | np.number):
+                raise TypeError(f"{name!r} is {given!r:.60}, not a number")
         if not 0 < self.temperature < float("inf"):
             raise ValueError(f"a temperature is positive, got {self.temperature}")
         for name, value in (("threshold", self.threshold), *self.thresholds.items()):
@@ -80,23 +87,39 @@ class Calibration:
         """All of it."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """As JSON."""
+        path = Path(path).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.to_json() + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> Calibration:
+    def of(cls, given: Calibration | str | Path | None) -> Calibration | None:
+        """A calibration, read where its file is given.
+
+        Raises:
+            FileNotFoundError, ValueError: see `load`.
+            TypeError: it is neither.
+        """
+        if given is None or isinstance(given, Calibration):
+            return given
+        if isinstance(given, str | Path):
+            return cls.load(given)
+        raise TypeError(f"a calibration is a Calibration or its file, got {given!r:.60}")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calibration:
         """What `save` wrote.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: it is not a calibration.
         """
+        path = Path(path).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"no calibration at {path}: fit one with ovsam calibrate")
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**json.loads(path.read_text(encoding="utf-8-sig")))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is not a calibration: {error}") from error
 

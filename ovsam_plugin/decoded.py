@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ovsam_plugin.frame import Frame, Tile
 from ovsam_plugin.network.ovsam import Embeddings
 from ovsam_plugin.prompts import Prompt
 
@@ -74,6 +76,29 @@ class Decoded:
                 torch.cat([part.embeddings.head for part in parts]),
                 torch.cat([part.embeddings.clip for part in parts]),
             ),
+        )
+
+    def moved(self, tile: Tile, whole: Frame, prompts: tuple[Prompt, ...]) -> Decoded:
+        """Answers found in a tile, as answers on the whole photograph.
+
+        Args:
+            tile: that they were found in.
+            whole: the photograph's frame.
+            prompts: what was asked, in pixels of the photograph.
+        """
+
+        def placed(boxes: Tensor) -> Tensor:
+            pixels = boxes.double() / torch.from_numpy(np.tile(tile.frame.scale, 2))
+            pixels = pixels * torch.from_numpy(np.tile(tile.zoom, 2))
+            pixels = pixels + torch.from_numpy(np.tile(tile.corner, 2))
+            return (pixels * torch.from_numpy(np.tile(whole.scale, 2))).float()
+
+        empty = (self.boxes[:, 2:] <= self.boxes[:, :2]).any(1, keepdim=True)
+        return replace(
+            self,
+            prompts=prompts,
+            windows=placed(self.windows),
+            boxes=placed(self.boxes).masked_fill(empty, 0.0),
         )
 
     def on_grid(self, size: tuple[int, int], stride: int) -> Tensor:

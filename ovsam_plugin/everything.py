@@ -12,6 +12,7 @@ from torchvision.ops import nms
 
 from ovsam_plugin.choosing import distinct, overlaps
 from ovsam_plugin.decoded import Decoded
+from ovsam_plugin.frame import Frame, Tile
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor
 from ovsam_plugin.prompts import Box, Grid, Prompt
@@ -28,6 +29,8 @@ SAME = 0.8
 COMPARED_STRIDE = 4
 # Answers a photograph.
 MOST = 100
+# An answer that ends this near to the edge of a tile, in input pixels, may go on behind it.
+EDGE = 3
 # Shares of the photograph: smaller answers are specks, larger ones its background.
 MIN_AREA, MAX_AREA = 0.0002, 0.95
 
@@ -51,6 +54,23 @@ def find_everything(
     Returns:
         At most `MOST` answers with embeddings, and their masks side by side, (N, h, w) bool.
     """
+    frame = encoding.frame
+    parts = [_find(predictor, encoding, grid, chunk)]
+    for tile, part in zip(frame.tiles, encoding.tiles):
+        found = _find(predictor, part, grid, chunk)
+        found = found[_whole_in(tile, found, frame)]
+        boxes = [p for p in found.prompts if isinstance(p, Box)]
+        prompts = tuple(replace(p, xyxy=tile.outward(p.xyxy)) for p in boxes)
+        parts.append(found.moved(tile, frame, prompts))
+    found = Decoded.concatenate(parts)
+    found = found[torch.argsort(found.objectness, descending=True, stable=True).tolist()]
+    masks = on_grid(found, encoding)
+    order = distinct(overlaps(masks), SAME)[:MOST]
+    return found[order], masks[order]
+
+
+def _find(predictor: Predictor, encoding: Encoding, grid: Grid | None, chunk: int) -> Decoded:
+    """The candidates of one picture, with embeddings, no two the same."""
     preset = predictor.preset
     proposals = predictor.proposals(encoding) if grid is None else None
     if proposals is not None:
@@ -69,14 +89,26 @@ def find_everything(
     )
     found = replace(found, objectness=judged)
     found = found[torch.argsort(judged, descending=True, stable=True).tolist()]
-    masks = on_grid(found, encoding)
-    order = distinct(overlaps(masks), SAME)[:MOST]
-    return predictor.embed(encoding, found[order]), masks[order]
+    order = distinct(overlaps(on_grid(found, encoding)), SAME)[:MOST]
+    return predictor.embed(encoding, found[order])
+
+
+def _whole_in(tile: Tile, found: Decoded, whole: Frame) -> list[int]:
+    """Those that the tile shows whole: none that its edge cuts, unless it is the photograph's."""
+    h, w = tile.frame.size
+    x1, y1, x2, y2 = tile.box
+    height, width = whole.original_size
+    low = torch.tensor([x1 > 0.5, y1 > 0.5]) * EDGE
+    high = torch.tensor([w, h]) - torch.tensor([x2 < width - 0.5, y2 < height - 0.5]) * EDGE
+    inside = (found.boxes[:, :2] >= low).all(1) & (found.boxes[:, 2:] <= high).all(1)
+    return [int(i) for i in torch.nonzero(inside).squeeze(1)]
 
 
 def on_grid(found: Decoded, encoding: Encoding) -> Tensor:
     """(N, h, w) bool: the masks side by side, at a stride that keeps small things apart."""
-    return found.on_grid(encoding.frame.size, COMPARED_STRIDE)
+    # What tiles show is smaller.
+    stride = COMPARED_STRIDE // 2 if encoding.tiles else COMPARED_STRIDE
+    return found.on_grid(encoding.frame.size, stride)
 
 
 def _boxes_from_proposals(encoding: Encoding, proposals: Proposals) -> tuple[list[Box], Tensor]:

@@ -24,10 +24,13 @@ class Frame:
     Attributes:
         pixels: (h, w, 3) uint8 RGB, long side resized to the network's.
         original_size: (H, W) of the photograph.
+        tiles: overlapping parts of it that are looked at too, each as large to the encoder as the
+            whole is.
     """
 
     pixels: npt.NDArray[np.uint8]
     original_size: tuple[int, int]
+    tiles: tuple[Tile, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -41,13 +44,54 @@ class Frame:
         return np.array([w / width, h / height])
 
 
-def make_frame(image: npt.NDArray[np.uint8], description: NetworkDescription) -> Frame:
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A part of a photograph.
+
+    Attributes:
+        frame: of the part, as if it were a photograph.
+        corner: (2,) float64, x and y of its top-left corner in pixels of the photograph.
+        zoom: (2,) float64, pixels of the photograph a pixel of `frame.original_size`, x and y.
+    """
+
+    frame: Frame
+    corner: npt.NDArray[np.float64]
+    zoom: npt.NDArray[np.float64]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """xyxy in pixels of the photograph."""
+        height, width = self.frame.original_size
+        x1, y1 = self.corner.tolist()
+        return x1, y1, x1 + width * float(self.zoom[0]), y1 + height * float(self.zoom[1])
+
+    def inward(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """A box of the photograph's pixels in pixels of the tile."""
+        corner, zoom = np.tile(self.corner, 2), np.tile(self.zoom, 2)
+        x1, y1, x2, y2 = ((np.asarray(box) - corner) / zoom).tolist()
+        return x1, y1, x2, y2
+
+    def outward(self, box: Sequence[float]) -> tuple[float, float, float, float]:
+        """A box of the tile's pixels in pixels of the photograph."""
+        corner, zoom = np.tile(self.corner, 2), np.tile(self.zoom, 2)
+        x1, y1, x2, y2 = (np.asarray(box) * zoom + corner).tolist()
+        return x1, y1, x2, y2
+
+
+def make_frame(
+    image: npt.NDArray[np.uint8],
+    description: NetworkDescription,
+    original_size: tuple[int, int] | None = None,
+    tiles: Sequence[tuple[int, int, int, int]] = (),
+) -> Frame:
     """Resize so that the long side is the network's.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         description: of the network; nothing of it but sizes is needed, so that loader processes
             can do this without weights.
+        original_size: (H, W) of the photograph, where the image is smaller than that.
+        tiles: xyxy parts of the image that are looked at too; see `tiles`.
 
     Raises:
         TypeError: it is not uint8.
@@ -63,7 +107,13 @@ def make_frame(image: npt.NDArray[np.uint8], description: NetworkDescription) ->
     shrink = description.area_downscale and scale < 1
     method = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
     pixels = cv2.resize(image, size, interpolation=method)
-    return Frame(np.ascontiguousarray(pixels, dtype=np.uint8), (height, width))
+    original_size = original_size or (height, width)
+    zoom = np.array([original_size[1] / width, original_size[0] / height])
+    parts = tuple(
+        Tile(make_frame(image[y1:y2, x1:x2], description), np.array([x1, y1]) * zoom, zoom)
+        for x1, y1, x2, y2 in tiles
+    )
+    return Frame(np.ascontiguousarray(pixels, dtype=np.uint8), original_size, parts)
 
 
 def padded_size(frame: Frame, description: NetworkDescription) -> tuple[int, int]:

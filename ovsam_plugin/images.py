@@ -6,6 +6,7 @@ EXIF orientation, so relative boxes and masks are relative to the turned picture
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import warnings
@@ -19,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 _DEEP_MODES = ("I", "F")
 """Pillow's modes of more than 8 bits a pixel; `I;16` and its byte orders start with the first."""
 
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _SIXTEEN_BIT = 65535
 _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
@@ -78,6 +80,7 @@ def read_picture(path: str | os.PathLike[str], longest_side: int | None = None) 
         with warnings.catch_warnings():
             # Pillow's limit for an error stays; its warning at half of that is our largest case.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            _learn_heic(path)
             with Image.open(path) as image:
                 return _decode(image, longest_side)
     except FileNotFoundError:
@@ -94,7 +97,24 @@ def read_picture(path: str | os.PathLike[str], longest_side: int | None = None) 
         raise ImageError(f"{path} is damaged or cut short: {error}") from error
 
 
+def _is_heic(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
+
+
+def _learn_heic(path: Path) -> None:
+    """Lets Pillow read phones' HEIC, which pillow-heif teaches it, where a file is one."""
+    if _is_heic(path):
+        with contextlib.suppress(ImportError):
+            from pillow_heif import register_heif_opener
+
+            register_heif_opener()
+
+
 def _why_unidentified(path: Path) -> str:
+    if _is_heic(path):
+        return f"{path} is HEIC, which needs pillow-heif: pip install 'fiftyone-ovsam[heic]'"
     if path.stat().st_size == 0:
         return f"{path} is empty (0 bytes)"
     return f"{path} is not an image, or of a kind that Pillow does not read"

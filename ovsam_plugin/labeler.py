@@ -172,7 +172,7 @@ def load_labeler(
     all_candidates: bool = False,
     grid: Grid | None = None,
     chunk: int = CHUNK,
-    calibration: Calibration | None = None,
+    calibration: Calibration | str | Path | None = None,
 ) -> Labeler:
     """A labeler with its weights and its vocabulary's text embeddings loaded.
 
@@ -182,6 +182,7 @@ def load_labeler(
     """
     predictor = load_predictor(preset, device=device, weights=weights)
     recognizer = build_recognizer(predictor.preset, vocabulary, predictor.device)
+    calibration = Calibration.of(calibration)
     if calibration is not None:
         recognizer = recognizer.at_temperature(calibration.temperature)
     return Labeler(

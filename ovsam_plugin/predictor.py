@@ -24,6 +24,7 @@ from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.tiles import holds, is_small
 
 # SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
 STABILITY_OFFSET = 1.0
@@ -38,10 +39,17 @@ class Encoding:
     Attributes:
         features: of this image alone (a batch of 1), on the predictor's device.
         frame: what was encoded.
+        tiles: of `frame.tiles`, in their order.
     """
 
     features: Features
     frame: Frame
+    tiles: tuple[Encoding, ...] = ()
+
+    @property
+    def passes(self) -> int:
+        """How many pictures the encoder looked at."""
+        return 1 + len(self.tiles)
 
 
 def alike(prompts: Sequence[Prompt], chunk: int) -> Iterator[list[int]]:
@@ -86,7 +94,13 @@ class Predictor:
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[Frame]) -> list[Encoding]:
-        """Photographs through the encoder, those of one padded size in one pass."""
+        """Photographs and their tiles through the encoder, those of one padded size in one pass."""
+        tiles = [tile.frame for frame in frames for tile in frame.tiles]
+        done = iter(self._encode([*frames, *tiles]))
+        whole = [next(done) for _ in frames]
+        return [replace(e, tiles=tuple(next(done) for _ in e.frame.tiles)) for e in whole]
+
+    def _encode(self, frames: Sequence[Frame]) -> list[Encoding]:
         groups: dict[tuple[int, int], list[int]] = {}
         for i, frame in enumerate(frames):
             groups.setdefault(padded_size(frame, self.network.description), []).append(i)
@@ -129,12 +143,31 @@ class Predictor:
         """
         done = [
             (order, self.finish(encoding, decoded, inside_boxes=self.preset.inside_boxes))
-            for order, decoded in self.decode_chunks(encoding, prompts, chunk)
+            for order, decoded in self._everywhere(encoding, prompts, chunk)
         ]
         if not done:
             return self.finish(encoding, self.nothing())
         order = [i for indices, _ in done for i in indices]
         return Instances.concatenate([part for _, part in done])[np.argsort(order)]
+
+    def _everywhere(
+        self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int
+    ) -> Iterator[tuple[list[int], Decoded]]:
+        """`decode_chunks`, small boxes being asked in the tile that shows them best."""
+        frame = encoding.frame
+        shown = tile_of_each(frame, prompts, self.network.description.image_size)
+        for place in sorted(set(shown)):
+            rows = [i for i, tile in enumerate(shown) if tile == place]
+            asked = [prompts[i] for i in rows]
+            if place < 0:
+                for part, decoded in self.decode_chunks(encoding, asked, chunk):
+                    yield [rows[i] for i in part], decoded
+                continue
+            tile = frame.tiles[place]
+            boxes = [replace(p, xyxy=tile.inward(p.xyxy)) for p in asked if isinstance(p, Box)]
+            for part, decoded in self.decode_chunks(encoding.tiles[place], boxes, chunk):
+                told = tuple(asked[i] for i in part)
+                yield [rows[i] for i in part], decoded.moved(tile, frame, told)
 
     @torch.inference_mode()
     def decode_chunks(
@@ -297,7 +330,8 @@ class Predictor:
         """What brings the logits of a row to the photograph's own pixels."""
         sizes = frame.size, frame.original_size
         rows, columns = decoded.logits.shape[-2:]
-        if self.network.region_masks is None:
+        over = decoded.windows.new_tensor([0, 0, 4 * columns, 4 * rows])
+        if self.network.region_masks is None and bool((decoded.windows == over).all()):
             # One for all: building it costs more than a mask does.
             whole = MaskResampler.build(rows, self.network.description.image_size, *sizes)
             return lambda row: whole
@@ -337,6 +371,22 @@ class Predictor:
         return mixed_precision(self.device)
 
 
+def tile_of_each(frame: Frame, prompts: Sequence[Prompt], input_size: int) -> list[int]:
+    """The tile that each prompt is asked in: of small boxes, one that shows them whole; -1 for the
+    whole photograph."""
+    place = [-1] * len(prompts)
+    rows = [i for i, prompt in enumerate(prompts) if isinstance(prompt, Box)]
+    if not frame.tiles or not rows:
+        return place
+    boxes = np.array([p.xyxy for p in prompts if isinstance(p, Box)])
+    small = is_small(boxes, frame.original_size, input_size)
+    for index, tile in enumerate(frame.tiles):
+        for row in np.flatnonzero(small & holds(tile.box, boxes, frame.original_size)).tolist():
+            if place[rows[row]] < 0:
+                place[rows[row]] = index
+    return place
+
+
 def _to_pixels(cells: Tensor, masks: Masks) -> Tensor:
     """(N, 4) boxes in cells of the masks' logits -> input pixels, float32."""
     h, w = masks.logits.shape[-2:]
@@ -363,7 +413,7 @@ def load_predictor(
         FileNotFoundError: the weights are not on this machine; the message says how to get them.
     """
     chosen = preset if isinstance(preset, Preset) else get_preset(preset)
-    network, weights_hash = load_network(chosen, Path(weights) if weights else None)
+    network, weights_hash = load_network(chosen, Path(weights).expanduser() if weights else None)
     return Predictor(network.to(pick_device(device)), chosen, weights_hash)
 
 

@@ -59,7 +59,7 @@ def shared_embedders(labeler: Labeler) -> dict[str, SharedEmbedder]:
 
 
 def build_methods(
-    names: Sequence[str], labeler: Labeler, contexts: Sequence[Context | Path] = ()
+    names: Sequence[str], labeler: Labeler, contexts: Sequence[Context | str | Path] = ()
 ) -> list[Method]:
     """Methods over one labeler's network and vocabulary, which share what work they can.
 
@@ -90,7 +90,7 @@ def choose(
     segmenter: Segmenter,
     embedders: Mapping[str, SharedEmbedder],
     naming: Naming,
-    contexts: Sequence[Context | Path],
+    contexts: Sequence[Context | str | Path],
     made: Mapping[str, Method] | None = None,
 ) -> list[Method]:
     """The named methods, in order.
@@ -106,7 +106,7 @@ def choose(
     Raises:
         FileNotFoundError, ValueError: see `build_methods`.
     """
-    loaded = [Context.load(c) if isinstance(c, Path) else c for c in contexts]
+    loaded = [c if isinstance(c, Context) else Context.load(c) for c in contexts]
     learned = {context.method: context for context in loaded}
     plain = single_branch(naming.classifier, naming.scale, naming.device)
     chosen: list[Method] = []

@@ -68,21 +68,23 @@ class Context:
     tower: str
     provenance: Mapping[str, Any]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """As safetensors, with the rest as JSON in its metadata."""
+        path = Path(path).expanduser()
         facts = {"method": self.method, "tower": self.tower, **self.provenance}
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"format": FORMAT, "context": json.dumps(facts)}
         save_file({"vectors": self.vectors.contiguous()}, path, metadata=metadata)
 
     @classmethod
-    def load(cls, path: Path) -> Context:
+    def load(cls, path: str | Path) -> Context:
         """What `save` wrote.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: it is not a learned context.
         """
+        path = Path(path).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"no learned context at {path}: train one first")
         try:

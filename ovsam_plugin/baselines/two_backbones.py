@@ -47,7 +47,7 @@ SAM_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _WIDTH_KEY = "image_encoder.pos_embed"
 
 
-def load_sam(path: Path) -> Sam:
+def load_sam(path: str | Path) -> Sam:
     """One of segment_anything's models; which, is read from the checkpoint.
 
     Args:
@@ -60,6 +60,7 @@ def load_sam(path: Path) -> Sam:
         FileNotFoundError: there is no such file.
         ValueError: it is not a checkpoint of SAM, or holds more than tensors.
     """
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no SAM checkpoint at {path}")
     try:
@@ -245,10 +246,10 @@ def clip_tower(name: str, model: Any, image_size: int = 1024) -> Tower:
 def build_two_backbones(
     names: Sequence[str],
     *,
-    sam: Path | Sam,
+    sam: str | Path | Sam,
     clip: str,
     vocabulary: str | Path | Sequence[str] | Vocabulary,
-    contexts: Sequence[Context | Path] = (),
+    contexts: Sequence[Context | str | Path] = (),
     device: str = "auto",
     chunk: int = CHUNK,
 ) -> list[Method]:
@@ -273,7 +274,7 @@ def build_two_backbones(
     model, tokenizer = load_openclip(clip)
     image_half = clip_tower(clip.partition(":")[2].partition("/")[0], model.to(place))
     text_half = OpenClipTower(clip, model, tokenizer, text_tower_fingerprint(clip), str(place))
-    loaded = load_sam(sam) if isinstance(sam, Path) else sam
+    loaded = sam if isinstance(sam, Sam) else load_sam(sam)
     segmenter = SamSegmenter(loaded.to(place), chunk)
     embedders = embedders_of(segmenter, image_half, shared=False)
     classifier = build_classifier(load_vocabulary(vocabulary), text_half, CLIP_TEMPLATES)

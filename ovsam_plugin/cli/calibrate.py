@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import UsageError, one_message, usage
+from ovsam_plugin.cli.outputs import check_file
 
 
 def calibrate(
@@ -23,6 +24,14 @@ def calibrate(
             show_default=False,
         ),
     ],
+    crowds: Annotated[
+        bool,
+        typer.Option(
+            "--crowds",
+            help="Take annotations that are marked as crowds for instances, as some tools mark "
+            "what was drawn with a brush.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where it goes.")] = Path(
         "calibration.json"
     ),
@@ -51,11 +60,15 @@ def calibrate(
             from ovsam_plugin.training.calibrating import calibrate
             from ovsam_plugin.training.examples import CocoPhotographs
 
-            photographs = CocoPhotographs(images, annotations)
+            check_file("--out", out, "calibration.json")
+            photographs = CocoPhotographs(images, annotations, crowds=crowds)
             labeler = load_labeler(preset, vocabulary=vocabulary, device=device, weights=weights)
             console = Console(highlight=False, soft_wrap=True)
             made = calibrate(labeler, track(photographs, "photographs", console=console))
         made.save(out)
+        if photographs.problems:
+            first = escape(photographs.problems[0])
+            console.print(f"{len(photographs.problems):,} left out, such as {first}")
         facts = made.provenance
         console.print(
             f"{facts['instances']:,} instances: temperature {made.temperature:.3g}, log loss "

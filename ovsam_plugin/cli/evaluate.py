@@ -38,6 +38,15 @@ def evaluate(
             rich_help_panel=_TRUTH,
         ),
     ] = None,
+    crowds: Annotated[
+        bool,
+        typer.Option(
+            "--crowds",
+            help="Take annotations that are marked as crowds for instances, as some tools mark "
+            "what was drawn with a brush.",
+            rich_help_panel=_TRUTH,
+        ),
+    ] = False,
     protocol: Annotated[
         str,
         typer.Option(
@@ -177,6 +186,7 @@ def evaluate(
         report=report,
         limit=limit,
         device=device,
+        crowds=crowds,
     )
     with one_message(debug):
         from rich.console import Console

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, usage
+from ovsam_plugin.cli.outputs import check_file, check_folder
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ovsam_plugin.annotations import Id
     from ovsam_plugin.baselines import Method
-    from ovsam_plugin.dataset.annotations import Id
     from ovsam_plugin.evaluation.figures import TextTable
     from ovsam_plugin.evaluation.ground_truth import GroundTruth
     from ovsam_plugin.evaluation.results import Evaluated
@@ -52,6 +53,7 @@ class EvaluationJob:
     report: Path | None
     limit: int | None
     device: str
+    crowds: bool
 
     def run(self, console: Console) -> None:
         self._check_options()
@@ -67,6 +69,8 @@ class EvaluationJob:
             raise UsageError("give what is right: --annotations GT.json, or --field and --gt-field")
         if (self.field is None) != (self.gt_field is None):
             raise UsageError("--field and --gt-field go together: labels and what is right")
+        check_file("--json", self.json, "figures.json")
+        check_folder("--report", self.report)
         asks = self.baselines or self.faithful or self.detections or self.sam
         if self.field is not None and asks:
             raise UsageError(
@@ -89,9 +93,9 @@ class EvaluationJob:
 
         assert self.annotations is not None
         with usage():
-            truth = read_ground_truth(self.annotations)
+            truth = read_ground_truth(self.annotations, crowds=self.crowds)
             whole, asked = self._vocabularies(truth)
-            paths = self._paths(truth)
+            paths = self._paths(truth, console)
             labeler = load_labeler(
                 self.preset, vocabulary=asked, device=self.device, weights=self.weights
             )
@@ -105,6 +109,11 @@ class EvaluationJob:
             evaluated = evaluation.run(methods, progress)
         if not evaluated.paths:
             raise CommandError("no image could be evaluated: " + "; ".join(evaluated.problems[:3]))
+        if not any(len(method.outcomes) for method in evaluated.methods):
+            crowds = any(a.crowd for a in truth.file.annotations)
+            why = "; ".join(evaluated.problems[:3]) or "no annotation can be asked"
+            hint = "; --crowds takes crowds for instances" if crowds else ""
+            raise CommandError(f"nothing was evaluated: {why}{hint}")
         weights = labeler.predictor.weights_hash
         return self._noted(evaluated, {"preset": self.preset, "weights (sha256)": weights})
 
@@ -123,23 +132,24 @@ class EvaluationJob:
         whole = apply_split(whole, self.split)
         return whole, whole if self.vocabulary is not None else split_only(whole)
 
-    def _paths(self, truth: GroundTruth) -> Mapping[Id, Path]:
+    def _paths(self, truth: GroundTruth, console: Console) -> Mapping[Id, Path]:
         """Images of the file that are there, by id."""
-        from ovsam_plugin.dataset.image_paths import PathFinder, image_paths
+        from ovsam_plugin.annotations.photographs import PathFinder, find_in
 
+        names = {i.id: i.file_name for i in truth.images if truth.truths.get(i.id)}
         folder = Path(self.target).expanduser()
         if folder.is_dir():
-            finder = PathFinder(image_paths(folder.resolve()), folder)
+            fits = find_in(folder, names.values())
         else:
-            finder = PathFinder(self._dataset().values("filepath"), None)
-        found: dict[Id, Path] = {}
-        for image in truth.images:
-            paths = finder.find(image.file_name)
-            if len(paths) == 1 and truth.truths.get(image.id):
-                found[image.id] = Path(paths[0])
-            if self.limit is not None and len(found) == self.limit:
-                break
-        return found
+            fits = PathFinder(self._dataset().values("filepath")).find(names.values())
+        found = {i: Path(fits[name][0]) for i, name in names.items() if len(fits[name]) == 1}
+        if found and len(found) < len(names):
+            absent = [name for i, name in names.items() if i not in found]
+            console.print(
+                f"{len(absent):,} of the file's {len(names):,} annotated images are not there, "
+                f"such as {escape(absent[0])}"
+            )
+        return dict(list(found.items())[: self.limit])
 
     def _methods(self, labeler: Labeler, whole: Vocabulary) -> list[Method]:
         from ovsam_plugin.baselines import METHODS, build_methods

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, usage
+from ovsam_plugin.cli.outputs import check_file, check_picture
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -32,6 +33,7 @@ class LabelJob:
     vocabulary: str
     boxes: Path | None
     center_points: Path | None
+    crowds: bool
     box_field: str | None
     point_field: str | None
     everything: bool
@@ -70,6 +72,9 @@ class LabelJob:
             samples = asked.view(dataset)
             fields["box_field" if annotations.source == "box" else "point_field"] = asked.field
             _tell_of_prompts(console, asked)
+            if not asked.labels:
+                self._write_files(console, samples, asked, vocabulary)
+                raise CommandError(f"nothing was labelled: {_why_nothing(asked)}")
         with usage():
             summary = label_dataset(
                 samples,
@@ -86,8 +91,15 @@ class LabelJob:
         console.print(
             f"look at it: [bold]fiftyone app launch {name}[/bold] (field [bold]{self.field}[/bold])"
         )
-        if summary.failed and summary.failed == summary.samples and not summary.instances:
+        if self._nothing_came(summary, asking=any(fields.values())):
             raise CommandError("nothing could be labelled; the reasons are above")
+
+    def _nothing_came(self, summary: LabelSummary, *, asking: bool) -> bool:
+        if summary.instances or summary.kept:
+            return False
+        # What was answered and then left out by a threshold was labelled all the same.
+        bounded = self.work["min_confidence"] is not None or self.work["calibration"] is not None
+        return (asking and not bounded) or 0 < summary.failed == summary.samples
 
     def _check_options(self) -> None:
         given = {
@@ -103,6 +115,10 @@ class LabelJob:
             raise UsageError(f"{' and '.join(chosen)} say different things to label: give one")
         if self.find is not None and not self.find.strip():
             raise UsageError('--find needs words, such as --find "a red bus"')
+        if self.crowds and self.boxes is None and self.center_points is None:
+            raise UsageError("--crowds is of an annotation file: --boxes or --center-points")
+        check_file("--export", self.export, "preds.json")
+        check_picture("--contact-sheet", self.contact_sheet, "sheet.png")
         with usage():
             from ovsam_plugin.presets import get_preset
 
@@ -125,9 +141,9 @@ class LabelJob:
 
         with usage():
             if self.boxes is not None:
-                return read_annotations(self.boxes, "box")
+                return read_annotations(self.boxes, "box", crowds=self.crowds)
             if self.center_points is not None:
-                return read_annotations(self.center_points, "center-point")
+                return read_annotations(self.center_points, "center-point", crowds=self.crowds)
         return None
 
     def _dataset(self) -> tuple[fo.Dataset, Path | None]:
@@ -188,16 +204,30 @@ def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
     file = asked.file
     crowds = f", {_count(file.crowds, 'crowd')} left out" if file.crowds else ""
     console.print(f"{_count(len(file.prompts), 'prompt')} from {escape(file.path.name)}{crowds}")
+    if file.file.notes:
+        _warn(console, f"{file.path.name} is not sound", file.file.notes)
     if asked.missing:
         message = f"images of {file.path.name} that are not there: {len(asked.missing)}"
         _warn(console, message, asked.missing)
+    missing = set(asked.missing)
+    absent = {image.id for image in file.images if image.file_name in missing}
     others = [
-        f"annotation {prompt_id}: {reason}"
-        for prompt_id, reason in asked.errors.items()
-        if not reason.startswith("there is no image")
+        f"annotation {file.prompts[number].id}: {reason}"
+        for number, reason in asked.errors.items()
+        if file.prompts[number].image_id not in absent
     ]
     if others:
         _warn(console, f"{_count(len(others), 'annotation')} cannot be asked", others)
+
+
+def _why_nothing(asked: AttachedPrompts) -> str:
+    file = asked.file
+    for number, reason in asked.errors.items():
+        count = _count(len(file.prompts), "annotation")
+        return f"of {count} none can be asked; annotation {file.prompts[number].id}: {reason}"
+    if file.crowds:
+        return f"every annotation of {file.path.name} is a crowd; --crowds asks them too"
+    return f"{file.path.name} has no annotation"
 
 
 def _tell_of_labels(console: Console, summary: LabelSummary) -> None:

@@ -51,6 +51,15 @@ def label(
             rich_help_panel=_ASKING,
         ),
     ] = None,
+    crowds: Annotated[
+        bool,
+        typer.Option(
+            "--crowds",
+            help="Take annotations that are marked as crowds for instances, as some tools mark "
+            "what was drawn with a brush.",
+            rich_help_panel=_ASKING,
+        ),
+    ] = False,
     box_field: Annotated[
         str | None,
         typer.Option(metavar="F", help="Boxes of a field.", rich_help_panel=_ASKING),
@@ -118,6 +127,7 @@ def label(
         vocabulary=vocabulary,
         boxes=boxes,
         center_points=center_points,
+        crowds=crowds,
         box_field=box_field,
         point_field=point_field,
         everything=everything,

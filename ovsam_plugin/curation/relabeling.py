@@ -76,7 +76,7 @@ def relabel_dataset(
     field: str = "ovsam",
     into: str | None = None,
     min_confidence: float | None = None,
-    calibration: Calibration | Path | None = None,
+    calibration: Calibration | str | Path | None = None,
     device: str = "auto",
     overwrite: bool = False,
 ) -> RelabelSummary:
@@ -109,8 +109,7 @@ def relabel_dataset(
     assert recorded is not None
     preset = get_preset(recorded["preset"])
     classes = vocabulary_of(dataset, vocabulary)
-    if isinstance(calibration, Path):
-        calibration = Calibration.load(calibration)
+    calibration = Calibration.of(calibration)
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
     into = into or _name(field, classes.name)

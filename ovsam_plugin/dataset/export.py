@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import Any, TextIO, TypeAlias
 import fiftyone as fo
 import numpy as np
 
-from ovsam_plugin.dataset.annotations import AnnotatedCategory, Id
+from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.prompt_fields import read_prompts
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.targets import root_dataset
 from ovsam_plugin.rle import encode_crop
-from ovsam_plugin.vocabulary.names import name_key
+from ovsam_plugin.vocabulary.names import joined_key, name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 Row: TypeAlias = dict[str, Any]
@@ -35,7 +35,8 @@ class CategoryIds:
     """An annotation file's category ids by name.
 
     A predicted name is looked up as it is, then by the synonyms that its vocabulary gives it. Case,
-    underscores and hyphens do not count. A synonym that two categories share decides nothing.
+    underscores and hyphens do not count, and at last spaces neither. A synonym that two categories
+    share decides nothing.
 
     Args:
         categories: the annotation file's.
@@ -46,14 +47,18 @@ class CategoryIds:
         self, categories: Sequence[AnnotatedCategory], vocabulary: Vocabulary | None = None
     ) -> None:
         names: dict[str, Id] = {}
-        for category in categories:
-            names.setdefault(name_key(category.name), category.id)
         claims: dict[str, set[Id]] = {}
+        joined: dict[str, set[Id]] = {}
         for category in categories:
+            if category.id is None:
+                continue
+            names.setdefault(name_key(category.name), category.id)
             for synonym in category.synonyms:
                 claims.setdefault(name_key(synonym), set()).add(category.id)
-        shared = {name: next(iter(ids)) for name, ids in claims.items() if len(ids) == 1}
-        self._ids = {**shared, **names}
+            for text in (category.name, *category.synonyms):
+                joined.setdefault(joined_key(text), set()).add(category.id)
+        self._ids = {**_undisputed(claims), **names}
+        self._joined = _undisputed(joined)
         self._synonyms = (
             {category.name: category.synonyms for category in vocabulary.categories}
             if vocabulary is not None
@@ -61,11 +66,16 @@ class CategoryIds:
         )
 
     def __call__(self, name: str) -> Id | None:
-        for candidate in (name, *self._synonyms.get(name, ())):
-            category_id = self._ids.get(name_key(candidate))
-            if category_id is not None:
-                return category_id
+        candidates = (name, *self._synonyms.get(name, ()))
+        for ids, key in ((self._ids, name_key), (self._joined, joined_key)):
+            for candidate in candidates:
+                if key(candidate) in ids:
+                    return ids[key(candidate)]
         return None
+
+
+def _undisputed(claims: Mapping[str, set[Id]]) -> dict[str, Id]:
+    return {name: next(iter(ids)) for name, ids in claims.items() if len(ids) == 1}
 
 
 def annotation_rows(
@@ -88,7 +98,7 @@ def annotation_rows(
     images_of: dict[str, list[Id]] = {}
     for image_id, sample_id in asked.samples.items():
         images_of.setdefault(sample_id, []).append(image_id)
-    prompts_of: dict[Id, list[int]] = {}
+    prompts_of: dict[Id | None, list[int]] = {}
     for index, prompt in enumerate(asked.file.prompts):
         prompts_of.setdefault(prompt.image_id, []).append(index)
     prompt_type = "box" if asked.file.source == "box" else "point"
@@ -101,20 +111,20 @@ def annotation_rows(
             image = images[image_id]
             for index in prompts_of.get(image_id, ()):
                 prompt = asked.file.prompts[index]
-                label_id = asked.labels.get(prompt.id, "")
+                label_id = asked.labels.get(index, "")
                 rows[index] = _row(
                     _head(image.id, image.file_name, prompt.id, prompt_type),
                     answers.by_prompt.get(label_id),
                     answers.size or image.size,
                     category_of,
-                    asked.errors.get(prompt.id) or answers.reason(label_id),
+                    asked.errors.get(index) or answers.reason(label_id),
                 )
     for index, prompt in enumerate(asked.file.prompts):
         if index not in rows:
-            lost = images.get(prompt.image_id)
+            lost = None if prompt.image_id is None else images.get(prompt.image_id)
             name, size = (lost.file_name, lost.size) if lost is not None else (None, None)
             head = _head(prompt.image_id, name, prompt.id, prompt_type)
-            rows[index] = _failed(head, size, asked.errors.get(prompt.id, _UNANSWERED))
+            rows[index] = _failed(head, size, asked.errors.get(index, _UNANSWERED))
     return [rows[index] for index in range(len(asked.file.prompts))]
 
 
@@ -275,7 +285,7 @@ def _no_id(name: str) -> None:
 
 
 def _head(
-    image_id: Id, file_name: str | None, prompt_id: Id | None, prompt_type: str | None
+    image_id: Id | None, file_name: str | None, prompt_id: Id | None, prompt_type: str | None
 ) -> Row:
     return {
         "image_id": image_id,

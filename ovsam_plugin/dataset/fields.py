@@ -31,6 +31,11 @@ class Attribute:
 
 ATTRIBUTES = (
     Attribute("label", fo.StringField, "best class of the vocabulary; none if the mask is empty"),
+    Attribute(
+        "objectness",
+        fo.FloatField,
+        "how surely this is one whole thing, well cut out, whatever its name, 0 to 1",
+    ),
     Attribute("confidence", fo.FloatField, "fused probability of the label, 0 to 1"),
     Attribute(
         "similarity",
@@ -191,6 +196,7 @@ def to_detections(
             fo.Detection(
                 bounding_box=relative_box(instances.boxes[i], size),
                 mask=instances.masks[i],
+                objectness=float(instances.objectness[i]),
                 stability=float(instances.stability[i]),
                 **name_attributes(recognition, i),
                 **asked,
@@ -275,6 +281,7 @@ def _unanswered(prompt: Prompt, size: tuple[int, int], asked: dict[str, Any]) ->
     return fo.Detection(
         label=None,
         bounding_box=_prompt_box(prompt, size),
+        objectness=0.0,
         confidence=0.0,
         similarity=0.0,
         head_score=0.0,

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import fiftyone as fo
+import fiftyone.core.media as fom
 
-from ovsam_plugin.dataset.annotations import AnnotatedPrompt, AnnotationFile, Id
-from ovsam_plugin.dataset.image_paths import IMAGE_SUFFIXES, PathFinder, image_paths
+from ovsam_plugin.annotations import AnnotatedImage, Id
+from ovsam_plugin.annotations.photographs import (
+    IMAGE_SUFFIXES,
+    PathFinder,
+    image_paths,
+    name_parts,
+    named_files,
+)
+from ovsam_plugin.annotations.values import printable
+from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.runs import recorded_settings
 
+logger = logging.getLogger(__name__)
+
+_SHOWN = 5
 _FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
 
 
@@ -22,27 +35,29 @@ _FEW = 200  # images; below this, starting processes to read their headers costs
 class AttachedPrompts:
     """An annotation file whose prompts lie on a dataset's samples.
 
+    Prompts go by their places in `file.prompts`, since a file may give an id twice.
+
     Attributes:
         file: the annotation file.
         field: the sample field that holds the prompts: `Detections` for boxes, `Keypoints` for
             points, each with its `annotation_id`, and with no class and no mask.
         samples: sample id by image id, for images that have a sample.
-        labels: label id by annotation id, for prompts that lie on a sample.
-        errors: by annotation id, why a prompt does not lie on a sample.
+        labels: label id by prompt, for prompts that lie on a sample.
+        errors: by prompt, why it does not lie on a sample.
         missing: file names of prompted images that are not there.
     """
 
-    file: AnnotationFile
+    file: AnnotationPrompts
     field: str
     samples: Mapping[Id, str]
-    labels: Mapping[Id, str]
-    errors: Mapping[Id, str]
+    labels: Mapping[int, str]
+    errors: Mapping[int, str]
     missing: tuple[str, ...]
 
     def view(self, dataset: fo.Dataset) -> fo.DatasetView:
         """The samples that are asked about, in the file's order of images."""
-        asked = {prompt.image_id for prompt in self.file.prompts}
-        ids = [self.samples[i.id] for i in self.file.images if i.id in asked & set(self.samples)]
+        asked = {prompt.image_id for prompt in self.file.prompts} & self.samples.keys()
+        ids = [self.samples[image.id] for image in self.file.images if image.id in asked]
         return dataset.select(list(dict.fromkeys(ids)), ordered=True)
 
 
@@ -64,6 +79,11 @@ def import_images(directory: str | Path) -> fo.Dataset:
             f"{directory} holds no images (looked for {', '.join(sorted(IMAGE_SUFFIXES))}, "
             "in subfolders too)"
         )
+    refused = [reason for path in paths if (reason := why_not(path)) is not None]
+    if len(refused) == len(paths):
+        raise ValueError(f"no image in {printable(str(directory))} can be used: {refused[0]}")
+    if refused:
+        logger.warning("left out of %d images: %s", len(paths), "; ".join(refused[:_SHOWN]))
     name = dataset_name(directory)
     if fo.dataset_exists(name):
         dataset = fo.load_dataset(name)
@@ -72,21 +92,20 @@ def import_images(directory: str | Path) -> fo.Dataset:
         dataset.info["images"] = str(directory)
         dataset.save()
     known = set(dataset.values("filepath"))
-    dataset.add_samples(
-        [fo.Sample(filepath=path) for path in paths if path not in known], progress=False
-    )
+    new = [path for path in paths if path not in known and why_not(path) is None]
+    dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
     return dataset
 
 
 def dataset_name(directory: Path) -> str:
     """The name of a folder's dataset: its last part, and a mark of where it is."""
-    mark = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
-    return f"{directory.name or 'images'}-{mark}"
+    mark = hashlib.sha256(os.fsencode(directory)).hexdigest()[:8]
+    return f"{printable(directory.name) or 'images'}-{mark}"
 
 
 def attach_prompts(
     dataset: fo.Dataset,
-    annotations: AnnotationFile,
+    annotations: AnnotationPrompts,
     *,
     label_field: str,
     missing_in: str | Path | None = None,
@@ -94,9 +113,8 @@ def attach_prompts(
 ) -> AttachedPrompts:
     """Put an annotation file's prompts on the samples of the images that it names.
 
-    An image is the file's when its path ends in the file's name for it, or the other way round; so
-    names with and without folders both fit. An image of
-    another size than the file says gets no prompts: they would lie elsewhere.
+    See `PathFinder` for which image is the file's. An image of another size than the file says
+    gets no prompts: they would lie elsewhere.
 
     Args:
         dataset: the dataset that has the images.
@@ -111,38 +129,20 @@ def attach_prompts(
         ValueError: prompts that an earlier run answered would change. None is changed then.
     """
     field = f"{label_field}_{'boxes' if annotations.source == 'box' else 'points'}"
-    by_image: dict[Id, list[AnnotatedPrompt]] = defaultdict(list)
-    errors: dict[Id, str] = {}
-    for prompt in annotations.prompts:
-        if prompt.error is None:
-            by_image[prompt.image_id].append(prompt)
+    by_image: dict[Id, list[int]] = defaultdict(list)
+    errors: dict[int, str] = {}
+    for number, prompt in enumerate(annotations.prompts):
+        if prompt.error is not None or prompt.image_id is None:
+            errors[number] = prompt.error or "it is on no image"
         else:
-            errors[prompt.id] = prompt.error
-    asked = {prompt.image_id for prompt in annotations.prompts}
-    images = {image.id: image for image in annotations.images if image.id in asked}
-
-    finder = PathFinder(dataset.values("filepath"), missing_in)
-    paths: dict[Id, str] = {}
-    missing: list[str] = []
-    for image_id, image in images.items():
-        found = finder.find(image.file_name)
-        there = [path for path in found if Path(path).exists()]
-        if len(there) == 1:
-            paths[image_id] = there[0]
-            continue
-        reason = f"{len(there)} images are called {image.file_name}"
-        if not there:
-            reason = f"there is no image {image.file_name}"
-            missing.append(image.file_name)
-            if found:
-                paths[image_id] = found[0]
-            elif missing_in is not None:
-                paths[image_id] = _inside(Path(missing_in).expanduser().resolve(), image.file_name)
-        for prompt in by_image[image_id]:
-            errors[prompt.id] = reason
-    new = set(paths.values()) - set(finder.paths)
+            by_image[prompt.image_id].append(number)
+    images = {image.id: image for image in annotations.images if image.id in by_image}
+    found = _find(dataset, images.values(), missing_in)
+    for image_id, reason in found.reasons.items():
+        errors.update(dict.fromkeys(by_image[image_id], reason))
+    new = set(found.paths.values()) - set(found.known)
     dataset.add_samples([fo.Sample(filepath=path) for path in sorted(new)], progress=False)
-    view = dataset.match(fo.ViewField("filepath").is_in(sorted(set(paths.values()))))
+    view = dataset.match(fo.ViewField("filepath").is_in(sorted(set(found.paths.values()))))
     view.compute_metadata(num_workers=1 if len(view) < _FEW else None, progress=False)
 
     facts: dict[str, tuple[str, int | None, int | None]] = {
@@ -152,9 +152,10 @@ def attach_prompts(
         )
     }
     samples: dict[Id, str] = {}
-    labels: dict[Id, str] = {}
+    labels: dict[int, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
-    for image_id, path in paths.items():
+    repeats: Counter[tuple[Id, Place]] = Counter()
+    for image_id, path in found.paths.items():
         sample_id, width, height = facts[path]
         samples[image_id] = sample_id
         said = images[image_id].size
@@ -165,32 +166,102 @@ def attach_prompts(
                 f"{images[image_id].file_name} is {width} x {height}, "
                 f"{annotations.path.name} says {said[1]} x {said[0]}"
             )
-            errors.update({prompt.id: reason for prompt in by_image[image_id]})
+            errors.update(dict.fromkeys(by_image[image_id], reason))
             continue
-        made = [_label(prompt, width, height) for prompt in by_image[image_id]]
-        values[sample_id] += made
-        labels.update({p.id: label.id for p, label in zip(by_image[image_id], made, strict=True)})
+        for number in by_image[image_id]:
+            prompt = annotations.prompts[number]
+            try:
+                place = annotations.place(prompt, (height, width))
+            except ValueError as error:
+                errors.setdefault(number, str(error))
+                continue
+            label = _label(prompt.id, place, width, height, again=repeats[prompt.id, place])
+            repeats[prompt.id, place] += 1
+            values[sample_id].append(label)
+            labels[number] = label.id
     _store(dataset, field, None if overwrite else label_field, samples.values(), values)
-    return AttachedPrompts(annotations, field, samples, labels, errors, tuple(missing))
+    return AttachedPrompts(annotations, field, samples, labels, errors, found.missing)
 
 
-def _inside(root: Path, file_name: str) -> str:
-    path = Path(os.path.normpath(root / file_name))
-    return str(path if path.is_relative_to(root) else root / PurePosixPath(file_name).name)
+@dataclass(frozen=True)
+class _Found:
+    """Paths by image id; why an image has none, or none that is there; and what is not there."""
+
+    known: tuple[str, ...]
+    paths: Mapping[Id, str]
+    reasons: Mapping[Id, str]
+    missing: tuple[str, ...]
 
 
-def _label(prompt: AnnotatedPrompt, width: int, height: int) -> fo.Label:
-    """The prompt as a label whose id follows from it, so that the same file gives the same ids."""
-    asked = f"{prompt.id!r} {prompt.box} {prompt.point} {width} {height}"
-    label_id = hashlib.sha256(asked.encode()).hexdigest()[:24]
-    annotation_id = str(prompt.id)
-    if prompt.box is not None:
-        x1, y1, x2, y2 = prompt.box
-        box = [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height]
-        return fo.Detection(id=label_id, bounding_box=box, annotation_id=annotation_id)
-    assert prompt.point is not None
-    point = (prompt.point[0] / width, prompt.point[1] / height)
-    return fo.Keypoint(id=label_id, points=[point], annotation_id=annotation_id)
+def _find(
+    dataset: fo.Dataset, images: Collection[AnnotatedImage], missing_in: str | Path | None
+) -> _Found:
+    known = tuple(dataset.values("filepath"))
+    # Files that FiftyOne cannot hold are looked through too: what they lack can then be said.
+    names = [image.file_name for image in images]
+    there = [] if missing_in is None else _files_in(missing_in, names)
+    fits = PathFinder(tuple(dict.fromkeys((*known, *there))), missing_in).find(names)
+    paths: dict[Id, str] = {}
+    reasons: dict[Id, str] = {}
+    missing: list[str] = []
+    for image in images:
+        found = [path for path in fits[image.file_name] if Path(path).exists()]
+        refusal = why_not(found[0]) if len(found) == 1 else None
+        if refusal is not None:
+            reasons[image.id] = refusal
+        elif len(found) == 1:
+            paths[image.id] = found[0]
+        elif found:
+            reasons[image.id] = f"{len(found)} images are called {image.file_name}"
+        else:
+            reasons[image.id] = f"there is no image {image.file_name}"
+            missing.append(image.file_name)
+            absent = fits[image.file_name][:1] or _path_in(missing_in, image.file_name)
+            if absent and why_not(absent[0]) is None:
+                paths[image.id] = absent[0]
+    return _Found(known, paths, reasons, tuple(missing))
+
+
+def _files_in(folder: str | Path, names: Sequence[str]) -> list[str]:
+    folder = Path(folder).expanduser().resolve()
+    return [*image_paths(folder), *named_files(folder, names)]
+
+
+def _path_in(folder: str | Path | None, file_name: str) -> tuple[str, ...]:
+    """Where an image that is not there would be."""
+    if folder is None:
+        return ()
+    return (str(Path(folder).expanduser().resolve().joinpath(*name_parts(file_name))),)
+
+
+def why_not(path: str) -> str | None:
+    """Why a file cannot be a sample of a dataset of images, or None where it can."""
+    name = printable(Path(path).name)
+    if printable(path) != path:
+        return f"the name of {name} is not in UTF-8, which FiftyOne's database needs: rename it"
+    if fom.get_media_type(path) != fom.IMAGE:
+        return f"{name} has no ending that FiftyOne takes for an image's, such as .jpg: rename it"
+    return None
+
+
+def _label(annotation_id: Id, place: Place, width: int, height: int, *, again: int) -> fo.Label:
+    """The prompt as a label whose id follows from it, so that the same file gives the same ids.
+
+    What a file has twice, to the letter, has two ids: `again` counts.
+    """
+    box, point = (place, None) if len(place) == 4 else (None, place)
+    asked = f"{annotation_id!r} {box} {point} {width} {height}" + " again" * again
+    label_id = hashlib.sha256(asked.encode(errors="backslashreplace")).hexdigest()[:24]
+    if len(place) == 4:
+        x1, y1, x2, y2 = place
+        relative = [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height]
+        return fo.Detection(id=label_id, bounding_box=relative, annotation_id=str(annotation_id))
+    x, y = place
+    return fo.Keypoint(
+        id=label_id,
+        points=[(x / width, y / height)],
+        annotation_id=str(annotation_id),
+    )
 
 
 def _store(

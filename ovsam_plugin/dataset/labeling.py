@@ -75,7 +75,7 @@ def label_dataset(
     refine_masks: bool = False,
     find: str | None = None,
     min_confidence: float | None = None,
-    calibration: Calibration | Path | None = None,
+    calibration: Calibration | str | Path | None = None,
     grid: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,

@@ -307,7 +307,7 @@ def build_model(
     points_per_side: int | None = None,
     refine_masks: bool = False,
     find: str | None = None,
-    calibration: Calibration | Path | None = None,
+    calibration: Calibration | str | Path | None = None,
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -336,9 +336,8 @@ def build_model(
         confidence_thresh=min_confidence,
     )
     path = None if weights is None else Path(weights).expanduser()
-    if isinstance(calibration, Path):
-        calibration = Calibration.load(calibration)
-    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, calibration)
+    fitted = Calibration.of(calibration)
+    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted)
     return OvsamModel(labeler, config)
 
 

@@ -146,7 +146,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
                 continue
             place = self._fields.labels.get(label.label, -1)
             labels.append(label)
-            targets.append(Target(Truth(str(label.id), place, crowd, {}), mask, place))
+            targets.append(Target(Truth(str(label.id), place, crowd), mask, place))
         return labels, targets
 
     def _answers(self, doc: fo.Sample, size: tuple[int, int]) -> tuple[list[fo.Detection], Answers]:

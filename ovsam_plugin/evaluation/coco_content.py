@@ -63,7 +63,7 @@ class CocoContent:
                 "image_id": image_id,
                 "category_id": target.label + 1,
                 "segmentation": target.mask.rle(size),
-                "area": target.truth.record.get("area", target.mask.area),
+                "area": target.mask.area if target.truth.area is None else target.truth.area,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "iscrowd": int(target.truth.crowd),
             })  # fmt: skip

@@ -11,7 +11,7 @@ import fiftyone as fo
 import fiftyone.core.collections as foc
 from fiftyone.utils.eval.detection import DetectionResults
 
-from ovsam_plugin.dataset.annotations import deepest_point
+from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.targets import root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig

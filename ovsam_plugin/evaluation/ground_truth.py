@@ -8,38 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ovsam_plugin.dataset.annotations import (
+from ovsam_plugin.annotations import (
+    AnnotatedCategory,
     AnnotatedImage,
+    Annotation,
+    AnnotationFile,
     Id,
-    box_corners,
-    checked_id,
-    image_record,
-    load_json,
-    records_of,
-    reject_duplicates,
+    read_annotation_file,
 )
 from ovsam_plugin.evaluation.mask_iou import MaskCrop
-from ovsam_plugin.rle import decode_segmentation
-from ovsam_plugin.vocabulary.names import clean_name
 from ovsam_plugin.vocabulary.tables import texts
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """One annotation.
+    """One instance of the truth.
 
     Attributes:
         id: the annotation's id.
         category: its class, a place in `GroundTruth.categories`.
         crowd: whether it is a crowd, which is never asked about and costs no detection.
-        record: the annotation as written.
+        annotation: the annotation; None where the truth is no file's.
     """
 
     id: Id
     category: int
     crowd: bool
-    record: Mapping[str, Any]
+    annotation: Annotation | None = None
 
     def mask(self, image_size: tuple[int, int]) -> MaskCrop:
         """Its mask on an image of (height, width).
@@ -47,19 +43,28 @@ class Truth:
         Raises:
             ValueError: the segmentation is missing, broken, empty, or of another size.
         """
-        crop = MaskCrop.at(decode_segmentation(self.record.get("segmentation"), image_size))
+        crop = MaskCrop.at(self._written.mask(image_size))
         if not crop.area:
             raise ValueError("the segmentation has no pixel")
         return crop
 
-    @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self, image_size: tuple[int, int]) -> tuple[float, float, float, float]:
         """xyxy in pixels, as written.
 
         Raises:
             ValueError: it is missing or broken.
         """
-        return box_corners(self.record.get("bbox"))
+        return self._written.box(image_size)
+
+    @property
+    def area(self) -> float | None:
+        """In pixels, as written; None where it is not."""
+        return None if self.annotation is None else self.annotation.area
+
+    @property
+    def _written(self) -> Annotation:
+        assert self.annotation is not None, "the truth is no file's"
+        return self.annotation
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,83 +85,74 @@ class GroundTruth:
     """One annotation file.
 
     Attributes:
-        path: where it was read.
-        images: all images, with or without annotations.
+        file: what was read.
         truths: by image id, in the file's order.
         categories: the file's classes under their own names, with its synonyms and frequencies.
-        category_ids: the file's own id of each.
         federated: by image id; None where the file is not LVIS's.
+        problems: annotations that are left out, and why.
     """
 
-    path: Path
-    images: tuple[AnnotatedImage, ...]
+    file: AnnotationFile
     truths: Mapping[Id, Sequence[Truth]]
     categories: Vocabulary
-    category_ids: tuple[Id, ...]
     federated: Mapping[Id, FederatedLists] | None
+    problems: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where the file was read."""
+        return self.file.path
+
+    @property
+    def images(self) -> tuple[AnnotatedImage, ...]:
+        """All images, with or without annotations."""
+        return self.file.images
 
 
-def read_ground_truth(path: str | Path) -> GroundTruth:
+def read_ground_truth(path: str | Path, *, crowds: bool = False) -> GroundTruth:
     """Read a COCO or LVIS annotation file, masks still as written.
 
+    Args:
+        path: the JSON file.
+        crowds: whether annotations that are marked as crowds are instances like the others.
+
     Raises:
-        ValueError: there is no such file, it is not JSON, not an annotation file, has no classes,
-            or annotates an image or a class that it does not list.
+        ValueError: see `read_annotation_file`; or it has no classes, or no annotation is on one of
+            its images and of one of its classes.
     """
-    path = Path(path).expanduser()
-    content = load_json(path)
-    records = records_of(content, "images", path)
-    images = tuple(image_record(record, i, path) for i, record in enumerate(records))
-    reject_duplicates([image.id for image in images], "images", path)
-    known = {image.id for image in images}
-    category_records = records_of(content, "categories", path)
-    if not category_records:
+    file = read_annotation_file(path, crowds=crowds)
+    if not file.categories:
+        why = f" ({file.notes[0]})" if file.notes else ""
         raise ValueError(
-            f'"categories" of {path} is empty: without names of classes no answer can be right; '
-            "take the annotation file of a data set with classes"
+            f'"categories" of {file.path} is empty{why}: without names of classes no answer can be '
+            "right; take the annotation file of a data set with classes"
         )
-    ids = tuple(checked_id(r.get("id"), f"categories[{i}]", path)
-                for i, r in enumerate(category_records))  # fmt: skip
-    reject_duplicates(ids, "categories", path)
-    place = {category_id: i for i, category_id in enumerate(ids)}
     truths: dict[Id, list[Truth]] = defaultdict(list)
-    annotations = records_of(content, "annotations", path)
-    for i, record in enumerate(annotations):
-        what = f"annotations[{i}] of {path}"
-        if record.get("image_id") not in known:
-            raise ValueError(f"{what} is on image {record.get('image_id')!r}, which is not listed")
-        if record.get("category_id") not in place:
-            raise ValueError(
-                f"{what} is of class {record.get('category_id')!r}, which is not listed in its "
-                '"categories": the file is cut short or put together from two'
-            )
-        truth = Truth(
-            id=checked_id(record.get("id"), f"annotations[{i}]", path),
-            category=place[record["category_id"]],
-            crowd=bool(record.get("iscrowd")),
-            record=record,
-        )
-        truths[record["image_id"]].append(truth)
-    reject_duplicates([t.id for of_image in truths.values() for t in of_image], "annotations", path)
+    problems = list(file.notes)
+    for annotation in file.annotations:
+        error = annotation.error or annotation.class_error
+        if error is not None or annotation.category is None or annotation.image_id is None:
+            problems.append(f"annotation {annotation.id}: {error}")
+            continue
+        truth = Truth(annotation.id, annotation.category, annotation.crowd, annotation)
+        truths[annotation.image_id].append(truth)
+    if file.annotations and not truths:
+        raise ValueError(f"no annotation of {file.path} can be used: {problems[-1]}")
     federated = None
-    if records and all("neg_category_ids" in record for record in records):
-        federated = {image.id: _federated(r, place) for image, r in zip(images, records)}
-    categories = tuple(_category(record, i, path) for i, record in enumerate(category_records))
-    return GroundTruth(path, images, truths, Vocabulary(path.name, categories), ids, federated)
+    if file.images and all("neg_category_ids" in image.record for image in file.images):
+        federated = {image.id: _federated(image, file) for image in file.images}
+    categories = Vocabulary(file.path.name, tuple(map(_category, file.categories)))
+    return GroundTruth(file, truths, categories, federated, tuple(problems))
 
 
-def _category(record: Mapping[str, Any], index: int, path: Path) -> Category:
-    where = f"categories[{index}] of {path}"
-    name = clean_name(record.get("name"), where)
-    synonyms = record.get("synonyms") or ()
-    if not isinstance(synonyms, list | tuple) or not all(isinstance(s, str) for s in synonyms):
-        raise ValueError(f'{where}: "synonyms" is {synonyms!r:.60}, need a list of texts')
-    frequency = record.get("frequency")
-    if frequency not in ("f", "c", "r"):
-        frequency = None
-    return Category(name, texts(name, synonyms), frequency=cast(Any, frequency))
+def _category(written: AnnotatedCategory) -> Category:
+    return Category(
+        written.name,
+        texts(written.name, written.synonyms),
+        frequency=cast(Any, written.frequency),
+    )
 
 
-def _federated(record: Mapping[str, Any], place: Mapping[Id, int]) -> FederatedLists:
-    lists = (record.get(key) or () for key in ("neg_category_ids", "not_exhaustive_category_ids"))
-    return FederatedLists(*(tuple(place[i] for i in ids if i in place) for ids in lists))
+def _federated(image: AnnotatedImage, file: AnnotationFile) -> FederatedLists:
+    lists = ("neg_category_ids", "not_exhaustive_category_ids")
+    return FederatedLists(*(file.places_of(image.record.get(name)) for name in lists))

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.dataset.annotations import deepest_point
+from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.evaluation.ground_truth import Truth
 from ovsam_plugin.evaluation.mask_iou import MaskCrop, iou_matrix, mask_iou
 from ovsam_plugin.evaluation.matching import match_greedily
@@ -76,7 +76,7 @@ def prompt_of(target: Target, protocol: Protocol, image_size: tuple[int, int]) -
     height, width = image_size
     name = str(target.truth.id)
     if protocol == "box":
-        return Box(target.truth.box, id=name).on_image(width, height)
+        return Box(target.truth.box(image_size), id=name).on_image(width, height)
     x, y = deepest_point(target.mask.mask)
     return Points(((target.mask.x + x, target.mask.y + y),), id=name)
 

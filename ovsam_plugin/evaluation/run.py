@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.annotations import AnnotatedImage, Id
 from ovsam_plugin.baselines import Method
-from ovsam_plugin.dataset.annotations import AnnotatedImage, Id
 from ovsam_plugin.evaluation.coco_content import CocoContent
-from ovsam_plugin.evaluation.detections import Detection
+from ovsam_plugin.evaluation.detections import Detection, Detections
 from ovsam_plugin.evaluation.ground_truth import FederatedLists, GroundTruth
 from ovsam_plugin.evaluation.mask_iou import crops_of
 from ovsam_plugin.evaluation.protocols import (
@@ -64,7 +64,7 @@ class Evaluation:
         vocabulary: what the methods answer from; with splits, instances of classes in neither part
             are left out.
         protocol: what is asked.
-        detections: a detector's boxes by image id, for the protocol "detector".
+        detections: a detector's boxes, for the protocol "detector".
         finder: where to look, for the protocol "everything".
 
     Raises:
@@ -79,12 +79,13 @@ class Evaluation:
         vocabulary: Vocabulary,
         protocol: Protocol,
         *,
-        detections: Mapping[Id, Sequence[Detection]] | None = None,
+        detections: Detections | None = None,
         finder: Finder | None = None,
     ) -> None:
         self._truth = ground_truth
         self._protocol = protocol
-        self._detections = detections or {}
+        self._detections = {} if detections is None else detections.boxes
+        self._left_out = (*ground_truth.problems, *(detections.problems if detections else ()))
         self._finder = finder
         if protocol == "detector" and detections is None:
             raise ValueError('the protocol "detector" needs the boxes of a detector')
@@ -127,7 +128,7 @@ class Evaluation:
             methods: at least one.
             progress: called with images done and images in all.
         """
-        self._problems = []
+        self._problems = list(self._left_out)
         tallies, detector_tallies = ([Tally() for _ in methods] for _ in range(2))
         seconds, named = [0.0] * len(methods), [True] * len(methods)
         truth = CocoContent(self._vocabulary, self._labels[self._labels >= 0].tolist())
@@ -265,7 +266,7 @@ class Evaluation:
 
 def _ask(method: Method, case: _Case, protocol: Protocol) -> tuple[Instances, Recognition | None]:
     if isinstance(method, Published) and protocol in PAIRED:
-        boxes = np.array([target.truth.box for target in case.targets]).reshape(-1, 4)
+        boxes = np.array([target.truth.box(case.size) for target in case.targets]).reshape(-1, 4)
         return method.label_knowing(case.pixels, case.prompts, boxes)
     return method.label(case.pixels, case.prompts)
 

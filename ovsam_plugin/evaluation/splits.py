@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.annotations.reader import load_json
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import built_in
 from ovsam_plugin.vocabulary.vocabulary import Category, Split, Vocabulary
@@ -140,10 +140,7 @@ def _split_classes(split: str | Path) -> Vocabulary:
 
 def _split_groups(path: Path) -> dict[str, Split] | None:
     """Classes by name of the two plain JSON forms; None where it is a vocabulary file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+    content = load_json(path, "split")
     if not isinstance(content, Mapping) or isinstance(content.get("categories"), list):
         return None
     if set(content) <= {"base", "novel"}:

@@ -106,13 +106,14 @@ class Checkpoint(Protocol):
 
 
 @contextmanager
-def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
+def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
     """A torch or safetensors file on this machine.
 
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: it is no checkpoint, is damaged, or asks for code to be run.
     """
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     with path.open("rb") as file:

@@ -57,7 +57,7 @@ def model_path(preset: Preset) -> Path:
     return folder() / f"{preset.name}.safetensors"
 
 
-def obtain(preset: Preset, *, accepted: bool = False, source: Path | None = None) -> Path:
+def obtain(preset: Preset, *, accepted: bool = False, source: str | Path | None = None) -> Path:
     """A preset's assembled model, made first if it is not there.
 
     Fetches the published files (or takes them from a folder), checks them against what is known of
@@ -85,7 +85,7 @@ def obtain(preset: Preset, *, accepted: bool = False, source: Path | None = None
     folder().mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.is_file():
-            _make(preset, release, path, source)
+            _make(preset, release, path, None if source is None else Path(source).expanduser())
     return path
 
 
@@ -96,7 +96,7 @@ def may_fetch(preset: Preset) -> bool:
     )
 
 
-def convert(preset: Preset, files: Sequence[Path], output: Path) -> Path:
+def convert(preset: Preset, files: Sequence[str | Path], output: str | Path) -> Path:
     """One safetensors file out of checkpoints on this machine, whatever they are called.
 
     Which file is which is told by the keys in them. Nothing is held against published hashes: the
@@ -113,8 +113,10 @@ def convert(preset: Preset, files: Sequence[Path], output: Path) -> Path:
             file holds one.
     """
     release = _release(preset)
+    paths = [Path(file).expanduser() for file in files]
+    output = Path(output).expanduser()
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_checkpoint(path)) for path in files]
+        opened = [stack.enter_context(open_checkpoint(path)) for path in paths]
         expected = layout(preset.network)
         chosen = []
         for part in release.parts:
@@ -132,7 +134,7 @@ def convert(preset: Preset, files: Sequence[Path], output: Path) -> Path:
             raise ValueError(f"{' and '.join(idle)} holds nothing that {preset.name} is made of")
         state = assemble(preset.network, chosen)
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_model(state, output, preset.name, {path.name: checked_sha256(path) for path in files})
+    write_model(state, output, preset.name, {path.name: checked_sha256(path) for path in paths})
     return output
 
 

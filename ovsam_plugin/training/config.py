@@ -72,7 +72,7 @@ class Run:
             run(self.build(), self.out, self.schedule, console)
 
 
-def read_config(recipe: str, path: Path) -> Run:
+def read_config(recipe: str, path: str | Path) -> Run:
     """A run from a TOML file with `out`, the recipe's own settings and a `[schedule]`.
 
     Paths are relative to the file's folder, a vocabulary's too if there is such a file. The
@@ -85,6 +85,7 @@ def read_config(recipe: str, path: Path) -> Run:
     """
     if recipe not in RECIPES:
         raise ValueError(f"recipe {recipe!r}: expected one of {', '.join(RECIPES)}")
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"no configuration at {path}: examples are in recipes/")
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ovsam_plugin.annotations import read_annotation_file
+from ovsam_plugin.annotations.masks import Size
+from ovsam_plugin.annotations.photographs import find_in
 from ovsam_plugin.baselines.method import SharedEmbedder
 from ovsam_plugin.baselines.segmenter import Pixels
 from ovsam_plugin.images import read_image
@@ -54,54 +58,88 @@ class Examples:
 class CocoPhotographs:
     """The photographs of a COCO or LVIS annotation file, read as they are asked for.
 
-    Crowds, boxes that are empty or off the photograph, and photographs without any other are left
-    out.
+    Crowds, boxes that are empty or off the photograph, photographs without any other, and those
+    that are not there are left out.
 
     Args:
         images: their folder.
         annotations: the file.
-        keep: of a file name, whether it is used.
+        keep: of a photograph's name (see `annotations.photographs`), whether it is used.
+        crowds: whether annotations that are marked as crowds are instances like the others.
+
+    Attributes:
+        problems: what is left out for being broken, and why.
 
     Raises:
-        ValueError: the file is not of that kind.
+        ValueError: the file is not of that kind, or no photograph is left.
     """
 
     def __init__(
-        self, images: Path, annotations: Path, keep: Callable[[str], bool] = lambda name: True
+        self,
+        images: str | Path,
+        annotations: str | Path,
+        keep: Callable[[str], bool] = lambda name: True,
+        *,
+        crowds: bool = False,
     ) -> None:
-        self._images = images
-        content = json.loads(annotations.read_text(encoding="utf-8"))
+        self._file = read_annotation_file(annotations, crowds=crowds)
+        self._sizes: dict[str, Size | None] = {}
         self._boxes: dict[str, list[tuple[Box, str]]] = {}
-        try:
-            classes = {c["id"]: c["name"] for c in content["categories"]}
-            records = {r["id"]: r for r in content["images"]}
-            for a in content["annotations"]:
-                record = records[a["image_id"]]
-                # LVIS names a photograph by its address alone.
-                file = record.get("file_name") or record["coco_url"].rpartition("/")[2]
-                box = _box(a["bbox"], record["width"], record["height"])
-                if box is not None and not a.get("iscrowd") and keep(file):
-                    self._boxes.setdefault(file, []).append((box, classes[a["category_id"]]))
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"{annotations} is not a COCO or LVIS annotation file: {error!r}"
-            ) from error
+        self.problems = list(self._file.notes)
+        kept = [image for image in self._file.images if keep(image.file_name)]
+        for image in kept:
+            self._sizes.setdefault(image.file_name, image.size)
+            for annotation in self._file.on(image.id):
+                if annotation.crowd:
+                    continue
+                try:
+                    box = Box(annotation.box(image.size))
+                    if image.size is not None:
+                        box.on_image(image.size[1], image.size[0])
+                    if annotation.category is None:
+                        raise ValueError(annotation.class_error)
+                except ValueError as error:
+                    self.problems.append(f"annotation {annotation.id}: {error}")
+                    continue
+                name = self._file.categories[annotation.category].name
+                self._boxes.setdefault(image.file_name, []).append((box, name))
+        if kept and not self._boxes:
+            why = self.problems[0] if self.problems else "all are crowds, or there is none"
+            raise ValueError(f"no annotation of {self._file.path} gives a named box: {why}")
+        self._paths = find_in(Path(images), self._boxes)
 
     def __len__(self) -> int:
         return len(self._boxes)
 
     def __iter__(self) -> Iterator[Annotated]:
-        for file, found in self._boxes.items():
-            boxes, names = zip(*found)
-            yield Annotated(read_image(self._images / file), boxes, names)
+        for name in self._boxes:
+            try:
+                yield self._photograph(name)
+            except ValueError as error:
+                self.problems.append(str(error))
 
+    def _photograph(self, name: str) -> Annotated:
+        """A photograph with its boxes.
 
-def _box(xywh: Sequence[float], width: int, height: int) -> Box | None:
-    x, y, w, h = xywh
-    try:
-        return Box((x, y, x + w, y + h)).on_image(width, height)
-    except ValueError:
-        return None
+        Raises:
+            ValueError: it is not there, cannot be read, or is of another size than the file says.
+        """
+        if len(self._paths[name]) != 1:
+            count = len(self._paths[name]) or "no"
+            raise ValueError(f"there is {count} image {name}")
+        pixels = read_image(self._paths[name][0])
+        height, width = pixels.shape[:2]
+        said = self._sizes[name]
+        if said not in (None, (height, width)):
+            raise ValueError(f"{name} is {width} x {height}, {self._file.path.name} says otherwise")
+        found = []
+        for box, class_name in self._boxes[name]:
+            with contextlib.suppress(ValueError):
+                found.append((box.on_image(width, height), class_name))
+        if not found:
+            raise ValueError(f"no box lies on {name}")
+        boxes, names = zip(*found)
+        return Annotated(pixels, boxes, names)
 
 
 def embed_examples(

@@ -181,7 +181,7 @@ class Sam2ClipRecipe(Recipe):
         )
         self._take_positions()
         self.data = Photographs(settings.images, self.network.description, settings.share)
-        held = [is_validation("val/" + p.name, settings.kept_back) for p in self.data.paths]
+        held = [is_validation(p.name, settings.kept_back, "val/") for p in self.data.paths]
         self.kept_back = [i for i, h in enumerate(held) if h]
         self.trained_on = [i for i, h in enumerate(held) if not h]
         self.epoch_steps = max(len(self.trained_on) // settings.batch, 1)

@@ -111,7 +111,7 @@ def build_classifier(
     return Classifier(vocabulary, embeddings, owner.astype(np.int64))
 
 
-def read_classifier(path: Path, vocabulary: Vocabulary) -> Classifier:
+def read_classifier(path: str | Path, vocabulary: Vocabulary) -> Classifier:
     """A ready-made classifier, as the authors publish it.
 
     Args:

@@ -1,9 +1,10 @@
 """Class names: how they are cleaned, compared, read aloud to a text tower, and split.
 
-Four forms of one name, all made here:
+Five forms of one name, all made here:
 
 - the *name*, what a person sees and a label stores: Unicode NFC, white space collapsed;
-- its *key*, by which names are compared: case, white space, `_` and `-` do not count;
+- its *key*, by which names are compared: case, white space, `_` and `-` do not count; and where no
+  name has it, its *joined key*, in which words run together (VOC's "tvmonitor");
 - its *phrase*, what a text tower reads: `_` as a space, emoji by their Unicode names;
 - its *parts*, the synonyms that the reference reads out of one class string.
 """
@@ -54,6 +55,11 @@ def name_key(name: str) -> str:
     """What two names share when they are the same: "Fire_Hydrant" and "fire  hydrant"."""
     folded = (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold()
     return " ".join(folded.replace("_", " ").replace("-", " ").split())
+
+
+def joined_key(name: str) -> str:
+    """What is left when spaces do not count either: "pottedplant" and "Potted plant"."""
+    return name_key(name).replace(" ", "")
 
 
 def phrase(name: str) -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -101,20 +100,22 @@ def _piped(entry: str) -> dict[str, Any]:
 
 def _from_file(path: Path) -> Vocabulary:
     """The vocabulary in a file, named after it."""
-    readers = {".txt": _txt_rows, ".csv": _csv_rows, ".json": _json_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise ValueError(f"{path} is no vocabulary file: need {', '.join(SUFFIXES)}")
+    if suffix == ".json":
+        return Vocabulary(path.name, _categories(_json_rows(path), str(path)))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from error
     except OSError as error:
         raise ValueError(f"cannot read the vocabulary {path}: {error.strerror}") from error
-    return Vocabulary(path.name, _categories(reader(text, path), str(path)))
+    rows = _txt_rows(text) if suffix == ".txt" else _csv_rows(text, path)
+    return Vocabulary(path.name, _categories(rows, str(path)))
 
 
-def _txt_rows(text: str, path: Path) -> list[dict[str, Any]]:
+def _txt_rows(text: str) -> list[dict[str, Any]]:
     lines = (line.strip() for line in text.splitlines())
     return [_piped(line) for line in lines if line and not line.startswith("#")]
 
@@ -139,11 +140,13 @@ def _csv_rows(text: str, path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _json_rows(text: str, path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    # Here, since the reader of annotation files cleans its class names by this package.
+    from ovsam_plugin.annotations.reader import load_json
+
+    content = load_json(path, "vocabulary")
+    if isinstance(content, dict) and content.keys() & {"images", "annotations"}:
+        return _annotated_rows(path)
     if isinstance(content, dict):
         if not isinstance(content.get("categories"), list):
             keys = ", ".join(map(repr, list(content)[:6])) or "nothing"
@@ -171,6 +174,26 @@ def _json_rows(text: str, path: Path) -> list[dict[str, Any]]:
         # Annotation files carry more ("supercategory", "def", ...), which says nothing here.
         rows.append({field: entry[field] for field in FIELDS if field in entry})
     return rows
+
+
+def _annotated_rows(path: Path) -> list[dict[str, Any]]:
+    """The categories of a COCO or LVIS annotation file, read as everywhere."""
+    from ovsam_plugin.annotations.reader import read_classes
+
+    categories, notes = read_classes(path)
+    if not categories:
+        why = notes[0] if notes else "it lists none"
+        raise ValueError(f"{path} holds no class name: {why}")
+    return [
+        {
+            "name": category.name,
+            "synonyms": list(category.synonyms),
+            "split": category.record.get("split"),
+            "frequency": category.frequency,
+            "id": category.id if isinstance(category.id, int) else None,
+        }
+        for category in categories
+    ]
 
 
 def _check_fields(columns: Sequence[str], where: str) -> None:

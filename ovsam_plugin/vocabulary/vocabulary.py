@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
-from ovsam_plugin.vocabulary.names import clean_name, name_key
+from ovsam_plugin.vocabulary.names import clean_name, joined_key, name_key
 
 Split: TypeAlias = Literal["base", "novel"]
 Frequency: TypeAlias = Literal["f", "c", "r"]
@@ -108,9 +108,12 @@ class Vocabulary:
         """The index of the class called so, or None.
 
         A class's own name counts before another's synonym; case, spaces, `_` and `-` do not
-        count, so LVIS's "fire_hydrant" finds "fire hydrant".
+        count, so LVIS's "fire_hydrant" finds "fire hydrant". Where nothing is called so, words may
+        run together: VOC's "diningtable" finds "dining table". That is for finding alone. A text
+        tower never reads such words, so they are in no table of synonyms.
         """
-        return self._index.get(name_key(name))
+        found = self._index.get(name_key(name))
+        return self._joined.get(joined_key(name)) if found is None else found
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -119,3 +122,16 @@ class Vocabulary:
             for synonym in category.synonyms:
                 index.setdefault(name_key(synonym), i)
         return index
+
+    @cached_property
+    def _joined(self) -> dict[str, int | None]:
+        """By joined key, names before synonyms; None where two classes share it."""
+        found: dict[str, int | None] = {}
+        for texts in ([(c.name,) for c in self.categories], [c.synonyms for c in self.categories]):
+            claims: dict[str, set[int]] = {}
+            for i, synonyms in enumerate(texts):
+                for synonym in synonyms:
+                    claims.setdefault(joined_key(synonym), set()).add(i)
+            for key, classes in claims.items():
+                found.setdefault(key, next(iter(classes)) if len(classes) == 1 else None)
+        return found

@@ -247,3 +247,82 @@ def test_answers_to_prompts_that_moved_are_kept_until_told_otherwise(
     assert after[0]["segmentation"] == before[0]["segmentation"]
     assert "error" not in after[1] or after[1]["error"] == "the mask is empty"
     assert after[1]["segmentation"] != before[1]["segmentation"]
+
+
+def lonely(tmp_path, **change):
+    """A file of one annotation on the cat, changed."""
+    path = tmp_path / "one.json"
+    content = {
+        "images": [{"id": 1, "file_name": CAT, "width": 451, "height": 300}],
+        "annotations": [annotation(7, 1, [20, 5, 400, 290])],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    for part, values in change.items():
+        content[part][0].update(values)
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"annotations": {"iscrowd": 1}}, "--crowds asks them too"),
+        ({"annotations": {"iscrowd": "1"}}, "--crowds asks them too"),
+        ({"annotations": {"image_id": 9}}, "no image with id 9"),
+        ({"annotations": {"bbox": [1, 2]}}, "not [x, y, width, height]"),
+        ({"images": {"width": 452}}, "says 452 x 300"),
+        ({"annotations": {"bbox": [9, 9, 0, 0]}}, "empty or inverted"),
+        ({"images": {"file_name": "gone.png"}}, "there is no file"),
+    ],
+)
+def test_when_nothing_was_labelled_the_command_fails_and_says_why(folder, tmp_path, change, reason):
+    preds = tmp_path / "preds.json"
+    ask = (folder, "--boxes", lonely(tmp_path, **change), "--vocabulary", "cat, cup")
+    output = run(*ask, "--workers", 0, "--export", preds, code=1)
+    assert reason in output
+    assert "nothing" in output
+    rows = json.loads(preds.read_text())
+    assert len(rows) == (0 if "crowds" in reason else 1)
+    assert all(row["error"] for row in rows)
+    assert reason in run(*ask, "--workers", 0, code=1) or "gone" in str(change)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "ids"),
+    [
+        ({"annotations": {"iscrowd": 1}}, ["--crowds"], (1, 7, 1)),
+        ({"annotations": {"iscrowd": "0"}}, [], (1, 7, 1)),
+        ({"images": {"id": "1"}}, [], (1, 7, 1)),
+        ({"annotations": {"image_id": "1", "category_id": "1"}}, [], ("1", 7, "1")),
+        ({"images": {"file_name": f"C:\\im\\{CAT}"}, "categories": {"id": 1.0}}, [], (1, 7, 1)),
+        ({"annotations": {"category_id": 0}, "categories": {"id": 0}}, [], (1, 7, 0)),
+    ],
+)
+def test_what_tools_write_is_labelled_and_exported_with_the_ids_in_use(
+    folder, tmp_path, change, options, ids
+):
+    preds = tmp_path / "preds.json"
+    ask = (folder, "--boxes", lonely(tmp_path, **change), "--vocabulary", "cat,")
+    run(*ask, "--workers", 0, "--export", preds, *options)
+    (row,) = json.loads(preds.read_text())
+    assert "error" not in row
+    assert (row["image_id"], row["prompt_id"], row["category_id"]) == ids
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--export", "{}"], "is a folder: give a file"),
+        (["--export", "{}/a.txt/preds.json"], "nothing can be written in"),
+        (["--contact-sheet", "{}"], "is a folder: give a file"),
+        (["--contact-sheet", "{}/sheet.doc"], "no ending of a picture's"),
+        (["--crowds"], "--boxes or --center-points"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_labelled(
+    folder, tmp_path, options, message
+):
+    (tmp_path / "a.txt").touch()
+    given = [option.format(tmp_path) for option in options]
+    assert message in run(folder, "--vocabulary", "cat,", *given, code=2)
+    assert not import_images(folder).has_field("ovsam")

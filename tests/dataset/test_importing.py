@@ -1,6 +1,7 @@
 """Folders of images and annotation files as datasets."""
 
 import json
+import os
 import shutil
 
 import fiftyone as fo
@@ -71,7 +72,7 @@ def test_prompts_lie_where_the_annotations_say_and_bring_nothing_else(folder, tm
     (label,) = asked.view(dataset).first()[asked.field].detections
     assert label.bounding_box == pytest.approx([0.1, 0.1, 0.2, 0.5])
     assert label.annotation_id == "9"
-    assert label.id == asked.labels[9]
+    assert label.id == asked.labels[0]
     assert label.label is None
     assert label.mask is None
 
@@ -106,7 +107,7 @@ def test_images_that_are_not_there_become_samples_and_are_counted(folder, tmp_pa
             str(folder / "chelsea.png"),
             str(folder / "gone.jpg"),
         ]
-        assert asked.errors == {2: "there is no image ../gone.jpg"}
+        assert asked.errors == {1: "there is no image ../gone.jpg"}
 
 
 def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_path):
@@ -114,7 +115,7 @@ def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_pa
     annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
     file = annotation_file(tmp_path, {"chelsea.png": {**CAT, "width": 902}}, [annotation])
     asked = attach_prompts(dataset, file, label_field="ovsam")
-    assert asked.errors == {1: "chelsea.png is 451 x 300, gt.json says 902 x 300"}
+    assert asked.errors == {0: "chelsea.png is 451 x 300, gt.json says 902 x 300"}
     assert asked.labels == {}
     assert asked.view(dataset).first()[asked.field].detections == []
 
@@ -168,4 +169,95 @@ def test_a_name_that_several_images_have_is_not_guessed(folder, tmp_path):
     annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
     file = annotation_file(tmp_path, {"tea.png": {"id": 1}}, [annotation])
     asked = attach_prompts(dataset, file, label_field="ovsam")
-    assert asked.errors == {1: "2 images are called tea.png"}
+    assert asked.errors == {0: "2 images are called tea.png"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images\\chelsea.png",
+        "C:\\Users\\me\\images\\chelsea.png",
+        "train2017/chelsea.png",
+        "CHELSEA.PNG",
+        "chelsea.jpg",
+        "chelsea",
+    ],
+)
+def test_names_as_tools_write_them_are_found_in_folders_and_in_datasets(folder, tmp_path, name):
+    made = fo.Dataset()
+    made.add_images([str(path) for path in sorted(folder.iterdir())])
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {name: CAT}, [annotation])
+    for dataset, place in ((import_images(folder), folder), (made, None)):
+        asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=place)
+        assert asked.errors == {}
+        assert asked.view(dataset).values("filepath") == [str(folder / "chelsea.png")]
+    made.delete()
+
+
+@pytest.mark.parametrize("name", ["000123", "clip.mp4", "scan.pcd", "notes.txt"])
+def test_a_name_that_is_no_images_costs_no_other(folder, tmp_path, name):
+    (folder / "notes.txt").write_text("no image")
+    dataset = import_images(folder)
+    annotations = [{"id": i, "image_id": i, "bbox": [1, 1, 9, 9]} for i in (1, 2)]
+    file = annotation_file(tmp_path, {"chelsea.png": CAT, name: {"id": 2}}, annotations)
+    asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
+    assert list(asked.labels) == [0]
+    assert name in asked.errors[1]
+    assert len(dataset) == 3
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9.png", "caf\udce9.png", "caf\u00e9.jpg"])
+def test_a_file_whose_name_the_database_cannot_hold_is_left_out_and_named(folder, tmp_path, name):
+    raw = os.path.join(os.fsencode(folder), b"caf\xe9.png")  # noqa: PTH118
+    shutil.copy(folder / "chelsea.png", raw)
+    dataset = import_images(folder)
+    assert len(dataset) == 3
+    annotations = [{"id": i, "image_id": i, "bbox": [1, 1, 9, 9]} for i in (1, 2)]
+    file = annotation_file(tmp_path, {"chelsea.png": CAT, name: {"id": 2}}, annotations)
+    asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
+    assert list(asked.labels) == [0]
+    assert asked.errors[1].startswith("the name of caf%E9.png is not in UTF-8")
+    assert len(dataset) == 3
+
+
+def test_a_folder_of_names_that_cannot_be_held_is_refused(tmp_path, images):
+    (tmp_path / "im").mkdir()
+    raw = os.path.join(os.fsencode(tmp_path / "im"), b"caf\xe9.png")  # noqa: PTH118
+    shutil.copy(images[0], raw)
+    with pytest.raises(ValueError, match=r"no image in .* can be used: .*caf%E9.png"):
+        import_images(tmp_path / "im")
+
+
+def test_ids_that_are_given_twice_have_a_prompt_each(folder, tmp_path):
+    dataset = import_images(folder)
+    annotation = {"id": 9, "image_id": 1, "bbox": [45, 30, 90, 150]}
+    annotations = [annotation, annotation, {**annotation, "bbox": [1, 1, 9, 9]}]
+    file = annotation_file(tmp_path, {"chelsea.png": CAT}, annotations)
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    assert len(set(asked.labels.values())) == 3
+    labels = asked.view(dataset).first()[asked.field].detections
+    assert [label.id for label in labels] == list(asked.labels.values())
+    assert attach_prompts(dataset, file, label_field="ovsam").labels == asked.labels
+
+
+def test_polygons_of_an_image_without_a_size_are_placed_by_the_photograph(folder, tmp_path):
+    dataset = import_images(folder)
+    square = [[10, 20, 31, 20, 31, 41, 10, 41]]
+    annotation = {"id": 1, "image_id": "1", "segmentation": square}
+    file = annotation_file(tmp_path, {"chelsea.png": {"id": 1.0}}, [annotation], "center-point")
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    (label,) = asked.view(dataset).first()[asked.field].keypoints
+    assert label.points[0] == pytest.approx([20.5 / 451, 30.5 / 300])
+
+
+def test_two_samples_of_one_name_in_a_dataset_are_not_guessed(folder, tmp_path):
+    (folder / "b").mkdir()
+    shutil.copy(folder / "coffee.png", folder / "b" / "chelsea.png")
+    made = fo.Dataset()
+    made.add_images([str(folder / "chelsea.png"), str(folder / "b" / "chelsea.png")])
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {"chelsea.png": {"id": 1}}, [annotation])
+    asked = attach_prompts(made, file, label_field="ovsam")
+    assert asked.errors == {0: "2 images are called chelsea.png"}
+    made.delete()

@@ -14,11 +14,11 @@ from tests.evaluation.conftest import Annotate
 def test_masks_boxes_and_classes_are_read(annotate: Annotate) -> None:
     truth = read_ground_truth(annotate())
     assert truth.categories.names == ("cat", "cup", "person")
-    assert truth.category_ids == (17, 47, 1)
+    assert [c.id for c in truth.file.categories] == [17, 47, 1]
     assert truth.federated is None
     cat, person = truth.truths[1]
     assert (cat.category, person.category) == (0, 2)
-    assert cat.box == (60, 40, 360, 260)
+    assert cat.box((300, 451)) == (60, 40, 360, 260)
     mask = cat.mask((300, 451))
     assert mask.box == (60, 40, 360, 260)
     assert mask.area == 300 * 220
@@ -28,19 +28,44 @@ def test_masks_boxes_and_classes_are_read(annotate: Annotate) -> None:
     ("change", "message"),
     [
         (lambda c: c.update(categories=[]), "without names of classes"),
+        (lambda c: c.update(categories=[{"id": 17}]), "must be a string"),
         (lambda c: c.pop("annotations"), 'has no "annotations"'),
-        (lambda c: c["annotations"][0].update(category_id=99), "is of class 99"),
-        (lambda c: c["annotations"][0].update(image_id=99), "on image 99"),
-        (lambda c: c["annotations"][0].update(id=2), "more than once"),
-        (lambda c: c["categories"][0].update(synonyms="puss"), "need a list of texts"),
-        (lambda c: c["categories"][0].pop("name"), "must be a string"),
+        (lambda c: [a.update(category_id=99) for a in c["annotations"]], "no annotation .* 99"),
+        (lambda c: [a.update(image_id=99) for a in c["annotations"]], "no annotation .* 99"),
     ],
 )
-def test_a_broken_file_is_refused_with_the_reason(
+def test_a_file_of_which_nothing_can_be_used_is_refused_with_the_reason(
     annotate: Annotate, change: Any, message: str
 ) -> None:
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(ValueError, match=message):
         read_ground_truth(annotate(change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["annotations"][0].update(category_id=99), "is of class 99"),
+        (lambda c: c["annotations"][0].update(category_id=None), "is of class None"),
+        (lambda c: c["annotations"][0].update(image_id=99), "no image with id 99"),
+        (lambda c: c["annotations"][0].update(iscrowd="perhaps"), "0 or 1 was expected"),
+    ],
+)
+def test_a_broken_annotation_costs_no_other(annotate: Annotate, change: Any, message: str) -> None:
+    whole, truth = read_ground_truth(annotate()), read_ground_truth(annotate(change))
+    assert [t.id for t in truth.truths[1]] == [t.id for t in whole.truths[1]][1:]
+    assert truth.truths[2][0].category == whole.truths[2][0].category
+    (problem,) = truth.problems
+    assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("area", "read"), [("15000.0", 15000.0), (7, 7.0), (None, None), ("big", None), (-1, None)]
+)
+def test_an_area_is_a_number_however_it_is_written(
+    annotate: Annotate, area: object, read: float | None
+) -> None:
+    truth = read_ground_truth(annotate(lambda c: c["annotations"][0].update(area=area)))
+    assert truth.truths[1][0].area == read
 
 
 @pytest.mark.parametrize("segmentation", [None, [], [[1, 1, 2, 2, 3, 3]], {"size": [9, 9]}])

@@ -36,7 +36,8 @@ def evaluate(
 ) -> Evaluated:
     truth = read_ground_truth(path)
     by_name = {image.name: image for image in images}
-    paths = {i.id: by_name[i.file_name] for i in truth.images if i.file_name in by_name}
+    names = {image.id: Path(image.file_name).name for image in truth.images}
+    paths = {i: by_name[name] for i, name in names.items() if name in by_name}
     evaluation = Evaluation(truth, paths, vocabulary, protocol, **options)
     return evaluation.run([method or Painter(vocabulary, "cat")])
 
@@ -114,6 +115,47 @@ def test_detected_boxes_ask_and_are_matched_by_overlap(
     assert [row["category_id"] for row in result.detector_rows] == [3, 1, 2]
     assert [row["score"] for row in result.detector_rows] == [0.9, 0.3, 0.8]
     assert any("lies outside" in problem for problem in evaluated.problems)
+
+
+def test_a_result_that_is_none_costs_no_other(annotate: Annotate, tmp_path: Path) -> None:
+    """Such as those of our own export whose prompt was refused."""
+    good = {"image_id": 1, "category_id": 17, "bbox": [62, 42, 300, 220], "score": 0.9}
+    rows = [
+        {**good, "bbox": [0, 0, 0, 0], "score": 0.0, "category_id": None, "error": "refused"},
+        {**good, "bbox": [1, 2, 3]},
+        {**good, "bbox": None},
+        {**good, "score": "high"},
+        {**good, "score": float("nan")},
+        {**good, "image_id": "1", "category_id": "17", "score": "0.5"},
+        {**good, "score": None},
+    ]
+    (tmp_path / "dets.json").write_text(json.dumps(rows))
+    found = read_detections(tmp_path / "dets.json", read_ground_truth(annotate()))
+    assert [(d.category, d.score) for d in found.boxes[1]] == [(0, 0.5), (0, 1.0)]
+    assert [p.split(" of ")[0] for p in found.problems] == [f"result {i}" for i in range(5)]
+    assert "refused" in found.problems[0]
+    (tmp_path / "dets.json").write_text(json.dumps(rows[:5]))
+    with pytest.raises(ValueError, match="no result .*refused"):
+        read_detections(tmp_path / "dets.json", read_ground_truth(annotate()))
+
+
+def test_an_area_that_is_text_costs_nothing(images: list[Path], annotate: Annotate) -> None:
+    def text(content: dict[str, Any]) -> None:
+        for record in content["annotations"]:
+            record["area"] = str(record["area"])
+
+    assert evaluate(annotate(text), images).truth == evaluate(annotate(), images).truth
+
+
+def test_a_broken_annotation_is_told_and_costs_no_other(
+    images: list[Path], annotate: Annotate
+) -> None:
+    def orphan(content: dict[str, Any]) -> None:
+        content["annotations"][0]["image_id"] = 77
+
+    evaluated = evaluate(annotate(orphan), images)
+    assert len(evaluated.methods[0].outcomes) == 5
+    assert any("no image with id 77" in problem for problem in evaluated.problems)
 
 
 def test_a_crowd_is_not_asked_about_and_costs_nobody(

@@ -54,7 +54,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_annotation_file_is_refused_with_what_one_is(
     tmp_path: Path, content: object
 ) -> None:
-    with pytest.raises(ValueError, match="has no 'images': expected a COCO or LVIS file"):
+    with pytest.raises(ValueError, match="annotation file .*has|an annotation file is an object"):
         load_annotations(written(tmp_path, content))
 
 
@@ -65,16 +65,14 @@ def without(part: str, key: str) -> Callable[[Content], object]:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (without("images", "width"), "one of 'images' has no 'width'"),
-        (without("annotations", "segmentation"), "one of 'annotations' has no 'segmentation'"),
-        (without("categories", "name"), "one of 'categories' has no 'name'"),
-        (lambda c: c.update(categories=["cat"]), "one of 'categories' has no 'id': 'cat'"),
-        (lambda c: c["annotations"][0].update(image_id=77), "annotation 0 is of image 77"),
-        (lambda c: c["annotations"][1].update(category_id=9), "annotation 1 is of category 9"),
-        (without("images", "file_name"), "image 0 has no 'file_name' and no 'coco_url'"),
+        (without("images", "width"), "no width and height"),
+        (without("images", "file_name"), "neither"),
+        (lambda c: [a.pop("segmentation") for a in c["annotations"]], "missing or empty"),
+        (lambda c: [a.update(image_id=77) for a in c["annotations"]], "no image with id 77"),
+        (lambda c: c.update(categories=[]), "which is not listed"),
     ],
 )
-def test_a_damaged_file_is_refused_with_what_is_wrong(
+def test_a_file_of_which_nothing_is_left_is_refused_with_the_reason(
     tmp_path: Path, damage: Callable[[Content], object], reason: str
 ) -> None:
     content = coco_content(["0.png"], ["cat", "cup"])
@@ -83,10 +81,80 @@ def test_a_damaged_file_is_refused_with_what_is_wrong(
         load_annotations(written(tmp_path, content))
 
 
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (without("annotations", "segmentation"), "missing or empty"),
+        (lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3]]), "odd number"),
+        (lambda c: c["annotations"][0].update(segmentation={"size": [9, 9]}), "counts"),
+        (lambda c: c["annotations"][0].update(image_id=77), "no image with id 77"),
+        (lambda c: c["annotations"][0].update(category_id=9), "of class 9"),
+        (without("categories", "name"), "name of categories"),
+    ],
+)
+def test_an_annotation_that_cannot_be_used_costs_no_other(
+    tmp_path: Path, damage: Callable[[Content], object], reason: str
+) -> None:
+    content = coco_content(["0.png"], ["cat", "cup"])
+    whole = load_annotations(written(tmp_path, content))
+    damage(content)
+    with pytest.warns(UserWarning, match=reason):
+        coco = load_annotations(written(tmp_path, content))
+    (left,) = coco.imgToAnns[0]
+    second = whole.imgToAnns[0][1]
+    assert left["id"] == second["id"]
+    assert coco.cats[left["category_id"]]["name"] == "cup"
+    assert np.array_equal(coco.annToMask(left), whole.annToMask(second))
+
+
+def test_what_is_read_is_as_pycocotools_takes_it(tmp_path: Path) -> None:
+    """Ids, sizes, flags and areas as text; a polygon as pairs; run lengths without a size."""
+    content = coco_content(["0.png"], ["cat", "cup"])
+    whole = load_annotations(written(tmp_path, content))
+    masks = [whole.annToMask(a) for a in whole.imgToAnns[0]]
+    pairs, runs = content["annotations"]
+    polygon = pairs["segmentation"][0]
+    pairs["segmentation"] = [list(pair) for pair in zip(polygon[::2], polygon[1::2])]
+    runs["segmentation"] = {"counts": whole.annToRLE(whole.imgToAnns[0][1])["counts"]}
+    for record in (*content["images"], *content["annotations"], *content["categories"]):
+        record.update({k: str(v) for k, v in record.items() if isinstance(v, int | float)})
+    runs["area"] = None
+    coco = load_annotations(written(tmp_path, content))
+    (image,) = coco.imgs.values()
+    assert (image["height"], image["width"]) == masks[0].shape
+    found = coco.imgToAnns[image["id"]]
+    assert [a["iscrowd"] for a in found] == [0, 0]
+    assert found[1]["area"] == masks[1].sum()
+    for annotation, mask in zip(found, masks):
+        assert np.array_equal(coco.annToMask(annotation), mask)
+    assert [coco.cats[a["category_id"]]["name"] for a in found] == ["cat", "cup"]
+    assert sorted(coco.getCatIds()) == [0, 1]
+
+
+def test_a_size_that_the_image_lacks_is_that_of_its_run_lengths(tmp_path: Path) -> None:
+    content = coco_content(["0.png"], ["cat"])
+    whole = load_annotations(written(tmp_path, content))
+    mask = whole.annToMask(whole.imgToAnns[0][0])
+    runs = whole.annToRLE(whole.imgToAnns[0][0])
+    content["annotations"][0]["segmentation"] = runs
+    for key in ("width", "height"):
+        content["images"][0].pop(key)
+    coco = load_annotations(written(tmp_path, content))
+    assert np.array_equal(coco.annToMask(coco.imgToAnns[0][0]), mask)
+
+
 def test_an_lvis_record_names_its_file_by_its_address() -> None:
     url = "http://images.cocodataset.org/train2017/000000391895.jpg"
     assert file_of({"coco_url": url}) == "train2017/000000391895.jpg"
     assert file_of({"file_name": "a.jpg", "coco_url": url}) == "a.jpg"
+    with pytest.raises(ValueError, match="neither"):
+        file_of({"id": 3})
+
+
+def test_a_salt_chooses_others() -> None:
+    names = [f"{i}.jpg" for i in range(400)]
+    one, other = ([is_validation(n, 0.5, salt) for n in names] for salt in ("", "val/"))
+    assert 120 < sum(a != b for a, b in zip(one, other)) < 280
 
 
 def test_a_photograph_is_found_with_and_without_its_folders(tmp_path: Path) -> None:

@@ -110,8 +110,30 @@ def test_crowds_and_boxes_off_the_photograph_are_left_out(
     only = CocoPhotographs(images[0].parent, path, keep=lambda name: name == images[1].name)
     assert len(only) == 1
     path.write_text('{"images": []}')
-    with pytest.raises(ValueError, match="not a COCO or LVIS annotation file"):
+    with pytest.raises(ValueError, match="a COCO or LVIS annotation file has"):
         CocoPhotographs(images[0].parent, path)
+
+
+def test_photographs_are_found_as_tools_name_them_and_one_costs_no_other(
+    images: list[Path], tmp_path: Path
+) -> None:
+    path = annotate(images, tmp_path / "gt.json")
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"] = f"D:\\pictures\\{images[0].stem.upper()}.JPG"
+    content["images"].append({"id": 3, "file_name": "gone.jpg"})
+    content["images"].append({"id": 4, "file_name": images[2].name, "width": 7, "height": 7})
+    for number, image in ((8, 3), (9, 4)):
+        content["annotations"].append(
+            {"id": number, "image_id": image, "category_id": 1, "bbox": [0, 0, 5, 5]}
+        )
+    path.write_text(json.dumps(content))
+    photographs = CocoPhotographs(str(images[0].parent), str(path))
+    assert [(p.image.shape[:2], p.names) for p in photographs] == [
+        ((300, 451), ("cat",)),
+        ((400, 600), ("cup",)),
+    ]
+    assert any("gone.jpg" in problem for problem in photographs.problems)
+    assert any("says otherwise" in problem for problem in photographs.problems)
 
 
 def test_the_command_writes_what_the_labeler_takes(
@@ -131,3 +153,20 @@ def test_the_command_writes_what_the_labeler_takes(
     Labeler(labeler.predictor, labeler.recognizer, calibration=Calibration.load(out))
     wrong = CliRunner().invoke(app, ["calibrate", str(tmp_path / "none"), *arguments[1:]])
     assert wrong.exit_code == 2
+
+
+def test_a_file_of_a_calibration_may_be_a_text(labeler: Labeler, tmp_path: Path) -> None:
+    made = Calibration(
+        temperature=2.0,
+        weights=labeler.predictor.weights_hash,
+        vocabulary=labeler.recognizer.vocabulary.hash,
+    )
+    path = tmp_path / "calibration.json"
+    made.save(str(path))
+    for given in (made, path, str(path)):
+        assert Calibration.of(given) == made
+        read = load_labeler(vocabulary=WORDS, device="cpu", calibration=given)
+        assert read.calibration == made
+    assert Calibration.of(None) is None
+    with pytest.raises(TypeError, match="a Calibration or its file"):
+        Calibration.of(2.0)  # type: ignore[arg-type]

@@ -139,7 +139,7 @@ def test_an_annotation_file_gives_its_categories_as_it_writes_them(tmp_path: Pat
     ("content", "said"),
     [
         ("{", "is not JSON"),
-        ('{"images": [], "annotations": []}', "without a 'categories' list .*'images'"),
+        ('{"images": [], "annotations": []}', 'has no "categories".*has annotations, images'),
         ('{"categories": {"1": "cat"}}', "without a 'categories' list"),
         ("3", "holds a int"),
         ("[3]", "entry 1 is 3: need a string or an object with 'name'"),
@@ -160,3 +160,54 @@ def test_a_folder_is_no_vocabulary(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(ValueError, match="cannot read the vocabulary"):
         load_vocabulary(folder)
+
+
+def test_classes_of_an_annotation_file_that_share_a_name_are_one(tmp_path: Path) -> None:
+    content = {
+        "categories": [
+            {"id": "1", "name": "cat"},
+            {"id": 7.0, "name": "Cat"},
+            {"id": "x", "name": "dog", "frequency": "often"},
+            {"id": 3, "name": None},
+        ],
+        "annotations": [{"category_id": 7}],
+        "images": None,
+    }
+    vocabulary = load_vocabulary(_file(tmp_path, "gt.json", json.dumps(content)))
+    assert [(c.name, c.id) for c in vocabulary] == [("cat", 7), ("dog", None)]
+
+
+VOC = (
+    "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
+    "person pottedplant sheep sofa train tvmonitor"
+).split()
+
+
+def test_every_name_of_voc_is_one_of_cocos() -> None:
+    coco = load_vocabulary("coco")
+    found = {name: coco.find(name) for name in VOC}
+    assert None not in found.values()
+    assert len(set(found.values())) == 20
+    names = {name: coco.names[place] for name, place in found.items() if place is not None}
+    assert names["tvmonitor"] == "tv"
+    assert names["pottedplant"] == "potted plant"
+    assert names["diningtable"] == "dining table"
+    assert names["sofa"] == "couch"
+    assert names["aeroplane"] == "airplane"
+    assert names["motorbike"] == "motorcycle"
+
+
+def test_names_that_run_together_are_found_and_change_nothing_else() -> None:
+    coco, lvis = load_vocabulary("coco"), load_vocabulary("lvis")
+    assert coco.hash == "237d587e65afa1fb8e1f7e63e1aa87ff79a2bd7112452bab27f4c2ded9b958a2"
+    assert [coco.find(n) for n in ("hot dog", "hotdog", "HotDog", "t v monitor", "tvs")] == [
+        *[coco.names.index("hot dog")] * 3, coco.names.index("tv"), None,
+    ]  # fmt: skip
+    assert lvis.find("firehydrant") == lvis.find("fire hydrant")
+    assert not any("tvmonitor" in category.synonyms for category in coco)
+
+
+def test_joined_words_that_two_classes_share_find_neither() -> None:
+    vocabulary = load_vocabulary(["rain bow", "ra inbow", "dog house|kennel"])
+    assert vocabulary.find("rainbow") is None
+    assert vocabulary.find("rain_bow") == 0
