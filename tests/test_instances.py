@@ -43,6 +43,7 @@ def make(count: int) -> Instances:
         boxes=boxes,
         masks=PackedMasks.pack([np.ones((1, 2), dtype=bool)] * count),
         stability=np.arange(count, dtype=np.float32),
+        objectness=np.arange(count, dtype=np.float32) / 4,
         head_embeddings=np.eye(count, 4, dtype=np.float32),
         clip_embeddings=np.eye(count, 4, dtype=np.float32),
         prompts=tuple(Box((i, i, i + 2, i + 1), id=str(i)) for i in range(count)),
@@ -61,6 +62,7 @@ def test_instances_are_chosen_by_index_or_by_truth(keep: np.ndarray, ids: list[s
     chosen = make(3)[keep]
     assert [p.id for p in chosen.prompts] == ids
     assert chosen.stability.tolist() == [float(i) for i in ids]
+    assert chosen.objectness.tolist() == [float(i) / 4 for i in ids]
     assert chosen.boxes[:, 0].tolist() == [int(i) for i in ids]
     assert len(chosen.masks) == len(chosen) == len(ids)
 
@@ -68,6 +70,7 @@ def test_instances_are_chosen_by_index_or_by_truth(keep: np.ndarray, ids: list[s
 def test_parts_put_together_keep_their_order() -> None:
     both = Instances.concatenate([make(2), make(3)])
     assert [p.id for p in both.prompts] == ["0", "1", "0", "1", "2"]
+    assert both.objectness.tolist() == [0, 0.25, 0, 0.25, 0.5]
     assert len(both.masks) == 5
 
 

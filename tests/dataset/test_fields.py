@@ -41,6 +41,7 @@ def answers(
         boxes=np.array(boxes, dtype=np.int64).reshape(-1, 4),
         masks=PackedMasks.pack(masks),
         stability=np.linspace(0.5, 1, count, dtype=np.float32),
+        objectness=np.linspace(0.25, 0.75, count, dtype=np.float32),
         head_embeddings=ones,
         clip_embeddings=ones,
         prompts=prompts,
@@ -55,6 +56,7 @@ def answers(
         clip_score=scores[:, 1],
         similarity=-scores[:, 0],
         margin=scores[:, 0] - scores[:, 1],
+        background=scores[:, 2],
         top_indices=top,
         top_scores=scores,
     )

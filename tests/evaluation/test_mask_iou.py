@@ -101,6 +101,7 @@ def test_the_masks_of_instances_are_their_crops() -> None:
         boxes=np.array([box, (0, 0, 0, 0)]),
         masks=PackedMasks.pack([crop, np.zeros((0, 0), dtype=bool)]),
         stability=np.ones(2, dtype=np.float32),
+        objectness=np.ones(2, dtype=np.float32),
         head_embeddings=np.zeros((2, 4), dtype=np.float32),
         clip_embeddings=np.zeros((2, 4), dtype=np.float32),
         prompts=(Box((0, 0, 5, 5)), Box((0, 0, 5, 5))),
