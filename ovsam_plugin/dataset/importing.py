@@ -14,8 +14,9 @@ import fiftyone as fo
 from ovsam_plugin.dataset.annotations import AnnotatedPrompt, AnnotationFile, Id
 from ovsam_plugin.dataset.image_paths import IMAGE_SUFFIXES, PathFinder, image_paths
 from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.dataset.sizes import measure
 
-_FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
+_EXCHANGED = ": are its sizes those of the picture before its EXIF orientation is applied?"
 
 
 @dataclass(frozen=True)
@@ -143,27 +144,21 @@ def attach_prompts(
     new = set(paths.values()) - set(finder.paths)
     dataset.add_samples([fo.Sample(filepath=path) for path in sorted(new)], progress=False)
     view = dataset.match(fo.ViewField("filepath").is_in(sorted(set(paths.values()))))
-    view.compute_metadata(num_workers=1 if len(view) < _FEW else None, progress=False)
-
-    facts: dict[str, tuple[str, int | None, int | None]] = {
-        path: (sample_id, width, height)
-        for path, sample_id, width, height in zip(
-            *view.values(["filepath", "id", "metadata.width", "metadata.height"]), strict=True
-        )
-    }
+    sizes = measure(view)
+    ids = dict(zip(*view.values(["filepath", "id"]), strict=True))
     samples: dict[Id, str] = {}
     labels: dict[Id, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
     for image_id, path in paths.items():
-        sample_id, width, height = facts[path]
-        samples[image_id] = sample_id
+        sample_id = samples[image_id] = ids[path]
         said = images[image_id].size
-        if width is None or height is None:
-            height, width = said or (1, 1)
-        elif said is not None and said != (height, width):
+        size = sizes[sample_id]
+        height, width = size or said or (1, 1)
+        if size is not None and said is not None and said != size:
             reason = (
                 f"{images[image_id].file_name} is {width} x {height}, "
                 f"{annotations.path.name} says {said[1]} x {said[0]}"
+                + (_EXCHANGED if said == size[::-1] else "")
             )
             errors.update({prompt.id: reason for prompt in by_image[image_id]})
             continue

@@ -18,8 +18,7 @@ from ovsam_plugin.dataset.annotations import (
     records_of,
     reject_duplicates,
 )
-from ovsam_plugin.evaluation.mask_iou import MaskCrop
-from ovsam_plugin.rle import decode_segmentation
+from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.vocabulary.names import clean_name
 from ovsam_plugin.vocabulary.tables import texts
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -47,7 +46,7 @@ class Truth:
         Raises:
             ValueError: the segmentation is missing, broken, empty, or of another size.
         """
-        crop = MaskCrop.at(decode_segmentation(self.record.get("segmentation"), image_size))
+        crop = MaskCrop.of_segmentation(self.record.get("segmentation"), image_size)
         if not crop.area:
             raise ValueError("the segmentation has no pixel")
         return crop
