@@ -2,10 +2,12 @@
 
 from itertools import pairwise
 
+import fiftyone as fo
 import numpy as np
 import pytest
 
-from ovsam_plugin.contact_sheet import Tile, TileInstance, draw_sheet
+from ovsam_plugin.contact_sheet import Tile, TileInstance, draw_sheet, tiles_of
+from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.mask_crop import MaskCrop
 
 GREY = np.full((100, 200, 3), 128, dtype=np.uint8)
@@ -68,3 +70,25 @@ def test_extreme_shapes_fit_on_the_sheet(shape):
 def test_a_sheet_of_nothing_is_rejected():
     with pytest.raises(ValueError, match="at least one image"):
         draw_sheet([])
+
+
+def test_labels_lie_on_a_turned_photograph_where_they_are_shown(dataset, turned):
+    mask = np.tri(40, 30, dtype=bool)
+    box = relative_box((200, 300, 230, 340), (451, 300))
+    moved = [-0.1, 0.5, 0.2, 0.1]
+    labels = [
+        fo.Detection(label="cat", confidence=0.9, bounding_box=box, mask=mask),
+        fo.Detection(label="dog", confidence=0.5, bounding_box=moved, mask=mask[:2, :2]),
+        fo.Detection(label="cup", bounding_box=box),
+        fo.Detection(label="cup", bounding_box=[float("nan"), 0, 1, 1], mask=mask),
+    ]
+    metadata = fo.ImageMetadata(width=451, height=300)  # as FiftyOne has it for most kinds
+    found = fo.Detections(detections=labels)
+    dataset.add_sample(fo.Sample(filepath=str(turned), metadata=metadata, found=found))
+    (tile,) = tiles_of(dataset[3:], "found")
+    assert tile.image.shape == (451, 300, 3)
+    assert tile.note == "2 instances"
+    cat, dog = (instance.crop for instance in tile.instances)
+    np.testing.assert_array_equal(cat.on((451, 300))[300:340, 200:230], mask)
+    assert dog.box[0] == 0
+    assert dog.box[2] == 30
