@@ -117,7 +117,8 @@ class Mask:
         size: (height, width) of the original image.
 
     Raises:
-        ValueError: the mask is not two-dimensional, has no pixel, or its image has no size.
+        ValueError: the mask is not two-dimensional, has no pixel, its image has no size, or it
+            does not lie on it.
     """
 
     kind: ClassVar[str] = "mask"
@@ -144,6 +145,9 @@ class Mask:
             raise ValueError("a mask that is cut to its box needs its image's size=(height, width)")
         if not mask.area:
             raise ValueError("a mask prompt needs at least one pixel")
+        x1, y1, x2, y2 = mask.box
+        if x1 < 0 or y1 < 0 or x2 > size[1] or y2 > size[0]:
+            raise ValueError(f"mask {mask.box} does not lie on the {size[1]} x {size[0]} image")
         for name, value in (("crop", mask), ("size", size), ("refine", refine), ("id", id)):
             object.__setattr__(self, name, value)
 
