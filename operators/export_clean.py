@@ -76,6 +76,7 @@ class ExportClean(FormOperator):
             "classes": len(export.categories),
             "open": export.open,
             "left_out": "\n".join(export.left_out[:10]),
+            "cut": "\n".join(export.cut[:10]),
         }
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -86,6 +87,7 @@ class ExportClean(FormOperator):
         outputs.int("classes", label="Classes")
         outputs.int("open", label="Undecided instances left out")
         outputs.str("left_out", label="Left out otherwise")
+        outputs.str("cut", label="Cut at the image's edge")
         return types.Property(outputs, view=types.View(label="Exported"))
 
 

@@ -72,8 +72,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     `apply_model(model, label_field=...)` labels everything; `box_prompt_field`,
     `point_prompt_field` and `mask_prompt_field` (any of them, together too) label what the named
-    fields ask, one label a prompt, in order. A sample that fails gets an empty label field and the
-    reason in `<label_field>_error`; the others go on.
+    fields ask, one label for each prompt that has an answer, in order. A sample that fails gets an
+    empty label field and the reason in `<label_field>_error`; the others go on.
 
     Args:
         labeler: a predictor with a vocabulary.
@@ -274,22 +274,29 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         try:
             if isinstance(encoding, Exception):
                 raise encoding
-            detections, instances = self._label(encoding, item)
+            detections, instances, empty = self._label(encoding, item)
             check_storable(detections)
+            if item.asked is not None:
+                error = item.asked.left_out([f"{asker}: the mask is empty" for asker in empty])
             return Answer(detections, error, instances)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 
-    def _label(self, encoding: Encoding, item: Loaded) -> tuple[fo.Detections, Instances]:
+    def _label(
+        self, encoding: Encoding, item: Loaded
+    ) -> tuple[fo.Detections, Instances, list[str | None]]:
+        """Labels with their instances, and the ids of prompts whose masks are empty."""
         config = self.config
         asked = None if item.asked is None else item.asked.prompts
         instances, recognition = self.labeler.label(encoding, asked or config.grid)
-        keep = np.ones(len(instances), dtype=bool)
+        # A label without a mask and a name is one that FiftyOne's exporters stop at.
+        keep = ~instances.empty
+        empty = [instances.prompts[i].id for i in np.flatnonzero(~keep)]
         if config.confidence_thresh is not None:
-            keep &= (recognition.confidence >= config.confidence_thresh) & ~instances.empty
+            keep &= recognition.confidence >= config.confidence_thresh
         if config.filter_classes is not None:
             fits = [name in config.filter_classes for name in recognition.names]
-            keep &= np.array(fits, dtype=bool) & ~instances.empty
+            keep &= np.array(fits, dtype=bool)
         match = None
         if self._finder is not None and asked is None:
             match = self._finder.match(instances)
@@ -302,10 +309,10 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                 prompt_id=config.find,
                 match=match[order],
             )
-            return detections, instances[order]
+            return detections, instances[order], empty
         kept = instances[keep]
         prompt_type = None if asked else Grid.kind
-        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept
+        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept, empty
 
 
 def build_model(

@@ -26,11 +26,11 @@ from fiftyone.utils.eval.detection import (
     DetectionResults,
 )
 
+from ovsam_plugin.dataset.label_masks import crop_of
+from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
 from ovsam_plugin.evaluation.ground_truth import Truth
-from ovsam_plugin.evaluation.label_masks import crop_of
-from ovsam_plugin.evaluation.mask_iou import MaskCrop
 from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_split
 from ovsam_plugin.evaluation.protocols import (
     MIN_IOU,
@@ -43,8 +43,8 @@ from ovsam_plugin.evaluation.protocols import (
 )
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.evaluation.tally import Answers, Tally
+from ovsam_plugin.mask_crop import NOTHING
 
-_NOTHING = MaskCrop(0, 0, np.zeros((0, 0), dtype=bool), 0)
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
 
 
@@ -138,7 +138,11 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
 
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
         """One image; see `DetectionEvaluation.evaluate`."""
-        size = doc.metadata.height, doc.metadata.width
+        size = size_of(doc)
+        if size is None:
+            raise ValueError(
+                f"{doc.filepath}: the image gives no size, and neither does its metadata"
+            )
         try:
             truths, targets = self._targets(doc, size)
             predictions, answers = self._answers(doc, size)
@@ -176,7 +180,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         masks, places = [], []
         for label in labels:
             mask = crop_of(label, size, resize_masks=self.config.resize_masks)
-            masks.append(_NOTHING if mask is None else mask)
+            masks.append(NOTHING if mask is None else mask)
             place = None if label.label is None else self._fields.vocabulary.find(label.label)
             places.append(-1 if place is None else place)
         scores = np.array([label.confidence or 0.0 for label in labels], dtype=np.float64)

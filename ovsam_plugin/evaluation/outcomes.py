@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, intersection
+from ovsam_plugin.evaluation.mask_iou import intersection
+from ovsam_plugin.mask_crop import MaskCrop
 
 Outcome: TypeAlias = Literal["thing", "double", "part", "background", "crowd"]
 # An answer is a part where this share of it lies on one true thing that it does not match.

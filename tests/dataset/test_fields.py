@@ -78,20 +78,6 @@ def test_scores_and_groups_are_plain_numbers_and_words() -> None:
     assert (second.prompt_type, second.prompt_id) == ("point", "b")
 
 
-def test_an_empty_mask_still_answers_its_prompt() -> None:
-    nothing = np.zeros((0, 0), dtype=bool)
-    prompts = (Box((8, 6, 40, 36), id="a"), Points(((8, 6), (40, 30)), (1, 0), id="b"))
-    pair = answers([nothing] * 2, [(0, 0, 0, 0)] * 2, prompts)
-    box, points = to_detections(*pair).detections
-    assert box.label is None
-    assert box.mask is None
-    assert box.confidence == 0
-    assert box.top_labels == []
-    assert box.prompt_id == "a"
-    assert box.bounding_box == pytest.approx([0.1, 0.1, 0.4, 0.5])
-    assert points.bounding_box == pytest.approx([0.1, 0.1, 0, 0])
-
-
 def test_every_mask_is_drawn_on_the_pixels_it_came_from() -> None:
     random = np.random.default_rng(0)
     for _ in range(300):

@@ -77,3 +77,15 @@ def test_an_empty_region_gives_the_papers_head_a_zero_embedding() -> None:
     with torch.inference_mode():
         embedding = head.embed(torch.zeros(1, 256, 12, 12), torch.randn(1, 768))
     assert not embedding.any()
+
+
+def test_decoding_writes_nothing_into_the_network() -> None:
+    network = tiny()
+    before = dict(vars(network.pe))
+    boxes = torch.tensor([[5.0, 5, 90, 60]])
+    with torch.inference_mode():
+        for shape in ((64, 128), (128, 64)):
+            features = network.encode(torch.randn(1, 3, *shape))
+            for masks in (None, torch.zeros(1, 1, shape[0] // 4, shape[1] // 4)):
+                network.decode(features, PromptBatch(boxes=boxes, masks=masks))
+    assert vars(network.pe) == before
