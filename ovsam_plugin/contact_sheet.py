@@ -106,7 +106,7 @@ def draw_sheet(
 def tiles_of(
     samples: fo.SampleCollection, label_field: str, *, max_instances: int = 20
 ) -> Iterator[Tile]:
-    """Samples as tiles, the most confident instances first, failures with their reason."""
+    """Samples as tiles, those most surely things first, failures with their reason."""
     for sample in samples:
         labels = sample[label_field].detections if sample[label_field] is not None else []
         error = f"{label_field}_error"
@@ -117,7 +117,7 @@ def tiles_of(
             yield Tile(Path(sample.filepath).name, None, note=str(reason or failure))
             continue
         found = list(_placed(labels, (image.shape[0], image.shape[1])))
-        found.sort(key=lambda pair: -(pair[0].confidence or 0.0))
+        found.sort(key=lambda pair: -_sureness(pair[0]))
         note = f"{len(found)} instance{'' if len(found) == 1 else 's'}"
         if len(found) > max_instances:
             note = f"the surest {max_instances} of {note}"
@@ -126,6 +126,12 @@ def tiles_of(
             for label, crop in found[:max_instances]
         )
         yield Tile(Path(sample.filepath).name, image, instances, note)
+
+
+def _sureness(label: fo.Detection) -> float:
+    """How surely it is a thing; of labels that do not say, how sure the name is."""
+    value = label.get_attribute_value("objectness", None)
+    return float(label.confidence or 0.0) if value is None else float(value)
 
 
 def _placed(

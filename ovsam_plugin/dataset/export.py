@@ -30,6 +30,7 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 Row: TypeAlias = dict[str, Any]
 CategoryOf: TypeAlias = Callable[[str], Id | None]
 
+_SCORES = ("objectness", "confidence", "similarity", "head_score", "clip_score", "margin")
 _UNANSWERED = "the prompt was not answered; label the sample again"
 _CUT = "the box reaches over the image's edge: the mask was cut there"
 
@@ -203,8 +204,13 @@ def _light(
 def _otherwise(samples: fo.SampleCollection, label_field: str) -> str:
     """Why a prompt has no answer on a sample that did not fail."""
     settings = recorded_settings(root_dataset(samples), label_field) or {}
-    least = settings.get("min_confidence")
-    return _UNANSWERED if least is None else f"the answer's confidence is below {least:g}"
+    limits = {"confidence": "min_confidence", "objectness": "min_objectness"}
+    below = [
+        f"{name} is below {settings[key]:g}"
+        for name, key in limits.items()
+        if settings.get(key) is not None
+    ]
+    return f"the answer's {' or its '.join(below)}" if below else _UNANSWERED
 
 
 @dataclass(frozen=True)
@@ -305,11 +311,8 @@ def _row(
         "category_name": label.label,
         "segmentation": crop.rle(size),
         "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-        "score": _number(label.confidence),
-        **{
-            key: _number(label.get_attribute_value(key, None))
-            for key in ("similarity", "head_score", "clip_score", "margin")
-        },
+        "score": _score(label),
+        **{key: _number(label.get_attribute_value(key, None)) for key in _SCORES},
         "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
         "top_scores": [_number(v) for v in label.get_attribute_value("top_scores", None) or ()],
         "stability": _number(label.get_attribute_value("stability", None)),
@@ -321,6 +324,15 @@ def _row(
     }
 
 
+def _score(label: fo.Detection) -> float:
+    """What detections are ranked by: how sure the name is, and, where nobody pointed at a thing,
+    how surely there is one."""
+    sure = _number(label.confidence)
+    thing = label.get_attribute_value("objectness", None)
+    asked = label.get_attribute_value("prompt_type", None) not in ("everything", "text")
+    return sure if asked or thing is None else sure * _number(thing)
+
+
 def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
     return {
         "image_id": head["image_id"],
@@ -330,6 +342,8 @@ def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
         "segmentation": NOTHING.rle(size or (0, 0)),
         "bbox": [0.0, 0.0, 0.0, 0.0],
         "score": 0.0,
+        "objectness": 0.0,
+        "confidence": 0.0,
         "similarity": 0.0,
         "head_score": 0.0,
         "clip_score": 0.0,
