@@ -212,7 +212,7 @@ def _kept(index: Any) -> Embeddings:
 
 def _stamp(dataset: fo.Dataset, key: str) -> str:
     """What changes whenever an index is saved, by this process or another."""
-    dataset.reload()
+    dataset._doc.reload()  # and not the samples: their holders may have edits that are not saved
     document = dataset._doc.get_brain_methods()[key]
     return f"{document.timestamp}/{document.results.grid_id}"
 
