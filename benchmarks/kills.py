@@ -309,10 +309,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     master = reviewed_dataset()
     # With all models and words in memory, a child begins its work at once.
-    warm = master.clone()
     for key in given.operations or OPERATIONS:
+        warm = master.clone()
         OPERATIONS[key].call(warm)
-    warm.delete()
+        warm.delete()
     moments = random.Random(given.seed)
     lost = [
         f"{key}: {what}"

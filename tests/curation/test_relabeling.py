@@ -295,6 +295,18 @@ def test_a_first_relabelling_that_was_stopped_needs_no_consent_to_be_finished(
         relabel_dataset(named, **same)
 
 
+def test_a_relabelling_killed_while_its_record_was_written_is_finished_by_the_same_call(
+    named: fo.Dataset,
+) -> None:
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    relabel_dataset(named, **same)
+    named._doc.get_runs()["again"].results.delete()
+    named.clear_cache()
+    assert runs.last_started(named, "again") is None
+    assert relabel_dataset(named, **same).instances == 9
+    assert runs.last_started(named, "again") is not None
+
+
 def test_labels_that_a_person_drew_or_changed_in_the_new_field_stay(named: fo.Dataset) -> None:
     relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
     sample = named.first()
