@@ -63,6 +63,11 @@ ATTRIBUTES = (
         "[x, y, width, height] of the mask, or of the prompt if the mask is empty, relative",
         fo.FloatField,
     ),
+    Attribute(
+        "outline",
+        fo.FloatField,
+        "a number that tells the mask and box that were looked at: whether they were edited since",
+    ),
 )
 
 # What a label's name decides; its mask, box and whoever asked are the instance's own.
@@ -84,6 +89,9 @@ _BYTES_A_LABEL = 1500
 # Random pixels, the worst there are, compress to about a sixth of a byte each.
 _WORST_PIXELS_A_BYTE = 5
 
+# FiftyOne declares these itself, and may mark them.
+_UNTOUCHED = ("id", "_id", "_cls")
+
 FIELD_DESCRIPTION = "instances named by Open-Vocabulary SAM"
 ERROR_DESCRIPTION = "why labelling this sample, or some of its prompts, failed"
 
@@ -97,7 +105,7 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
     """Whether labels may be written to the field.
 
     Raises:
-        ValueError: the name cannot be a field, or one of another type has it.
+        ValueError: the name cannot be a field, one of another type has it, or it is read-only.
     """
     if not field.isidentifier() or field.startswith("_"):
         raise ValueError(
@@ -115,6 +123,23 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
             f"{error_field(field)!r}, where reasons of failure go, holds {describe(error)}: "
             "choose another field"
         )
+    check_writable(dataset, field, error_field(field))
+
+
+def check_writable(dataset: fo.Dataset, *fields: str) -> None:
+    """Whether these fields, as far as they are there, may be changed.
+
+    Raises:
+        ValueError: one of them, or an attribute of its labels, is read-only.
+    """
+    schema = dataset.get_field_schema(flat=True)
+    for path, declared in schema.items():
+        ours = any(path == name or path.startswith(f"{name}.") for name in fields)
+        if ours and declared.read_only and declared.name not in _UNTOUCHED:
+            raise ValueError(
+                f"field {path!r} is read-only: choose another field, or let it be written with "
+                f"field = dataset.get_field({path!r}); field.read_only = False; field.save()"
+            )
 
 
 def declare_fields(dataset: fo.Dataset, field: str) -> None:
@@ -150,7 +175,7 @@ def declare_attributes(dataset: fo.Dataset, field: str, attributes: Iterable[Att
                 subfield=attribute.subfield,
                 description=attribute.description,
             )
-        elif declared.description is None:
+        elif declared.description is None and not dataset._is_generated:
             declared.description = attribute.description
             declared.save()
 

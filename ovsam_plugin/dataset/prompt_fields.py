@@ -20,12 +20,17 @@ import numpy.typing as npt
 
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
+_BY_TYPE = "prompt_field"
 KEYS: Mapping[str, tuple[type[fo.Label], ...]] = {
     "box_prompt_field": (fo.Detections, fo.Detection),
     "point_prompt_field": (fo.Keypoints, fo.Keypoint),
     "mask_prompt_field": (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline),
+    _BY_TYPE: (fo.Detections, fo.Detection, fo.Keypoints, fo.Keypoint, fo.Polylines, fo.Polyline),
 }
-"""What each keyword of `apply_model` may name: fields of these label types."""
+"""What each keyword of `apply_model` may name: fields of these label types.
+
+`prompt_field` is that of FiftyOne's own SAM models: boxes of Detections, points of Keypoints, and
+here masks of Polylines."""
 
 # Sizes of the image; a mask stretched over a larger box would not fit into memory.
 _FARTHEST = 4
@@ -71,6 +76,7 @@ def read_prompts(
     """
     prompts: list[Prompt] = []
     refused: list[str] = []
+    labels = _by_kind(labels)
     makers: dict[str, Callable[[Any], Prompt]] = {
         "box_prompt_field": lambda label: _box(label, size),
         "point_prompt_field": lambda label: _points(label, size),
@@ -83,6 +89,20 @@ def read_prompts(
             except (ValueError, TypeError, OSError, ArithmeticError) as error:
                 refused.append(f"{label.id}: {error}")
     return Asked(tuple(prompts), tuple(refused))
+
+
+def _by_kind(labels: Mapping[str, fo.Label | None]) -> dict[str, fo.Label | None]:
+    """With the key of its type in place of `prompt_field`."""
+    found = {key: label for key, label in labels.items() if key != _BY_TYPE}
+    label = labels.get(_BY_TYPE)
+    if label is None:
+        return found
+    kind = next((key for key, types in KEYS.items() if isinstance(label, types)), _BY_TYPE)
+    if kind == _BY_TYPE:
+        _elements(kind, label)  # tells what is allowed
+    if found.get(kind) is not None:
+        raise ValueError(f"{_BY_TYPE} and {kind} both ask here: give one of the two")
+    return {**found, kind: label}
 
 
 def paste_mask(

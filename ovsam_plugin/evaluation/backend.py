@@ -5,7 +5,8 @@
 
     dataset.evaluate_detections("ovsam", "ground_truth", method="ovsam", eval_key="eval")
 
-The results are FiftyOne's own, so that they load where this package is missing too.
+What is stored, configuration and results, is FiftyOne's own, so that it loads where this package is
+missing too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import numpy as np
+from fiftyone.core.evaluation import EvaluationInfo
 from fiftyone.utils.eval.detection import (
     DetectionEvaluation,
     DetectionEvaluationConfig,
@@ -90,6 +92,15 @@ class OvsamEvaluationConfig(DetectionEvaluationConfig):  # type: ignore[misc]
         return "ovsam"
 
     @property
+    def cls(self) -> str:
+        """What FiftyOne stores as the class of this configuration: its own."""
+        return f"{DetectionEvaluationConfig.__module__}.{DetectionEvaluationConfig.__name__}"
+
+    @property
+    def run_cls(self) -> type[OvsamEvaluation]:
+        return OvsamEvaluation
+
+    @property
     def requires_additional_fields(self) -> bool:
         return True  # the image's size is in the metadata
 
@@ -113,6 +124,17 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         self._paths: list[Path] = []
         self._problems: list[str] = []
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
+
+    @classmethod
+    def get_run_info(cls, samples: foc.SampleCollection, key: str) -> EvaluationInfo:
+        """The run's, with our configuration again where FiftyOne's own stands for it."""
+        info = super().get_run_info(samples, key)
+        if type(info.config) is DetectionEvaluationConfig and hasattr(info.config, "protocol"):
+            settings = info.config.serialize()
+            for name in info.config._virtual_attributes():
+                settings.pop(name)
+            info.config = OvsamEvaluationConfig(**settings)
+        return info
 
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
         """One image; see `DetectionEvaluation.evaluate`."""

@@ -65,7 +65,7 @@ def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleare
 ) -> None:
     view = search(named, "a cat", k=4)
     for patches in (view, named.to_patches("ovsam")):
-        with pytest.raises(ValueError, match="holds copies of labels"):
+        with pytest.raises(ValueError, match="holds copies, made anew"):
             search(patches, "a cup")
     assert (
         sum(s is not None for s in named.values("ovsam.detections.search_score", unwind=True)) == 4

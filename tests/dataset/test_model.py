@@ -310,5 +310,5 @@ def test_a_view_that_changes_under_the_labels_is_never_mislabelled(
     loader = model.build_get_item()
     sample, other = dataset.limit(2)
     loaded = loader({"id": other.id, "filepath": other.filepath})
-    with pytest.raises(RuntimeError, match="the view changed while it was labelled"):
+    with pytest.raises(ValueError, match="the view changed while it was labelled"):
         model.predict_all([loaded], samples=[sample])
