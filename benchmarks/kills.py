@@ -217,7 +217,10 @@ def outcome(dataset: fo.Dataset) -> Any:
 
 def _indexed(dataset: fo.Dataset, key: str) -> tuple[int, int]:
     """Embeddings in an index, and how many more are still waiting to be filed."""
-    index = dataset.load_brain_results(key, cache=False)
+    try:
+        index = dataset.load_brain_results(key, cache=False)
+    except AttributeError:
+        index = None
     spool = EmbeddingSpool(dataset, key.removesuffix("_similarity"))
     return 0 if index is None else index.total_index_size, sum(map(len, spool))
 
