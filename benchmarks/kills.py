@@ -60,6 +60,7 @@ import fiftyone as fo  # noqa: E402
 from ovsam_plugin import label_dataset, relabel_dataset, remove_run, score_run  # noqa: E402
 from ovsam_plugin.curation import decisions  # noqa: E402
 from ovsam_plugin.curation.naming import name_instances  # noqa: E402
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool  # noqa: E402
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "astronaut.png")
 BOXES = ([0.1, 0.1, 0.6, 0.8], [0.3, 0.2, 0.5, 0.5], [0.05, 0.5, 0.4, 0.4])
@@ -70,6 +71,11 @@ _VOLATILE = {"_id", "id", "last_modified_at"}
 
 Labels: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 """Labels as stored, by field and id."""
+
+
+def label(dataset: fo.Dataset) -> None:
+    """A reviewed run that goes on: photographs without labels, and a prompt that was added."""
+    label_dataset(dataset, vocabulary=NAMES, box_field="asks", **SMALL)
 
 
 def relabel(dataset: fo.Dataset) -> None:
@@ -113,6 +119,7 @@ class Operation:
 
 
 OPERATIONS: Mapping[str, Operation] = {
+    "label": Operation(label),
     "relabel": Operation(relabel),
     "first_relabel": Operation(first_relabel, done=lambda d: _finished(d, "fresh")),
     "score": Operation(score),
@@ -149,6 +156,11 @@ def reviewed_dataset(copies: int = 2) -> fo.Dataset:
         decisions.accept(dataset, field, ids[::3], by="ada")
         decisions.rename(dataset, field, ids[1::5], "tiger", by="bob")
         decisions.reject(dataset, field, ids[2::7], by="ada")
+    first = dataset.first()
+    first["asks"].detections.append(fo.Detection(bounding_box=[0.2, 0.5, 0.5, 0.4]))
+    first.save()
+    later = [fo.Sample(filepath=sample.filepath, asks=first["asks"].copy()) for sample in samples]
+    dataset.add_samples(later[:3], progress=False)
     return dataset
 
 
@@ -199,7 +211,18 @@ def outcome(dataset: fo.Dataset) -> Any:
         )
         for field, rows in stored(dataset).items()
     }
-    return labels, sorted(dataset.list_runs()), sorted(dataset.list_brain_runs())
+    indexed = {key: _indexed(dataset, key) for key in dataset.list_brain_runs()}
+    return labels, sorted(dataset.list_runs()), indexed
+
+
+def _indexed(dataset: fo.Dataset, key: str) -> tuple[int, int]:
+    """Embeddings in an index, and how many more are still waiting to be filed."""
+    try:
+        index = dataset.load_brain_results(key, cache=False)
+    except AttributeError:
+        index = None
+    spool = EmbeddingSpool(dataset, key.removesuffix("_similarity"))
+    return 0 if index is None else index.total_index_size, sum(map(len, spool))
 
 
 def _finished(dataset: fo.Dataset, field: str) -> bool:

@@ -287,6 +287,7 @@ def _prepare_field(
     filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
     if same and not overwrite:
         declare_fields(dataset, field)
+        runs.keep_classes(dataset, field, vocabulary)
         return
     if others := worker.others():
         what = f"with other settings ({'; '.join(changed)})" if changed else "now"

@@ -15,6 +15,7 @@ from fiftyone.core.clips import ClipView
 from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 from fiftyone.core.patches import EvaluationPatchView, PatchView
+from fiftyone.core.video import FramesView
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.field_key import FieldKey
@@ -223,26 +224,33 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         return Loaded(frame=self.labeler.predictor.preprocess(np.asarray(arg)))
 
     def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
-        return {
-            FieldKey("", functools.partial(self._declare, sample.dataset)): answer.detections,
-            FieldKey("_error", functools.partial(self._forgive, sample, answer)): answer.error,
-        }
+        prepare = functools.partial(self._forgive, sample, answer)
+        fields: dict[FieldKey, Any] = {FieldKey("", prepare): answer.detections}
+        if answer.error is not None:
+            fields[FieldKey("_error", prepare)] = answer.error
+        return fields
 
-    def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
+    def _declare(self, sample: fo.Sample, label_field: str) -> None:
+        dataset = sample.dataset
         key = (dataset.name, label_field)
         if key not in self._failed_before:
             self._check(functools.partial(declare_fields, dataset, label_field))
+            if isinstance(getattr(sample, "_view", None), FramesView):
+                # FiftyOne declares what it meets first, but cannot where that is None.
+                names = (label_field, error_field(label_field))
+                schema = {name: dataset.get_field(name) for name in names}
+                sample._view._source_collection._root_dataset._merge_frame_field_schema(schema)
             failed = all_images(dataset).exists(error_field(label_field)).values("id")
             self._failed_before[key] = set(failed)
 
     def _forgive(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
         """Removes the reason of an earlier failure.
 
-        FiftyOne gives a model samples without their other fields, and takes None, put where
-        nothing is known of, for no change.
+        FiftyOne gives a model samples without their other fields: None would be no change of one,
+        and frames may not know a field that was declared a moment ago.
         """
         dataset = sample.dataset
-        self._declare(dataset, label_field)
+        self._declare(sample, label_field)
         if answer.error is None and sample.id in self._failed_before[dataset.name, label_field]:
             view = all_images(dataset).select(sample.id)
             view.set_values(error_field(label_field), [None])

@@ -158,8 +158,14 @@ def register(
     config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
     _sessions(dataset, field).clear()
-    results = dataset.init_run_results(field, classes=_rows(vocabulary))
-    dataset.save_run_results(field, results)
+    keep_classes(dataset, field, vocabulary)
+
+
+def keep_classes(dataset: fo.Dataset, field: str, vocabulary: Vocabulary) -> None:
+    """Records a run's classes, where they are not: a call may have been killed before it did."""
+    if recorded_vocabulary(dataset, field) is None:
+        results = dataset.init_run_results(field, classes=_rows(vocabulary))
+        dataset.save_run_results(field, results)
 
 
 def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
@@ -191,8 +197,7 @@ def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
     """
     earlier: list[dict[str, Any]] = []
     if dataset.has_run(field):  # versions before 0.5 kept them in the run's results
-        results = _results(dataset, field)
-        earlier = list(getattr(results, "sessions", None) or [])
+        earlier = list(getattr(_results(dataset, field), "sessions", None) or [])
     store = _sessions(dataset, field)
     found = [value for _, value in store.items(store.keys())]
     return sorted([*earlier, *found], key=lambda session: str(session["started"]))

@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def elsewhere(dataset: fo.Dataset, code: str) -> None:
     """Runs code in another process, where `ds` is the dataset."""
-    dataset.persistent = True
+    if not dataset.persistent:  # setting it saves the handle
+        dataset.persistent = True
     start = f"import fiftyone as fo; ds = fo.load_dataset({dataset.name!r}); {code}"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", start], check=True, env=env, cwd=ROOT)
