@@ -36,11 +36,11 @@ def name_masks(count: str) -> None:
     import fiftyone as fo
     from skimage import data
 
-    from ovsam_plugin import load_labeler
     from ovsam_plugin.dataset.fields import to_detections
     from ovsam_plugin.dataset.prompt_fields import read_prompts
+    from ovsam_plugin.labeler import load_labeler
 
-    labeler = load_labeler("ovsam-lite", vocabulary="cat, cup", device="cpu")
+    labeler = load_labeler("ovsam-lite", vocabulary="coco", device="cpu")
     frame = labeler.predictor.preprocess(cv2.resize(data.chelsea(), SIZE[::-1]))
     (encoding,) = labeler.predictor.encode([frame])
     before = _peak_rss()
