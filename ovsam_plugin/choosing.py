@@ -25,9 +25,7 @@ class Overlaps:
 
     def __getitem__(self, order: list[int]) -> Overlaps:
         """Of some of the masks, in another order."""
-        return Overlaps(
-            self.iou[order][:, order], self.inside[order][:, order], self.areas[order]
-        )
+        return Overlaps(self.iou[order][:, order], self.inside[order][:, order], self.areas[order])
 
 
 def overlaps(masks: Tensor) -> Overlaps:
