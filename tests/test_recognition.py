@@ -113,7 +113,7 @@ def test_the_background_is_the_heads_own_probability_of_none_of_the_classes() ->
     best = np.stack([cosines[:, made.owner == k].max(1) for k in range(3)], 1)
     expected = 1 / (1 + np.exp(10 * best).sum(1))
     np.testing.assert_allclose(found.background, expected, atol=1e-6)
-    assert found.background[0] < 0.01 < 0.2 < found.background[1]
+    assert found.background[0] < 0.01 < 0.1 < found.background[1]
     np.testing.assert_array_equal(found[np.array([1, 0])].background, found.background[[1, 0]])
 
 
