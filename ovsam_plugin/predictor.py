@@ -203,7 +203,7 @@ class Predictor:
         prompts = decoded.prompts
         if not prompts:
             return decoded
-        boxes = decoded.boxes.to(self.device)
+        boxes = decoded.boxes.to(self.device, copy=True)
         own = [self.preset.pool_prompt_box and isinstance(p, Box) for p in prompts]
         if any(own):
             asked = self._prompt_batch(encoding, tuple(p for p in prompts if isinstance(p, Box)))

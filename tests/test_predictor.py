@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.memory import peak
 from benchmarks.speed import peak_memory
 from ovsam_plugin.checkpoint import SHIPPED
+from ovsam_plugin.judge import Judge
 from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.predictor import Encoding, Predictor, load_predictor, pick_device
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
@@ -120,6 +122,55 @@ def test_embeddings_are_unit_vectors(predictor: Predictor, encoding: Encoding) -
         norms = np.linalg.norm(embeddings, axis=1)
         np.testing.assert_allclose(norms[~instances.empty], 1, atol=1e-5)
     assert ((instances.stability >= 0) & (instances.stability <= 1)).all()
+
+
+def test_embeddings_computed_afterwards_are_those_computed_at_once(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    boxes = [Box(CAT), Box((10, 10, 60, 80)), Box((300, 100, 440, 290))]
+    ((_, whole),) = predictor.decode_chunks(encoding, boxes)
+    ((_, plain),) = predictor.decode_chunks(encoding, boxes, embed=False)
+    assert not plain.embeddings.head.any()
+    assert not plain.embeddings.clip.any()
+    own = plain.boxes.clone()
+    found = predictor.embed(encoding, plain)
+    for ours, expected in zip(found.embeddings, whole.embeddings):
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+    # What an answer covers is not what was asked for.
+    assert torch.equal(plain.boxes, own)
+    assert torch.equal(found.boxes, whole.boxes)
+    assert torch.equal(found.objectness, whole.objectness)
+    empty = replace(plain, boxes=torch.zeros_like(own))
+    assert not predictor.embed(encoding, empty).embeddings.head.any()
+    nothing = predictor.nothing()
+    assert predictor.embed(encoding, nothing) is nothing
+
+
+def test_objectness_is_judged_as_the_preset_says(encoding: Encoding) -> None:
+    predictor = load_predictor("ovsam-lite", device="cpu")
+    prompts: list[Prompt] = [Box(CAT), Box((0, 0, 60, 60)), Points(((250.0, 150.0),))]
+    for judge, evidence in (
+        (Judge(thing=1.0), "thing"),
+        (Judge(quality=1.0), "quality"),
+        (Judge(stability=1.0), "stability"),
+    ):
+        predictor.preset = replace(predictor.preset, asked=judge)
+        for _, decoded in predictor.decode_chunks(encoding, prompts):
+            said = getattr(decoded, evidence).clamp(1e-4, 1 - 1e-4)
+            torch.testing.assert_close(decoded.objectness, said, atol=1e-5, rtol=1e-4)
+        instances = predictor.decode(encoding, prompts)
+        assert instances.objectness.dtype == np.float32
+        assert ((instances.objectness > 0) & (instances.objectness < 1)).all()
+
+
+def test_a_given_mask_has_no_opinion_of_a_head_and_is_judged_without(encoding: Encoding) -> None:
+    predictor = load_predictor("ovsam-lite", device="cpu")
+    predictor.preset = replace(predictor.preset, asked=Judge(bias=-1.0, thing=1.0))
+    drawn = np.zeros((300, 451), dtype=bool)
+    drawn[50:250, 150:350] = True
+    ((_, decoded),) = predictor.decode_chunks(encoding, [Mask(drawn)])
+    assert decoded.thing.tolist() == [0.5]
+    assert decoded.objectness.tolist() == pytest.approx([0.268941], abs=1e-5)
 
 
 def test_no_prompt_is_answered_with_no_instance(predictor: Predictor, encoding: Encoding) -> None:

@@ -73,7 +73,8 @@ def test_scores_and_groups_are_plain_numbers_and_words() -> None:
     assert first.top_scores == [0.5, 0.25, 0.125]
     scores = ("confidence", "head_score", "clip_score", "similarity", "margin", "stability")
     assert [first[name] for name in scores] == [0.5, 0.25, 0.25, -0.5, 0.25, 0.5]
-    assert all(type(first[name]) is float for name in scores)
+    assert [d.objectness for d in (first, second)] == [0.25, 0.75]
+    assert all(type(first[name]) is float for name in (*scores, "objectness"))
     assert (first.prompt_type, first.prompt_id) == ("box", "a")
     assert (second.prompt_type, second.prompt_id) == ("point", "b")
 
