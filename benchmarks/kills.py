@@ -130,22 +130,26 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 
 
-def reviewed_dataset(copies: int = 2) -> fo.Dataset:
-    """Photographs with a run, its relabelling, drawn instances, and a person's decisions on all."""
+def photographs() -> list[str]:
+    """The addresses of PHOTOGRAPHS, which scikit-image's wheel carries."""
     skimage = find_spec("skimage")
     assert skimage is not None
     assert skimage.origin is not None
-    folder = Path(skimage.origin).parent / "data"
+    return [str(Path(skimage.origin).parent / "data" / name) for name in PHOTOGRAPHS]
+
+
+def reviewed_dataset(copies: int = 2) -> fo.Dataset:
+    """Photographs with a run, its relabelling, drawn instances, and a person's decisions on all."""
     dataset = fo.Dataset(persistent=True)
     asks = [fo.Detection(label="thing", bounding_box=box) for box in BOXES]
     samples = [
         fo.Sample(
-            filepath=str(folder / photograph),
+            filepath=photograph,
             asks=fo.Detections(detections=[label.copy() for label in asks]),
             drawn=fo.Detections(detections=[fo.Detection(bounding_box=BOXES[i % 3])]),
         )
         for i in range(copies)
-        for photograph in PHOTOGRAPHS
+        for photograph in photographs()
     ]
     dataset.add_samples(samples, progress=False)
     label_dataset(dataset, vocabulary=NAMES, box_field="asks", **SMALL)
