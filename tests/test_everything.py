@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ from ovsam_plugin.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.prompts import Box, Grid, Points, Prompt
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def predictor() -> Predictor:
     return load_predictor("ovsam-lite", device="cpu")
 
@@ -39,7 +40,7 @@ def coffee() -> np.ndarray:
     return data.coffee()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def encoding(predictor: Predictor, coffee: np.ndarray) -> Encoding:
     return predictor.encode([predictor.preprocess(coffee)])[0]
 
@@ -53,7 +54,7 @@ def test_candidates_are_distinct_and_the_surest_come_first(
     assert torch.equal(found.objectness, found.objectness.sort(descending=True).values)
     assert ((found.objectness > 0) & (found.objectness < 1)).all()
     h, w = encoding.frame.size
-    assert masks.shape[1:] == (h // 4, w // 4)
+    assert masks.shape[1:] == (math.ceil(h / 4), math.ceil(w / 4))
     assert overlaps(masks).iou.fill_diagonal_(0).max() <= SAME
     assert torch.equal(masks, found.on_grid(encoding.frame.size, 4))
     for embeddings in found.embeddings:
@@ -65,10 +66,11 @@ def test_candidates_are_distinct_and_the_surest_come_first(
 
 
 def test_the_objectness_of_an_answer_is_of_its_own_proposal_whatever_the_chunks(
-    predictor: Predictor, encoding: Encoding
+    predictor: Predictor, encoding: Encoding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How likely a box was is its answer's objectness, and some boxes have no answer."""
-    predictor.preset = replace(predictor.preset, found=Judge(likely=1.0))
+    by_proposal = replace(predictor.preset, found=Judge(likely=1.0))
+    monkeypatch.setattr(predictor, "preset", by_proposal)
     proposals = predictor.proposals(encoding)
     assert proposals is not None
     boxes, likely = _boxes_from_proposals(encoding, proposals)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.labeler import Labeler, load_labeler, trained_names
-from ovsam_plugin.predictor import load_predictor
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.prompts import Box, Grid
 
@@ -112,14 +111,14 @@ def test_what_was_asked_for_is_answered_however_unsure_unless_a_minimum_is_given
 
 
 def test_a_likely_background_makes_what_nobody_asked_for_less_sure(
-    labeler: Labeler, photograph: np.ndarray
+    labeler: Labeler, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (encoding,) = labeler.predictor.encode([labeler.predictor.preprocess(photograph)])
-    predictor = load_predictor("ovsam-lite", device="cpu")
+    predictor = labeler.predictor
+    (encoding,) = predictor.encode([predictor.preprocess(photograph)])
     found = {}
     for foreground in (0.0, 1.0):
         judge = replace(predictor.preset.found, foreground=foreground)
-        predictor.preset = replace(predictor.preset, found=judge)
+        monkeypatch.setattr(predictor, "preset", replace(predictor.preset, found=judge))
         every = Labeler(predictor, labeler.recognizer, all_candidates=True)
         instances, names = every.label(encoding)
         found[foreground] = dict(zip(instances.prompts, instances.objectness.tolist()))

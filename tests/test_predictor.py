@@ -146,15 +146,16 @@ def test_embeddings_computed_afterwards_are_those_computed_at_once(
     assert predictor.embed(encoding, nothing) is nothing
 
 
-def test_objectness_is_judged_as_the_preset_says(encoding: Encoding) -> None:
-    predictor = load_predictor("ovsam-lite", device="cpu")
+def test_objectness_is_judged_as_the_preset_says(
+    predictor: Predictor, encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompts: list[Prompt] = [Box(CAT), Box((0, 0, 60, 60)), Points(((250.0, 150.0),))]
     for judge, evidence in (
         (Judge(thing=1.0), "thing"),
         (Judge(quality=1.0), "quality"),
         (Judge(stability=1.0), "stability"),
     ):
-        predictor.preset = replace(predictor.preset, asked=judge)
+        monkeypatch.setattr(predictor, "preset", replace(predictor.preset, asked=judge))
         for _, decoded in predictor.decode_chunks(encoding, prompts):
             said = getattr(decoded, evidence).clamp(1e-4, 1 - 1e-4)
             torch.testing.assert_close(decoded.objectness, said, atol=1e-5, rtol=1e-4)
@@ -163,9 +164,11 @@ def test_objectness_is_judged_as_the_preset_says(encoding: Encoding) -> None:
         assert ((instances.objectness > 0) & (instances.objectness < 1)).all()
 
 
-def test_a_given_mask_has_no_opinion_of_a_head_and_is_judged_without(encoding: Encoding) -> None:
-    predictor = load_predictor("ovsam-lite", device="cpu")
-    predictor.preset = replace(predictor.preset, asked=Judge(bias=-1.0, thing=1.0))
+def test_a_given_mask_has_no_opinion_of_a_head_and_is_judged_without(
+    predictor: Predictor, encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Judge(bias=-1.0, thing=1.0)
+    monkeypatch.setattr(predictor, "preset", replace(predictor.preset, asked=judge))
     drawn = np.zeros((300, 451), dtype=bool)
     drawn[50:250, 150:350] = True
     ((_, decoded),) = predictor.decode_chunks(encoding, [Mask(drawn)])

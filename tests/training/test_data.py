@@ -128,7 +128,9 @@ def test_crowds_are_unknown_and_classes_left_out_are_not_seen(tmp_path: Path) ->
     content = json.loads(file.read_text())
     for annotation in content["annotations"]:
         if annotation["image_id"] == 1:
-            annotation.update(iscrowd=1, segmentation={"size": [48, 64], "counts": [0, 48 * 20]})
+            annotation.update(
+                iscrowd=1, segmentation={"size": [48, 64], "counts": [0, 48 * 20, 48 * 44]}
+            )
     file.write_text(json.dumps(content))
     data = crops(file, left_out=frozenset({"cup"}))
     seen = [annotated(data, i) for i in range(3)]
