@@ -35,10 +35,11 @@ sys.path.insert(0, str(ROOT))
 
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.evaluation.average_precision import average_precision  # noqa: E402
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, crops_of, mask_iou  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
 from ovsam_plugin.images import read_image  # noqa: E402
 from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
+from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.prompts import Box, Points, Prompt  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402

@@ -13,6 +13,7 @@ from ovsam_plugin.dataset.zoo import MODELS
 from .form import (
     FormOperator,
     field_menu,
+    flat_target,
     form_config,
     label_vocabulary_menu,
     mark,
@@ -43,7 +44,7 @@ class Label(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = ctx.target_view(require_flat=True)
+        samples = flat_target(ctx)
         request = LabelRequest.from_params(ctx.params)
         problems = request.problems(samples)
 
@@ -61,8 +62,34 @@ class Label(FormOperator):
             inputs.str("find", required=True, label="Words", description="a red bus")
 
         inputs.str("field", default=request.field, label="Field for the labels")
+        if request.prompts in ("everything", "find"):
+            inputs.bool(
+                "all_candidates",
+                default=False,
+                label="Keep every candidate",
+                description="parts and doubtful ones too, in place of one instance for each thing",
+            )
         inputs.float(
-            "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"
+            "min_objectness",
+            min=0,
+            max=1,
+            label="Minimum objectness",
+            description="how surely it is one whole thing; empty: the model's own limit where "
+            "nothing is asked",
+        )
+        inputs.float(
+            "min_confidence",
+            min=0,
+            max=1,
+            label="Minimum confidence",
+            description="how sure the name is; empty keeps all",
+        )
+        inputs.str(
+            "tiles",
+            default=request.tiles,
+            label="Tiles",
+            description="auto, off, or how many along the longer side: large photographs are "
+            "looked at in overlapping parts too",
         )
         overwrite_menu(inputs, request, samples, "those that the field holds are made again")
         mark(inputs, problems)
@@ -73,7 +100,7 @@ class Label(FormOperator):
 
         request = LabelRequest.from_params(ctx.params)
         summary = label_dataset(
-            ctx.target_view(require_flat=True),
+            flat_target(ctx),
             **request.arguments(),
             # The App's server has threads, and a loader process forked beside them may hang.
             workers=None if ctx.delegated else 0,

@@ -48,6 +48,12 @@ def tiles_along(tiles: Tiles, size: tuple[int, int], input_size: int) -> int:
     return 0 if ratio < AUTO_FROM else min(round(ratio / AUTO_EACH), AUTO_MOST)
 
 
+def pixels_needed(tiles: Tiles) -> float:
+    """Pixels along the longer side, as a share of the network's, that the tiles can show."""
+    along = AUTO_MOST if tiles == "auto" else tiles
+    return along - (along - 1) * OVERLAP if along > 1 else 1.0
+
+
 def place_tiles(size: tuple[int, int], along: int) -> list[tuple[int, int, int, int]]:
     """Parts of an (H, W) photograph, xyxy in pixels, about square, that cover it and overlap.
 
@@ -71,7 +77,7 @@ def place_tiles(size: tuple[int, int], along: int) -> list[tuple[int, int, int, 
 def tiles_of_small(
     boxes: npt.NDArray[np.float64], size: tuple[int, int], input_size: int
 ) -> list[tuple[int, int, int, int]]:
-    """The tiles that small boxes are asked in: a quarter of the photograph each, or a little more.
+    """The tiles that small boxes are asked in.
 
     Args:
         boxes: (N, 4) xyxy in pixels of the photograph.
@@ -79,10 +85,10 @@ def tiles_of_small(
         input_size: the longer side that the network sees.
 
     Returns:
-        Those of 2 tiles along the longer side that hold a small box.
+        Those of the photograph's tiles, at least 2 along the longer side, that hold a small box.
     """
     small = boxes[is_small(boxes, size, input_size)]
-    tiles = place_tiles(size, 2)
+    tiles = place_tiles(size, max(2, tiles_along("auto", size, input_size)))
     return [tile for tile in tiles if len(small) and holds(tile, small, size).any()]
 
 

@@ -94,12 +94,44 @@ def test_an_instance_is_named_by_the_text_it_is_nearest_to() -> None:
     assert (np.diff(result.top_scores, axis=1) <= 0).all()
 
 
+@pytest.mark.parametrize("scales", [(20.0, 60.0), (60.0, 20.0), (1.0, 100.0)])
+def test_each_branch_has_a_scale_of_its_own(scales: tuple[float, float]) -> None:
+    """A cosine is a cosine whatever it is multiplied by, and each score is of its own softmax."""
+    made = classifier([1, 1])
+    rng = np.random.default_rng(3)
+    head, clip = (unit(rng.standard_normal((5, 8))) for _ in range(2))
+    fusion = Fusion(head_scale=scales[0], clip_scale=scales[1])
+    found = Recognizer(made, fusion).recognize(head, clip, np.zeros(5, dtype=bool))
+    rows = np.arange(5)
+    cosines = [branch @ made.embeddings.T for branch in (head, clip)]
+    np.testing.assert_allclose(found.similarity, cosines[1][rows, found.indices], atol=1e-5)
+    for score, cosine, scale in zip((found.head_score, found.clip_score), cosines, scales):
+        logits = torch.from_numpy(np.pad(cosine * scale, ((0, 0), (0, 1))))
+        expected = logits.softmax(-1).numpy()[rows, found.indices]
+        np.testing.assert_allclose(score, expected, atol=1e-4)
+
+
 def test_what_is_unlike_every_class_has_low_confidence() -> None:
     made = classifier([1, 1])
     away = -unit(made.embeddings.sum(0, keepdims=True))
     result = Recognizer(made, Fusion()).recognize(away, away, np.zeros(1, dtype=bool))
     assert result.confidence[0] < 0.05
     assert result.similarity[0] < 0
+
+
+def test_the_background_is_the_heads_own_probability_of_none_of_the_classes() -> None:
+    made = classifier([2, 1, 3])
+    rng = np.random.default_rng(3)
+    head, clip = (unit(rng.standard_normal((5, 8))) for _ in range(2))
+    head[0], head[1] = made.embeddings[0], -unit(made.embeddings.sum(0, keepdims=True))[0]
+    recognizer = Recognizer(made, Fusion(head_scale=10.0, clip_scale=30.0))
+    found = recognizer.recognize(head, clip, np.zeros(5, dtype=bool))
+    cosines = head @ made.embeddings.T
+    best = np.stack([cosines[:, made.owner == k].max(1) for k in range(3)], 1)
+    expected = 1 / (1 + np.exp(10 * best).sum(1))
+    np.testing.assert_allclose(found.background, expected, atol=1e-6)
+    assert found.background[0] < 0.01 < 0.1 < found.background[1]
+    np.testing.assert_array_equal(found[np.array([1, 0])].background, found.background[[1, 0]])
 
 
 def test_seen_classes_trust_the_head_and_unseen_ones_the_encoder() -> None:

@@ -53,9 +53,17 @@ def named_files(directory: Path, names: Iterable[str]) -> list[str]:
     for name in names:
         parts = name_parts(name)
         for path in (directory.joinpath(*parts), directory.joinpath(*parts[-1:])):
-            if parts and path.is_file():
+            if parts and is_there(path):
                 found[str(path)] = None
     return list(found)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is such a file; what cannot be a path names none."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def find_in(directory: Path, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -279,7 +287,7 @@ def find_photograph(folder: Path, name: str) -> Path | None:
     """
     parts = name_parts(name)
     for path in (folder.joinpath(*parts), folder.joinpath(*parts[-1:])):
-        if parts and path.is_file():
+        if parts and is_there(path):
             return path
     if not parts or not folder.is_dir():
         return None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ovsam_plugin.cli.failure import UsageError, one_message, usage
+from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
 from ovsam_plugin.cli.outputs import check_file
 
 
@@ -64,7 +64,10 @@ def calibrate(
             photographs = CocoPhotographs(images, annotations, crowds=crowds)
             labeler = load_labeler(preset, vocabulary=vocabulary, device=device, weights=weights)
             console = Console(highlight=False, soft_wrap=True)
-            made = calibrate(labeler, track(photographs, "photographs", console=console))
+            try:
+                made = calibrate(labeler, track(photographs, "photographs", console=console))
+            except ValueError as error:
+                raise CommandError("; ".join([str(error), *photographs.problems[:3]])) from error
         made.save(out)
         if photographs.problems:
             first = escape(photographs.problems[0])

@@ -188,7 +188,7 @@ class LabelJob:
             if asked is not None:
                 known = None if isinstance(vocabulary, str) else vocabulary
                 ids = CategoryIds(asked.file.categories, known)
-                rows = iter(annotation_rows(samples, self.field, asked, ids))
+                rows = annotation_rows(samples, self.field, asked, ids)
             else:
                 rows = field_rows(samples, self.field, self.box_field or self.point_field)
             count = write_rows(rows, self.export)

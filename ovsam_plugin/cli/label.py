@@ -81,6 +81,30 @@ def label(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
     ] = None,
+    min_objectness: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Leave out what is less surely one whole thing; without it, the model's own "
+            "limit where nothing is asked.",
+            show_default=False,
+        ),
+    ] = None,
+    all_candidates: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Where nothing is asked, keep every candidate: parts and doubts too."
+        ),
+    ] = False,
+    tiles: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|N",
+            help="Look at large photographs and small boxes in overlapping parts too; N along the "
+            "longer side.",
+        ),
+    ] = "auto",
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -150,6 +174,9 @@ def label(
         work={
             "weights": weights,
             "min_confidence": min_confidence,
+            "min_objectness": min_objectness,
+            "all_candidates": all_candidates,
+            "tiles": tiles,
             "calibration": calibration,
             "adapter": adapter,
             "device": device,

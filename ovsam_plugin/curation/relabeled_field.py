@@ -15,7 +15,7 @@ from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, NAME_ATTRIBUTES, check_field
 from ovsam_plugin.dataset.overwriting import Overwrite, check_overwrite, edited, made_by_hand
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.writing import check_writable
 
 _ROOM = 16 * 1024 * 1024
@@ -168,10 +168,11 @@ def _check_room(samples: Samples, field: str, into: str) -> None:
     stages = [
         {"$match": {"$expr": {"$gt": [{"$bsonSize": "$$ROOT"}, _ROOM // 3]}}},
         {"$match": {"$expr": {"$gt": [size, _ROOM]}}},
-        {"$project": {"filepath": True}},
+        {"$project": {"_id": True}},
     ]
-    full = [row["filepath"] for row in root._sample_collection.aggregate(stages)]
-    if full:
+    found = [str(row["_id"]) for row in root._sample_collection.aggregate(stages)]
+    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
+    if found and (full := view.select(found).values("filepath")):
         shown = ", ".join(full[:_SHOWN]) + (", ..." if len(full) > _SHOWN else "")
         raise ValueError(
             f"{len(full)} samples have no room for their labels a second time ({shown}): MongoDB "

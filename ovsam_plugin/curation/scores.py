@@ -33,7 +33,7 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 # vocabulary explains the instance.
 _REFERENCE = "imagenet-1k"
 _CHUNK = 1024
-_NUMBERS = ("confidence", "margin", "head_score", "clip_score")
+_NUMBERS = ("confidence", "margin", "head_score", "clip_score", "objectness")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def score_run(
         "outlier": far,
         "unknown": strange,
         "group": groups,
-        "doubt": doubt(columns["confidence"], columns["margin"], far),
+        "doubt": doubt(columns["confidence"], columns["margin"], far, columns["objectness"]),
     }
     scored = dict(zip(known.tolist(), zip(*(values.tolist() for values in found.values()))))
     # Labels without scores lose those of an earlier scoring.

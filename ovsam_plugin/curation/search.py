@@ -53,7 +53,7 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
         attributes.declare(dataset, field)
     _write_scores(dataset, field, found)
     labels = [ObjectId(label_id) for label_id in found]
-    owners = dataset.select(sorted({owner for owner, _ in found.values()}))
+    owners = all_images(dataset).select(sorted({owner for owner, _ in found.values()}))
     view: fo.DatasetView = (
         owners.filter_labels(field, F("_id").is_in(labels))
         .to_patches(field)

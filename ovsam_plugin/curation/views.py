@@ -33,7 +33,7 @@ DOUBTFUL_PERCENT = 10.0
 """Share of the instances that is doubtful, unless told otherwise."""
 
 HIGH_FIRST = ("doubt", "disagreement", "outlier", "unknown")
-LOW_FIRST = ("confidence", "margin", "stability", "similarity")
+LOW_FIRST = ("objectness", "confidence", "margin", "stability", "similarity")
 DOUBTS = ("doubt", *LOW_FIRST, "disagreement", "outlier")
 """What instances can be doubted by: the higher, or the lower, the more doubtful."""
 

@@ -18,17 +18,19 @@ from ovsam_plugin.annotations.photographs import (
     IMAGE_SUFFIXES,
     PathFinder,
     image_paths,
+    is_there,
     name_parts,
     named_files,
 )
 from ovsam_plugin.annotations.values import printable
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.dataset.sizes import measure
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
-_FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
+_EXCHANGED = ": are its sizes those of the picture before its EXIF orientation is applied?"
 
 
 @dataclass(frozen=True)
@@ -143,28 +145,22 @@ def attach_prompts(
     new = set(found.paths.values()) - set(found.known)
     dataset.add_samples([fo.Sample(filepath=path) for path in sorted(new)], progress=False)
     view = dataset.match(fo.ViewField("filepath").is_in(sorted(set(found.paths.values()))))
-    view.compute_metadata(num_workers=1 if len(view) < _FEW else None, progress=False)
-
-    facts: dict[str, tuple[str, int | None, int | None]] = {
-        path: (sample_id, width, height)
-        for path, sample_id, width, height in zip(
-            *view.values(["filepath", "id", "metadata.width", "metadata.height"]), strict=True
-        )
-    }
+    sizes = measure(view)
+    ids = dict(zip(*view.values(["filepath", "id"]), strict=True))
     samples: dict[Id, str] = {}
     labels: dict[int, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
     repeats: Counter[tuple[Id, Place]] = Counter()
     for image_id, path in found.paths.items():
-        sample_id, width, height = facts[path]
-        samples[image_id] = sample_id
+        sample_id = samples[image_id] = ids[path]
         said = images[image_id].size
-        if width is None or height is None:
-            height, width = said or (1, 1)
-        elif said is not None and said != (height, width):
+        size = sizes[sample_id]
+        height, width = size or said or (1, 1)
+        if size is not None and said is not None and said != size:
             reason = (
                 f"{images[image_id].file_name} is {width} x {height}, "
                 f"{annotations.path.name} says {said[1]} x {said[0]}"
+                + (_EXCHANGED if said == size[::-1] else "")
             )
             errors.update(dict.fromkeys(by_image[image_id], reason))
             continue
@@ -200,12 +196,17 @@ def _find(
     # Files that FiftyOne cannot hold are looked through too: what they lack can then be said.
     names = [image.file_name for image in images]
     there = [] if missing_in is None else _files_in(missing_in, names)
-    fits = PathFinder(tuple(dict.fromkeys((*known, *there))), missing_in).find(names)
+    candidates = dict.fromkeys((*known, *there))
+    asked = fits = PathFinder(tuple(candidates), missing_in).find(names)
+    # The sample of an image that was not there must not hide one that is.
+    while gone := {path for found in fits.values() for path in found if not is_there(path)}:
+        candidates = dict.fromkeys(path for path in candidates if path not in gone)
+        fits = PathFinder(tuple(candidates), missing_in).find(names)
     paths: dict[Id, str] = {}
     reasons: dict[Id, str] = {}
     missing: list[str] = []
     for image in images:
-        found = [path for path in fits[image.file_name] if Path(path).exists()]
+        found = fits[image.file_name]
         refusal = why_not(found[0]) if len(found) == 1 else None
         if refusal is not None:
             reasons[image.id] = refusal
@@ -216,7 +217,7 @@ def _find(
         else:
             reasons[image.id] = f"there is no image {image.file_name}"
             missing.append(image.file_name)
-            absent = fits[image.file_name][:1] or _path_in(missing_in, image.file_name)
+            absent = asked[image.file_name][:1] or _path_in(missing_in, image.file_name)
             if absent and why_not(absent[0]) is None:
                 paths[image.id] = absent[0]
     return _Found(known, paths, reasons, tuple(missing))

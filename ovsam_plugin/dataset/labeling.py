@@ -32,6 +32,7 @@ from ovsam_plugin.dataset.targets import (
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import check_writable
+from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,9 @@ def label_dataset(
     refine_masks: bool = False,
     find: str | None = None,
     min_confidence: float | None = None,
+    min_objectness: float | None = None,
+    all_candidates: bool = False,
+    tiles: Tiles = "auto",
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
     grid: int | None = None,
@@ -112,6 +116,12 @@ def label_dataset(
         refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
         find: words; only instances that fit them are kept.
         min_confidence: labels below it are left out; None keeps every answer.
+        min_objectness: instances that are less surely one whole thing are left out; when None,
+            those below the preset's own when nothing is asked, and none else.
+        all_candidates: whether every candidate is kept when nothing is asked, in place of one
+            instance for each thing.
+        tiles: large photographs, and boxes of small things, are looked at in overlapping parts
+            too: "auto", "off", or a number of parts along the longer side.
         calibration: of the confidences, or its file; kept with the run. Labels below its
             thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file; for the weights and the
@@ -162,6 +172,9 @@ def label_dataset(
         vocabulary=vocabulary_of(dataset, vocabulary),
         device=device,
         min_confidence=min_confidence,
+        min_objectness=min_objectness,
+        all_candidates=all_candidates,
+        tiles=tiles,
         points_per_side=grid,
         refine_masks=refine_masks,
         find=find,
@@ -252,6 +265,9 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         refine_masks=config.refine_masks,
         calibration=None if calibration is None else calibration.to_json(),
         adapter=None if adapter is None else adapter.hash,
+        min_objectness=labeler.min_objectness,
+        all_candidates=labeler.all_candidates and not prompt_fields,
+        tiles=config.tiles,
     )
 
 
@@ -278,6 +294,7 @@ def _prepare_field(
     filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
     if same and not overwrite:
         declare_fields(dataset, field)
+        runs.keep_classes(dataset, field, vocabulary)
         return
     if others := worker.others():
         what = f"with other settings ({'; '.join(changed)})" if changed else "now"

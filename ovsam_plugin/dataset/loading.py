@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import fiftyone.utils.torch as fout
+import numpy as np
 from torch.utils.data import get_worker_info
 
 from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
 from ovsam_plugin.frame import Frame, make_frame
 from ovsam_plugin.images import read_picture
 from ovsam_plugin.network.description import NetworkDescription
+from ovsam_plugin.prompts import Box
+from ovsam_plugin.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,7 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         description: of the network that the pictures are for.
         prompt_fields: field names by the keys of `prompt_fields.KEYS`; none to ask for everything.
         refine_masks: whether mask prompts are drawn anew.
+        tiles: what large photographs and small boxes are looked at in too; see `tiles`.
     """
 
     def __init__(
@@ -50,7 +54,9 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         prompt_fields: Mapping[str, str],
         *,
         refine_masks: bool = False,
+        tiles: Tiles = "auto",
     ) -> None:
+        self._tiles = tiles
         self._description = description
         self._prompt_keys = tuple(prompt_fields)
         self._refine_masks = refine_masks
@@ -72,13 +78,34 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
             return Loaded(values["id"], error=f"{type(error).__name__}: {error}")
 
     def _load(self, values: Mapping[str, Any]) -> Loaded:
-        picture = read_picture(values["filepath"], self._description.image_size)
+        input_size = self._description.image_size
+        needed = input_size if self._tiles == 0 else input_size * pixels_needed(self._tiles)
+        picture = read_picture(values["filepath"], round(needed))
         asked = None
         if self._prompt_keys:
             labels = {key: values[key] for key in self._prompt_keys}
             asked = read_prompts(labels, picture.size, refine_masks=self._refine_masks)
-        frame = make_frame(picture.pixels, self._description)
-        return Loaded(values["id"], replace(frame, original_size=picture.size), asked)
+        tiles = self._placed(picture.size, asked)
+        height, width = picture.pixels.shape[:2]
+        shrunk = np.tile([width / picture.size[1], height / picture.size[0]], 2)
+        parts = [
+            (int(x1), int(y1), int(x2), int(y2))
+            for x1, y1, x2, y2 in (np.round(np.array(tile) * shrunk) for tile in tiles)
+        ]
+        frame = make_frame(picture.pixels, self._description, picture.size, parts)
+        return Loaded(values["id"], frame, asked)
+
+    def _placed(
+        self, size: tuple[int, int], asked: Asked | None
+    ) -> list[tuple[int, int, int, int]]:
+        """The parts of the photograph that are looked at too."""
+        input_size = self._description.image_size
+        if asked is None:
+            return place_tiles(size, tiles_along(self._tiles, size, input_size))
+        boxes = np.array([p.xyxy for p in asked.prompts if isinstance(p, Box)]).reshape(-1, 4)
+        if self._tiles == "auto":
+            return tiles_of_small(boxes, size, input_size)
+        return place_tiles(size, self._tiles) if len(boxes) else []
 
 
 def check_prompt_keys(prompt_fields: Mapping[str, Any]) -> None:

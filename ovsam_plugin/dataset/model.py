@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
+from fiftyone.core.clips import ClipView
 from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
+from fiftyone.core.patches import EvaluationPatchView, PatchView
+from fiftyone.core.video import FramesView
 
 from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
@@ -25,12 +28,13 @@ from ovsam_plugin.dataset.fields import (
 )
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
-from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.dataset.targets import VIDEO, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
+from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -44,6 +48,7 @@ class OvsamModelConfig:
         refine_masks: whether mask prompts are drawn anew (True) or only named.
         find: words; of everything, only instances that fit them are kept. None keeps all.
         confidence_thresh: labels below it are left out; None keeps every answer.
+        tiles: what large photographs and small boxes are looked at in too; see `tiles`.
         filter_classes: only labels with these names are kept; None keeps all.
     """
 
@@ -51,6 +56,7 @@ class OvsamModelConfig:
     refine_masks: bool = False
     find: str | None = None
     confidence_thresh: float | None = None
+    tiles: Tiles = "auto"
     filter_classes: set[str] | None = None
 
 
@@ -68,8 +74,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     `apply_model(model, label_field=...)` labels everything; `box_prompt_field`,
     `point_prompt_field` and `mask_prompt_field` (any of them, together too) label what the named
-    fields ask, one label a prompt, in order. A sample that fails gets an empty label field and the
-    reason in `<label_field>_error`; the others go on.
+    fields ask, one label for each prompt that has an answer, in order. A sample that fails gets an
+    empty label field and the reason in `<label_field>_error`; the others go on.
 
     Args:
         labeler: a predictor with a vocabulary.
@@ -92,10 +98,30 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             self._finder = build_finder(labeler.predictor, self.config.find)
         self._prompt_fields: dict[str, str] = {}
         self._failed_before: dict[tuple[str, str], set[str]] = {}
+        self._applied = False
 
     def __enter__(self) -> OvsamModel:
         self._failed_before.clear()
+        self._applied = True
         return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._applied = False
+        if isinstance(raised[1], _Refused):
+            raise ValueError(str(raised[1])) from None
+
+    def _check(self, check: Callable[[], object]) -> None:
+        """Ends an `apply_model` that cannot be right: FiftyOne would log the error and go on.
+
+        Raises:
+            ValueError: what `check` raises.
+        """
+        try:
+            check()
+        except ValueError as error:
+            if self._applied:
+                raise _Refused(str(error)) from error
+            raise
 
     @property
     def media_type(self) -> str:
@@ -152,6 +178,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             self.labeler.predictor.network.description,
             prompt_fields,
             refine_masks=self.config.refine_masks,
+            tiles=self.config.tiles,
         )
 
     def predict(
@@ -178,8 +205,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
         Raises:
             ValueError: an image could not be labelled, and there is no sample to say so on.
-            TypeError: a sample is a frame of a video.
-            RuntimeError: the samples are not those that were loaded.
+            ValueError: a sample is a frame of a video, or a patch; or the samples are not those
+                that were loaded.
         """
         batch = [self._as_loaded(arg) for arg in args]
         if samples is None:
@@ -189,7 +216,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                     raise ValueError(answer.error)
             return [answer.detections for answer in answers]
         for item, sample in zip(batch, samples):
-            _check_pair(item, sample)
+            self._check(functools.partial(_check_pair, item, sample))
         return [self._to_fields(*pair) for pair in zip(samples, self.answer(batch))]
 
     def _as_loaded(self, arg: Loaded | npt.NDArray[np.uint8]) -> Loaded:
@@ -198,26 +225,33 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         return Loaded(frame=self.labeler.predictor.preprocess(np.asarray(arg)))
 
     def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
-        return {
-            FieldKey("", functools.partial(self._declare, sample.dataset)): answer.detections,
-            FieldKey("_error", functools.partial(self._forgive, sample, answer)): answer.error,
-        }
+        prepare = functools.partial(self._forgive, sample, answer)
+        fields: dict[FieldKey, Any] = {FieldKey("", prepare): answer.detections}
+        if answer.error is not None:
+            fields[FieldKey("_error", prepare)] = answer.error
+        return fields
 
-    def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
+    def _declare(self, sample: fo.Sample, label_field: str) -> None:
+        dataset = sample.dataset
         key = (dataset.name, label_field)
         if key not in self._failed_before:
-            declare_fields(dataset, label_field)
+            self._check(functools.partial(declare_fields, dataset, label_field))
+            if isinstance(getattr(sample, "_view", None), FramesView):
+                # FiftyOne declares what it meets first, but cannot where that is None.
+                names = (label_field, error_field(label_field))
+                schema = {name: dataset.get_field(name) for name in names}
+                sample._view._source_collection._root_dataset._merge_frame_field_schema(schema)
             failed = all_images(dataset).exists(error_field(label_field)).values("id")
             self._failed_before[key] = set(failed)
 
     def _forgive(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
         """Removes the reason of an earlier failure.
 
-        FiftyOne gives a model samples without their other fields, and takes None, put where
-        nothing is known of, for no change.
+        FiftyOne gives a model samples without their other fields: None would be no change of one,
+        and frames may not know a field that was declared a moment ago.
         """
         dataset = sample.dataset
-        self._declare(dataset, label_field)
+        self._declare(sample, label_field)
         if answer.error is None and sample.id in self._failed_before[dataset.name, label_field]:
             view = all_images(dataset).select(sample.id)
             view.set_values(error_field(label_field), [None])
@@ -249,22 +283,29 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         try:
             if isinstance(encoding, Exception):
                 raise encoding
-            detections, instances = self._label(encoding, item)
+            detections, instances, empty = self._label(encoding, item)
             check_storable(detections)
+            if item.asked is not None:
+                error = item.asked.left_out([f"{asker}: the mask is empty" for asker in empty])
             return Answer(detections, error, instances)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 
-    def _label(self, encoding: Encoding, item: Loaded) -> tuple[fo.Detections, Instances]:
+    def _label(
+        self, encoding: Encoding, item: Loaded
+    ) -> tuple[fo.Detections, Instances, list[str | None]]:
+        """Labels with their instances, and the ids of prompts whose masks are empty."""
         config = self.config
         asked = None if item.asked is None else item.asked.prompts
         instances, recognition = self.labeler.label(encoding, asked or config.grid)
-        keep = np.ones(len(instances), dtype=bool)
+        # A label without a mask and a name is one that FiftyOne's exporters stop at.
+        keep = ~instances.empty
+        empty = [instances.prompts[i].id for i in np.flatnonzero(~keep)]
         if config.confidence_thresh is not None:
-            keep &= (recognition.confidence >= config.confidence_thresh) & ~instances.empty
+            keep &= recognition.confidence >= config.confidence_thresh
         if config.filter_classes is not None:
             fits = [name in config.filter_classes for name in recognition.names]
-            keep &= np.array(fits, dtype=bool) & ~instances.empty
+            keep &= np.array(fits, dtype=bool)
         match = None
         if self._finder is not None and asked is None:
             match = self._finder.match(instances)
@@ -277,10 +318,10 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                 prompt_id=config.find,
                 match=match[order],
             )
-            return detections, instances[order]
+            return detections, instances[order], empty
         kept = instances[keep]
         prompt_type = None if asked else Grid.kind
-        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept
+        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept, empty
 
 
 def build_model(
@@ -290,6 +331,9 @@ def build_model(
     device: str = "auto",
     weights: str | Path | None = None,
     min_confidence: float | None = None,
+    min_objectness: float | None = None,
+    all_candidates: bool = False,
+    tiles: Tiles = "auto",
     points_per_side: int | None = None,
     refine_masks: bool = False,
     find: str | None = None,
@@ -304,6 +348,10 @@ def build_model(
         device: "auto", "cpu", "cuda", ...
         weights: a .safetensors file of the assembled model; the preset's own when None.
         min_confidence: labels below it are left out; None keeps every answer.
+        min_objectness: instances below it are left out; when None, those below the preset's own
+            when nothing is asked, and none else.
+        all_candidates: whether every candidate is kept when nothing is asked.
+        tiles: "auto", "off" or a number along the longer side; see `tiles`.
         points_per_side: the lattice of "everything"; the preset's own when None.
         refine_masks: whether mask prompts are drawn anew instead of only named.
         find: words that instances have to fit when nothing else is asked.
@@ -317,16 +365,20 @@ def build_model(
     """
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
+    if min_objectness is not None and not 0 <= min_objectness <= 1:
+        raise ValueError(f"min_objectness is a probability, 0 to 1, got {min_objectness}")
     config = OvsamModelConfig(
         grid=None if points_per_side is None else Grid(points_per_side),
         refine_masks=refine_masks,
         find=find,
         confidence_thresh=min_confidence,
+        tiles=check_tiles(tiles),
     )
     path = None if weights is None else Path(weights).expanduser()
     fitted = Calibration.of(calibration)
     learned = Adapter.of(adapter)
     labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted, learned)
+    labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     return OvsamModel(labeler, config)
 
 
@@ -334,14 +386,17 @@ def _asks(item: Loaded) -> bool:
     return item.frame is not None and (item.asked is None or bool(item.asked.prompts))
 
 
+class _Refused(BaseException):
+    """Leaves FiftyOne's loop over batches, which goes on after any `Exception`."""
+
+
 def _check_pair(item: Loaded, sample: fo.Sample) -> None:
     if isinstance(sample, (Frame, FrameView)):
-        raise TypeError(
-            "only images can be labelled: for a video dataset, label "
-            "dataset.to_frames(sample_frames=True)"
-        )
+        raise ValueError(VIDEO)
+    if isinstance(sample, (PatchView, EvaluationPatchView, ClipView)):
+        raise ValueError(copies_of(sample._view))
     if item.id not in (None, sample.id):
-        raise RuntimeError(
+        raise ValueError(
             "the view changed while it was labelled, since it depends on the field that is "
             "written: label view.select(view.values('id')) of the dataset instead"
         )

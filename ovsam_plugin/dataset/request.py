@@ -18,6 +18,7 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
 )
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
+from ovsam_plugin.tiles import check_tiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     find: str | None = None
     field: str = "ovsam"
     min_confidence: float | None = None
+    min_objectness: float | None = None
+    all_candidates: bool = False
+    tiles: str = "auto"
 
     def target_field(self, samples: Samples) -> str | None:
         return self.field
@@ -53,6 +57,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "weights": self._check_weights,
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
             "find" if self.prompts == "find" else "prompt_field": lambda: self._check_asks(samples),
+            "tiles": lambda: check_tiles(self.tiles),
             "overwrite_all": lambda: self.check_consent(samples),
         }
         return problems_of(checks)
@@ -73,6 +78,9 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "vocabulary": self.vocabulary_spec(),
             "field": self.field,
             "min_confidence": self.min_confidence,
+            "min_objectness": self.min_objectness,
+            "all_candidates": self.all_candidates,
+            "tiles": self.tiles,
             "overwrite": self.consent(),
         }
         if self.prompts == "find":

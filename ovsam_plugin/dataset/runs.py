@@ -17,6 +17,7 @@ from uuid import uuid4
 import fiftyone as fo
 
 from ovsam_plugin.dataset.store import Store
+from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -38,6 +39,9 @@ class Settings:
         prompt_fields: field names by keyword of `apply_model`; empty for everything.
         find: the words that were asked for, or None.
         min_confidence: labels below it were left out, or None.
+        min_objectness: instances below it were left out, or None for the preset's own.
+        all_candidates: whether every candidate was kept.
+        tiles: "auto", or how many along the longer side.
         points_per_side: the lattice of "everything".
         refine_masks: whether mask prompts were drawn anew.
         calibration: of the confidences, as JSON, or None.
@@ -55,6 +59,9 @@ class Settings:
     refine_masks: bool
     calibration: str | None = None
     adapter: str | None = None
+    min_objectness: float | None = None
+    all_candidates: bool = False
+    tiles: Tiles = "auto"
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """In words, each setting that is not as recorded."""
@@ -157,8 +164,14 @@ def register(
     config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
     _sessions(dataset, field).clear()
-    results = dataset.init_run_results(field, classes=_rows(vocabulary))
-    dataset.save_run_results(field, results)
+    keep_classes(dataset, field, vocabulary)
+
+
+def keep_classes(dataset: fo.Dataset, field: str, vocabulary: Vocabulary) -> None:
+    """Records a run's classes, where they are not: a call may have been killed before it did."""
+    if recorded_vocabulary(dataset, field) is None:
+        results = dataset.init_run_results(field, classes=_rows(vocabulary))
+        dataset.save_run_results(field, results)
 
 
 def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
@@ -170,7 +183,7 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
     if config["vocabulary"] in BUILT_IN:
         vocabulary = load_vocabulary(config["vocabulary"])
     else:
-        results = dataset.load_run_results(field, cache=False)
+        results = _results(dataset, field)
         rows = getattr(results, "classes", None)
         if not rows:
             return None
@@ -190,8 +203,7 @@ def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
     """
     earlier: list[dict[str, Any]] = []
     if dataset.has_run(field):  # versions before 0.5 kept them in the run's results
-        results = dataset.load_run_results(field, cache=False)
-        earlier = list(getattr(results, "sessions", None) or [])
+        earlier = list(getattr(_results(dataset, field), "sessions", None) or [])
     store = _sessions(dataset, field)
     found = [value for _, value in store.items(store.keys())]
     return sorted([*earlier, *found], key=lambda session: str(session["started"]))
@@ -230,6 +242,14 @@ def delete(dataset: fo.Dataset, field: str) -> None:
 
 def _sessions(dataset: fo.Dataset, field: str) -> Store:
     return Store(dataset, f"ovsam_sessions_{field}")
+
+
+def _results(dataset: fo.Dataset, field: str) -> Any:
+    """A run's results; None where a call was killed while FiftyOne put new ones in their place."""
+    try:
+        return dataset.load_run_results(field, cache=False)
+    except AttributeError:  # the run names a file that is gone
+        return None
 
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:

@@ -211,8 +211,9 @@ class TorchArchive:
         """A member, its CRC checked."""
         info = self._members[self._root + member]
         # torch only stores these, and what is stored cannot be larger than the file.
+        how = "encrypted" if info.flag_bits & 1 else "compressed"
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise CheckpointError(f"{self.name} has {member} compressed, as torch never does")
+            raise CheckpointError(f"{self.name} has {member} {how}, as torch never does")
         return self._zip.read(info)
 
 

@@ -64,16 +64,23 @@ def disagreement(head_score: Numbers, clip_score: Numbers) -> Floats:
     return differences
 
 
-def doubt(confidence: Numbers, margin: Numbers, outlier: Numbers | None = None) -> Floats:
-    """The suggested order: how likely the name is wrong.
+def doubt(
+    confidence: Numbers,
+    margin: Numbers,
+    outlier: Numbers | None = None,
+    objectness: Numbers | None = None,
+) -> Floats:
+    """The suggested order: how likely the label is wrong.
 
-    The mean of what the confidence and the margin lack to 1, and of how far the instance lies from
-    others of its name; where that is not known it counts as the run's median, and in a run where
-    it never is, not at all.
+    Of the name, the mean of what the confidence and the margin lack to 1, and of how far the
+    instance lies from others of its name; where that is not known it counts as the run's median,
+    and in a run where it never is, not at all. A label is right where the name is and the instance
+    is a whole thing, so the two chances are multiplied where the objectness is known.
 
     Args:
         confidence, margin: (N,) in 0..1.
         outlier: (N,) in 0..1 from `outliers.outlierness`.
+        objectness: (N,) in 0..1.
 
     Returns:
         (N,) float64 in 0..1; NaN where there is no confidence or margin.
@@ -89,7 +96,12 @@ def doubt(confidence: Numbers, margin: Numbers, outlier: Numbers | None = None) 
         same_length(confidence=sure, outlier=far)
         if not np.isnan(far).all():
             terms.append(np.where(np.isnan(far), np.nanmedian(far), far))
-    scores: Floats = np.clip(np.mean(terms, axis=0), 0, 1)
+    right = 1 - np.mean(terms, axis=0)
+    if objectness is not None:
+        thing = column(objectness)
+        same_length(confidence=sure, objectness=thing)
+        right = right * np.where(np.isnan(thing), 1.0, thing)
+    scores: Floats = np.clip(1 - right, 0, 1)
     return scores
 
 
@@ -109,17 +121,30 @@ def _lack(name: str) -> Callable[[Columns], Floats]:
 
 
 def _suggested(columns: Columns) -> Floats:
-    return doubt(columns["confidence"], columns["margin"], columns.get("outlier"))
+    return doubt(
+        columns["confidence"],
+        columns["margin"],
+        columns.get("outlier"),
+        columns.get("objectness"),
+    )
 
 
 _ALL = (
     Order(
         "suggested",
-        "likely wrong names: low confidence, small margin, far from others of its name",
+        "likely wrong: low confidence, small margin, far from others of its name, hardly a thing",
         "doubt",
         True,
         ("confidence", "margin"),
         _suggested,
+    ),
+    Order(
+        "objectness",
+        "parts, background and bad outlines: hardly whole things",
+        "objectness",
+        False,
+        ("objectness",),
+        _lack("objectness"),
     ),
     Order("confidence", "least sure", "confidence", False, ("confidence",), _lack("confidence")),
     Order("margin", "two names nearly as likely", "margin", False, ("margin",), _lack("margin")),

@@ -154,10 +154,12 @@ class LiteRecipe(Recipe):
             if name.startswith("backbone."):
                 lives &= name.startswith(tuned) if tuned else False
             parameter.requires_grad_(lives)
-        # As it came from ImageNet. Held in a list so that it is no part of the recipe's own
-        # parameters.
-        original = OVSAM(preset.network)
-        load_timm_by_order(original, encoder)
+        # What the heads are trained on where it is left as it is; else what it was before any
+        # training. Held in a list so that it is no part of the recipe's own parameters.
+        original = self.network
+        if settings.encoder_rate:
+            original = OVSAM(preset.network)
+            load_timm_by_order(original, encoder)
         fused = original.backbone.fused().requires_grad_(False)
         # Channels last is the layout that convolutions are fastest in, as at inference.
         self.encoder = [fused.to(memory_format=torch.channels_last)]

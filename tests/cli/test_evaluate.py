@@ -183,3 +183,41 @@ def test_sam_and_clip_from_two_checkpoints_stand_beside_the_preset(
     assert (ovsam["name"], alone["name"], alone["named"]) == ("ovsam", "sam", False)
     assert {each["splits"]["all"]["iou"] for each in crops} == {alone["splits"]["all"]["iou"]}
     assert alone["splits"]["all"]["iou"] != ovsam["splits"]["all"]["iou"]
+
+
+def test_crowds_are_left_out_or_taken_for_instances(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    def all_crowds(content: dict[str, Any]) -> None:
+        for record in content["annotations"]:
+            record["iscrowd"] = "1"
+
+    ask = (images[0].parent, "--annotations", annotate(all_crowds), "--limit", 1, "--device", "cpu")
+    without = run(*ask)
+    assert without.exit_code == 1
+    assert "nothing was evaluated" in without.output
+    assert "--crowds" in without.output
+    out = tmp_path / "figures.json"
+    assert run(*ask, "--crowds", "--json", out).exit_code == 0
+    assert json.loads(out.read_text())["methods"][0]["splits"]["all"]["instances"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--json", "{}"], "is a folder"), (["--report", "{}/a.txt"], "is a file: give a folder")],
+)
+def test_what_cannot_be_written_is_refused_first(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+    options: list[str],
+    message: str,
+) -> None:
+    (tmp_path / "a.txt").touch()
+    given = [option.format(tmp_path) for option in options]
+    result = run(images[0].parent, "--annotations", annotate(), *given)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "names, methods" not in result.output

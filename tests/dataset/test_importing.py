@@ -120,17 +120,32 @@ def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_pa
     assert asked.view(dataset).first()[asked.field].detections == []
 
 
-def test_a_turned_photograph_is_measured_as_the_app_shows_it(folder, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(folder / "chelsea.png").convert("RGB").save(folder / "turned.jpg", exif=exif)
+def test_a_turned_photograph_is_measured_as_the_app_shows_it(folder, turned, tmp_path):
+    name = shutil.copy(turned, folder).split("/")[-1]
     dataset = import_images(folder)
     annotation = {"id": 1, "image_id": 1, "bbox": [30, 45.1, 150, 90.2]}
     shown = {"id": 1, "width": 300, "height": 451}
-    file = annotation_file(tmp_path, {"turned.jpg": shown}, [annotation])
+    file = annotation_file(tmp_path, {name: shown}, [annotation])
     asked = attach_prompts(dataset, file, label_field="ovsam")
-    (label,) = asked.view(dataset).first()[asked.field].detections
+    sample = asked.view(dataset).first()
+    (label,) = sample[asked.field].detections
     assert label.bounding_box == pytest.approx([0.1, 0.1, 0.5, 0.2])
+    assert (sample.metadata.width, sample.metadata.height) == (300, 451)
+
+
+def test_sizes_of_a_photograph_as_it_is_stored_are_refused_with_the_reason(
+    folder, turned, tmp_path
+):
+    name = shutil.copy(turned, folder).split("/")[-1]
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [30, 45, 150, 90]}
+    stored = {"id": 1, "width": 451, "height": 300}
+    file = annotation_file(tmp_path, {name: stored}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    (reason,) = asked.errors.values()
+    assert reason.startswith(f"{name} is 300 x 451, gt.json says 451 x 300")
+    assert "EXIF" in reason
+    assert asked.labels == {}
 
 
 @pytest.mark.parametrize(
@@ -195,16 +210,22 @@ def test_names_as_tools_write_them_are_found_in_folders_and_in_datasets(folder, 
     made.delete()
 
 
-@pytest.mark.parametrize("name", ["000123", "clip.mp4", "scan.pcd", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["000123", "clip.mp4", "scan.pcd", "notes.txt", "a" * 300 + ".jpg", "a\0b.jpg"]
+)
 def test_a_name_that_is_no_images_costs_no_other(folder, tmp_path, name):
     (folder / "notes.txt").write_text("no image")
     dataset = import_images(folder)
     annotations = [{"id": i, "image_id": i, "bbox": [1, 1, 9, 9]} for i in (1, 2)]
     file = annotation_file(tmp_path, {"chelsea.png": CAT, name: {"id": 2}}, annotations)
     asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
-    assert list(asked.labels) == [0]
+    # One that could be an image becomes a sample, whose labelling fails with the reason.
+    becomes = name.endswith(".jpg")
+    assert list(asked.labels) == ([0, 1] if becomes else [0])
     assert name in asked.errors[1]
-    assert len(dataset) == 3
+    again = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
+    assert again.errors == asked.errors
+    assert len(dataset) == (4 if becomes else 3)
 
 
 @pytest.mark.parametrize("name", ["caf\u00e9.png", "caf\udce9.png", "caf\u00e9.jpg"])
@@ -227,6 +248,18 @@ def test_a_folder_of_names_that_cannot_be_held_is_refused(tmp_path, images):
     shutil.copy(images[0], raw)
     with pytest.raises(ValueError, match=r"no image in .* can be used: .*caf%E9.png"):
         import_images(tmp_path / "im")
+
+
+def test_the_sample_of_an_image_that_was_missing_hides_none_that_came(folder, tmp_path):
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [1, 1, 9, 9]}
+    file = annotation_file(tmp_path, {"late.jpg": {"id": 1}}, [annotation])
+    ask = {"label_field": "ovsam", "missing_in": folder}
+    assert attach_prompts(dataset, file, **ask).missing == ("late.jpg",)
+    shutil.copy(folder / "coffee.png", folder / "late.png")
+    asked = attach_prompts(import_images(folder), file, **ask)
+    assert asked.errors == {}
+    assert asked.view(dataset).values("filepath") == [str(folder / "late.png")]
 
 
 def test_ids_that_are_given_twice_have_a_prompt_each(folder, tmp_path):
@@ -261,3 +294,24 @@ def test_two_samples_of_one_name_in_a_dataset_are_not_guessed(folder, tmp_path):
     asked = attach_prompts(made, file, label_field="ovsam")
     assert asked.errors == {0: "2 images are called chelsea.png"}
     made.delete()
+
+
+def test_boxes_on_a_phones_heic_lie_where_they_are_written(tmp_path, photographs):
+    import pillow_heif
+
+    (tmp_path / "im").mkdir()
+    picture = Image.open(photographs["chelsea.png"]).convert("RGB").resize((400, 300))
+    pillow_heif.from_pillow(picture).save(tmp_path / "im" / "phone.HEIC")
+    dataset = import_images(tmp_path / "im")
+    annotation = {"id": 1, "image_id": 1, "bbox": [40, 30, 80, 150]}
+    for size, asked_for in (
+        ({}, 1),
+        ({"width": 400, "height": 300}, 1),
+        ({"width": 7, "height": 7}, 0),
+    ):
+        file = annotation_file(tmp_path, {"phone.jpg": {"id": 1, **size}}, [annotation])
+        asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=tmp_path / "im")
+        assert len(asked.labels) == asked_for
+        boxes = dataset.values(f"{asked.field}.detections.bounding_box")
+        assert boxes == ([[pytest.approx([0.1, 0.1, 0.2, 0.5])]] if asked_for else [[]])
+    dataset.delete()

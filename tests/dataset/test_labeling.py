@@ -332,7 +332,7 @@ def test_a_grouped_dataset_is_refused_and_its_slice_is_labelled(images: list[Pat
 
 
 def test_patches_are_refused(boxed: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match="PatchesView is made anew"):
+    with pytest.raises(ValueError, match="PatchesView holds copies"):
         label(boxed.to_patches("asks"))
 
 

@@ -136,3 +136,16 @@ def test_calibration_error_is_the_mean_gap_of_the_bins(
 def test_answers_as_sure_as_they_are_right_are_calibrated() -> None:
     found = reliability(outcomes([0] * 10, [0] * 7 + [1] * 3, confidence=[0.7] * 10))
     assert found.error == pytest.approx(0)
+
+
+@pytest.mark.parametrize("bins", [2, 5, 10])
+def test_a_confidence_on_an_edge_counts_in_the_bin_below(bins: int) -> None:
+    """Each bin is open below and closed above; the first is closed on both sides."""
+    edges = np.linspace(0, 1, bins + 1)
+    found = reliability(outcomes([0] * (bins + 1), [0] * (bins + 1), confidence=[*edges]), bins)
+    assert found.counts.tolist() == [2] + [1] * (bins - 1)
+    np.testing.assert_allclose(found.confidence[1:], edges[2:])
+    for edge, place in zip(edges[1:-1], range(bins)):
+        above = float(np.nextafter(edge, 1))
+        counts = reliability(outcomes([0] * 2, [0] * 2, confidence=[edge, above]), bins).counts
+        assert np.flatnonzero(counts).tolist() == [place, place + 1]

@@ -101,6 +101,21 @@ def test_the_format_before_torch_1_6_says_what_to_do(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("member", ["data/0", "data.pkl"])
+def test_an_encrypted_member_is_refused_by_name(tmp_path: Path, member: str) -> None:
+    """Its first flag says so, in its own header (byte 6) and in the directory (byte 8)."""
+    path = tmp_path / "locked.pth"
+    torch.save({"a": torch.ones(4)}, path)
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        name = content.index(f"locked/{member}".encode(), content.index(mark))
+        content[content.rindex(mark, 0, name) + place] |= 1
+    path.write_bytes(content)
+    assert [i.flag_bits & 1 for i in zipfile.ZipFile(path).infolist()].count(1) == 1
+    with pytest.raises(CheckpointError, match=f"locked.pth has {member} .*encrypted"):
+        read(path)
+
+
 class Reduces:
     """Pickles as a call."""
 

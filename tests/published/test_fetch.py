@@ -17,7 +17,14 @@ import torch
 
 from ovsam_plugin.published import fetch as fetching
 from ovsam_plugin.published.archive import TorchArchive
-from ovsam_plugin.published.fetch import FetchError, NoRangesError, RemoteFile, fetch, open_remote
+from ovsam_plugin.published.fetch import (
+    FetchError,
+    NoRangesError,
+    RemoteFile,
+    check_published,
+    fetch,
+    open_remote,
+)
 from ovsam_plugin.published.sources import File
 from tests.published.server import Server, serve
 
@@ -67,6 +74,68 @@ def test_a_broken_download_goes_on_where_it_broke(server: Server, tmp_path: Path
         pytest.approx(1_500_000, abs=2 * PIECE),
     ]
     assert server.total < len(CONTENT) + 2 * PIECE
+
+
+@pytest.mark.parametrize(
+    ("breaks", "fetched"),
+    [([0] * 4, True), ([0] * 5, False), ([0, 0, 0, 0, 200_000, 0, 0, 0], True)],
+)
+def test_a_line_is_tried_five_times_and_anew_once_something_came(
+    server: Server, tmp_path: Path, breaks: list[int], fetched: bool
+) -> None:
+    server.break_after = list(breaks)
+    if fetched:
+        assert fetch(FILE, tmp_path / "to").read_bytes() == CONTENT
+    else:
+        with pytest.raises(FetchError, match="no connection|neck.pth"):
+            fetch(FILE, tmp_path / "to")
+    assert len(server.requests) == len(breaks) + fetched
+
+
+@pytest.mark.parametrize(("refused", "fetched"), [(4, True), (5, False)])
+def test_a_busy_server_is_asked_five_times(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int, fetched: bool
+) -> None:
+    monkeypatch.setattr("urllib3.util.retry.Retry.get_backoff_time", lambda self: 0)
+    # Each of the tries of a broken line would ask as often again.
+    monkeypatch.setattr(fetching, "TRIES", 1)
+    server.refuse = refused
+    if fetched:
+        assert fetch(FILE, tmp_path / "to").read_bytes() == CONTENT
+    else:
+        with pytest.raises(FetchError, match="neck.pth"):
+            fetch(FILE, tmp_path / "to")
+    assert len(server.requests) == 5
+
+
+def test_a_remote_file_is_asked_five_times(server: Server) -> None:
+    server.break_after = [0] * 4
+    assert RemoteFile(f"{server.address}/neck.pth").size == len(CONTENT)
+    server.break_after = [0] * 5
+    with pytest.raises(FetchError, match="neck.pth"):
+        RemoteFile(f"{server.address}/neck.pth")
+    assert len(server.requests) == 10
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+def test_a_file_of_another_size_than_the_published_is_not_even_fetched(
+    server: Server, tmp_path: Path, size: int
+) -> None:
+    """Whatever its hash: that of some files is not published."""
+    with pytest.raises(ValueError, match=f"has 3,000,000 bytes, the published neck.pth {size:,}"):
+        fetch(replace(FILE, size=size, sha256=""), tmp_path / "to")
+    assert left(tmp_path / "to") == set()
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+def test_a_file_on_this_machine_of_another_size_is_not_the_published(
+    server: Server, tmp_path: Path, size: int
+) -> None:
+    path = fetch(FILE, tmp_path / "to")
+    with pytest.raises(ValueError, match=f"has 3,000,000 bytes, the published file {size:,}"):
+        check_published(replace(FILE, size=size, sha256=""), path)
+    assert check_published(replace(FILE, sha256=""), path) == FILE.sha256
+    assert check_published(replace(FILE, size=None), path) == FILE.sha256
 
 
 def test_what_an_earlier_call_fetched_is_gone_on_with(server: Server, tmp_path: Path) -> None:
