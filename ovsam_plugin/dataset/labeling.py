@@ -184,6 +184,7 @@ def label_dataset(
             _prepare_field(
                 samples, dataset, field, settings, model.vocabulary, bool(overwrite), worker
             )
+            worker.begin()
         device_type = model.labeler.predictor.device.type
         job = LabelingJob(
             samples,

@@ -25,6 +25,7 @@ from ovsam_plugin.dataset.workers import Worker
 dataset = fo.load_dataset(sys.argv[1])
 worker = Worker(dataset, "ovsam")
 worker.__enter__()
+worker.begin()
 worker.claim(["a", "b"])
 worker.lease("work").__enter__()
 os.kill(os.getpid(), signal.SIGKILL)
@@ -33,6 +34,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_sample_is_one_workers_until_it_is_given_back(dataset: fo.Dataset) -> None:
     with Worker(dataset, "ovsam") as one, Worker(dataset, "ovsam") as two:
+        assert (one.others(), two.others()) == (0, 0)
+        one.begin()
+        two.begin()
         assert one.claim(["a", "b"]) == ["a", "b"]
         assert two.claim(["b", "c"]) == ["c"]
         one.release(["b"])
