@@ -96,7 +96,10 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
         def answer() -> None:
             if head is None:  # a network with that head needs this decoder for mask prompts alone
                 network.decode(features, prompt)
-            network.mask_decoder.embed(region, pooled)
+            read = pooled
+            if description.pooled_context:
+                read = torch.cat([pooled, network.backbone.features(last)], 1)
+            network.mask_decoder.embed(region, read)
 
         def recognize() -> None:
             network.backbone.embed(network.backbone.features(last))
