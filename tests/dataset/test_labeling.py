@@ -395,7 +395,7 @@ def test_what_a_person_drew_where_labelling_failed_stays(boxed: fo.Dataset) -> N
     sample.save()
     hidden.rename(path)
     assert label(boxed).labelled == 1
-    assert [d.id for d in sample["ovsam"].detections][0] == drawn.id
+    assert next(d.id for d in sample["ovsam"].detections) == drawn.id
     assert len(sample["ovsam"].detections) == 2
     assert sample["ovsam_error"] is None
 
