@@ -15,8 +15,7 @@ from tests.training.small import small_set
 
 CONFIG = """
 out = "run"
-images = "images"
-annotations = "coco.json"
+complete = [["images", "coco.json"]]
 tasks = ["names"]
 batch = 2
 crop = 64
@@ -81,7 +80,7 @@ def test_what_of_a_start_is_taken_is_said(config: Path) -> None:
     [
         ("light", ("", ""), "recipe 'light': expected one of sam2clip, clip2sam, lite"),
         ("lite", ("crop = 64", "crops = 64"), "crops: is not a setting of this recipe"),
-        ("lite", ('images = "images"\n', ""), "images: is missing"),
+        ("lite", ('complete = [["images", "coco.json"]]\n', ""), "complete: is missing"),
         ("lite", ("steps = 2", "steps = ["), "is not TOML"),
     ],
 )
