@@ -104,11 +104,13 @@ class LabelJob:
     ) -> bool:
         """Whether neither this call nor an earlier one labelled anything; tells reasons that
         stand since an earlier one."""
+        if summary.instances:
+            return False
         if 0 < summary.failed == summary.samples:
             return True
         # What was answered and then left out by a threshold was labelled all the same.
         bounded = self.work["min_confidence"] is not None or self.work["calibration"] is not None
-        if summary.instances or not asking or bounded:
+        if not asking or bounded:
             return False
         if samples.count(f"{self.field}.detections"):
             return False
@@ -266,7 +268,9 @@ def _tell_of_standing_reasons(console: Console, samples: fo.SampleCollection, fi
         f"{Path(path).name}: {reason}"
         for path, reason in zip(*failed[: _SHOWN + 1].values(["filepath", field]))
     ]
-    _warn(console, f"something failed before on {_count(len(failed), 'image')}: see {field}", reasons)
+    _warn(
+        console, f"something failed before on {_count(len(failed), 'image')}: see {field}", reasons
+    )
 
 
 def _count(number: int, noun: str) -> str:

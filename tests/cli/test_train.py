@@ -26,6 +26,7 @@ warmup = 1
 checkpoint_every = 1
 validate_every = 2
 """
+PAIR = 'images = "images"\nannotations = "coco.json"'
 
 
 def train(recipe: str, config: Path, *options: str) -> Result:
@@ -105,13 +106,13 @@ def test_data_that_is_not_there_or_is_wrong_is_said_in_one_message(config: Path)
     (folder / "images" / "1.png").unlink()
     result = train("lite", config)
     assert result.exit_code == 1
-    assert "1 of the 5 annotated photographs are not in" in result.output
+    assert "1 annotated photograph is not in its folder: 1.png" in result.output
     content = json.loads((folder / "coco.json").read_text())
     del content["categories"]
     (folder / "coco.json").write_text(json.dumps(content))
     result = train("lite", config)
     assert result.exit_code == 1
-    assert "has no 'categories'" in result.output
+    assert "annotation 0: it is of class 1, which is not listed" in result.output
     (folder / "coco.json").unlink()
     result = train("lite", config)
     assert result.exit_code == 1
@@ -121,6 +122,7 @@ def test_data_that_is_not_there_or_is_wrong_is_said_in_one_message(config: Path)
 
 def test_weights_that_are_not_there_are_named(config: Path) -> None:
     text = CONFIG.replace('tasks = ["names"]', 'weights = "absent.safetensors"')
+    text = text.replace('complete = [["images", "coco.json"]]', PAIR)
     config.write_text(text)
     result = train("clip2sam", config)
     assert result.exit_code == 1
