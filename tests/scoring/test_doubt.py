@@ -114,7 +114,7 @@ def test_an_order_is_offered_once_a_column_it_needs_is_filled() -> None:
 
 
 def test_an_unknown_order_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="suggested, objectness, confidence, margin, disagreement"):
+    with pytest.raises(ValueError, match="suggested, confidence, objectness, margin, disagreement"):
         order("worst")
 
 
