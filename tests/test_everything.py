@@ -148,22 +148,24 @@ class HalfAndHalf:
         h, w = encoding.frame.size
         for start in range(0, len(prompts), chunk):
             part = prompts[start : start + chunk]
-            logits = torch.full((len(part), 112, 112), -5.0)
+            logits = torch.full((len(part), 56, 56), -5.0)
             for row, prompt in zip(logits, part):
                 assert isinstance(prompt, Points)
                 x, y = prompt.xy[0]
                 if self.specks:
                     row[0, 0] = 5
                 elif x < width / 2:
-                    row[:, :56] = 5
+                    row[:, :28] = 5
                 elif y > height / 2:
-                    row[56:, 56:] = 5
+                    row[28:, 28:] = 5
                 else:
-                    row[20, 80] = 5
+                    row[10, 40] = 5
             n, dim = len(part), 384
             ones = torch.ones(n)
-            window = torch.tensor([[0.0, 0, w, h]]).expand(n, -1)
-            boxes = mask_boxes(logits > 0) * torch.tensor([w, h, w, h]) / 112
+            # A pixel of the whole photograph is no speck yet.
+            specks = (logits > 0).sum((1, 2)) == 1
+            window = torch.tensor([[0.0, 0, w, h]]) / (1 + specks.float())[:, None]
+            boxes = mask_boxes(logits > 0) * window[:, [2, 3, 2, 3]] / 56
             embeddings = Embeddings(torch.zeros(n, dim), torch.zeros(n, dim))
             answers = Decoded(
                 tuple(part), logits, window, boxes, ones, ones, ones, ones, embeddings

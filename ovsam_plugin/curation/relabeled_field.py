@@ -10,13 +10,11 @@ import fiftyone as fo
 import numpy as np
 from bson import ObjectId
 
-from ovsam_plugin.curation.attributes import DECISION
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import runs
-from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, NAME_ATTRIBUTES, check_field
+from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field
 from ovsam_plugin.dataset.overwriting import Overwrite, check_overwrite, edited, made_by_hand
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.dataset.writing import check_writable
 
 _ROOM = 16 * 1024 * 1024
 _BYTES_A_NAME = 700
@@ -67,7 +65,6 @@ def check_new(
     _check_room(samples, field, into)
     if dataset.get_field(into) is None:
         return
-    check_writable(dataset, into, (*NAME_ATTRIBUTES, *(a.name for a in DECISION)))
     recorded = runs.recorded(dataset, into)
     if recorded is None:
         _check_foreign(samples, into, overwrite)

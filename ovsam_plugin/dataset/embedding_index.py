@@ -26,8 +26,8 @@ from ovsam_plugin.dataset.workers import Worker
 logger = logging.getLogger(__name__)
 
 BACKENDS = ("database", "lancedb")
-# Above this the database's own index takes gigabytes of memory to load.
-_DATABASE_LIMIT = 300_000
+# FiftyOne keeps the database's own index as text: 100,000 instances take gigabytes to load.
+_DATABASE_LIMIT = 50_000
 _NOT_KEPT = (
     "the embeddings of field {field!r} are not kept: call label_dataset again with the settings of "
     "that run and embeddings=True, which makes them and leaves the labels as they are"

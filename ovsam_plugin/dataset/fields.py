@@ -127,22 +127,35 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
             f"{error_field(field)!r}, where reasons of failure go, holds {describe(error)}: "
             "choose another field"
         )
-    check_writable(dataset, field, error_field(field))
+    for name in (field, error_field(field)):
+        check_writable(dataset, name)
 
 
-def check_writable(dataset: fo.Dataset, *fields: str) -> None:
-    """Whether these fields, as far as they are there, may be changed.
+def check_writable(
+    dataset: fo.Dataset, field: str, attributes: Iterable[str] | None = None
+) -> None:
+    """Whether a field of labels may be changed; to be asked before work is begun.
+
+    Args:
+        dataset: the dataset.
+        field: a field; one that is not there yet may be.
+        attributes: of its labels, those that will be changed; when None, all that are declared.
 
     Raises:
-        ValueError: one of them, or an attribute of its labels, is read-only.
+        ValueError: it is read-only, or one of these attributes is.
     """
-    schema = dataset.get_field_schema(flat=True)
-    for path, declared in schema.items():
-        ours = any(path == name or path.startswith(f"{name}.") for name in fields)
-        if ours and declared.read_only and declared.name not in _UNTOUCHED:
+    labels = f"{field}.detections"
+    if attributes is None:
+        schema = dataset.get_field_schema(flat=True)
+        paths = [path for path in schema if path == field or path.startswith(f"{field}.")]
+    else:
+        paths = [field, labels, *(f"{labels}.{name}" for name in attributes)]
+    for path in paths:
+        declared = dataset.get_field(path)
+        if declared is not None and declared.read_only and declared.name not in _UNTOUCHED:
             raise ValueError(
-                f"field {path!r} is read-only: choose another field, or let it be written with "
-                f"field = dataset.get_field({path!r}); field.read_only = False; field.save()"
+                f"field {path!r} is read-only. To let it be changed: "
+                f"f = dataset.get_field({path!r}); f.read_only = False; f.save()"
             )
 
 

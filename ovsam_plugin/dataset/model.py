@@ -28,6 +28,7 @@ from ovsam_plugin.dataset.fields import (
 )
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
+from ovsam_plugin.dataset.prompt_fields import Asked, left_out
 from ovsam_plugin.dataset.targets import VIDEO, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.instances import Instances
@@ -62,11 +63,19 @@ class OvsamModelConfig:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One sample's labels, what they were made from, and why there are none or not all of them."""
+    """One sample's labels, what they were made from, and why there are none or not all of them.
+
+    Attributes:
+        detections: the labels.
+        error: why there are none, or not all of them.
+        instances: what the labels were made from.
+        refused: of prompts without an answer, "label id: reason".
+    """
 
     detections: fo.Detections
     error: str | None = None
     instances: Instances | None = None
+    refused: tuple[str, ...] = ()
 
 
 class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type: ignore[misc]
@@ -277,17 +286,18 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return [encoding for item in batch for encoding in self._encode([item])]
 
     def _answer_one(self, item: Loaded, encoding: Encoding | Exception | None) -> Answer:
-        error = item.error or (item.asked.error if item.asked is not None else None)
+        asked = item.asked or Asked()
         if encoding is None:
-            return Answer(fo.Detections(), error)
+            return Answer(fo.Detections(), item.error or asked.error, refused=asked.refused)
         try:
             if isinstance(encoding, Exception):
                 raise encoding
             detections, instances, empty = self._label(encoding, item)
             check_storable(detections)
+            refused = asked.refused
             if item.asked is not None:
-                error = item.asked.left_out([f"{asker}: the mask is empty" for asker in empty])
-            return Answer(detections, error, instances)
+                refused += tuple(f"{asker}: the mask is empty" for asker in empty)
+            return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 

@@ -44,7 +44,7 @@ class Asked:
 
     Attributes:
         prompts: those that lie on the image, in the order of the labels: boxes, points, masks.
-        refused: why each of the others was left out.
+        refused: why each of the others was left out, "label id: reason".
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -52,18 +52,27 @@ class Asked:
 
     @property
     def error(self) -> str | None:
-        """The reasons in one line, the first few of them; None when there are none."""
-        return self.left_out()
+        """The reasons in one line, as `left_out` tells them."""
+        return left_out(self.refused, self.total)
 
-    def left_out(self, unanswered: Sequence[str] = ()) -> str | None:
-        """`error`, with the reasons why some of the prompts have no answer."""
-        reasons = (*self.refused, *unanswered)
-        if not reasons:
-            return None
-        total = len(self.prompts) + len(self.refused)
-        shown = "; ".join(reasons[:_SHOWN_REASONS])
-        more = "" if len(reasons) <= _SHOWN_REASONS else "; ..."
-        return f"{len(reasons)} of {total} prompts left out: {shown}{more}"
+    @property
+    def total(self) -> int:
+        """All prompts of the sample."""
+        return len(self.prompts) + len(self.refused)
+
+
+def left_out(refused: Sequence[str], total: int) -> str | None:
+    """Why some of a sample's prompts have no answer, in one line; None where each has.
+
+    Args:
+        refused: a reason each, of which the first few are shown.
+        total: all prompts of the sample.
+    """
+    if not refused:
+        return None
+    shown = "; ".join(refused[:_SHOWN_REASONS])
+    more = "" if len(refused) <= _SHOWN_REASONS else "; ..."
+    return f"{len(refused)} of {total} prompts left out: {shown}{more}"
 
 
 def read_prompts(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 KILLS = Path(__file__).resolve().parents[2] / "benchmarks" / "kills.py"
-OPERATIONS = ("relabel", "first_relabel", "score", "name_instances", "remove_run")
+OPERATIONS = ("label", "relabel", "first_relabel", "score", "name_instances", "remove_run")
 
 
 def test_kills_lose_nothing_and_the_same_call_finishes() -> None:

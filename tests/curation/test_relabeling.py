@@ -301,6 +301,7 @@ def test_a_relabelling_killed_while_its_record_was_written_is_finished_by_the_sa
     same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
     relabel_dataset(named, **same)
     named._doc.get_runs()["again"].results.delete()
+    runs._sessions(named, "again").clear()
     named.clear_cache()
     assert runs.last_started(named, "again") is None
     assert relabel_dataset(named, **same).instances == 9

@@ -29,7 +29,8 @@ def test_every_named_instance_has_its_scores(named: fo.Dataset) -> None:
     head, clip = (column(named, name) for name in ("head_score", "clip_score"))
     assert np.allclose(column(named, "disagreement"), disagreement(head, clip))
     outlier = column(named, "outlier")
-    wanted = doubt(column(named, "confidence"), column(named, "margin"), outlier)
+    signs = [column(named, name) for name in ("confidence", "margin")]
+    wanted = doubt(*signs, outlier, column(named, "objectness"))
     assert np.allclose(column(named, "doubt"), wanted)
     unknown = column(named, "unknown")
     assert ((unknown >= 0) & (unknown <= 1)).all()

@@ -80,10 +80,11 @@ def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleare
 def test_a_field_whose_embeddings_were_not_kept_can_get_them(named: fo.Dataset) -> None:
     settings = {"vocabulary": NAMES, "box_field": "asks", "field": "plain", **SMALL}
     label_dataset(named, embeddings=False, **settings)
-    label_dataset(named, embeddings=True, **settings)
-    with pytest.raises(ValueError, match="overwrite=True and embeddings=True"):
+    ids = named.values("plain.detections.id")
+    with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
         search(named, "a cat", field="plain")
-    label_dataset(named, embeddings=True, overwrite=True, **settings)
+    label_dataset(named, embeddings=True, **settings)
+    assert named.values("plain.detections.id") == ids
     assert len(search(named, "a cat", field="plain", k=4)) == 4
 
 

@@ -117,10 +117,10 @@ def test_a_run_registered_elsewhere_is_not_registered_anew(dataset: fo.Dataset) 
     dataset.set_values("asks", [box.copy() for _ in range(3)])
     asked = "box_field='asks', device='cpu', workers=0, progress=False"
     elsewhere(
-        dataset, f"import ovsam_plugin; ovsam_plugin.label_dataset(ds, vocabulary='cat', {asked})"
+        dataset, f"import ovsam_plugin; ovsam_plugin.label_dataset(ds, vocabulary=['cat'], {asked})"
     )
     with pytest.raises(ValueError, match="made with other settings"):
-        label_dataset(dataset, vocabulary="dog", box_field="asks", device="cpu", workers=0)
+        label_dataset(dataset, vocabulary=["dog"], box_field="asks", device="cpu", workers=0)
     recorded = runs.recorded_vocabulary(dataset, "ovsam")
     assert recorded is not None
     assert recorded.names == ("cat",)

@@ -93,7 +93,7 @@ def test_another_call_with_other_settings_is_refused_while_one_is_at_work(
     with Worker(boxed, "ovsam") as other:
         other.begin()
         with pytest.raises(ValueError, match="1 other call is labelling field 'ovsam' with other"):
-            label_dataset(boxed, **{**SMALL, "vocabulary": "dog"})
+            label_dataset(boxed, **{**SMALL, "vocabulary": ["dog"]})
         with pytest.raises(ValueError, match="1 other call is labelling field 'ovsam' now"):
             label_dataset(boxed, **SMALL, overwrite=True)
         assert label_dataset(boxed, **SMALL).labelled == 2
@@ -105,14 +105,14 @@ def test_embeddings_that_were_not_kept_are_made_by_the_next_call(boxed: fo.Datas
     before = boxed.values("ovsam.detections.id")
     embedding_index.forget(boxed, "ovsam")
     with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
-        relabel_dataset(boxed, vocabulary="dog", device="cpu")
+        relabel_dataset(boxed, vocabulary=["dog"], device="cpu")
     assert label_dataset(boxed, **SMALL).labelled == 0
     assert boxed.values("ovsam.detections.id") == before
     made = embedding_index.load(boxed, "ovsam")
     rows = made.rows(wanted.label_ids.tolist())
     assert (rows >= 0).all()
     assert (np.sum(made.vectors[rows] * wanted.vectors, axis=1) > 0.99).all()
-    assert relabel_dataset(boxed, vocabulary="dog", device="cpu").instances == 3
+    assert relabel_dataset(boxed, vocabulary=["dog"], device="cpu").instances == 3
 
 
 def test_labels_that_came_from_another_dataset_get_their_embeddings(boxed: fo.Dataset) -> None:

@@ -61,24 +61,41 @@ def made(file: Path) -> LiteRecipe:
 
 
 @pytest.fixture(scope="module")
-def tuned(file: Path) -> LiteRecipe:
+def made_to_tune(file: Path) -> LiteRecipe:
     """One that trains the encoder's later blocks too."""
     torch.manual_seed(0)
     return LiteRecipe(settings(file, encoder_rate=0.1))
 
 
+def copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def as_new(recipe: LiteRecipe, state: dict[str, torch.Tensor]) -> LiteRecipe:
+    recipe.load_state_dict(state)
+    recipe.zero_grad()
+    return recipe.train()
+
+
 @pytest.fixture(scope="module")
 def state(made: LiteRecipe) -> dict[str, torch.Tensor]:
     """What the recipe starts with."""
-    return {k: v.clone() for k, v in made.state_dict().items()}
+    return copied(made)
+
+
+@pytest.fixture(scope="module")
+def state_to_tune(made_to_tune: LiteRecipe) -> dict[str, torch.Tensor]:
+    return copied(made_to_tune)
 
 
 @pytest.fixture
 def recipe(made: LiteRecipe, state: dict[str, torch.Tensor]) -> LiteRecipe:
-    """As if made anew."""
-    made.load_state_dict(state)
-    made.zero_grad()
-    return made.train()
+    return as_new(made, state)
+
+
+@pytest.fixture
+def tuned(made_to_tune: LiteRecipe, state_to_tune: dict[str, torch.Tensor]) -> LiteRecipe:
+    return as_new(made_to_tune, state_to_tune)
 
 
 def test_a_short_run_writes_weights_that_load_and_what_made_them(
@@ -96,7 +113,8 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert record["settings"]["complete"] == [["images", "coco.json"]]
     assert record["settings"]["crop"] == 64
     assert record["start_sha256"] is None
-    assert len(record["annotations_sha256"]) == len(record["encoder_sha256"]) == 64
+    hashes = [*record["annotations_sha256"], record["encoder_sha256"]]
+    assert [len(each) for each in hashes] == [64, 64]
     log = (tmp_path / "log.csv").read_text()
     assert all(f"3,validation/{name}," in log for name in FIGURES)
 
@@ -109,18 +127,17 @@ def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
     AcceleratorState._reset_state()
 
 
-@pytest.fixture(params=["made", "tuned"])
+@pytest.fixture(params=["recipe", "tuned"])
 def either(request: pytest.FixtureRequest) -> LiteRecipe:
     """The encoder as it is, and its later blocks trained."""
     recipe: LiteRecipe = request.getfixturevalue(request.param)
-    return recipe.train()
+    return recipe
 
 
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
     either: LiteRecipe, schedule: Schedule, tmp_path: Path
 ) -> None:
-    recipe = either
-    state = {k: v.clone() for k, v in recipe.state_dict().items()}
+    recipe, state = either, copied(either)
     run(recipe, tmp_path / "whole", schedule, quiet())
     recipe.load_state_dict(state)
 
@@ -183,7 +200,7 @@ def test_a_crop_with_nothing_on_it_has_no_loss_and_does_no_harm(recipe: LiteReci
     torch.stack(list(alone.values())).sum().backward()
     recipe.eval()
     with torch.inference_mode():
-        beside = recipe([nothing, CROP], seeded())
+        beside = recipe([CROP, nothing], seeded())
         without = recipe([CROP], seeded())
     for name in LOSSES:
         torch.testing.assert_close(beside[name], without[name], rtol=1e-4, atol=1e-5)
@@ -267,7 +284,7 @@ def test_the_folded_encoder_gives_what_the_unfolded_one_gives(recipe: LiteRecipe
 def test_the_encoders_later_blocks_alone_are_trained_where_they_have_a_rate(
     tuned: LiteRecipe, tmp_path: Path
 ) -> None:
-    before = {k: v.clone() for k, v in tuned.network.backbone.state_dict().items()}
+    before = copied(tuned.network.backbone)
     run(tuned, tmp_path / "whole", SCHEDULE, quiet())
     after = load_file(tmp_path / "whole" / "ovsam-lite.safetensors")
     learned = {n for n, p in tuned.network.backbone.named_parameters() if p.requires_grad}
@@ -281,15 +298,11 @@ def test_the_encoders_later_blocks_alone_are_trained_where_they_have_a_rate(
     assert tuned.rate("network.backbone.blocks.6.0.conv_pw.weight") == 0.1
     assert tuned.rate("network.neck.pos_embed") == 1
 
-    tuned.load_state_dict({f"network.backbone.{k}": v for k, v in before.items()}, strict=False)
-
 
 def test_how_far_the_encoders_opinion_moved_is_a_loss_where_it_is_trained(
     tuned: LiteRecipe,
 ) -> None:
-    tuned.train()
     block = tuned.network.backbone.get_parameter("blocks.6.0.conv_pw.weight")
-    before = block.detach().clone()
     assert float(tuned([CROP], seeded())["moved"].detach()) == pytest.approx(0, abs=1e-4)
     with torch.no_grad():
         block.mul_(1.5)
@@ -297,15 +310,13 @@ def test_how_far_the_encoders_opinion_moved_is_a_loss_where_it_is_trained(
     assert losses["moved"] > 0.01
     (gradient,) = torch.autograd.grad(losses["moved"], block)
     assert gradient.any()
-    with torch.no_grad():
-        block.copy_(before)
 
 
 def test_heads_are_trained_on_the_encoder_that_is_written_beside_them(
     file: Path, recipe: LiteRecipe, tmp_path: Path
 ) -> None:
     """Also where a start has later blocks of its own, and they are not trained."""
-    own = {k: v.clone() for k, v in recipe.network.state_dict().items()}
+    own = {k: v.contiguous() for k, v in copied(recipe.network).items()}
     own["backbone.blocks.6.0.conv_pw.weight"] *= 1.5
     save_file(own, tmp_path / "start.safetensors")
     other = LiteRecipe(settings(file, start=tmp_path / "start.safetensors")).eval()
@@ -331,7 +342,9 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     file: Path, state: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     known = {
-        k.removeprefix("network."): v.half() for k, v in state.items() if k.startswith("network.")
+        k.removeprefix("network."): v.half().contiguous()
+        for k, v in state.items()
+        if k.startswith("network.")
     }
     left = {k: v for k, v in known.items() if not k.startswith("mask_decoder.head")}
     left["fpn_neck.lateral_convs.0.conv.bias"] = torch.full((96,), 0.5).half()
