@@ -61,8 +61,8 @@ class Rules:
         shared: share of a mask on each of several things above which it straddles them.
     """
 
-    double: float = 0.55
-    held: float = 0.8
+    double: float = 0.4
+    held: float = 0.6
     surer: float = 1.6
     covered: float = 0.6
     apart: float = 0.3

@@ -57,7 +57,7 @@ def find_everything(
     frame = encoding.frame
     parts = [_find(predictor, encoding, grid, chunk)]
     for tile, part in zip(frame.tiles, encoding.tiles):
-        found = _find(predictor, part, grid, chunk)
+        found = _find(predictor, part, grid, chunk, far=False)  # the whole shows what is large
         found = found[_whole_in(tile, found, frame)]
         boxes = [p for p in found.prompts if isinstance(p, Box)]
         prompts = tuple(replace(p, xyxy=tile.outward(p.xyxy)) for p in boxes)
@@ -69,10 +69,12 @@ def find_everything(
     return found[order], masks[order]
 
 
-def _find(predictor: Predictor, encoding: Encoding, grid: Grid | None, chunk: int) -> Decoded:
+def _find(
+    predictor: Predictor, encoding: Encoding, grid: Grid | None, chunk: int, far: bool = True
+) -> Decoded:
     """The candidates of one picture, with embeddings, no two the same."""
     preset = predictor.preset
-    proposals = predictor.proposals(encoding) if grid is None else None
+    proposals = predictor.proposals(encoding, far) if grid is None else None
     if proposals is not None:
         boxes, likely = _boxes_from_proposals(encoding, proposals)
         evidence = {"likely": likely}

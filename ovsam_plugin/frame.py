@@ -43,6 +43,13 @@ class Frame:
         (h, w), (height, width) = self.size, self.original_size
         return np.array([w / width, h / height])
 
+    def reduced(self, factor: float) -> Frame:
+        """The same picture, this many times as large, without tiles."""
+        h, w = (max(1, round(side * factor)) for side in self.size)
+        return Frame(
+            cv2.resize(self.pixels, (w, h), interpolation=cv2.INTER_AREA), self.original_size
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Tile:

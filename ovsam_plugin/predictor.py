@@ -31,6 +31,9 @@ from ovsam_plugin.tiles import holds, is_small
 STABILITY_OFFSET = 1.0
 # Prompts decoded at once: on a CPU the maps of more fall out of its caches.
 CHUNK = 16
+# Of the picture's longer side: things smaller than this are not taken from the second look, at a
+# smaller picture.
+LARGE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +123,28 @@ class Predictor:
         return stack_pixels(frames, description, size, self.device)
 
     @torch.inference_mode()
-    def proposals(self, encoding: Encoding) -> Proposals | None:
-        """Every cell's guess at a thing, cut to the photograph; None where no head guesses."""
+    def proposals(self, encoding: Encoding, far: bool = True) -> Proposals | None:
+        """Every cell's guess at a thing, cut to the photograph; None where no head guesses.
+
+        Args:
+            encoding: of the photograph.
+            far: whether the preset's second look, at a smaller picture, is taken too.
+        """
+        found = self._proposals(encoding)
+        if found is None or not far or not self.preset.far:
+            return found
+        frame = encoding.frame
+        (smaller,) = self._encode([frame.reduced(self.preset.far)])
+        more = self._proposals(smaller)
+        assert more is not None
+        boxes = self._inside(frame, more.boxes / self.preset.far)
+        large = (boxes[..., 2:] - boxes[..., :2]).amax(-1) >= LARGE * max(frame.size)
+        return Proposals(
+            torch.cat([found.logits, more.logits[large][None]], 1),
+            torch.cat([found.boxes, boxes[large][None]], 1),
+        )
+
+    def _proposals(self, encoding: Encoding) -> Proposals | None:
         head = self.network.objectness
         if head is None:
             return None

@@ -32,6 +32,9 @@ class Preset:
             thing.
         min_objectness: below which an instance that nobody asked for is left out, for the best F1.
         everything_points: lattice points along the longer side when nothing is asked.
+        far: where nothing is asked, large things are looked for in a picture this many times as
+            large, too; 0 is no second look. A network that was trained on crops has seen nothing
+            larger than these whole.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Preset:
     found: Judge = BY_STABILITY
     min_objectness: float = 0.5
     everything_points: int = 32
+    far: float = 0.0
 
 
 _RN50X16 = NetworkDescription(encoder="clip:RN50x16", embed_dim=768)
@@ -89,16 +93,17 @@ _ALL = (
         ),
         text_tower="minilm",
         templates=PLAIN_TEMPLATES,
-        fusion=Fusion(seen_weight=0.2, unseen_weight=0.8, head_scale=20.0, clip_scale=20.0),
+        fusion=Fusion(seen_weight=0.2, unseen_weight=0.8, head_scale=20.0, clip_scale=30.0),
         seen="coco",
         weights_file="ovsam-lite.safetensors",
         licence="Apache-2.0; trained in part on non-commercial photographs, see MODEL_CARD.md",
         pool_prompt_box=True,
         inside_boxes=True,
-        asked=Judge(bias=-2.207, thing=1.432, quality=-0.766),
-        found=Judge(bias=-0.996, thing=1.209, quality=-0.573, likely=1.060),
-        min_objectness=0.2,
+        asked=Judge(bias=-2.775, thing=1.358, quality=-0.525),
+        found=Judge(bias=-0.941, thing=0.931, quality=-0.175, likely=1.753),
+        min_objectness=0.18,
         everything_points=16,
+        far=0.5,
     ),
     Preset(
         name="ovsam-rn50x16-coco",

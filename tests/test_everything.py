@@ -24,7 +24,7 @@ from ovsam_plugin.everything import (
 from ovsam_plugin.judge import Judge
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
-from ovsam_plugin.predictor import Encoding, Predictor, load_predictor
+from ovsam_plugin.predictor import LARGE, Encoding, Predictor, load_predictor
 from ovsam_plugin.prompts import Box, Grid, Points, Prompt
 
 
@@ -116,6 +116,31 @@ def test_proposals_lie_on_the_photograph(
     shape = coffee.shape
     for box in boxes:
         assert box.xyxy == pytest.approx(box.on_image(shape[1], shape[0]).xyxy, abs=1e-3)
+
+
+def test_large_things_are_looked_for_in_a_smaller_picture_too(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    near, both = predictor.proposals(encoding, far=False), predictor.proposals(encoding)
+    assert near is not None
+    assert both is not None
+    count = near.logits.shape[1]
+    for one, other in zip(near, both):
+        assert torch.equal(one, other[:, :count])
+    more = both.boxes[0, count:]
+    height, width = encoding.frame.size
+    assert len(more) == both.logits.shape[1] - count > 0
+    assert ((more[:, 2:] - more[:, :2]).amax(1) >= LARGE * width).all()
+    assert more.amin() >= 0
+    assert (more[:, 2:] <= torch.tensor([width, height])).all()
+    # The cup's saucer with the cup, by its place on the photograph.
+    likeliest = more[both.logits[0, count:].argmax()] / float(encoding.frame.scale[0])
+    assert 200 < float(likeliest[[0, 2]].mean()) < 400
+    without = replace(predictor.preset, far=0.0)
+    plain = Predictor(predictor.network, without, predictor.weights_hash)
+    again = plain.proposals(encoding)
+    assert again is not None
+    assert torch.equal(again.logits, near.logits)
 
 
 def test_of_proposals_the_likely_ones_that_differ_are_drawn_at_their_place(
