@@ -17,7 +17,7 @@ from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks, crop_mask, cut_to_box
-from ovsam_plugin.network.objectness import Proposals
+from ovsam_plugin.network.objectness import Proposals, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.region_masks import BINS, windows
@@ -40,11 +40,13 @@ class Encoding:
         features: of this image alone (a batch of 1), on the predictor's device.
         frame: what was encoded.
         tiles: of `frame.tiles`, in their order.
+        proposals: what the network proposes on it, where they are kept; see `Predictor.proposals`.
     """
 
     features: Features
     frame: Frame
     tiles: tuple[Encoding, ...] = ()
+    proposals: Proposals | None = None
 
     @property
     def passes(self) -> int:
@@ -121,12 +123,33 @@ class Predictor:
     @torch.inference_mode()
     def proposals(self, encoding: Encoding) -> Proposals | None:
         """Every cell's guess at a thing, cut to the photograph; None where no head guesses."""
+        if encoding.proposals is not None:
+            return encoding.proposals
         head = self.network.objectness
         if head is None:
             return None
         with self._autocast():
             found = head(encoding.features.image, encoding.features.pyramid)
         return Proposals(found.logits, self._inside(encoding.frame, found.boxes))
+
+    def boxes_at(self, encoding: Encoding, x: float, y: float) -> tuple[Box, ...]:
+        """Boxes of things of several sizes that may lie under a point, smaller ones first.
+
+        Args:
+            encoding: from `encode`.
+            x, y: in pixels of the original photograph, on it.
+
+        Returns:
+            what the network's head proposes there; nothing where it has none.
+        """
+        proposals = self.proposals(encoding)
+        if proposals is None:
+            return ()
+        frame, described = encoding.frame, self.network.description
+        place = self._tensor(np.array([[x, y]]) * frame.scale)
+        cells = cells_at(place, padded_size(frame, described))[0]
+        corners = proposals.boxes[0][cells].cpu().double().numpy() / np.tile(frame.scale, 2)
+        return tuple(Box((*c,)) for c in corners.tolist() if c[2] > c[0] and c[3] > c[1])
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK
