@@ -498,7 +498,7 @@
 
     const id = modal ? modal.replace(/-modal$/, "") : [...selected.keys()].pop() ?? null;
     React.useEffect(() => { held.current.open({ dataset_name: dataset, view }, id); }, [dataset, id]);
-    if (desk) Object.assign(desk, { modal: !!modal, changed: modal ? changed : null });
+    if (desk) Object.assign(desk, { modal: !!modal, changed: modal ? changed : null, context: { dataset_name: dataset, view } });
 
     const handlers = React.useMemo(() => (desk ? mouse(desk) : {}), [desk]);
     const sheet = desk?.sheet, step = desk?.step, names = desk?.names ?? [];
