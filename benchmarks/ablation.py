@@ -19,23 +19,23 @@ import time
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools.coco import COCO
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.quality import annotated, mask_ious  # noqa: E402
+from benchmarks.quality import photographs  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.instances import Instances  # noqa: E402
 from ovsam_plugin.labeler import build_recognizer, seen_classes, trained_names  # noqa: E402
 from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.recognition import Recognition, Recognizer  # noqa: E402
+from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
 
 VOCABULARIES = ("coco", "lvis", "open-22k")
@@ -62,15 +62,16 @@ class Answered:
 
 def answer(predictor: Predictor, args: argparse.Namespace) -> Iterator[Answered]:
     """Every photograph's boxes, asked once."""
-    coco = COCO(str(args.annotations))
-    photographs = islice(annotated(coco, args.images, args.kept_back), args.limit)
-    for image, truths, categories, boxes in photographs:
+    sources = [(args.images, load_annotations(args.annotations))]
+    words = load_vocabulary("coco").names
+    for photo in photographs(sources, "judge" if args.kept_back else "all", args.limit):
         start = time.perf_counter()
-        (encoding,) = predictor.encode([predictor.preprocess(image)])
-        instances = predictor.decode(encoding, boxes)
+        (encoding,) = predictor.encode([predictor.preprocess(photo.pixels)])
+        instances = predictor.decode(encoding, photo.boxes)
         seconds = time.perf_counter() - start
-        names = tuple(coco.cats[c]["name"] for c in categories)
-        yield Answered(instances, names, mask_ious(instances, truths), seconds)
+        names = tuple(words[c] for c in photo.classes)
+        ious = [mask_iou(a, t) for a, t in zip(crops_of(instances), photo.truths)]
+        yield Answered(instances, names, np.array(ious), seconds)
 
 
 def hits(
@@ -190,7 +191,7 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("annotations", type=Path)
     parser.add_argument("--kept-back", action="store_true")
-    parser.add_argument("--limit", type=int, help="photographs at the most")
+    parser.add_argument("--limit", type=int, default=0, help="photographs; all when 0")
     parser.add_argument(
         "--vocabulary", nargs="+", help="to name from; `vocabulary` takes several, smallest first"
     )

@@ -31,10 +31,11 @@ from benchmarks.quality import Photograph, photographs  # noqa: E402
 from ovsam_plugin import everything  # noqa: E402
 from ovsam_plugin.choosing import Rules, choose, distinct, overlaps  # noqa: E402
 from ovsam_plugin.decoded import Decoded  # noqa: E402
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, crops_of, mask_iou  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
 from ovsam_plugin.judge import logit  # noqa: E402
 from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
+from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
 from ovsam_plugin.predictor import Encoding  # noqa: E402
 from ovsam_plugin.prompts import Prompt  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
@@ -94,16 +95,28 @@ def candidates(labeler: Labeler, photo: Photograph, encoding: Encoding) -> Candi
     )
 
 
-def fit(found: list[Candidates], columns: list[int]) -> tuple[npt.NDArray[np.float64], float]:
-    """Weights and bias of a logistic regression on some of the evidence."""
-    x = np.concatenate([c.evidence[~c.crowd][:, columns] for c in found])
-    y = np.concatenate([c.fits[~c.crowd] >= 0.5 for c in found])
+def fit(
+    found: list[Candidates], columns: list[int], keep: list[list[int]]
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Weights and bias of a logistic regression on some of the evidence, over some candidates."""
+    rows = [[i for i in some if not c.crowd[i]] for c, some in zip(found, keep)]
+    x = np.concatenate([c.evidence[some][:, columns] for c, some in zip(found, rows)])
+    y = np.concatenate([c.fits[some] >= 0.5 for c, some in zip(found, rows)])
     model = LogisticRegression(C=10.0, max_iter=1000).fit(x, y)
     auc = roc_auc_score(y, model.decision_function(x))
-    names = [EVIDENCE[c] for c in columns]
-    told = ", ".join(f"{n}={w:.3f}" for n, w in zip(names, model.coef_[0]))
+    told = ", ".join(f"{EVIDENCE[c]}={w:.3f}" for c, w in zip(columns, model.coef_[0]))
     print(f"  bias={model.intercept_[0]:.3f}, {told}   AUROC {auc:.3f} of {len(y)}")
     return model.coef_[0], float(model.intercept_[0])
+
+
+def objectness_of(
+    found: list[Candidates], columns: list[int], weights: npt.NDArray[np.float64], bias: float
+) -> list[npt.NDArray[np.float32]]:
+    """(N,) of each photograph's candidates."""
+    return [
+        (1 / (1 + np.exp(-(c.evidence[:, columns] @ weights + bias)))).astype(np.float32)
+        for c in found
+    ]
 
 
 def counted(
@@ -174,14 +187,16 @@ def main() -> None:
         prompts: list[Prompt] = [*photo.boxes]
         for part, decoded in labeler.predictor.decode_chunks(encoding, prompts):
             embedded.append((decoded, photo.classes[part]))
-    print("found (nothing asked):")
-    weights, bias = fit(found, [0, 1, 2])
-    print("asked:")
-    fit(found, [0, 1])
-    objectness = [
-        (1 / (1 + np.exp(-(c.evidence[:, [0, 1, 2]] @ weights + bias)))).astype(np.float32)
-        for c in found
-    ]
+    everyone = [list(range(len(c.fits))) for c in found]
+    print("found (nothing asked), over all candidates:")
+    raw = objectness_of(found, [0, 1, 2], *fit(found, [0, 1, 2], everyone))
+    # Doubles and parts are told by their overlaps; what is left is what the score is read of.
+    chosen = [choose(c.masks, sure, c.names, 0.0) for c, sure in zip(found, raw)]
+    print("found, over those that are neither doubles nor parts:")
+    weights, bias = fit(found, [0, 1, 2], chosen)
+    print("asked, over the same:")
+    fit(found, [0, 1], chosen)
+    objectness = objectness_of(found, [0, 1, 2], weights, bias)
     plain = Rules()
     print("least objectness, with the rules as they are:")
     scores = {}

@@ -29,7 +29,6 @@ import numpy.typing as npt
 import scipy
 import sklearn
 import torch
-from pycocotools.coco import COCO
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -37,9 +36,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.quality import annotated, mask_ious  # noqa: E402
+from benchmarks.quality import photographs  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING, RECENT  # noqa: E402
 from ovsam_plugin.curation.review_queue import PAGE  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.labeler import build_recognizer  # noqa: E402
 from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
@@ -51,6 +51,7 @@ from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness  # noqa: E402
 from ovsam_plugin.synonyms import Synonyms  # noqa: E402
+from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
 from ovsam_plugin.vocabulary.classifier import build_classifier  # noqa: E402
 
@@ -85,22 +86,21 @@ class Answered:
     photographs: int
 
 
-def answer(predictor: Predictor, args: argparse.Namespace, vocabulary: Vocabulary) -> Answered:
+def answer(predictor: Predictor, args: argparse.Namespace) -> Answered:
     """Every photograph's boxes, asked once."""
-    coco = COCO(str(args.annotations))
+    sources = [(args.images, load_annotations(args.annotations))]
     columns = []
-    for image, truths, categories, boxes in annotated(coco, args.images, args.kept_back):
-        (encoding,) = predictor.encode([predictor.preprocess(image)])
-        found = predictor.decode(encoding, boxes)
-        right = np.array([vocabulary.find(coco.cats[c]["name"]) for c in categories], dtype=int)
+    for photo in photographs(sources, "judge" if args.kept_back else "all", 0):
+        (encoding,) = predictor.encode([predictor.preprocess(photo.pixels)])
+        found = predictor.decode(encoding, photo.boxes)
         columns.append(
             (
                 found.head_embeddings,
                 found.clip_embeddings,
                 found.empty,
                 found.stability,
-                mask_ious(found, truths),
-                right,
+                np.array([mask_iou(a, t) for a, t in zip(crops_of(found), photo.truths)]),
+                photo.classes,
             )
         )
     return Answered(*(np.concatenate(c) for c in zip(*columns)), photographs=len(columns))
@@ -285,7 +285,7 @@ def main() -> None:
     preset = replace(preset, seen=args.seen or preset.seen)
     predictor = load_predictor(preset, device=args.device, weights=args.weights)
     vocabulary = load_vocabulary("coco")
-    answered = answer(predictor, args, vocabulary)
+    answered = answer(predictor, args)
     names = recognize(predictor, answered, vocabulary)
 
     console = Console(width=110)

@@ -35,7 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ovsam_plugin.evaluation.average_precision import COCO_KEYS, average_precision  # noqa: E402
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, iou_matrix, mask_iou  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import iou_matrix, mask_iou  # noqa: E402
+from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
 
 SIZE = (480, 640)
 CLASSES = 80
@@ -58,10 +59,10 @@ def answer(truth: MaskCrop, rng: np.random.Generator) -> MaskCrop:
     x, y = (
         int(np.clip(start + step, 0, side - extent))
         for start, step, side, extent in zip(
-            (truth.x, truth.y), shift, SIZE[::-1], truth.mask.shape[::-1]
+            (truth.x, truth.y), shift, SIZE[::-1], truth.shape[::-1]
         )
     )
-    return truth._replace(x=x, y=y)
+    return truth.moved(x, y)
 
 
 def made_up(images: int, instances: int) -> tuple[list[Image], list[Image]]:

@@ -40,7 +40,7 @@ from ovsam_plugin.training.sam2clip import (  # noqa: E402
 
 SIDE, WIDTH, PHOTOGRAPHS = 192, 64, 8
 SMALL = NetworkDescription(
-    encoder="timm:tf_efficientnet_lite0",
+    encoder="timm:tf_efficientnet_lite2",
     embed_dim=384,
     image_size=SIDE,
     mean=(127.0,) * 3,

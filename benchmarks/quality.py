@@ -35,12 +35,16 @@ sys.path.insert(0, str(ROOT))
 
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.evaluation.average_precision import average_precision  # noqa: E402
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, crops_of, mask_iou  # noqa: E402
+from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
+from ovsam_plugin.frame import make_frame  # noqa: E402
 from ovsam_plugin.images import read_image  # noqa: E402
 from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
+from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
+from ovsam_plugin.predictor import Encoding  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.prompts import Box, Points, Prompt  # noqa: E402
+from ovsam_plugin.tiles import tiles_of_small  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.training.lite import part_of  # noqa: E402
 from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402
@@ -132,7 +136,19 @@ def interval(values: Floats, owners: npt.NDArray[np.int64]) -> tuple[float, floa
     return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
-def ask(labeler: Labeler, encoding: Any, photo: Photograph, row: int, figures: Figures) -> None:
+def encoded(labeler: Labeler, photo: Photograph, tiles: bool) -> Encoding:
+    """The photograph, with the tiles that its small boxes are asked in where these are wanted."""
+    description = labeler.predictor.network.description
+    size = photo.pixels.shape[0], photo.pixels.shape[1]
+    boxes = np.array([box.xyxy for box in photo.boxes])
+    parts = tiles_of_small(boxes, size, description.image_size) if tiles else []
+    (encoding,) = labeler.predictor.encode([make_frame(photo.pixels, description, tiles=parts)])
+    return encoding
+
+
+def ask(
+    labeler: Labeler, encoding: Encoding, photo: Photograph, row: int, figures: Figures
+) -> None:
     """Boxes and centre points of the truths."""
     figures.add("area", row, [t.area for t in photo.truths])
     figures.add("class", row, photo.classes)
@@ -154,7 +170,9 @@ def ask(labeler: Labeler, encoding: Any, photo: Photograph, row: int, figures: F
         figures.add(f"{kind} objectness", row, instances.objectness)
 
 
-def look(labeler: Labeler, encoding: Any, photo: Photograph, row: int, figures: Figures) -> None:
+def look(
+    labeler: Labeler, encoding: Encoding, photo: Photograph, row: int, figures: Figures
+) -> None:
     """Nothing asked: all candidates, and those that are chosen by default."""
     for kind in ("default", "all"):
         mine = Labeler(
@@ -323,6 +341,7 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="IMAGES ANNOTATIONS")
     parser.add_argument("--part", choices=("judge", "choose", "train", "all"), default="judge")
     parser.add_argument("--everything", action="store_true", help="also with nothing asked")
+    parser.add_argument("--tiles", choices=("auto", "off"), default="auto", help="of small boxes")
     parser.add_argument("--preset", default="ovsam-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seen", help="classes the weights were trained on, such as coco/base")
@@ -339,13 +358,13 @@ def main() -> None:
     figures = Figures()
     count = 0
     for count, photo in enumerate(photographs(sources, args.part, args.limit), 1):
-        frame = labeler.predictor.preprocess(photo.pixels)
         start = time.perf_counter()
-        (encoding,) = labeler.predictor.encode([frame])
+        encoding = encoded(labeler, photo, args.tiles == "auto")
         figures.add("encode seconds", count, time.perf_counter() - start)
+        figures.add("passes", count, encoding.passes)
         ask(labeler, encoding, photo, count, figures)
         if args.everything:
-            look(labeler, encoding, photo, count, figures)
+            look(labeler, encoded(labeler, photo, False), photo, count, figures)
     console = Console(width=190)
     things = len(figures.of("area"))
     title = f"{args.preset}: {count} photographs ({args.part}), {things} instances, 80 names"
@@ -354,7 +373,8 @@ def main() -> None:
         console.print(precision_table(figures))
         console.print(calibration_table(figures))
     console.print(
-        f"encoding {1000 * figures.of('encode seconds').mean():.0f} ms a photograph, "
+        f"encoding {1000 * figures.of('encode seconds').mean():.0f} ms a photograph "
+        f"({figures.of('passes').mean():.1f} passes), "
         f"{things / count:.1f} boxes {1000 * figures.of('box seconds').mean():.0f} ms, on "
         f"{labeler.predictor.device}; {platform.machine()}, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, Python {platform.python_version()}, "

@@ -9,7 +9,16 @@ from fiftyone.operators import types
 
 from ovsam_plugin.evaluation.request import PROTOCOLS, EvaluationRequest
 
-from .form import VOCABULARIES, FormOperator, form_config, mark, menu, progress, vocabulary_menu
+from .form import (
+    VOCABULARIES,
+    FormOperator,
+    flat_target,
+    form_config,
+    mark,
+    menu,
+    progress,
+    vocabulary_menu,
+)
 
 _SPLITS = {
     "none": "None",
@@ -33,7 +42,7 @@ class Evaluate(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = ctx.target_view(require_flat=True)
+        samples = flat_target(ctx)
         request = EvaluationRequest.from_params(ctx.params)
         problems = request.problems(samples)
         fields = request.fields(samples)
@@ -61,7 +70,7 @@ class Evaluate(FormOperator):
 
         request = EvaluationRequest.from_params(ctx.params)
         found = evaluate_dataset(
-            ctx.target_view(require_flat=True),
+            flat_target(ctx),
             **request.arguments(),
             progress=progress(ctx),
         )

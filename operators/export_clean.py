@@ -12,7 +12,7 @@ from ovsam_plugin.curation.clean_export import export_clean
 from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.dataset.targets import fields_of
 
-from .form import FormOperator, form_config, mark, menu
+from .form import FormOperator, flat_target, form_config, mark, menu
 
 _FORMATS = {
     "coco": "COCO (one .json file)",
@@ -34,7 +34,7 @@ class ExportClean(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = ctx.target_view(require_flat=True)
+        samples = flat_target(ctx)
         fields = fields_of(samples, (fo.Detections,))
         field = ctx.params.get("field") or next(
             (f for f in ("ovsam", *fields) if f in fields), "ovsam"
@@ -61,7 +61,7 @@ class ExportClean(FormOperator):
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         export = export_clean(
-            ctx.target_view(require_flat=True),
+            flat_target(ctx),
             ctx.params["field"],
             ctx.params["path"],
             ctx.params.get("format", "coco"),
@@ -76,6 +76,7 @@ class ExportClean(FormOperator):
             "classes": len(export.categories),
             "open": export.open,
             "left_out": "\n".join(export.left_out[:10]),
+            "cut": "\n".join(export.cut[:10]),
         }
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -86,6 +87,7 @@ class ExportClean(FormOperator):
         outputs.int("classes", label="Classes")
         outputs.int("open", label="Undecided instances left out")
         outputs.str("left_out", label="Left out otherwise")
+        outputs.str("cut", label="Cut at the image's edge")
         return types.Property(outputs, view=types.View(label="Exported"))
 
 

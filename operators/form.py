@@ -59,6 +59,14 @@ def form_config(name: str, label: str, description: str) -> foo.OperatorConfig:
     )
 
 
+def flat_target(ctx: foo.ExecutionContext) -> fo.core.collections.SampleCollection:
+    """The samples to work on: one slice of groups, but all samples of a view grouped by a field."""
+    samples = ctx.target_view()
+    if samples._is_dynamic_groups:
+        return ctx.dataset.select(samples.flatten().values("id"))
+    return ctx.target_view(require_flat=True)
+
+
 def menu(
     inputs: types.Object, name: str, choices: dict[str, str] | list[str], value: str, label: str
 ) -> None:

@@ -13,6 +13,7 @@ from ovsam_plugin.dataset.zoo import MODELS
 from .form import (
     FormOperator,
     field_menu,
+    flat_target,
     form_config,
     label_vocabulary_menu,
     mark,
@@ -43,7 +44,7 @@ class Label(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = ctx.target_view(require_flat=True)
+        samples = flat_target(ctx)
         request = LabelRequest.from_params(ctx.params)
         problems = request.problems(samples)
 
@@ -99,7 +100,7 @@ class Label(FormOperator):
 
         request = LabelRequest.from_params(ctx.params)
         summary = label_dataset(
-            ctx.target_view(require_flat=True),
+            flat_target(ctx),
             **request.arguments(),
             # The App's server has threads, and a loader process forked beside them may hang.
             workers=None if ctx.delegated else 0,

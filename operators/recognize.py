@@ -13,6 +13,7 @@ from ovsam_plugin.dataset.zoo import MODELS
 from .form import (
     FormOperator,
     field_menu,
+    flat_target,
     form_config,
     label_vocabulary_menu,
     mark,
@@ -35,7 +36,7 @@ class Recognize(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = ctx.target_view(require_flat=True)
+        samples = flat_target(ctx)
         request = NamingRequest.from_params(ctx.params)
         field_menu(inputs, "field", request.fields(samples), "Field with the instances")
         menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
@@ -56,7 +57,7 @@ class Recognize(FormOperator):
 
         request = NamingRequest.from_params(ctx.params)
         summary = name_instances(
-            ctx.target_view(require_flat=True),
+            flat_target(ctx),
             **request.arguments(),
             # The App's server has threads, and a loader process forked beside them may hang.
             workers=None if ctx.delegated else 0,

@@ -13,6 +13,7 @@ from ovsam_plugin.curation.run_fields import run_fields
 
 from .form import (
     FormOperator,
+    flat_target,
     form_config,
     label_vocabulary_menu,
     mark,
@@ -34,7 +35,7 @@ class Relabel(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = ctx.target_view(require_flat=True)
+        samples = flat_target(ctx)
         request = RelabelRequest.from_params(ctx.params)
         menu(inputs, "field", run_fields(samples), request.field, "Run")
         label_vocabulary_menu(inputs, request, samples)
@@ -50,7 +51,7 @@ class Relabel(FormOperator):
         from ovsam_plugin.curation.relabeling import relabel_dataset
 
         request = RelabelRequest.from_params(ctx.params)
-        summary = relabel_dataset(ctx.target_view(require_flat=True), **request.arguments())
+        summary = relabel_dataset(flat_target(ctx), **request.arguments())
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return asdict(summary)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 
@@ -23,6 +22,10 @@ class Overlaps:
     iou: Tensor
     inside: Tensor
     areas: Tensor
+
+    def __getitem__(self, order: list[int]) -> Overlaps:
+        """Of some of the masks, in another order."""
+        return Overlaps(self.iou[order][:, order], self.inside[order][:, order], self.areas[order])
 
 
 def overlaps(masks: Tensor) -> Overlaps:
@@ -49,11 +52,13 @@ class Rules:
 
     Attributes:
         double: IoU above which a less sure candidate shows the same thing.
-        held: share of a mask inside another above which it is a part of that.
+        held: share of a mask inside another above which it is a part of that; and share of a mask
+            on several surer things that makes it an answer to none of them.
         surer: a part of its whole's name stays where it is surer than the whole by this factor.
         covered: share of a whole that its parts cover together, for it to be a group of things.
-        apart: share of one part inside another up to which the two are parts beside each other.
+        apart: share of one mask inside another up to which the two lie beside each other.
         sure: how sure the parts of a group have to be, as a share of the group's own.
+        shared: share of a mask on each of several things above which it straddles them.
     """
 
     double: float = 0.55
@@ -62,6 +67,7 @@ class Rules:
     covered: float = 0.6
     apart: float = 0.3
     sure: float = 0.8
+    shared: float = 0.25
 
 
 def choose(
@@ -73,90 +79,93 @@ def choose(
 ) -> list[int]:
     """The candidates that become instances, the surest first.
 
+    Doubles are left out first, then groups of things, then answers that straddle things, and at
+    last the parts of what is left: nothing is a part of what is itself left out.
+
     Args:
         masks: (N, h, w) bool, of the candidates on one grid.
         objectness: (N,) in 0..1.
         names: (N,) the class of each.
-        min_objectness: those below it are left out first, as background.
+        min_objectness: those below it are left out before all else, as background.
         rules: what counts as what.
 
     Returns:
         Indices of the candidates.
     """
     rules = rules or Rules()
-    sure = [int(i) for i in np.argsort(-objectness, kind="stable")]
-    sure = [i for i in sure if objectness[i] >= min_objectness]
+    order = np.argsort(-objectness, kind="stable")
+    sure = order[objectness[order] >= min_objectness].tolist()
     over = overlaps(masks[sure])
-    order = distinct(over, rules.double)
-    chosen = [sure[i] for i in order]
-    if len(chosen) < 2:
-        return chosen
-    left_out = _left_out(masks[chosen], objectness[chosen], names[chosen], rules)
-    return [index for i, index in enumerate(chosen) if i not in left_out]
+    kept = distinct(over, rules.double)
+    chosen = [sure[i] for i in kept]
+    scene = _Scene(masks[chosen], over[kept], objectness[chosen], names[chosen], rules)
+    left, before = list(range(len(chosen))), list[int]()
+    while left != before:  # what is gone may have hidden something
+        before = left
+        left = scene.without_parts(scene.without_straddlers(scene.without_groups(left)))
+    return [chosen[i] for i in left]
 
 
-def _left_out(
-    masks: Tensor,
-    objectness: npt.NDArray[np.float32],
-    names: npt.NDArray[np.int64],
-    rules: Rules,
-) -> set[int]:
-    """Wholes that are groups, then parts of what is left, by their place in the order."""
-    over = overlaps(masks)
-    larger = (over.areas[:, None] > over.areas[None]).numpy()
-    holds = (over.inside.numpy() >= rules.held) & larger
-    out: set[int] = set()
-    # Large ones first: a group within a group is told once the outer one is gone.
-    for whole in torch.argsort(over.areas, descending=True).tolist():
-        parts = [int(p) for p in np.flatnonzero(holds[whole]) if p not in out]
-        if _is_group(whole, parts, masks, over, objectness, names, rules):
-            out.add(whole)
-            continue
-        for part in parts:
-            same = names[part] == names[whole]
-            if same and objectness[part] < rules.surer * objectness[whole]:
-                out.add(part)
-    return out | _straddling(over, objectness, out, rules)
+class _Scene:
+    """Candidates of one photograph, the surest first, no two of them doubles."""
 
+    def __init__(
+        self,
+        masks: Tensor,
+        over: Overlaps,
+        objectness: npt.NDArray[np.float32],
+        names: npt.NDArray[np.int64],
+        rules: Rules,
+    ) -> None:
+        self.rules, self.objectness, self.names = rules, objectness, names
+        self.masks, self.areas = masks.numpy(), over.areas.numpy()
+        # Row i, column j: the share of j that lies on i.
+        self.inside = over.inside.numpy()
+        self.beside = np.maximum(self.inside, self.inside.T) <= rules.apart
+        larger = self.areas[:, None] > self.areas[None]
+        self.holds = (self.inside >= rules.held) & larger
 
-def _is_group(
-    whole: int,
-    parts: list[int],
-    masks: Tensor,
-    over: Overlaps,
-    objectness: npt.NDArray[np.float32],
-    names: npt.NDArray[np.int64],
-    rules: Rules,
-) -> bool:
-    """Whether several sure things of one name lie beside each other and cover the whole."""
-    good = [p for p in parts if objectness[p] >= rules.sure * objectness[whole]]
-    for name in {int(names[p]) for p in good}:
+    def without_groups(self, left: list[int]) -> list[int]:
+        """Without wholes that several sure things of one name, beside each other, cover."""
+        return [whole for whole in left if not self._is_group(whole, left)]
+
+    def _is_group(self, whole: int, others: list[int]) -> bool:
+        least = self.rules.sure * self.objectness[whole]
+        parts = [p for p in others if self.holds[whole, p] and self.objectness[p] >= least]
+        return any(
+            self._cover(whole, [p for p in parts if self.names[p] == name]) >= self.rules.covered
+            for name in np.unique(self.names[parts])
+        )
+
+    def without_straddlers(self, left: list[int]) -> list[int]:
+        """Without answers that lie on several surer things beside each other, and on none alone."""
+        kept: list[int] = []
+        for i in left:
+            share = self.inside[:, i]
+            on = [j for j in kept if self.rules.shared < share[j] < self.rules.held]
+            on.sort(key=lambda j: -share[j])
+            if self._cover(i, on) < self.rules.held:
+                kept.append(i)
+        return kept
+
+    def without_parts(self, left: list[int]) -> list[int]:
+        """Without parts of their wholes' names, unless they are much surer."""
+        kept = set(left)
+        # Large ones first: a part of a part is judged by the whole that stays.
+        for whole in sorted(left, key=lambda i: -self.areas[i]):
+            if whole in kept:
+                much = self.rules.surer * self.objectness[whole]
+                same = self.holds[whole] & (self.names == self.names[whole])
+                kept -= set(np.flatnonzero(same & (self.objectness < much)).tolist())
+        return [i for i in left if i in kept]
+
+    def _cover(self, whole: int, parts: list[int]) -> float:
+        """The share of a mask that several lying beside each other cover; 0 of fewer than two."""
         beside: list[int] = []
-        for part in (p for p in good if names[p] == name):
-            near = over.inside[part, beside], over.inside[beside, part]
-            if all(bool((share <= rules.apart).all()) for share in near):
+        for part in parts:
+            if self.beside[part, beside].all():
                 beside.append(part)
-        if len(beside) > 1:
-            cover = (masks[beside].any(0) & masks[whole]).sum() / over.areas[whole]
-            if float(cover) >= rules.covered:
-                return True
-    return False
-
-
-def _straddling(
-    over: Overlaps, objectness: npt.NDArray[np.float32], out: set[int], rules: Rules
-) -> set[int]:
-    """Answers that lie mostly on two surer ones which lie beside each other."""
-    found: set[int] = set()
-    inside = over.inside.numpy()
-    for i in range(len(objectness)):
-        if i in out:
-            continue
-        # Those before are surer.
-        sharing = [j for j in range(i) if j not in out and j not in found and inside[j, i] > 0.25]
-        for a, first in enumerate(sharing):
-            for second in sharing[a + 1 :]:
-                beside = max(inside[first, second], inside[second, first]) <= rules.apart
-                if beside and inside[first, i] + inside[second, i] >= rules.held:
-                    found.add(i)
-    return found
+        if len(beside) < 2:
+            return 0.0
+        covered = self.masks[beside].any(0) & self.masks[whole]
+        return float(covered.sum() / self.areas[whole])

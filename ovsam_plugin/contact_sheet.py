@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from ovsam_plugin.images import ImageError, read_image
+from ovsam_plugin.mask_crop import MaskCrop
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -32,13 +33,11 @@ class TileInstance:
     """One instance on a tile.
 
     Attributes:
-        corner: (x, y), the top-left pixel of the mask's box on the image.
-        mask: (h, w) bool, the mask cut to that box.
+        crop: its mask on the image.
         name: what is written at it; empty writes nothing.
     """
 
-    corner: tuple[int, int]
-    mask: npt.NDArray[np.bool_]
+    crop: MaskCrop
     name: str
 
 
@@ -107,34 +106,47 @@ def draw_sheet(
 def tiles_of(
     samples: fo.SampleCollection, label_field: str, *, max_instances: int = 20
 ) -> Iterator[Tile]:
-    """Samples as tiles, the most confident instances first, failures with their reason."""
+    """Samples as tiles, those most surely things first, failures with their reason."""
     for sample in samples:
         labels = sample[label_field].detections if sample[label_field] is not None else []
-        labels = [label for label in labels if label.mask is not None and label.mask.any()]
-        labels = sorted(labels, key=lambda label: -(label.confidence or 0.0))
         error = f"{label_field}_error"
         reason = sample[error] if sample.has_field(error) else None
-        note = f"{len(labels)} instance{'' if len(labels) == 1 else 's'}"
-        if len(labels) > max_instances:
-            note = f"the surest {max_instances} of {note}"
         try:
             image = read_image(sample.filepath)
         except ImageError as failure:
             yield Tile(Path(sample.filepath).name, None, note=str(reason or failure))
             continue
-        height, width = image.shape[:2]
+        found = list(_placed(labels, (image.shape[0], image.shape[1])))
+        found.sort(key=lambda pair: -_sureness(pair[0]))
+        note = f"{len(found)} instance{'' if len(found) == 1 else 's'}"
+        if len(found) > max_instances:
+            note = f"the surest {max_instances} of {note}"
         instances = tuple(
-            TileInstance(
-                corner=(
-                    round(label.bounding_box[0] * width),
-                    round(label.bounding_box[1] * height),
-                ),
-                mask=np.asarray(label.mask, dtype=bool),
-                name=_caption(label.label, label.confidence),
-            )
-            for label in labels[:max_instances]
+            TileInstance(crop, _caption(label.label, label.confidence))
+            for label, crop in found[:max_instances]
         )
         yield Tile(Path(sample.filepath).name, image, instances, note)
+
+
+def _sureness(label: fo.Detection) -> float:
+    """How surely it is a thing; of labels that do not say, how sure the name is."""
+    value = label.get_attribute_value("objectness", None)
+    return float(label.confidence or 0.0) if value is None else float(value)
+
+
+def _placed(
+    labels: Iterable[fo.Detection], size: tuple[int, int]
+) -> Iterator[tuple[fo.Detection, MaskCrop]]:
+    """Those labels that have a mask on an image of (height, width), with it."""
+    from ovsam_plugin.dataset.label_masks import crop_of
+
+    for label in labels:
+        try:
+            crop = crop_of(label, size)
+        except ValueError:  # there is nothing to draw
+            continue
+        if crop is not None and crop.area:
+            yield label, crop
 
 
 def save_sheet(
@@ -199,10 +211,11 @@ def _draw_tile(tile: Tile, tile_size: int) -> Image.Image:
 def _scaled(instance: TileInstance, scale: float, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """The instance's mask on the scaled image, (size[1], size[0]) bool."""
     canvas = np.zeros((size[1], size[0]), dtype=bool)
-    x1, y1 = (min(int(c * scale), s - 1) for c, s in zip(instance.corner, size, strict=True))
-    width = min(max(1, round(instance.mask.shape[1] * scale)), size[0] - x1)
-    height = min(max(1, round(instance.mask.shape[0] * scale)), size[1] - y1)
-    shade = Image.fromarray(instance.mask.astype(np.uint8) * 255)
+    mask, corner = instance.crop.mask, (instance.crop.x, instance.crop.y)
+    x1, y1 = (min(int(c * scale), s - 1) for c, s in zip(corner, size, strict=True))
+    width = min(max(1, round(mask.shape[1] * scale)), size[0] - x1)
+    height = min(max(1, round(mask.shape[0] * scale)), size[1] - y1)
+    shade = Image.fromarray(mask.astype(np.uint8) * 255)
     small = np.asarray(shade.resize((width, height), Image.Resampling.BILINEAR)) > 127
     canvas[y1 : y1 + height, x1 : x1 + width] = small
     return canvas

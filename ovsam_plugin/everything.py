@@ -135,7 +135,7 @@ def _boxes_from_points(
     order = distinct(over, CANDIDATE_OVERLAP)[:MAX_CANDIDATES]
     same = (over.iou[order] > CANDIDATE_OVERLAP).sum(1)
     # A lattice point stands for its cell: how many lie on a mask follows from its area.
-    cells = masks[order].flatten(1).sum(1) * len(points) / max(masks[0].numel(), 1)
+    cells = masks[order].flatten(1).sum(1) * len(points) / masks.shape[1:].numel()
     agreement = (same / cells.clamp(min=1)).clamp(max=1)
     corners = found.boxes[order].numpy() / np.tile(encoding.frame.scale, 2)
     corners = np.clip(corners, 0, [width, height] * 2)

@@ -1,7 +1,8 @@
 """An image file in, RGB pixels out, whatever the file's own mode.
 
-What comes out lies as the FiftyOne App shows it: browsers and FiftyOne's `metadata` both apply the
-EXIF orientation, so relative boxes and masks are relative to the turned picture.
+What comes out lies as the FiftyOne App shows it: browsers apply the EXIF orientation, so relative
+boxes and masks are relative to the turned picture. FiftyOne's `metadata` does so for some formats
+only, so the size of a photograph is asked here (`photo_size`) and nowhere else.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ import contextlib
 import math
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 _DEEP_MODES = ("I", "F")
 """Pillow's modes of more than 8 bits a pixel; `I;16` and its byte orders start with the first."""
@@ -25,6 +31,9 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _SIXTEEN_BIT = 65535
 _ORIENTATION_TAG = 0x0112
 _ON_THEIR_SIDE = (5, 6, 7, 8)
+_PNG_START = 8  # bytes of its signature
+_PNG_NOTES = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+"""Chunks of a PNG that may say how it is turned."""
 
 
 class ImageError(ValueError):
@@ -76,14 +85,36 @@ def read_picture(path: str | os.PathLike[str], longest_side: int | None = None) 
     Raises:
         ImageError: as for `read_image`.
     """
-    path = Path(path)
+    with _opened(Path(path)) as image:
+        return _decode(image, longest_side)
+
+
+def photo_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The (height, width) in pixels of what `read_image` gives, EXIF orientation applied.
+
+    Only the file's header is read, and of a PNG the places of its chunks.
+
+    Raises:
+        ImageError: the file is missing, empty, or not an image.
+    """
+    with _opened(Path(path)) as image:
+        width, height = image.size
+        # Pillow gives a TIFF's sides turned before its pixels are.
+        if not isinstance(image, TiffImageFile) and _lies_on_its_side(image):
+            width, height = height, width
+        return height, width
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, its pixels not read yet; what goes wrong inside is an `ImageError`."""
     try:
         with warnings.catch_warnings():
             # Pillow's limit for an error stays; its warning at half of that is our largest case.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             _learn_heic(path)
             with Image.open(path) as image:
-                return _decode(image, longest_side)
+                yield image
     except FileNotFoundError:
         raise ImageError(f"there is no file {path}") from None
     except IsADirectoryError:
@@ -121,6 +152,31 @@ def _why_unidentified(path: Path) -> str:
     return f"{path} is not an image, or of a kind that Pillow does not read"
 
 
+def _lies_on_its_side(image: Image.Image) -> bool:
+    if isinstance(image, PngImageFile) and image.fp and not _has_late_notes(image.fp):
+        # Pillow would decode all pixels first, for notes that may come after them.
+        exif = Image.Image.getexif(image)
+    else:
+        exif = image.getexif()
+    return exif.get(_ORIENTATION_TAG) in _ON_THEIR_SIDE
+
+
+def _has_late_notes(file: IO[bytes]) -> bool:
+    """Whether a PNG says something after its pixels; the file is left where it was."""
+    place, late = file.tell(), False
+    file.seek(_PNG_START)
+    pixels = False
+    while len(head := file.read(8)) == 8:
+        length, name = int.from_bytes(head[:4], "big"), head[4:]
+        late = late or (pixels and name in _PNG_NOTES)
+        pixels = pixels or name == b"IDAT"
+        if late or name == b"IEND":
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    file.seek(place)
+    return late
+
+
 def _decode(image: Image.Image, longest_side: int | None) -> Picture:
     width, height = image.size
     reduced = False
@@ -128,7 +184,7 @@ def _decode(image: Image.Image, longest_side: int | None) -> Picture:
         at_least = 2 * longest_side / max(width, height)
         smallest = (math.ceil(width * at_least), math.ceil(height * at_least))
         reduced = image.draft(image.mode, smallest) is not None
-    turned = image.getexif().get(_ORIENTATION_TAG) in _ON_THEIR_SIDE
+    turned = reduced and _lies_on_its_side(image)
     image = ImageOps.exif_transpose(image)
     if not reduced:
         width, height = image.size

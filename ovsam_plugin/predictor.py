@@ -16,7 +16,8 @@ from torchvision.ops import roi_align
 from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
-from ovsam_plugin.instances import Instances, PackedMasks, crop_mask, cut_to_box
+from ovsam_plugin.instances import Instances, PackedMasks
+from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.network.objectness import Proposals, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
@@ -225,7 +226,7 @@ class Predictor:
         prompts = decoded.prompts
         if not prompts:
             return decoded
-        boxes = decoded.boxes.to(self.device)
+        boxes = decoded.boxes.to(self.device, copy=True)
         own = [self.preset.pool_prompt_box and isinstance(p, Box) for p in prompts]
         if any(own):
             asked = self._prompt_batch(encoding, tuple(p for p in prompts if isinstance(p, Box)))
@@ -328,20 +329,20 @@ class Predictor:
         frame = encoding.frame
         resampler = self._resampler(frame, decoded)
         cells = mask_boxes(decoded.logits > 0).tolist()
-        boxes, masks = [], []
+        crops = []
         for row, prompt in enumerate(decoded.prompts):
             if isinstance(prompt, Mask) and not prompt.refine:
-                own, mask = crop_mask(prompt.mask)
+                crop = prompt.crop
             else:
                 own, mask = resampler(row).mask(decoded.logits[row], tuple(cells[row]))
+                crop = MaskCrop.pack(mask, own[0], own[1])
                 if inside_boxes and isinstance(prompt, Box):
-                    own, mask = cut_to_box(own, mask, prompt.xyxy)
-            boxes.append(own)
-            masks.append(mask)
+                    crop = crop.inside(prompt.xyxy)
+            crops.append(crop)
         return Instances(
             image_size=frame.original_size,
-            boxes=np.array(boxes, dtype=np.int64).reshape(-1, 4),
-            masks=PackedMasks.pack(masks),
+            boxes=np.array([crop.box for crop in crops], dtype=np.int64).reshape(-1, 4),
+            masks=PackedMasks(tuple(crops)),
             stability=decoded.stability.numpy(),
             objectness=decoded.objectness.numpy(),
             head_embeddings=decoded.embeddings.head.numpy(),
@@ -372,13 +373,11 @@ class Predictor:
         if isinstance(prompts[0], Box):
             corners = [p.xyxy for p in prompts if isinstance(p, Box)]
             return PromptBatch(boxes=self._tensor(np.array(corners) * np.tile(scale, 2)))
-        given = [p.mask for p in prompts if isinstance(p, Mask)]
-        boxes = np.array([crop_mask(mask)[0] for mask in given]) * np.tile(scale, 2)
+        given = [p.crop for p in prompts if isinstance(p, Mask)]
+        boxes = np.array([crop.box for crop in given]) * np.tile(scale, 2)
         size = padded_size(frame, self.network.description)
-        masks = [
-            mask_to_logits(torch.from_numpy(mask).to(self.device), frame.size, size)
-            for mask in given
-        ]
+        shares = (crop.shares(frame.original_size, frame.size) for crop in given)
+        masks = [mask_to_logits(self._tensor(share), size) for share in shares]
         return PromptBatch(boxes=self._tensor(boxes), masks=torch.stack(masks))
 
     def _inside(self, frame: Frame, boxes: Tensor) -> Tensor:

@@ -95,8 +95,9 @@ _ALL = (
         licence="Apache-2.0; trained in part on non-commercial photographs, see MODEL_CARD.md",
         pool_prompt_box=True,
         inside_boxes=True,
-        asked=Judge(thing=1.0),
-        found=Judge(thing=0.7, likely=0.3),
+        asked=Judge(bias=-2.207, thing=1.432, quality=-0.766),
+        found=Judge(bias=-0.996, thing=1.209, quality=-0.573, likely=1.060),
+        min_objectness=0.2,
         everything_points=16,
     ),
     Preset(

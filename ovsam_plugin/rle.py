@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,10 @@ def encode_crop(
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
 
 
+Crop: TypeAlias = tuple[tuple[int, int], npt.NDArray[np.bool_]]
+"""(x, y) of the top-left pixel of a mask's own box, and the (h, w) bool crop."""
+
+
 def decode_segmentation(
     segmentation: object, image_size: tuple[int, int] | None
 ) -> npt.NDArray[np.bool_]:
@@ -71,16 +75,63 @@ def decode_segmentation(
     Raises:
         ValueError: it is none of these, has another size than the image, or does not add up.
     """
+    size, counts = _runs(segmentation, image_size)
+    (x, y), crop = _paint(counts, size[0])
+    mask = np.zeros(size, dtype=bool)
+    mask[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
+    return mask
+
+
+def decode_crop(segmentation: object, image_size: tuple[int, int] | None) -> Crop:
+    """`decode_segmentation`, cut to the mask's own box; the whole image is never painted.
+
+    Returns:
+        The box's top-left pixel (x, y) and the (h, w) bool crop; (0, 0) if no pixel is on.
+
+    Raises:
+        ValueError: as for `decode_segmentation`.
+    """
+    size, counts = _runs(segmentation, image_size)
+    return _paint(counts, size[0])
+
+
+def _runs(
+    segmentation: object, image_size: tuple[int, int] | None
+) -> tuple[tuple[int, int], list[int]]:
+    """(height, width) and the run lengths of any segmentation."""
     if isinstance(segmentation, Mapping):
-        return _decode_runs(segmentation, image_size)
+        return _checked_runs(segmentation, image_size)
     if isinstance(segmentation, list | tuple) and segmentation:
-        return _decode_polygons(segmentation, image_size)
+        return _polygon_runs(segmentation, image_size)
     raise ValueError("the segmentation is missing or empty")
 
 
-def _decode_runs(
+def _paint(counts: list[int], height: int) -> Crop:
+    """The runs of an image of this height, painted on their own box."""
+    edges = np.cumsum(counts, dtype=np.int64)
+    stops = edges[1::2]
+    starts = edges[::2][: len(stops)]
+    starts, stops = starts[stops > starts], stops[stops > starts]
+    if not len(starts):
+        return (0, 0), np.zeros((0, 0), dtype=bool)
+    first, last = starts // height, (stops - 1) // height
+    # A run that goes on in further columns is one piece in each.
+    more = last - first
+    owner = np.repeat(np.arange(len(starts)), more + 1)
+    column = np.arange(len(owner)) - np.repeat(np.cumsum(more + 1) - more - 1 - first, more + 1)
+    top = np.where(column == first[owner], starts[owner] % height, 0)
+    bottom = np.where(column == last[owner], (stops[owner] - 1) % height + 1, height)
+    x, y = int(column[0]), int(top.min())
+    steps = np.zeros((int(column[-1]) + 1 - x, int(bottom.max()) + 1 - y), dtype=np.int8)
+    np.add.at(steps, (column - x, top - y), 1)
+    np.add.at(steps, (column - x, bottom - y), -1)
+    painted = np.cumsum(steps[:, :-1], axis=1, dtype=np.int8)
+    return (x, y), np.ascontiguousarray(painted.T).astype(bool)
+
+
+def _checked_runs(
     segmentation: Mapping[str, Any], image_size: tuple[int, int] | None
-) -> npt.NDArray[np.bool_]:
+) -> tuple[tuple[int, int], list[int]]:
     try:
         height, width = (int(v) for v in segmentation["size"])
         raw = segmentation["counts"]
@@ -94,8 +145,7 @@ def _decode_runs(
         )
     if min(counts, default=0) < 0 or sum(counts) != height * width:
         raise ValueError(f"the run lengths do not add up to {width} x {height} pixels")
-    rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-    return np.asarray(coco_mask.decode(rle), dtype=bool)
+    return (height, width), counts
 
 
 def _unpack(packed: str | bytes) -> list[int]:
@@ -119,9 +169,9 @@ def _unpack(packed: str | bytes) -> list[int]:
     return counts
 
 
-def _decode_polygons(
+def _polygon_runs(
     polygons: Sequence[object], image_size: tuple[int, int] | None
-) -> npt.NDArray[np.bool_]:
+) -> tuple[tuple[int, int], list[int]]:
     if image_size is None:
         raise ValueError("a polygon needs the image's width and height, which the file lacks")
     height, width = image_size
@@ -130,7 +180,7 @@ def _decode_polygons(
     if not usable:
         raise ValueError("no polygon has three points or more")
     rle = coco_mask.merge(coco_mask.frPyObjects(usable, height, width))
-    return np.asarray(coco_mask.decode(rle), dtype=bool)
+    return (height, width), _unpack(rle["counts"])
 
 
 def _polygon(polygon: object) -> list[float]:

@@ -93,6 +93,25 @@ def images(tmp_path: Path, photographs: dict[str, Path]) -> list[Path]:
     return [Path(shutil.copy(photographs[name], folder / name)) for name in PHOTOGRAPHS]
 
 
+@pytest.fixture(params=["jpg", "png", "webp", "avif", "tif", "MPO"])
+def turned(request: pytest.FixtureRequest, photographs: dict[str, Path], tmp_path: Path) -> Path:
+    """A photograph that is stored 451 x 300 and shown 300 x 451, in every kind of file."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(photographs["chelsea.png"]) as image:
+        stored = image.convert("RGB")
+    if request.param == "MPO":
+        path = tmp_path / "phone.jpg"
+        small = stored.resize((45, 30))
+        stored.save(path, "MPO", save_all=True, append_images=[small], exif=exif.tobytes())
+    else:
+        path = tmp_path / f"phone.{request.param}"
+        stored.save(path, exif=exif)
+    return path
+
+
 @pytest.fixture
 def dataset(images: list[Path]) -> Iterator[object]:
     """A dataset of the photographs, gone after the test."""

@@ -23,6 +23,8 @@ def decoded(windows: list[tuple[float, float, float, float]], cells: int = 32) -
         frames,
         numbers,
         numbers / 10,
+        numbers / 20,
+        numbers / 40,
         embeddings,
     )
 
@@ -56,6 +58,8 @@ def test_some_answers_are_those_answers_in_that_order(order: list[int]) -> None:
     assert [prompt.id for prompt in part.prompts] == [str(i) for i in order]
     assert part.stability.tolist() == order
     assert part.quality.tolist() == pytest.approx([i / 10 for i in order])
+    assert part.thing.tolist() == pytest.approx([i / 20 for i in order])
+    assert part.objectness.tolist() == pytest.approx([i / 40 for i in order])
     assert part.windows.tolist() == [list(WINDOWS[i]) for i in order]
     assert part.boxes.shape == (len(order), 4)
     assert part.embeddings.head.argmax(1).tolist() == order
@@ -66,6 +70,6 @@ def test_parts_put_together_are_the_whole() -> None:
     whole = decoded(WINDOWS)
     again = Decoded.concatenate([whole[[0, 1]], whole[[]], whole[[2]]])
     assert again.prompts == whole.prompts
-    for name in ("logits", "windows", "boxes", "stability", "quality"):
+    for name in ("logits", "windows", "boxes", "stability", "quality", "thing", "objectness"):
         assert torch.equal(getattr(again, name), getattr(whole, name))
     assert torch.equal(again.embeddings.clip, whole.embeddings.clip)

@@ -24,6 +24,7 @@ def seen_as(head: list[np.ndarray], clip: list[np.ndarray], empty: bool = False)
         boxes=np.tile(np.array([0, 0, side, side]), (count, 1)),
         masks=PackedMasks.pack([np.ones((side, side), dtype=bool)] * count),
         stability=np.ones(count, dtype=np.float32),
+        objectness=np.ones(count, dtype=np.float32),
         head_embeddings=np.array(head, dtype=np.float32).reshape(-1, 3),
         clip_embeddings=np.array(clip, dtype=np.float32).reshape(-1, 3),
         prompts=(Box((0, 0, 5, 5)),) * count,

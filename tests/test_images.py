@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from ovsam_plugin.images import ImageError, read_image, read_picture
+from ovsam_plugin.images import ImageError, photo_size, read_image, read_picture
 
 
 def scene(height: int = 40, width: int = 60) -> np.ndarray:
@@ -203,3 +206,74 @@ def test_what_reads_heic_is_named_where_it_is_missing(
     path.write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(100))
     with pytest.raises(ImageError, match=r"HEIC, which needs pillow-heif: pip install .*\[heic\]"):
         read_image(path)
+
+
+def save_turned(pixels: np.ndarray, path: Path, orientation: int, kind: str | None = None) -> Path:
+    """A file whose pixels are `pixels` and whose EXIF says how to turn them."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image, more = Image.fromarray(pixels), {}
+    if kind == "MPO":  # phones' photographs with a second picture
+        more = {"save_all": True, "append_images": [image.resize((6, 4))]}
+        return save(image, path, format=kind, exif=exif.tobytes(), **more)
+    return save(image, path, exif=exif)
+
+
+KINDS = [
+    (".jpg", None),
+    (".jpg", "MPO"),
+    (".png", None),
+    (".webp", None),
+    (".avif", None),
+    (".tif", None),
+]
+
+
+@pytest.mark.parametrize(("suffix", "kind"), KINDS)
+@pytest.mark.parametrize("orientation", sorted(UPRIGHT))
+def test_the_size_is_that_of_the_pixels_however_the_file_is_turned(
+    tmp_path: Path, orientation: int, suffix: str, kind: str | None
+) -> None:
+    path = save_turned(scene(), tmp_path / f"a{suffix}", orientation, kind)
+    shape = UPRIGHT[orientation](scene()).shape[:2]
+    assert photo_size(path) == read_image(path).shape[:2] == shape
+    assert read_picture(path).size == shape
+
+
+def with_late_exif(path: Path) -> Path:
+    """A PNG with its EXIF after its pixels, as exiftool writes it."""
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    length = int.from_bytes(data[start : start + 4], "big") + 12
+    chunk, rest = data[start : start + length], data[:start] + data[start + length :]
+    end = rest.rindex(b"IEND") - 4
+    path.write_bytes(rest[:end] + chunk + rest[end:])
+    return path
+
+
+def test_the_size_of_a_png_that_tells_its_turn_after_its_pixels(tmp_path: Path) -> None:
+    path = with_late_exif(save_turned(scene(), tmp_path / "a.png", 8))
+    assert photo_size(path) == read_image(path).shape[:2] == (60, 40)
+
+
+def test_the_size_of_a_photograph_that_xmp_alone_says_is_turned(tmp_path: Path) -> None:
+    note = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+    path = save(Image.fromarray(scene()), tmp_path / "a.jpg", xmp=note)
+    assert photo_size(path) == read_image(path).shape[:2] == (60, 40)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp", ".gif"])
+def test_the_size_is_read_from_the_header_alone(tmp_path: Path, suffix: str) -> None:
+    path = save(Image.fromarray(scene(400, 640)), tmp_path / f"a{suffix}")
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (ImageFile.ImageFile, PngImageFile, TiffImageFile, WebPImageFile):
+            patch.setattr(kind, "load", lambda self: pytest.fail("pixels were decoded"))
+        assert photo_size(path) == (400, 640)
+
+
+def test_the_size_of_what_is_no_image_is_refused_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"there is no file .*gone\.jpg"):
+        photo_size(tmp_path / "gone.jpg")
+    (tmp_path / "a.jpg").write_text("no picture at all")
+    with pytest.raises(ImageError, match="is not an image"):
+        photo_size(tmp_path / "a.jpg")

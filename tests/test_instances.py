@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ovsam_plugin.instances import Instances, PackedMasks, crop_mask, cut_to_box
+from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.prompts import Box
 
 Shape = st.tuples(st.integers(0, 9), st.integers(0, 9))
@@ -23,19 +21,6 @@ def test_packed_masks_are_read_as_they_were(masks: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(ours, mask)
 
 
-@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
-def test_a_crop_put_back_in_its_box_is_the_mask(mask: np.ndarray) -> None:
-    (x1, y1, x2, y2), crop = crop_mask(mask)
-    back = np.zeros_like(mask)
-    back[y1:y2, x1:x2] = crop
-    np.testing.assert_array_equal(back, mask)
-    if mask.any():
-        assert crop[0].any()
-        assert crop[-1].any()
-        assert crop[:, 0].any()
-        assert crop[:, -1].any()
-
-
 def make(count: int) -> Instances:
     boxes = np.array([[i, i, i + 2, i + 1] for i in range(count)], dtype=np.int64).reshape(-1, 4)
     return Instances(
@@ -43,6 +28,7 @@ def make(count: int) -> Instances:
         boxes=boxes,
         masks=PackedMasks.pack([np.ones((1, 2), dtype=bool)] * count),
         stability=np.arange(count, dtype=np.float32),
+        objectness=np.arange(count, dtype=np.float32) / 4,
         head_embeddings=np.eye(count, 4, dtype=np.float32),
         clip_embeddings=np.eye(count, 4, dtype=np.float32),
         prompts=tuple(Box((i, i, i + 2, i + 1), id=str(i)) for i in range(count)),
@@ -61,6 +47,7 @@ def test_instances_are_chosen_by_index_or_by_truth(keep: np.ndarray, ids: list[s
     chosen = make(3)[keep]
     assert [p.id for p in chosen.prompts] == ids
     assert chosen.stability.tolist() == [float(i) for i in ids]
+    assert chosen.objectness.tolist() == [float(i) / 4 for i in ids]
     assert chosen.boxes[:, 0].tolist() == [int(i) for i in ids]
     assert len(chosen.masks) == len(chosen) == len(ids)
 
@@ -68,6 +55,7 @@ def test_instances_are_chosen_by_index_or_by_truth(keep: np.ndarray, ids: list[s
 def test_parts_put_together_keep_their_order() -> None:
     both = Instances.concatenate([make(2), make(3)])
     assert [p.id for p in both.prompts] == ["0", "1", "0", "1", "2"]
+    assert both.objectness.tolist() == [0, 0.25, 0, 0.25, 0.5]
     assert len(both.masks) == 5
 
 
@@ -81,25 +69,3 @@ def test_an_empty_box_is_an_empty_instance() -> None:
     instances = make(2)
     instances.boxes[1] = 0
     assert instances.empty.tolist() == [False, True]
-
-
-def test_a_mask_is_cut_at_a_box_and_keeps_its_place() -> None:
-    whole = np.zeros((20, 30), dtype=bool)
-    whole[4:16, 6:24] = True
-    own, mask = crop_mask(whole)
-    for box in ((8.5, 2.0, 20.2, 10.0), (0.0, 0.0, 30.0, 20.0), (6.0, 4.0, 24.0, 16.0)):
-        x1, y1, x2, y2 = (
-            math.floor(box[0]),
-            math.floor(box[1]),
-            math.ceil(box[2]),
-            math.ceil(box[3]),
-        )
-        expected = np.zeros_like(whole)
-        expected[y1:y2, x1:x2] = whole[y1:y2, x1:x2]
-        (left, top, right, bottom), rest = cut_to_box(own, mask, box)
-        found = np.zeros_like(whole)
-        found[top:bottom, left:right] = rest
-        np.testing.assert_array_equal(found, expected)
-    (place, rest) = cut_to_box(own, mask, (25.0, 17.0, 29.0, 19.0))
-    assert place == (0, 0, 0, 0)
-    assert rest.size == 0

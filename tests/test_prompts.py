@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.prompts import Box, Grid, Mask, Points
 
 
@@ -84,3 +85,21 @@ def test_the_grid_of_a_sliver_still_has_points() -> None:
 def test_a_grid_needs_a_point() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Grid(0)
+
+
+def test_a_mask_is_kept_as_its_crop_and_given_whole() -> None:
+    whole = np.zeros((40, 30), dtype=bool)
+    whole[5:9, 10:20] = True
+    for mask in (Mask(whole, id="a"), Mask(MaskCrop.at(whole), id="a", size=(40, 30))):
+        assert mask.crop.box == (10, 5, 20, 9)
+        assert mask.size == (40, 30)
+        assert (mask.refine, mask.id) == (False, "a")
+        np.testing.assert_array_equal(mask.mask, whole)
+        assert mask.on_image(30, 40) is mask
+
+
+def test_a_crop_of_a_mask_needs_the_size_of_its_image() -> None:
+    with pytest.raises(ValueError, match="needs its image's size"):
+        Mask(MaskCrop.at(np.ones((2, 3), dtype=bool)))
+    with pytest.raises(ValueError, match="does not lie on the 4 x 4 image"):
+        Mask(MaskCrop.at(np.ones((2, 3), dtype=bool), 2, 0), size=(4, 4))

@@ -119,6 +119,21 @@ def test_what_is_unlike_every_class_has_low_confidence() -> None:
     assert result.similarity[0] < 0
 
 
+def test_the_background_is_the_heads_own_probability_of_none_of_the_classes() -> None:
+    made = classifier([2, 1, 3])
+    rng = np.random.default_rng(3)
+    head, clip = (unit(rng.standard_normal((5, 8))) for _ in range(2))
+    head[0], head[1] = made.embeddings[0], -unit(made.embeddings.sum(0, keepdims=True))[0]
+    recognizer = Recognizer(made, Fusion(head_scale=10.0, clip_scale=30.0))
+    found = recognizer.recognize(head, clip, np.zeros(5, dtype=bool))
+    cosines = head @ made.embeddings.T
+    best = np.stack([cosines[:, made.owner == k].max(1) for k in range(3)], 1)
+    expected = 1 / (1 + np.exp(10 * best).sum(1))
+    np.testing.assert_allclose(found.background, expected, atol=1e-6)
+    assert found.background[0] < 0.01 < 0.1 < found.background[1]
+    np.testing.assert_array_equal(found[np.array([1, 0])].background, found.background[[1, 0]])
+
+
 def test_seen_classes_trust_the_head_and_unseen_ones_the_encoder() -> None:
     made = classifier([1, 1])
     head, clip = made.embeddings[[0]], made.embeddings[[1]]

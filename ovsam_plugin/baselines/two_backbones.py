@@ -27,8 +27,9 @@ from ovsam_plugin.baselines.tower import Tower
 from ovsam_plugin.checkpoint import compare_keys
 from ovsam_plugin.frame import Frame
 from ovsam_plugin.fusion import Fusion
-from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
+from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.judge import BY_STABILITY
+from ovsam_plugin.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.image_encoder import ClipResNet, ImageEncoder
@@ -36,7 +37,7 @@ from ovsam_plugin.network.ovsam import mask_boxes
 from ovsam_plugin.network.prompt_encoder import mask_to_logits
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike, pick_device
-from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.prompts import Mask, Points, Prompt
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
@@ -116,7 +117,7 @@ class SamSegmenter:
         pixels = torch.from_numpy(frame.pixels.copy()).permute(2, 0, 1)[None].to(sam.device)
         features = sam.image_encoder(sam.preprocess(pixels))
         resampler = MaskResampler.build(side // 4, side, frame.size, (height, width))
-        boxes, masks = np.zeros((len(placed), 4), np.int64), [np.zeros((0, 0), bool)] * len(placed)
+        crops = [NOTHING] * len(placed)
         stability = np.ones(len(placed), np.float32)
         for part in alike(placed, self.chunk):
             first = placed[part[0]]
@@ -124,7 +125,7 @@ class SamSegmenter:
                 for i in part:
                     prompt = placed[i]
                     assert isinstance(prompt, Mask)
-                    boxes[i], masks[i] = crop_mask(prompt.mask)
+                    crops[i] = prompt.crop
                 continue
             logits = self._decode(features, frame, [placed[i] for i in part])
             higher = (logits > STABILITY_OFFSET).sum((1, 2))
@@ -132,9 +133,11 @@ class SamSegmenter:
             stability[part] = (higher / lower).cpu().numpy()
             cells = mask_boxes(logits > 0).tolist()
             for i, one, box in zip(part, logits.cpu(), cells):
-                boxes[i], masks[i] = resampler.mask(one, tuple(box))
+                own, mask = resampler.mask(one, tuple(box))
+                crops[i] = MaskCrop.pack(mask, own[0], own[1])
         nothing = np.zeros((len(placed), 0), np.float32)
-        packed = PackedMasks.pack(masks)
+        boxes = np.array([crop.box for crop in crops], np.int64).reshape(-1, 4)
+        packed = PackedMasks(tuple(crops))
         sure = BY_STABILITY(stability=torch.from_numpy(stability)).numpy()
         return Segmented(
             Instances(
@@ -151,13 +154,13 @@ class SamSegmenter:
             points = (xy, self._tensor(np.array([p.labels for p in given])))
             several = xy.shape[1] == 1
         else:
-            corners = [p.xyxy if isinstance(p, Box) else crop_mask(p.mask)[0] for p in prompts]  # type: ignore[union-attr]
+            corners = [p.crop.box if isinstance(p, Mask) else p.xyxy for p in prompts]  # type: ignore[union-attr]
             boxes = self._tensor(np.array(corners) * np.tile(frame.scale, 2))
         if isinstance(prompts[0], Mask):
             side = sam.image_encoder.img_size
-            drawn = [torch.from_numpy(p.mask) for p in prompts if isinstance(p, Mask)]
-            masks = torch.stack([mask_to_logits(m, frame.size, (side, side)) for m in drawn])
-            masks = masks.to(sam.device)
+            drawn = [p.crop for p in prompts if isinstance(p, Mask)]
+            shares = [self._tensor(c.shares(frame.original_size, frame.size)) for c in drawn]
+            masks = torch.stack([mask_to_logits(share, (side, side)) for share in shares])
         sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
         logits, quality = sam.mask_decoder(
             image_embeddings=features,

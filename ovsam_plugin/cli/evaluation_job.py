@@ -198,14 +198,17 @@ class EvaluationJob:
         from ovsam_plugin.evaluation.detections import read_detections
         from ovsam_plugin.evaluation.protocols import check_protocol
         from ovsam_plugin.evaluation.run import Evaluation
+        from ovsam_plugin.labeler import Labeler
 
+        # Average precision ranks all candidates, and not those alone that are worth showing.
+        ranked = Labeler(labeler.predictor, labeler.recognizer, all_candidates=True)
         return Evaluation(
             truth,
             paths,
             vocabulary,
             check_protocol(self.protocol),
             detections=read_detections(self.detections, truth) if self.detections else None,
-            finder=lambda pixels: labeler.label_image(pixels)[0].prompts,
+            finder=lambda pixels: ranked.label_image(pixels)[0].prompts,
         )
 
     def _dataset(self) -> Any:

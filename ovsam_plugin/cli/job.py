@@ -91,15 +91,34 @@ class LabelJob:
         console.print(
             f"look at it: [bold]fiftyone app launch {name}[/bold] (field [bold]{self.field}[/bold])"
         )
-        if self._nothing_came(summary, asking=any(fields.values())):
+        if self._nothing_came(console, samples, summary, asking=any(fields.values())):
             raise CommandError("nothing could be labelled; the reasons are above")
 
-    def _nothing_came(self, summary: LabelSummary, *, asking: bool) -> bool:
-        if summary.instances or summary.kept:
+    def _nothing_came(
+        self,
+        console: Console,
+        samples: fo.SampleCollection,
+        summary: LabelSummary,
+        *,
+        asking: bool,
+    ) -> bool:
+        """Whether neither this call nor an earlier one labelled anything; tells reasons that
+        stand since an earlier one."""
+        if summary.instances:
             return False
+        if 0 < summary.failed == summary.samples:
+            return True
         # What was answered and then left out by a threshold was labelled all the same.
         bounded = self.work["min_confidence"] is not None or self.work["calibration"] is not None
-        return (asking and not bounded) or 0 < summary.failed == summary.samples
+        if not asking or bounded:
+            return False
+        if samples.count(f"{self.field}.detections"):
+            return False
+        if summary.kept:
+            from ovsam_plugin.dataset.fields import error_field
+
+            _tell_of_standing_reasons(console, samples, error_field(self.field))
+        return True
 
     def _check_options(self) -> None:
         given = {
@@ -188,7 +207,7 @@ class LabelJob:
             if asked is not None:
                 known = None if isinstance(vocabulary, str) else vocabulary
                 ids = CategoryIds(asked.file.categories, known)
-                rows = iter(annotation_rows(samples, self.field, asked, ids))
+                rows = annotation_rows(samples, self.field, asked, ids)
             else:
                 rows = field_rows(samples, self.field, self.box_field or self.point_field)
             count = write_rows(rows, self.export)
@@ -241,6 +260,17 @@ def _tell_of_labels(console: Console, summary: LabelSummary) -> None:
             f"something failed on {_count(summary.failed, 'image')}: see {summary.field}_error"
         )
         _warn(console, message, summary.reasons)
+
+
+def _tell_of_standing_reasons(console: Console, samples: fo.SampleCollection, field: str) -> None:
+    failed = samples.exists(field)
+    reasons = [
+        f"{Path(path).name}: {reason}"
+        for path, reason in zip(*failed[: _SHOWN + 1].values(["filepath", field]))
+    ]
+    _warn(
+        console, f"something failed before on {_count(len(failed), 'image')}: see {field}", reasons
+    )
 
 
 def _count(number: int, noun: str) -> str:

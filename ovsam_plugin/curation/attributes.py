@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ovsam_plugin.dataset.fields import Attribute, declare_attributes, describe
-from ovsam_plugin.dataset.targets import Samples, fields_of, near
+from ovsam_plugin.dataset.targets import Samples, check_flat, copies_of, fields_of, near
 
 SCORES = (
     Attribute("disagreement", fo.FloatField, "how much the two branches differ about the label"),
@@ -58,7 +58,7 @@ def declare(dataset: fo.Dataset, field: str) -> None:
         ValueError: there is no such field, it holds something else, or an attribute of one of
             these names holds another type.
     """
-    check_detections(dataset, field)
+    _check_kind(dataset, field)
     declared = {a.name: dataset.get_field(f"{field}.detections.{a.name}") for a in ATTRIBUTES}
     for attribute in ATTRIBUTES:
         existing = declared[attribute.name]
@@ -78,6 +78,10 @@ def check_detections(samples: Samples, field: str) -> None:
         ValueError: there is no such field, it holds something else, or a view of patches is given.
     """
     check_no_copies(samples)
+    _check_kind(samples, field)
+
+
+def _check_kind(samples: Samples, field: str) -> None:
     fitting = fields_of(samples, (fo.Detections,))
     if field in fitting:
         return
@@ -90,13 +94,11 @@ def check_detections(samples: Samples, field: str) -> None:
 
 
 def check_no_copies(samples: Samples) -> None:
-    """Whether the samples are a dataset's own.
+    """Whether the samples are a dataset's own, each standing for itself.
 
     Raises:
-        ValueError: a view made them, as one of patches does.
+        ValueError: a view made them, as one of patches does, or they are groups.
     """
-    if getattr(samples, "_is_generated", False):
-        raise ValueError(
-            f"a {type(samples).__name__} holds copies of labels: give the dataset itself, or a "
-            "view of its samples, and the same label ids"
-        )
+    check_flat(samples)
+    if samples._is_generated:
+        raise ValueError(copies_of(samples))

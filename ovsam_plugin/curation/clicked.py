@@ -18,6 +18,7 @@ from ovsam_plugin.dataset.fields import (
     ATTRIBUTES,
     Attribute,
     check_storable,
+    check_writable,
     declare_attributes,
     declare_fields,
     to_detections,
@@ -54,7 +55,7 @@ class ClickedField:
         self._dataset = as_stored(dataset)
         self._field = field
         self._predictor = predictor
-        writing.check_writable(dataset, field, (a.name for a in (*ATTRIBUTES, PROMPT)))
+        check_writable(dataset, field, (a.name for a in (*ATTRIBUTES, PROMPT)))
 
     def add(
         self, sample_id: str, instance: Instance, name: str | None = None, by: str | None = None

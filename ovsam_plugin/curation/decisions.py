@@ -22,8 +22,9 @@ from bson.errors import InvalidId
 
 from ovsam_plugin.curation.attributes import DECISION, check_detections, check_no_copies, declare
 from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import Expression, check_writable, in_parts
+from ovsam_plugin.dataset.writing import Expression, in_parts
 from ovsam_plugin.vocabulary.names import clean_name
 
 ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"

@@ -9,6 +9,7 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.evaluation.backend import OvsamEvaluation, OvsamEvaluationConfig
 from ovsam_plugin.scoring.label_errors import MIN_IOU, Pairs, likely_mistakes
 from ovsam_plugin.vocabulary.names import name_key
 
@@ -37,8 +38,8 @@ def label_errors(
     if not dataset.has_evaluation(eval_key):
         there = ", ".join(map(repr, dataset.list_evaluations())) or "none: run evaluate_dataset"
         raise ValueError(f"there is no evaluation {eval_key!r}; there are {there}")
-    config = dataset.get_evaluation_info(eval_key).config
-    if config.method != "ovsam":
+    config = OvsamEvaluation.get_run_info(dataset, eval_key).config
+    if not isinstance(config, OvsamEvaluationConfig):
         raise ValueError(
             f"evaluation {eval_key!r} is of method {config.method!r}, which pairs equal names "
             "alone: make one with evaluate_dataset, or method='ovsam'"

@@ -8,7 +8,12 @@ from typing import Any
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import writing
-from ovsam_plugin.dataset.fields import ATTRIBUTES, NAME_ATTRIBUTES, declare_attributes
+from ovsam_plugin.dataset.fields import (
+    ATTRIBUTES,
+    NAME_ATTRIBUTES,
+    check_writable,
+    declare_attributes,
+)
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 
@@ -53,7 +58,7 @@ def name_instances(
     """
     if fill:
         check_detections(samples, field)
-        writing.check_writable(root_dataset(samples), field, NAME_ATTRIBUTES)
+        check_writable(root_dataset(samples), field, NAME_ATTRIBUTES)
     into = into or f"{field}_named"
     summary = label_dataset(samples, field=into, mask_field=field, **settings)
     return NamingSummary(summary, _fill(samples, field, into) if fill else 0)

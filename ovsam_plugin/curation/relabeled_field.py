@@ -10,13 +10,11 @@ import fiftyone as fo
 import numpy as np
 from bson import ObjectId
 
-from ovsam_plugin.curation.attributes import DECISION
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import runs
-from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, NAME_ATTRIBUTES, check_field
+from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field
 from ovsam_plugin.dataset.overwriting import Overwrite, check_overwrite, edited, made_by_hand
-from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import check_writable
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
 _ROOM = 16 * 1024 * 1024
 _BYTES_A_NAME = 700
@@ -67,7 +65,6 @@ def check_new(
     _check_room(samples, field, into)
     if dataset.get_field(into) is None:
         return
-    check_writable(dataset, into, (*NAME_ATTRIBUTES, *(a.name for a in DECISION)))
     recorded = runs.recorded(dataset, into)
     if recorded is None:
         _check_foreign(samples, into, overwrite)
@@ -168,10 +165,11 @@ def _check_room(samples: Samples, field: str, into: str) -> None:
     stages = [
         {"$match": {"$expr": {"$gt": [{"$bsonSize": "$$ROOT"}, _ROOM // 3]}}},
         {"$match": {"$expr": {"$gt": [size, _ROOM]}}},
-        {"$project": {"filepath": True}},
+        {"$project": {"_id": True}},
     ]
-    full = [row["filepath"] for row in root._sample_collection.aggregate(stages)]
-    if full:
+    found = [str(row["_id"]) for row in root._sample_collection.aggregate(stages)]
+    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
+    if found and (full := view.select(found).values("filepath")):
         shown = ", ".join(full[:_SHOWN]) + (", ..." if len(full) > _SHOWN else "")
         raise ValueError(
             f"{len(full)} samples have no room for their labels a second time ({shown}): MongoDB "

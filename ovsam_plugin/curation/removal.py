@@ -20,10 +20,10 @@ from ovsam_plugin.curation.workspace import (
 )
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
-from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.fields import check_writable, error_field
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.dataset.writing import check_writable, delete_fields
+from ovsam_plugin.dataset.writing import delete_fields
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,12 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
         What has been removed.
 
     Raises:
-        ValueError: no run of ours filled the field, it was renamed, or it is read-only. Nothing is
-            removed then.
+        ValueError: no run of ours filled the field, it was renamed, or what would be changed is
+            read-only. Nothing is removed then.
     """
     dataset = root_dataset(samples)
     traces = run_traces(dataset, field)
-    for name in (field, error_field(field)):
-        check_writable(dataset, name)
+    _check_removable(dataset, traces)
     with edits_kept(dataset):
         remove_workspace(dataset, field)
         for key in traces.evaluations:
@@ -169,6 +168,19 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
     # Last, so that what is left can be found as long as anything is.
     runs.delete(dataset, field)
     return traces
+
+
+def _check_removable(dataset: fo.Dataset, traces: RunTraces) -> None:
+    """Whether nothing of it is read-only; summaries are by nature, and can be deleted."""
+    for name in (traces.field, error_field(traces.field)):
+        check_writable(dataset, name)
+    for key in traces.evaluations:
+        for counted in ("tp", "fp", "fn"):
+            check_writable(dataset, f"{key}_{counted}")
+        config = dataset.get_evaluation_info(key).config
+        for side in ("pred_field", "gt_field"):
+            if evaluated := getattr(config, side, None):
+                check_writable(dataset, evaluated, (key, f"{key}_id", f"{key}_iou"))
 
 
 def _index(dataset: fo.Dataset, field: str) -> tuple[str | None, list[str]]:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from ovsam_plugin.evaluation.label_masks import crop_of
+from ovsam_plugin.dataset.label_masks import crop_of, pixel_box
 from ovsam_plugin.images import ImageError, read_image
+from ovsam_plugin.mask_crop import IntBox, MaskCrop
 
 SIZE = (480, 360)
 """(width, height) in pixels of every picture, so that buttons below it stay where they are."""
@@ -38,16 +39,16 @@ def instance_picture(filepath: str, label: fo.Detection) -> Image.Image:
     """
     try:
         photograph = read_image(filepath)
-        mask = _mask_of(label, photograph.shape[:2])
+        mask = _mask_of(label, (photograph.shape[0], photograph.shape[1]))
     except (ImageError, ValueError) as error:
         return _words(str(error))
-    x1, y1, x2, y2 = _window(mask)
+    x1, y1, x2, y2 = _window(mask, photograph.shape[:2])
     width, height = x2 - x1, y2 - y1
     scale = min(SIZE[0] / width, SIZE[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     pixels = cv2.resize(photograph[y1:y2, x1:x2], size, interpolation=smooth)
-    shape = mask[y1:y2, x1:x2].astype(np.float32)
+    shape = mask.window((x1, y1, x2, y2)).astype(np.float32)
     inside = cv2.resize(shape, size, interpolation=smooth) > 0.5
     pixels[~inside] = (pixels[~inside] * _SHADE).astype(np.uint8)
     # A dark line around the bright one is seen on any background.
@@ -66,19 +67,12 @@ def data_address(picture: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _mask_of(label: fo.Detection, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """(H, W) bool of the whole photograph; the box where there is no mask."""
-    canvas = np.zeros(size, dtype=bool)
-    crop = crop_of(label, size, resize_masks=True)
+def _mask_of(label: fo.Detection, size: tuple[int, int]) -> MaskCrop:
+    """On a photograph of (height, width); the box where there is no mask."""
+    crop = crop_of(label, size)
     if crop is not None and crop.area:
-        x1, y1, x2, y2 = crop.box
-        canvas[y1:y2, x1:x2] = crop.mask
-        return canvas
-    x, y, w, h = label.bounding_box
-    rows = slice(max(0, round(y * size[0])), max(0, round((y + h) * size[0])))
-    columns = slice(max(0, round(x * size[1])), max(0, round((x + w) * size[1])))
-    canvas[rows, columns] = True
-    return canvas
+        return crop
+    return MaskCrop.over_box(np.ones((1, 1), dtype=bool), pixel_box(label.bounding_box, size), size)
 
 
 def _grown(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
@@ -87,13 +81,12 @@ def _grown(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc), dtype=bool)
 
 
-def _window(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """xyxy around a mask with some context, of SIZE's proportions where the photograph allows."""
-    height, width = mask.shape
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+def _window(mask: MaskCrop, size: tuple[int, ...]) -> IntBox:
+    """Around a mask with some context, of SIZE's proportions where the photograph allows."""
+    height, width = size
+    if not mask.area:
         return 0, 0, width, height
-    x1, x2, y1, y2 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+    x1, y1, x2, y2 = mask.box
     wide, high = (x2 - x1) * (1 + 2 * _CONTEXT), (y2 - y1) * (1 + 2 * _CONTEXT)
     wide, high = max(wide, high * SIZE[0] / SIZE[1]), max(high, wide * SIZE[1] / SIZE[0])
     left, right = _span((x1 + x2) / 2, wide, width)

@@ -17,6 +17,7 @@ from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.targets import root_dataset
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.predictor import pick_device
@@ -90,7 +91,7 @@ def score_run(
             f"the classes that field {field!r} was named from are not kept: relabel it with "
             "relabel_dataset(..., vocabulary=...), and score that run"
         )
-    writing.check_writable(dataset, field, (a.name for a in attributes.SCORES))
+    check_writable(dataset, field, (a.name for a in attributes.SCORES))
     attributes.declare(dataset, field)
     table = LabelTable.read(dataset, field, ("label", *_NUMBERS))
     embeddings = embedding_index.load(dataset, field)

@@ -13,6 +13,7 @@ from fiftyone import ViewField as F
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, writing
+from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
 _PATH = "search_score"
@@ -42,7 +43,7 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
     dataset = root_dataset(samples)
     index = embedding_index.opened(dataset, field)
     attributes.check_detections(samples, field)
-    writing.check_writable(dataset, field, (_PATH,))
+    check_writable(dataset, field, (_PATH,))
     found = _nearest(samples, index, _asked(index, query), field, k)
     if not found and samples.count(f"{field}.detections"):
         raise ValueError(
@@ -53,7 +54,7 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
         attributes.declare(dataset, field)
     _write_scores(dataset, field, found)
     labels = [ObjectId(label_id) for label_id in found]
-    owners = dataset.select(sorted({owner for owner, _ in found.values()}))
+    owners = all_images(dataset).select(sorted({owner for owner, _ in found.values()}))
     view: fo.DatasetView = (
         owners.filter_labels(field, F("_id").is_in(labels))
         .to_patches(field)

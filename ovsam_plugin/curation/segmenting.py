@@ -23,9 +23,9 @@ from ovsam_plugin.curation.clicked import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.targets import fields_of
 from ovsam_plugin.engine import Answers, Photograph, load_engine, vocabulary_named
-from ovsam_plugin.evaluation.label_masks import crop_of
 from ovsam_plugin.prompts import Box, Points, Prompt
 from ovsam_plugin.session import Instance
 from ovsam_plugin.vocabulary.tables import BUILT_IN
@@ -261,7 +261,7 @@ def _instances(
     factor = min(1.0, PREVIEW / max(size))
     there = []
     for label in stored:
-        crop = crop_of(label, size, resize_masks=True)
+        crop = crop_of(label, size)
         if crop is not None and crop.area:
             drawn = _drawn(crop.mask, crop.box, factor)
         else:

@@ -16,8 +16,7 @@ import fiftyone.brain as fob
 import fiftyone.zoo as foz
 import numpy as np
 
-from ovsam_plugin.dataset import lance_table, runs, zoo
-from ovsam_plugin.dataset.embedding_backend import EmbeddingSimilarityConfig
+from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.handles import as_stored
@@ -27,8 +26,8 @@ from ovsam_plugin.dataset.workers import Worker
 logger = logging.getLogger(__name__)
 
 BACKENDS = ("database", "lancedb")
-# Above this the database's own index takes gigabytes of memory to load.
-_DATABASE_LIMIT = 300_000
+# FiftyOne keeps the database's own index as text: 100,000 instances take gigabytes to load.
+_DATABASE_LIMIT = 50_000
 _NOT_KEPT = (
     "the embeddings of field {field!r} are not kept: call label_dataset again with the settings of "
     "that run and embeddings=True, which makes them and leaves the labels as they are"
@@ -240,13 +239,16 @@ def _check_backend(backend: str) -> None:
 
 def _create(dataset: fo.Dataset, field: str, preset: str, backend: str) -> Any:
     _check_backend(backend)
+    model = _offer_model(preset)
+    if backend == "database":
+        return embedding_backend.create(dataset, field, index_key(field), model)
     return fob.compute_similarity(
         dataset,
         patches_field=field,
         embeddings=False,
-        model=_offer_model(preset),
+        model=model,
         brain_key=index_key(field),
-        backend=EmbeddingSimilarityConfig if backend == "database" else "lancedb",
+        backend=backend,
     )
 
 
@@ -261,15 +263,12 @@ def _offer_model(preset: str) -> str:
 def _open(dataset: fo.Dataset, field: str) -> Any:
     """The index as it is stored now, or None."""
     key = index_key(field)
-    if not dataset.has_brain_run(key):
-        return None
-    # Not FiftyOne's cached copy: another process may have written since.
-    return dataset.load_brain_results(key, cache=False)
+    return embedding_backend.load(dataset, key) if dataset.has_brain_run(key) else None
 
 
 @lru_cache(maxsize=2)
 def _opened(dataset: str, key: str, stamp: str) -> Any:
-    return fo.load_dataset(dataset).load_brain_results(key, cache=False)
+    return embedding_backend.load(fo.load_dataset(dataset), key)
 
 
 @lru_cache(maxsize=2)

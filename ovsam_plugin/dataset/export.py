@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TypeAlias
 
 import fiftyone as fo
-import numpy as np
 
 from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.files import RecordSpool, whole_file
 from ovsam_plugin.dataset.importing import AttachedPrompts
+from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
 from ovsam_plugin.dataset.prompt_fields import read_prompts
 from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import root_dataset
-from ovsam_plugin.rle import encode_crop
+from ovsam_plugin.mask_crop import NOTHING
 from ovsam_plugin.vocabulary.names import joined_key, name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 Row: TypeAlias = dict[str, Any]
 CategoryOf: TypeAlias = Callable[[str], Id | None]
 
+_SCORES = ("objectness", "confidence", "similarity", "head_score", "clip_score", "margin")
 _UNANSWERED = "the prompt was not answered; label the sample again"
+_CUT = "the box reaches over the image's edge: the mask was cut there"
+
+logger = logging.getLogger(__name__)
 
 
 class CategoryIds:
@@ -83,7 +89,7 @@ def annotation_rows(
     label_field: str,
     asked: AttachedPrompts,
     category_of: CategoryOf,
-) -> list[Row]:
+) -> Iterator[Row]:
     """One row an annotation, in the annotation file's order, answered or not.
 
     `image_id`, `file_name` and `prompt_id` are the annotation file's.
@@ -103,29 +109,33 @@ def annotation_rows(
         prompts_of.setdefault(prompt.image_id, []).append(index)
     prompt_type = "box" if asked.file.source == "box" else "point"
 
-    rows: dict[int, Row] = {}
     otherwise = _otherwise(samples, label_field)
-    for sample in _light(samples, label_field, asked.field):
-        answers = _Answers.of(sample, label_field, asked.field, otherwise)
-        for image_id in images_of.get(sample.id, ()):
-            image = images[image_id]
-            for index in prompts_of.get(image_id, ()):
-                prompt = asked.file.prompts[index]
-                label_id = asked.labels.get(index, "")
-                rows[index] = _row(
-                    _head(image.id, image.file_name, prompt.id, prompt_type),
-                    answers.by_prompt.get(label_id),
-                    answers.size or image.size,
-                    category_of,
-                    asked.errors.get(index) or answers.reason(label_id),
-                )
-    for index, prompt in enumerate(asked.file.prompts):
-        if index not in rows:
+    # Images come one after the other and the file's annotations in any order, so rows wait on disk.
+    with closing(RecordSpool()) as rows:
+        numbers: dict[int, int] = {}
+        for sample in _light(samples, label_field, asked.field):
+            answers = _Answers.of(sample, label_field, asked.field, otherwise)
+            for image_id in images_of.get(sample.id, ()):
+                image = images[image_id]
+                for index in prompts_of.get(image_id, ()):
+                    prompt = asked.file.prompts[index]
+                    label_id = asked.labels.get(index, "")
+                    row = _row(
+                        _head(image.id, image.file_name, prompt.id, prompt_type),
+                        answers.by_prompt.get(label_id),
+                        answers.size or image.size,
+                        category_of,
+                        asked.errors.get(index) or answers.reason(label_id),
+                    )
+                    numbers[index] = rows.append(row)
+        for index, prompt in enumerate(asked.file.prompts):
+            if index in numbers:
+                yield rows[numbers[index]]
+                continue
             lost = None if prompt.image_id is None else images.get(prompt.image_id)
             name, size = (lost.file_name, lost.size) if lost is not None else (None, None)
             head = _head(prompt.image_id, name, prompt.id, prompt_type)
-            rows[index] = _failed(head, size, asked.errors.get(index, _UNANSWERED))
-    return [rows[index] for index in range(len(asked.file.prompts))]
+            yield _failed(head, size, asked.errors.get(index, _UNANSWERED))
 
 
 def field_rows(
@@ -160,37 +170,28 @@ def field_rows(
 
 
 def write_rows(rows: Iterable[Row], path: str | Path) -> int:
-    """Write rows as a JSON list, a row a line; the file is there whole or not at all.
+    """Write rows as they come, as a JSON list, a row a line; the file is there whole or not at all.
+
+    Masks that were cut at the image's edge are told in the log; each says so in its `note`.
 
     Returns:
         How many rows were written.
     """
-    count = 0
+    count = cut = 0
     with whole_file(path) as file:
         for row in rows:
+            cut += "note" in row
             file.write("[\n" if count == 0 else ",\n")
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False))
             count += 1
         file.write("\n]\n" if count else "[]\n")
+    if cut:
+        logger.warning(
+            "%d masks of %s were cut: their boxes reach over the image's edge (see `note`)",
+            cut,
+            Path(path).name,
+        )
     return count
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[TextIO]:
-    """A text file to write, in the place of `path` once all is written and not before."""
-    path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(draft).chmod(0o666 & ~umask)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
 
 
 def _light(
@@ -203,8 +204,13 @@ def _light(
 def _otherwise(samples: fo.SampleCollection, label_field: str) -> str:
     """Why a prompt has no answer on a sample that did not fail."""
     settings = recorded_settings(root_dataset(samples), label_field) or {}
-    least = settings.get("min_confidence")
-    return _UNANSWERED if least is None else f"the answer's confidence is below {least:g}"
+    limits = {"confidence": "min_confidence", "objectness": "min_objectness"}
+    below = [
+        f"{name} is below {settings[key]:g}"
+        for name, key in limits.items()
+        if settings.get(key) is not None
+    ]
+    return f"the answer's {' or its '.join(below)}" if below else _UNANSWERED
 
 
 @dataclass(frozen=True)
@@ -262,19 +268,6 @@ def _labels(value: fo.Label | None) -> list[fo.Label]:
     return [value]
 
 
-def size_of(sample: fo.Sample) -> tuple[int, int] | None:
-    """(height, width) of a sample's image, from its metadata or its file; None if it gives none."""
-    metadata = sample.metadata
-    if metadata is None or metadata.width is None:
-        try:
-            metadata = fo.ImageMetadata.build_for(sample.filepath)
-        except Exception:  # an image that gives no size gave no masks either
-            return None
-    if not metadata.width or not metadata.height:
-        return None
-    return metadata.height, metadata.width
-
-
 def common_folder(paths: Sequence[str]) -> Path:
     """The deepest folder that holds all of these files."""
     return Path(os.path.commonpath([str(Path(path).parent) for path in paths] or ["/"]))
@@ -304,23 +297,22 @@ def _row(
 ) -> Row:
     if label is None or size is None:
         return _failed(head, size, reason or _UNANSWERED)
-    if label.mask is None or not label.mask.any():
+    try:
+        crop = crop_of(label, size)
+    except ValueError as error:
+        return _failed(head, size, str(error))
+    if crop is None or not crop.area:
         return _failed(head, size, "the mask is empty")
-    height, width = size
-    x1, y1 = round(label.bounding_box[0] * width), round(label.bounding_box[1] * height)
-    rows, columns = label.mask.shape
+    x1, y1, x2, y2 = crop.box
     return {
         "image_id": head["image_id"],
         "file_name": head["file_name"],
         "category_id": category_of(label.label),
         "category_name": label.label,
-        "segmentation": encode_crop(np.asarray(label.mask, dtype=bool), (x1, y1), size),
-        "bbox": [float(x1), float(y1), float(columns), float(rows)],
-        "score": _number(label.confidence),
-        **{
-            key: _number(label.get_attribute_value(key, None))
-            for key in ("similarity", "head_score", "clip_score", "margin")
-        },
+        "segmentation": crop.rle(size),
+        "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+        "score": _score(label),
+        **{key: _number(label.get_attribute_value(key, None)) for key in _SCORES},
         "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
         "top_scores": [_number(v) for v in label.get_attribute_value("top_scores", None) or ()],
         "stability": _number(label.get_attribute_value("stability", None)),
@@ -328,19 +320,30 @@ def _row(
         "prompt_id": label.get_attribute_value("prompt_id", None)
         if head["prompt_id"] is None
         else head["prompt_id"],
+        **({"note": _CUT} if reaches_over(label, size) else {}),
     }
 
 
+def _score(label: fo.Detection) -> float:
+    """What detections are ranked by: how sure the name is, and, where nobody pointed at a thing,
+    how surely there is one."""
+    sure = _number(label.confidence)
+    thing = label.get_attribute_value("objectness", None)
+    asked = label.get_attribute_value("prompt_type", None) not in ("everything", "text")
+    return sure if asked or thing is None else sure * _number(thing)
+
+
 def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
-    nothing = encode_crop(np.zeros((0, 0), dtype=bool), (0, 0), size or (0, 0))
     return {
         "image_id": head["image_id"],
         "file_name": head["file_name"],
         "category_id": None,
         "category_name": None,
-        "segmentation": nothing,
+        "segmentation": NOTHING.rle(size or (0, 0)),
         "bbox": [0.0, 0.0, 0.0, 0.0],
         "score": 0.0,
+        "objectness": 0.0,
+        "confidence": 0.0,
         "similarity": 0.0,
         "head_score": 0.0,
         "clip_score": 0.0,

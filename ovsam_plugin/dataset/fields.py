@@ -13,7 +13,6 @@ import numpy.typing as npt
 from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
 if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
     from ovsam_plugin.recognition import Recognition
@@ -30,7 +29,7 @@ class Attribute:
 
 
 ATTRIBUTES = (
-    Attribute("label", fo.StringField, "best class of the vocabulary; none if the mask is empty"),
+    Attribute("label", fo.StringField, "best class of the vocabulary"),
     Attribute(
         "objectness",
         fo.FloatField,
@@ -65,8 +64,13 @@ ATTRIBUTES = (
     Attribute(
         "bounding_box",
         fo.ListField,
-        "[x, y, width, height] of the mask, or of the prompt if the mask is empty, relative",
+        "[x, y, width, height] of the mask, relative",
         fo.FloatField,
+    ),
+    Attribute(
+        "outline",
+        fo.FloatField,
+        "a number that tells the mask and box that were looked at: whether they were edited since",
     ),
 )
 
@@ -89,6 +93,9 @@ _BYTES_A_LABEL = 1500
 # Random pixels, the worst there are, compress to about a sixth of a byte each.
 _WORST_PIXELS_A_BYTE = 5
 
+# FiftyOne declares these itself, and may mark them.
+_UNTOUCHED = ("id", "_id", "_cls")
+
 FIELD_DESCRIPTION = "instances named by Open-Vocabulary SAM"
 ERROR_DESCRIPTION = "why labelling this sample, or some of its prompts, failed"
 
@@ -102,7 +109,7 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
     """Whether labels may be written to the field.
 
     Raises:
-        ValueError: the name cannot be a field, or one of another type has it.
+        ValueError: the name cannot be a field, one of another type has it, or it is read-only.
     """
     if not field.isidentifier() or field.startswith("_"):
         raise ValueError(
@@ -120,6 +127,36 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
             f"{error_field(field)!r}, where reasons of failure go, holds {describe(error)}: "
             "choose another field"
         )
+    for name in (field, error_field(field)):
+        check_writable(dataset, name)
+
+
+def check_writable(
+    dataset: fo.Dataset, field: str, attributes: Iterable[str] | None = None
+) -> None:
+    """Whether a field of labels may be changed; to be asked before work is begun.
+
+    Args:
+        dataset: the dataset.
+        field: a field; one that is not there yet may be.
+        attributes: of its labels, those that will be changed; when None, all that are declared.
+
+    Raises:
+        ValueError: it is read-only, or one of these attributes is.
+    """
+    labels = f"{field}.detections"
+    if attributes is None:
+        schema = dataset.get_field_schema(flat=True)
+        paths = [path for path in schema if path == field or path.startswith(f"{field}.")]
+    else:
+        paths = [field, labels, *(f"{labels}.{name}" for name in attributes)]
+    for path in paths:
+        declared = dataset.get_field(path)
+        if declared is not None and declared.read_only and declared.name not in _UNTOUCHED:
+            raise ValueError(
+                f"field {path!r} is read-only. To let it be changed: "
+                f"f = dataset.get_field({path!r}); f.read_only = False; f.save()"
+            )
 
 
 def declare_fields(dataset: fo.Dataset, field: str) -> None:
@@ -155,7 +192,7 @@ def declare_attributes(dataset: fo.Dataset, field: str, attributes: Iterable[Att
                 subfield=attribute.subfield,
                 description=attribute.description,
             )
-        elif declared.description is None:
+        elif declared.description is None and not dataset._is_generated:
             declared.description = attribute.description
             declared.save()
 
@@ -170,18 +207,14 @@ def to_detections(
 ) -> fo.Detections:
     """Instances and their names as labels, in the same order.
 
-    An instance whose mask is empty still answers its prompt: its label and mask are None, its
-    scores 0, and its bounding box is the prompt's own.
-
     Args:
-        instances: N instances.
+        instances: N instances, none of which is empty.
         recognition: their names.
         prompt_type: what was asked, when that is not each instance's own prompt.
         prompt_id: what asked, the same.
         match: N numbers for the attribute of that name.
     """
     size = instances.image_size
-    empty = instances.empty
     detections = []
     for i, prompt in enumerate(instances.prompts):
         asked = {
@@ -189,9 +222,6 @@ def to_detections(
             "prompt_id": prompt_id if prompt_type else prompt.id,
             "match": None if match is None else float(match[i]),
         }
-        if empty[i]:
-            detections.append(_unanswered(prompt, size, asked))
-            continue
         detections.append(
             fo.Detection(
                 bounding_box=relative_box(instances.boxes[i], size),
@@ -275,39 +305,6 @@ def _relative_span(start: int, stop: int, total: int) -> tuple[float, float]:
     while int(total * (origin + extent)) < stop:
         extent += math.ulp(stop / total)
     return origin, extent
-
-
-def _unanswered(prompt: Prompt, size: tuple[int, int], asked: dict[str, Any]) -> fo.Detection:
-    return fo.Detection(
-        label=None,
-        bounding_box=_prompt_box(prompt, size),
-        objectness=0.0,
-        confidence=0.0,
-        similarity=0.0,
-        head_score=0.0,
-        clip_score=0.0,
-        margin=0.0,
-        top_labels=[],
-        top_scores=[],
-        stability=0.0,
-        split=None,
-        frequency=None,
-        **asked,
-    )
-
-
-def _prompt_box(prompt: Prompt, size: tuple[int, int]) -> list[float]:
-    height, width = size
-    if isinstance(prompt, Box):
-        x1, y1, x2, y2 = prompt.xyxy
-    elif isinstance(prompt, Points):
-        on = [xy for xy, mark in zip(prompt.xy, prompt.labels) if mark == 1]
-        (x1, y1), (x2, y2) = np.min(on, axis=0), np.max(on, axis=0)
-    elif isinstance(prompt, Mask):
-        rows, columns = (np.flatnonzero(prompt.mask.any(axis=a)) for a in (1, 0))
-        x1, y1, x2, y2 = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    box = (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
-    return [float(v) for v in box]
 
 
 def _is(field: fo.Field, label: type[fo.Label]) -> bool:

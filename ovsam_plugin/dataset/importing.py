@@ -25,12 +25,12 @@ from ovsam_plugin.annotations.photographs import (
 from ovsam_plugin.annotations.values import printable
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.runs import recorded_settings
-from ovsam_plugin.images import ImageError, read_picture
+from ovsam_plugin.dataset.sizes import measure
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
-_FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
+_EXCHANGED = ": are its sizes those of the picture before its EXIF orientation is applied?"
 
 
 @dataclass(frozen=True)
@@ -145,28 +145,22 @@ def attach_prompts(
     new = set(found.paths.values()) - set(found.known)
     dataset.add_samples([fo.Sample(filepath=path) for path in sorted(new)], progress=False)
     view = dataset.match(fo.ViewField("filepath").is_in(sorted(set(found.paths.values()))))
-    view.compute_metadata(num_workers=1 if len(view) < _FEW else None, progress=False)
-
-    facts: dict[str, tuple[str, int | None, int | None]] = {
-        path: (sample_id, width, height)
-        for path, sample_id, width, height in zip(
-            *view.values(["filepath", "id", "metadata.width", "metadata.height"]), strict=True
-        )
-    }
+    sizes = measure(view)
+    ids = dict(zip(*view.values(["filepath", "id"]), strict=True))
     samples: dict[Id, str] = {}
     labels: dict[int, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
     repeats: Counter[tuple[Id, Place]] = Counter()
     for image_id, path in found.paths.items():
-        sample_id, width, height = facts[path]
-        samples[image_id] = sample_id
+        sample_id = samples[image_id] = ids[path]
         said = images[image_id].size
-        if width is None or height is None:
-            height, width = _size_of(path) or said or (1, 1)
-        if said is not None and said != (height, width):
+        size = sizes[sample_id]
+        height, width = size or said or (1, 1)
+        if size is not None and said is not None and said != size:
             reason = (
                 f"{images[image_id].file_name} is {width} x {height}, "
                 f"{annotations.path.name} says {said[1]} x {said[0]}"
+                + (_EXCHANGED if said == size[::-1] else "")
             )
             errors.update(dict.fromkeys(by_image[image_id], reason))
             continue
@@ -227,14 +221,6 @@ def _find(
             if absent and why_not(absent[0]) is None:
                 paths[image.id] = absent[0]
     return _Found(known, paths, reasons, tuple(missing))
-
-
-def _size_of(path: str) -> tuple[int, int] | None:
-    """(height, width) of an image of which FiftyOne has no metadata, such as HEIC."""
-    try:
-        return read_picture(path, 1).size
-    except ImageError:
-        return None
 
 
 def _files_in(folder: str | Path, names: Sequence[str]) -> list[str]:

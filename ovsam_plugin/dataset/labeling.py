@@ -30,7 +30,6 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
-from ovsam_plugin.dataset.writing import check_writable
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -94,10 +93,10 @@ def label_dataset(
     """Finds and names instances, and writes them to a label field.
 
     Called again with the same settings it labels only samples that have no labels yet or that
-    failed, answers prompts that it has not answered where they lie now (drawn or attached since,
-    hidden by a view, moved), and makes embeddings that labels of the run lack. So a run that was
-    stopped, even killed, is finished by the same call. A sample that failed in some prompts stays
-    as it is once a person has decided about one of its instances.
+    could not be labelled, answers prompts that it has not answered where they lie now (drawn or
+    attached since, hidden by a view, moved), and makes embeddings that labels of the run lack. So a
+    run that was stopped, even killed, is finished by the same call. A prompt that was refused is
+    asked again once it is changed; until then its reason stands in `<field>_error`.
 
     Several calls may label one field at once, in other processes or on other machines too: they
     share the samples of their views.
@@ -160,8 +159,6 @@ def label_dataset(
     check_images(samples)
     check_prompt_fields(samples, prompt_fields)
     check_replaceable(samples, field, overwrite)
-    for name in (field, error_field(field)):
-        check_writable(dataset, name)
     model = build_model(
         preset,
         weights=weights,
@@ -187,6 +184,7 @@ def label_dataset(
             _prepare_field(
                 samples, dataset, field, settings, model.vocabulary, bool(overwrite), worker
             )
+            worker.begin()
         device_type = model.labeler.predictor.device.type
         job = LabelingJob(
             samples,
@@ -287,6 +285,7 @@ def _prepare_field(
     filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
     if same and not overwrite:
         declare_fields(dataset, field)
+        runs.keep_classes(dataset, field, vocabulary)
         return
     if others := worker.others():
         what = f"with other settings ({'; '.join(changed)})" if changed else "now"

@@ -28,10 +28,17 @@ from torch.utils.data import DataLoader
 from ovsam_plugin.dataset import outlines
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
-from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import Answer, OvsamModel
-from ovsam_plugin.dataset.new_prompts import Asked, asking, prompts_of, unanswered
+from ovsam_plugin.dataset.new_prompts import (
+    Asked,
+    asking,
+    prompts_of,
+    still_refused,
+    to_be_labelled,
+    unanswered,
+)
+from ovsam_plugin.dataset.prompt_fields import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
@@ -253,6 +260,7 @@ class LabelingJob:
         adds: bool,
     ) -> None:
         answers = dict(zip(sample_ids, self._model.answer(items)))
+        before = still_refused(self._dataset, self._field, asked) if adds else {}
         fresh = []
         for item, (sample_id, answer) in zip(items, answers.items()):
             if self._spool is not None and answer.instances is not None:
@@ -260,7 +268,12 @@ class LabelingJob:
                 label_ids = [label.id for label in answer.detections.detections]
                 self._keep(sample_id, label_ids, answer.instances)
             told = None if _failed(item, answer) else asked.get(sample_id)
-            fresh.append(FreshLabels(sample_id, answer.detections, answer.error, told))
+            error, reasons = answer.error, answer.refused
+            if told is not None and sample_id in before:
+                others, total = before[sample_id]
+                reasons = (*others, *reasons)
+                error = left_out(reasons, total)
+            fresh.append(FreshLabels(sample_id, answer.detections, error, told, reasons))
         refused = put_labels(self._dataset, self._field, fresh, adds=adds)
         paths = self._paths(sample_ids) if refused or any(a.error for a in answers.values()) else {}
         for sample_id, answer in answers.items():
@@ -289,13 +302,10 @@ class LabelingJob:
         return len(solid)
 
     def _unfinished(self, ids: Sequence[str]) -> list[str]:
-        """Those without labels, or with a reason of failure and no decision, in the same order."""
-        field, error = self._field, error_field(self._field)
-        decided = {"$elemMatch": {"review": {"$ne": None}}}
-        failed = {error: {"$ne": None}, f"{field}.detections": {"$not": decided}}
+        """Those that are to be labelled as a whole, in the same order."""
         found: set[str] = set()
         for part in in_parts(ids):
-            chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, "$or": [{field: None}, failed]}
+            chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(self._field)}
             rows = self._dataset._sample_collection.find(chosen, {"_id": True})
             found.update(str(row["_id"]) for row in rows)
         return [i for i in ids if i in found]

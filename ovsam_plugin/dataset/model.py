@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
+from fiftyone.core.clips import ClipView
 from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
+from fiftyone.core.patches import EvaluationPatchView, PatchView
+from fiftyone.core.video import FramesView
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.field_key import FieldKey
@@ -24,7 +27,8 @@ from ovsam_plugin.dataset.fields import (
 )
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
-from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.dataset.prompt_fields import Asked, left_out
+from ovsam_plugin.dataset.targets import VIDEO, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
@@ -58,11 +62,19 @@ class OvsamModelConfig:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One sample's labels, what they were made from, and why there are none or not all of them."""
+    """One sample's labels, what they were made from, and why there are none or not all of them.
+
+    Attributes:
+        detections: the labels.
+        error: why there are none, or not all of them.
+        instances: what the labels were made from.
+        refused: of prompts without an answer, "label id: reason".
+    """
 
     detections: fo.Detections
     error: str | None = None
     instances: Instances | None = None
+    refused: tuple[str, ...] = ()
 
 
 class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type: ignore[misc]
@@ -70,8 +82,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     `apply_model(model, label_field=...)` labels everything; `box_prompt_field`,
     `point_prompt_field` and `mask_prompt_field` (any of them, together too) label what the named
-    fields ask, one label a prompt, in order. A sample that fails gets an empty label field and the
-    reason in `<label_field>_error`; the others go on.
+    fields ask, one label for each prompt that has an answer, in order. A sample that fails gets an
+    empty label field and the reason in `<label_field>_error`; the others go on.
 
     Args:
         labeler: a predictor with a vocabulary.
@@ -94,10 +106,30 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             self._finder = build_finder(labeler.predictor, self.config.find)
         self._prompt_fields: dict[str, str] = {}
         self._failed_before: dict[tuple[str, str], set[str]] = {}
+        self._applied = False
 
     def __enter__(self) -> OvsamModel:
         self._failed_before.clear()
+        self._applied = True
         return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._applied = False
+        if isinstance(raised[1], _Refused):
+            raise ValueError(str(raised[1])) from None
+
+    def _check(self, check: Callable[[], object]) -> None:
+        """Ends an `apply_model` that cannot be right: FiftyOne would log the error and go on.
+
+        Raises:
+            ValueError: what `check` raises.
+        """
+        try:
+            check()
+        except ValueError as error:
+            if self._applied:
+                raise _Refused(str(error)) from error
+            raise
 
     @property
     def media_type(self) -> str:
@@ -181,8 +213,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
         Raises:
             ValueError: an image could not be labelled, and there is no sample to say so on.
-            TypeError: a sample is a frame of a video.
-            RuntimeError: the samples are not those that were loaded.
+            ValueError: a sample is a frame of a video, or a patch; or the samples are not those
+                that were loaded.
         """
         batch = [self._as_loaded(arg) for arg in args]
         if samples is None:
@@ -192,7 +224,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                     raise ValueError(answer.error)
             return [answer.detections for answer in answers]
         for item, sample in zip(batch, samples):
-            _check_pair(item, sample)
+            self._check(functools.partial(_check_pair, item, sample))
         return [self._to_fields(*pair) for pair in zip(samples, self.answer(batch))]
 
     def _as_loaded(self, arg: Loaded | npt.NDArray[np.uint8]) -> Loaded:
@@ -201,26 +233,33 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         return Loaded(frame=self.labeler.predictor.preprocess(np.asarray(arg)))
 
     def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
-        return {
-            FieldKey("", functools.partial(self._declare, sample.dataset)): answer.detections,
-            FieldKey("_error", functools.partial(self._forgive, sample, answer)): answer.error,
-        }
+        prepare = functools.partial(self._forgive, sample, answer)
+        fields: dict[FieldKey, Any] = {FieldKey("", prepare): answer.detections}
+        if answer.error is not None:
+            fields[FieldKey("_error", prepare)] = answer.error
+        return fields
 
-    def _declare(self, dataset: fo.Dataset, label_field: str) -> None:
+    def _declare(self, sample: fo.Sample, label_field: str) -> None:
+        dataset = sample.dataset
         key = (dataset.name, label_field)
         if key not in self._failed_before:
-            declare_fields(dataset, label_field)
+            self._check(functools.partial(declare_fields, dataset, label_field))
+            if isinstance(getattr(sample, "_view", None), FramesView):
+                # FiftyOne declares what it meets first, but cannot where that is None.
+                names = (label_field, error_field(label_field))
+                schema = {name: dataset.get_field(name) for name in names}
+                sample._view._source_collection._root_dataset._merge_frame_field_schema(schema)
             failed = all_images(dataset).exists(error_field(label_field)).values("id")
             self._failed_before[key] = set(failed)
 
     def _forgive(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
         """Removes the reason of an earlier failure.
 
-        FiftyOne gives a model samples without their other fields, and takes None, put where
-        nothing is known of, for no change.
+        FiftyOne gives a model samples without their other fields: None would be no change of one,
+        and frames may not know a field that was declared a moment ago.
         """
         dataset = sample.dataset
-        self._declare(dataset, label_field)
+        self._declare(sample, label_field)
         if answer.error is None and sample.id in self._failed_before[dataset.name, label_field]:
             view = all_images(dataset).select(sample.id)
             view.set_values(error_field(label_field), [None])
@@ -246,28 +285,36 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return [encoding for item in batch for encoding in self._encode([item])]
 
     def _answer_one(self, item: Loaded, encoding: Encoding | Exception | None) -> Answer:
-        error = item.error or (item.asked.error if item.asked is not None else None)
+        asked = item.asked or Asked()
         if encoding is None:
-            return Answer(fo.Detections(), error)
+            return Answer(fo.Detections(), item.error or asked.error, refused=asked.refused)
         try:
             if isinstance(encoding, Exception):
                 raise encoding
-            detections, instances = self._label(encoding, item)
+            detections, instances, empty = self._label(encoding, item)
             check_storable(detections)
-            return Answer(detections, error, instances)
+            refused = asked.refused
+            if item.asked is not None:
+                refused += tuple(f"{asker}: the mask is empty" for asker in empty)
+            return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 
-    def _label(self, encoding: Encoding, item: Loaded) -> tuple[fo.Detections, Instances]:
+    def _label(
+        self, encoding: Encoding, item: Loaded
+    ) -> tuple[fo.Detections, Instances, list[str | None]]:
+        """Labels with their instances, and the ids of prompts whose masks are empty."""
         config = self.config
         asked = None if item.asked is None else item.asked.prompts
         instances, recognition = self.labeler.label(encoding, asked or config.grid)
-        keep = np.ones(len(instances), dtype=bool)
+        # A label without a mask and a name is one that FiftyOne's exporters stop at.
+        keep = ~instances.empty
+        empty = [instances.prompts[i].id for i in np.flatnonzero(~keep)]
         if config.confidence_thresh is not None:
-            keep &= (recognition.confidence >= config.confidence_thresh) & ~instances.empty
+            keep &= recognition.confidence >= config.confidence_thresh
         if config.filter_classes is not None:
             fits = [name in config.filter_classes for name in recognition.names]
-            keep &= np.array(fits, dtype=bool) & ~instances.empty
+            keep &= np.array(fits, dtype=bool)
         match = None
         if self._finder is not None and asked is None:
             match = self._finder.match(instances)
@@ -280,10 +327,10 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                 prompt_id=config.find,
                 match=match[order],
             )
-            return detections, instances[order]
+            return detections, instances[order], empty
         kept = instances[keep]
         prompt_type = None if asked else Grid.kind
-        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept
+        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept, empty
 
 
 def build_model(
@@ -345,14 +392,17 @@ def _asks(item: Loaded) -> bool:
     return item.frame is not None and (item.asked is None or bool(item.asked.prompts))
 
 
+class _Refused(BaseException):
+    """Leaves FiftyOne's loop over batches, which goes on after any `Exception`."""
+
+
 def _check_pair(item: Loaded, sample: fo.Sample) -> None:
     if isinstance(sample, (Frame, FrameView)):
-        raise TypeError(
-            "only images can be labelled: for a video dataset, label "
-            "dataset.to_frames(sample_frames=True)"
-        )
+        raise ValueError(VIDEO)
+    if isinstance(sample, (PatchView, EvaluationPatchView, ClipView)):
+        raise ValueError(copies_of(sample._view))
     if item.id not in (None, sample.id):
-        raise RuntimeError(
+        raise ValueError(
             "the view changed while it was labelled, since it depends on the field that is "
             "written: label view.select(view.values('id')) of the dataset instead"
         )

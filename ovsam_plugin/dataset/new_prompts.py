@@ -3,7 +3,7 @@
 With a sample's labels stands, in `<field>.asked`, what was asked: each prompt's id and where it
 lay. A prompt that is not there was hidden by a view, or attached or drawn since; one that lies
 elsewhere now was moved. What was asked is asked once, also where its answer was deleted or left
-out.
+out, and where it got none: why not stands in `<field>.refused`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pymongo import UpdateOne
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
-from ovsam_plugin.dataset.writing import ASKED
+from ovsam_plugin.dataset.writing import ASKED, REFUSED
 
 # By the key that `prompt_key` makes, where the prompt lay.
 Asked = dict[str, int]
@@ -106,6 +106,45 @@ def unanswered(
     return fresh
 
 
+def to_be_labelled(field: str) -> dict[str, Any]:
+    """Which samples are labelled anew as a whole, as MongoDB takes it.
+
+    Those without labels, and those that could not be labelled, where nothing was decided since.
+    Those of which some prompts were refused are done: these ask again once they are changed.
+    """
+    decided = {"$elemMatch": {"review": {"$ne": None}}}
+    failed = {
+        error_field(field): {"$ne": None},
+        f"{field}.{ASKED}": None,
+        f"{field}.detections": {"$not": decided},
+    }
+    return {"$or": [{field: None}, failed]}
+
+
+def still_refused(
+    dataset: fo.Dataset, field: str, fresh: Mapping[str, Asked]
+) -> dict[str, tuple[list[str], int]]:
+    """What stays of the reasons on samples when some of their prompts are asked.
+
+    Args:
+        dataset: the samples'.
+        field: the label field.
+        fresh: by sample id, the prompts that are asked.
+
+    Returns:
+        by sample id, the reasons of other prompts, and how many prompts there are in all.
+    """
+    chosen = {"_id": {"$in": [ObjectId(i) for i in fresh]}}
+    shown = {f"{field}.{ASKED}": True, f"{field}.{REFUSED}": True}
+    found = {}
+    for row in dataset._sample_collection.find(chosen, shown):
+        labels, now = row.get(field) or {}, fresh[str(row["_id"])]
+        again = {key.partition(":")[2] for key in now}
+        kept = [r for r in labels.get(REFUSED) or () if r.partition(": ")[0] not in again]
+        found[str(row["_id"])] = kept, len({*(labels.get(ASKED) or ()), *now})
+    return found
+
+
 def asking(
     samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, Asked]
 ) -> Samples:
@@ -134,8 +173,7 @@ def _labels_of(samples: Samples, name: str) -> str:
 def _labelled(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> Iterator[Any]:
     """What was asked on the samples that are labelled and will not be labelled anew."""
     chosen = {"$in": [ObjectId(i) for i in sample_ids]}
-    stays = [{error_field(field): None}, {f"{field}.detections.review": {"$gt": ""}}]
-    done = {"_id": chosen, field: {"$ne": None}, "$or": stays}
+    done = {"_id": chosen, "$nor": [to_be_labelled(field)]}
     shown = {f"{field}.{ASKED}": True, f"{field}.detections.prompt_id": True}
     yield from dataset._sample_collection.find(done, shown)
 

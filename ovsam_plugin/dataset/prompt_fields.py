@@ -9,25 +9,30 @@ a Detection with a mask, or a Polyline, taken as filled; a Detection without one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import fiftyone as fo
 import numpy as np
-import numpy.typing as npt
 
+from ovsam_plugin.dataset.label_masks import crop_of, to_xyxy
+from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
+_BY_TYPE = "prompt_field"
 KEYS: Mapping[str, tuple[type[fo.Label], ...]] = {
     "box_prompt_field": (fo.Detections, fo.Detection),
     "point_prompt_field": (fo.Keypoints, fo.Keypoint),
     "mask_prompt_field": (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline),
+    _BY_TYPE: (fo.Detections, fo.Detection, fo.Keypoints, fo.Keypoint, fo.Polylines, fo.Polyline),
 }
-"""What each keyword of `apply_model` may name: fields of these label types."""
+"""What each keyword of `apply_model` may name: fields of these label types.
 
-# Sizes of the image; a mask stretched over a larger box would not fit into memory.
+`prompt_field` is that of FiftyOne's own SAM models: boxes of Detections, points of Keypoints, and
+here masks of Polylines."""
+
+# Sizes of the image that a point of a polyline may lie from its corner.
 _FARTHEST = 4
 _POINT_LABELS = ("point_labels", "sam_labels")
 _SHOWN_REASONS = 5
@@ -39,7 +44,7 @@ class Asked:
 
     Attributes:
         prompts: those that lie on the image, in the order of the labels: boxes, points, masks.
-        refused: why each of the others was left out.
+        refused: why each of the others was left out, "label id: reason".
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -47,13 +52,27 @@ class Asked:
 
     @property
     def error(self) -> str | None:
-        """The reasons in one line, the first few of them; None when there are none."""
-        if not self.refused:
-            return None
-        total = len(self.prompts) + len(self.refused)
-        shown = "; ".join(self.refused[:_SHOWN_REASONS])
-        more = "" if len(self.refused) <= _SHOWN_REASONS else "; ..."
-        return f"{len(self.refused)} of {total} prompts left out: {shown}{more}"
+        """The reasons in one line, as `left_out` tells them."""
+        return left_out(self.refused, self.total)
+
+    @property
+    def total(self) -> int:
+        """All prompts of the sample."""
+        return len(self.prompts) + len(self.refused)
+
+
+def left_out(refused: Sequence[str], total: int) -> str | None:
+    """Why some of a sample's prompts have no answer, in one line; None where each has.
+
+    Args:
+        refused: a reason each, of which the first few are shown.
+        total: all prompts of the sample.
+    """
+    if not refused:
+        return None
+    shown = "; ".join(refused[:_SHOWN_REASONS])
+    more = "" if len(refused) <= _SHOWN_REASONS else "; ..."
+    return f"{len(refused)} of {total} prompts left out: {shown}{more}"
 
 
 def read_prompts(
@@ -71,6 +90,7 @@ def read_prompts(
     """
     prompts: list[Prompt] = []
     refused: list[str] = []
+    labels = _by_kind(labels)
     makers: dict[str, Callable[[Any], Prompt]] = {
         "box_prompt_field": lambda label: _box(label, size),
         "point_prompt_field": lambda label: _points(label, size),
@@ -85,44 +105,18 @@ def read_prompts(
     return Asked(tuple(prompts), tuple(refused))
 
 
-def paste_mask(
-    mask: npt.NDArray[Any], bounding_box: list[float], size: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """A Detection's mask laid on the whole image.
-
-    Args:
-        mask: (h, w), true where not zero, stretched over the box as the App draws it.
-        bounding_box: relative [x, y, w, h].
-        size: (height, width) in pixels of the image.
-
-    Returns:
-        (H, W) bool. The exact mask where the box lies on whole pixels.
-    """
-    height, width = size
-    corners = to_xyxy(bounding_box, size)
-    if not all(abs(v) < _FARTHEST * max(size) for v in corners):
-        raise ValueError(f"the box {bounding_box} is not finite or lies far outside the image")
-    x1, y1, x2, y2 = (round(v) for v in corners)
-    patch = np.asarray(mask) > 0
-    shape = (y2 - y1, x2 - x1)
-    canvas = np.zeros(size, dtype=bool)
-    if min(shape) < 1 or patch.size == 0:
-        return canvas
-    if patch.shape != shape:
-        resized = cv2.resize(patch.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
-        patch = resized > 0
-    top, left = max(y1, 0), max(x1, 0)
-    bottom, right = min(y2, height), min(x2, width)
-    if bottom > top and right > left:
-        canvas[top:bottom, left:right] = patch[top - y1 : bottom - y1, left - x1 : right - x1]
-    return canvas
-
-
-def to_xyxy(bounding_box: list[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Relative [x, y, w, h] to (x1, y1, x2, y2) in pixels of an image of (height, width)."""
-    height, width = size
-    x, y, w, h = bounding_box
-    return x * width, y * height, (x + w) * width, (y + h) * height
+def _by_kind(labels: Mapping[str, fo.Label | None]) -> dict[str, fo.Label | None]:
+    """With the key of its type in place of `prompt_field`."""
+    found = {key: label for key, label in labels.items() if key != _BY_TYPE}
+    label = labels.get(_BY_TYPE)
+    if label is None:
+        return found
+    kind = next((key for key, types in KEYS.items() if isinstance(label, types)), _BY_TYPE)
+    if kind == _BY_TYPE:
+        _elements(kind, label)  # tells what is allowed
+    if found.get(kind) is not None:
+        raise ValueError(f"{_BY_TYPE} and {kind} both ask here: give one of the two")
+    return {**found, kind: label}
 
 
 def _elements(key: str, label: fo.Label | None) -> list[Any]:
@@ -158,22 +152,16 @@ def _points(label: fo.Keypoint, size: tuple[int, int]) -> Points:
 
 
 def _mask(label: fo.Detection | fo.Polyline, size: tuple[int, int], refine: bool) -> Mask | Box:
-    if isinstance(label, fo.Polyline):
-        canvas = _fill(label, size)
-    else:
-        mask = label.get_mask()
-        if mask is None:
-            return _box(label, size)
-        canvas = paste_mask(mask, label.bounding_box, size)
-    return Mask(mask=canvas, refine=refine, id=str(label.id))
+    crop = _fill(label, size) if isinstance(label, fo.Polyline) else crop_of(label, size)
+    if crop is None:
+        return _box(label, size)
+    return Mask(crop, refine=refine, id=str(label.id), size=size)
 
 
-def _fill(label: fo.Polyline, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def _fill(label: fo.Polyline, size: tuple[int, int]) -> MaskCrop:
     height, width = size
     rings = [np.asarray(ring, dtype=np.float64) for ring in label.points or [] if len(ring) >= 3]
     if not all((np.abs(ring) < _FARTHEST).all() for ring in rings):
         raise ValueError("a point of the polyline is not finite or lies far outside the image")
-    canvas = np.zeros(size, dtype=np.uint8)
     pixels = [np.floor(ring * (width, height)).astype(np.int32) for ring in rings]
-    cv2.fillPoly(canvas, pixels, 1)
-    return canvas > 0
+    return MaskCrop.of_polygons(pixels, size)

@@ -158,8 +158,14 @@ def register(
     config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
     _sessions(dataset, field).clear()
-    results = dataset.init_run_results(field, classes=_rows(vocabulary))
-    dataset.save_run_results(field, results)
+    keep_classes(dataset, field, vocabulary)
+
+
+def keep_classes(dataset: fo.Dataset, field: str, vocabulary: Vocabulary) -> None:
+    """Records a run's classes, where they are not: a call may have been killed before it did."""
+    if recorded_vocabulary(dataset, field) is None:
+        results = dataset.init_run_results(field, classes=_rows(vocabulary))
+        dataset.save_run_results(field, results)
 
 
 def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
@@ -171,7 +177,7 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
     if config["vocabulary"] in BUILT_IN:
         vocabulary = load_vocabulary(config["vocabulary"])
     else:
-        results = dataset.load_run_results(field, cache=False)
+        results = _results(dataset, field)
         rows = getattr(results, "classes", None)
         if not rows:
             return None
@@ -191,8 +197,7 @@ def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
     """
     earlier: list[dict[str, Any]] = []
     if dataset.has_run(field):  # versions before 0.5 kept them in the run's results
-        results = dataset.load_run_results(field, cache=False)
-        earlier = list(getattr(results, "sessions", None) or [])
+        earlier = list(getattr(_results(dataset, field), "sessions", None) or [])
     store = _sessions(dataset, field)
     found = [value for _, value in store.items(store.keys())]
     return sorted([*earlier, *found], key=lambda session: str(session["started"]))
@@ -231,6 +236,14 @@ def delete(dataset: fo.Dataset, field: str) -> None:
 
 def _sessions(dataset: fo.Dataset, field: str) -> Store:
     return Store(dataset, f"ovsam_sessions_{field}")
+
+
+def _results(dataset: fo.Dataset, field: str) -> Any:
+    """A run's results; None where a call was killed while FiftyOne put new ones in their place."""
+    try:
+        return dataset.load_run_results(field, cache=False)
+    except AttributeError:  # the run names a file that is gone
+        return None
 
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.media as fom
+from fiftyone.core.video import FramesView
 
 from ovsam_plugin.dataset.fields import describe
 from ovsam_plugin.dataset.handles import as_stored
@@ -41,35 +42,58 @@ def all_images(dataset: fo.Dataset) -> Samples:
     return dataset
 
 
+VIDEO = (
+    "videos cannot be labelled as they are: label their frames with "
+    "dataset.to_frames(sample_frames=True).clone()"
+)
+
+
 def check_images(samples: Samples) -> None:
     """Whether these samples are images of a dataset.
 
     Raises:
         ValueError: they are videos, groups, another medium, or made by a view (patches, frames).
     """
+    check_flat(samples)
     media = samples.media_type
-    if media == fom.GROUP:
-        slices = [
-            name
-            for name, kind in root_dataset(samples).group_media_types.items()
-            if kind == fom.IMAGE
-        ]
-        raise ValueError(
-            "a grouped dataset cannot be labelled as it is: label "
-            f"samples.select_group_slices({slices!r}), its image slices"
-        )
     if media == fom.VIDEO:
-        raise ValueError(
-            "videos cannot be labelled as they are: label their frames with "
-            "dataset.to_frames(sample_frames=True).clone()"
-        )
+        raise ValueError(VIDEO)
     if media not in (fom.IMAGE, None):
         raise ValueError(f"only images can be labelled, these samples are of type {media!r}")
-    if getattr(samples, "_is_generated", False):
+    if samples._is_generated:
+        raise ValueError(copies_of(samples))
+
+
+def check_flat(samples: Samples) -> None:
+    """Whether each of these samples stands for itself, and not for a group.
+
+    Raises:
+        ValueError: they are groups; the message says which view to give instead.
+    """
+    if samples.media_type != fom.GROUP and not samples._is_dynamic_groups:
+        return
+    if samples._is_dynamic_groups:
         raise ValueError(
-            f"a {type(samples).__name__} is made anew from another dataset: label that dataset, "
-            "or a dataset of its own made with .clone()"
+            "a view that is grouped by a field shows one sample a group: give the view before "
+            "group_by(...), or dataset.select(samples.flatten().values('id')), all of its samples"
         )
+    kinds = root_dataset(samples).group_media_types
+    slices = [name for name, kind in kinds.items() if kind == fom.IMAGE]
+    raise ValueError(
+        "a grouped dataset shows one slice at a time: give "
+        f"samples.select_group_slices({slices!r}), its image slices"
+    )
+
+
+def copies_of(view: Samples) -> str:
+    """What to do instead, for who gives a view whose samples are made from another dataset's."""
+    what = f"a {type(view).__name__} holds copies, made anew from another dataset"
+    if isinstance(view, FramesView):
+        return (
+            f"{what}: give a dataset of these frames, samples.clone(); apply_model writes to the "
+            "videos' frames themselves"
+        )
+    return f"{what}, which would not have what is written to them: give that dataset itself"
 
 
 def check_prompt_fields(samples: Samples, prompt_fields: Mapping[str, str]) -> None:

@@ -47,6 +47,7 @@ class Worker:
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self.token = uuid4().hex
         self._field = field
+        self._labels = False
         self._store = Store(dataset, "ovsam_workers")
         self._done = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True)
@@ -78,10 +79,16 @@ class Worker:
                 logger.warning("a sign of life could not be written: %s", error)
 
     def _say(self, beat: int) -> None:
-        self._store.put(_worker(self.token), {**_process(), "field": self._field, "beat": beat})
+        field = self._field if self._labels else None
+        self._store.put(_worker(self.token), {**_process(), "field": field, "beat": beat})
+
+    def begin(self) -> None:
+        """Tells others that it labels the field from now on, by the settings of its run."""
+        self._labels = True
+        self._say(0)
 
     def others(self) -> int:
-        """How many other living workers label the same field."""
+        """How many other living workers have begun to label the same field."""
         keys = [key for key in self._store.keys() if key.startswith(_worker(""))]  # noqa: SIM118
         found = self._store.items(keys)
         same = [key.removeprefix(_worker("")) for key, v in found if v["field"] == self._field]

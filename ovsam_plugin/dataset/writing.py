@@ -5,7 +5,7 @@ labels by their ids: between reading a label and writing to it, a person may hav
 it. What a person decided since the label was read stays, by a condition that the database checks.
 
 Samples in memory are shown what was written, and keep what their holder has not saved. The labels
-are changed whatever the schema says of them: `check_writable` belongs before the work begins.
+are changed whatever the schema says of them: `fields.check_writable` is asked before work begins.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from ovsam_plugin.dataset import samples_in_memory
-from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.fields import check_writable, error_field
 
 Expression: TypeAlias = Any
 """What MongoDB computes while it writes; a label is `$$d` in it."""
@@ -32,6 +32,9 @@ Id: TypeAlias = str | ObjectId
 
 ASKED = "asked"
 """Beside a sample's labels: which prompts asked for them, and where these lay."""
+
+REFUSED = "refused"
+"""Beside them too: which of these prompts have no answer, and why, "label id: reason"."""
 
 _T = TypeVar("_T")
 
@@ -59,12 +62,14 @@ class FreshLabels:
         error: why it, or some of its prompts, could not be labelled; None clears an earlier reason.
         asked: of labels that prompts asked for, where these lay by their keys (`new_prompts`), kept
             beside the labels.
+        refused: of those of all prompts that have no answer, "label id: reason", kept there too.
     """
 
     sample_id: Id
     labels: fo.Detections
     error: str | None = None
     asked: Mapping[str, int] | None = None
+    refused: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +167,9 @@ def put_labels(
         adds: whether the labels are added behind those there, and not put in their place. One that
             is there already, by its id, is not added again; undecided answers to the prompts in
             `asked`, which have been moved since, are replaced.
-        replaces_decided: whether labels that a person has decided about are replaced too. They are
-            kept otherwise, in front, and a fresh label with the `prompt_id` of one is left out.
+        replaces_decided: whether labels that a person has decided about, and those that no run of
+            ours made, are replaced too. They are kept otherwise, in front, and a fresh label with
+            the `prompt_id` of one is left out.
 
     Returns:
         by sample id, the reason of those whose labels did not fit.
@@ -175,7 +181,7 @@ def put_labels(
         again = {"$or": [again, {"$and": [{"$gt": ["$$n.prompt_id", None]}, asked]}]}
 
     def update(one: FreshLabels) -> tuple[ObjectId, list[Expression]]:
-        stays: Expression = DECIDED
+        stays: Expression = {"$or": [DECIDED, {"$not": [OURS]}]}
         if adds:
             moved = [key.partition(":")[2] for key in one.asked or ()]
             stays = {"$or": [DECIDED, {"$not": [{"$in": ["$$d.prompt_id", moved]}]}]}
@@ -190,7 +196,7 @@ def put_labels(
             asked_now: Expression = {"$literal": dict(one.asked)}
             if adds:
                 asked_now = {"$mergeObjects": [f"${field}.{ASKED}", asked_now]}
-            stored[ASKED] = asked_now
+            stored[ASKED], stored[REFUSED] = asked_now, {"$literal": list(one.refused)}
         elif adds:
             stored = {"$mergeObjects": [f"${field}", stored]}
         return ObjectId(one.sample_id), [{"$set": {field: stored, reason: {"$literal": one.error}}}]
@@ -298,27 +304,6 @@ def delete_fields(dataset: fo.Dataset, names: Sequence[str]) -> None:
     if there:
         with samples_in_memory.edits_kept(dataset):
             dataset.delete_sample_fields(there)
-
-
-def check_writable(dataset: fo.Dataset, field: str, attributes: Iterable[str] = ()) -> None:
-    """Whether a field, and some attributes of its labels, may be changed; before work is begun.
-
-    Args:
-        dataset: the dataset.
-        field: a field; one that is not there yet may be.
-        attributes: names; those that are not declared may be set.
-
-    Raises:
-        ValueError: one of them is read-only.
-    """
-    labels = f"{field}.detections"
-    for path in (field, labels, *(f"{labels}.{name}" for name in attributes)):
-        found = dataset.get_field(path)
-        if found is not None and found.read_only:
-            raise ValueError(
-                f"{path!r} is read-only: f = dataset.get_field({path!r}); f.read_only = False; "
-                "f.save() makes it writable"
-            )
 
 
 def in_parts(items: Iterable[_T], size: int = IDS_A_QUERY) -> Iterator[list[_T]]:

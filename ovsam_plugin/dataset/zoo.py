@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +44,31 @@ _logger = logging.getLogger(__name__)
 SOURCE_NAME = "ovsam"
 """The manifest's name, which is also what FiftyOne expects its folder in the zoo to be called."""
 
-_DOOR = '''"""Written by `ovsam_plugin.dataset.zoo.install`: leads FiftyOne's zoo to the library."""
+# Where `install` may write; the second where a user has another source by the first's name.
+_FOLDERS = (SOURCE_NAME, "fiftyone-ovsam")
 
-from ovsam_plugin.dataset.zoo import (
-    download_model,
-    load_model,
-    parse_parameters,
-    resolve_input,
-)
+_MARK = "Written by `ovsam_plugin.dataset.zoo.install`"
+_DOOR = '''"""{mark}: leads FiftyOne's zoo to the library."""
+
+import importlib.util
+import sys
+
+root = {root!r}
+if root and importlib.util.find_spec("ovsam_plugin") is None:
+    sys.path.append(root)
+
+try:
+    from ovsam_plugin.dataset.zoo import (
+        download_model,
+        load_model,
+        parse_parameters,
+        resolve_input,
+    )
+except ImportError as error:
+    raise ImportError(
+        "these models need the package fiftyone-ovsam, which is not installed in this "
+        "environment: install it, or remove the folder " + __file__.rpartition("__init__")[0]
+    ) from error
 '''
 
 
@@ -161,14 +179,19 @@ def parse_parameters(model_name: str, ctx: Any, params: dict[str, Any]) -> None:
         params.pop(key)
 
 
-def manifest() -> dict[str, Any]:
-    """What `manifest.json` says: the models as FiftyOne's zoo lists them."""
+def manifest(name: str = SOURCE_NAME, without: Iterable[str] = ()) -> dict[str, Any]:
+    """What `manifest.json` says: the models as FiftyOne's zoo lists them.
+
+    Args:
+        name: the source's, which FiftyOne expects its folder to be called.
+        without: models to leave out.
+    """
     return {
-        "name": SOURCE_NAME,
+        "name": name,
         "models": [
             {
-                "base_name": name,
-                "base_filename": f"{name}.json",
+                "base_name": model,
+                "base_filename": f"{model}.json",
                 "version": None,
                 "description": description,
                 "license": licence,
@@ -180,7 +203,8 @@ def manifest() -> dict[str, Any]:
                 },
                 "date_added": "2026-01-01 00:00:00",
             }
-            for name, (description, licence, tags) in _entries().items()
+            for model, (description, licence, tags) in _entries().items()
+            if model not in without
         ],
     }
 
@@ -201,31 +225,67 @@ def install(model_zoo_dir: str | Path | None = None) -> Path:
     """Makes `foz.load_zoo_model("ovsam-lite")` work on this machine, in every later session.
 
     FiftyOne finds models by the manifests below its model zoo folder: this writes one there, with
-    a door that imports the installed library. To be called again after an upgrade.
+    a door that imports the library. To be called again after an upgrade. A source of models that
+    is there already, registered or linked by the user, stays as it is and answers for its models.
 
     Args:
         model_zoo_dir: FiftyOne's own when not given.
 
     Returns:
-        the folder that was written.
+        the folder that was written, or that of the source that has all the models.
 
     Raises:
-        ValueError: the folder is there already, and something else made it.
+        ValueError: the folders that this may write to are there already, and something else made
+            them.
     """
     import fiftyone as fo
 
-    folder = Path(model_zoo_dir or fo.config.model_zoo_dir) / SOURCE_NAME
-    door = folder / "__init__.py"
-    listing = folder / "manifest.json"
-    # Links lead to somebody's checkout, which must not be written to.
-    linked = any(path.is_symlink() for path in (folder, door, listing))
-    if linked or (folder.exists() and not _is_ours(door)):
-        raise ValueError(f"{folder} is there already and was not made by this command: remove it")
+    zoo = Path(model_zoo_dir or fo.config.model_zoo_dir)
+    others = _other_sources(zoo)
+    for folder, models in others.items():
+        if models >= _entries().keys():
+            return folder
+    for name in _FOLDERS:
+        folder = zoo / name
+        if _is_ours(folder) or not (folder.exists() or folder.is_symlink()):
+            break
+    else:
+        taken = " and ".join(str(zoo / name) for name in _FOLDERS)
+        raise ValueError(f"{taken} are there already and were not made by this command: remove one")
     folder.mkdir(parents=True, exist_ok=True)
-    door.write_text(_DOOR)
-    listing.write_text(json.dumps(manifest(), indent=4) + "\n")
+    (folder / "__init__.py").write_text(_DOOR.format(mark=_MARK, root=_root()))
+    said = manifest(name, without=set().union(*others.values()))
+    (folder / "manifest.json").write_text(json.dumps(said, indent=4) + "\n")
     return folder
 
 
-def _is_ours(door: Path) -> bool:
-    return door.is_file() and "ovsam_plugin.dataset.zoo" in door.read_text()
+def _is_ours(folder: Path) -> bool:
+    """Whether `install` wrote it. Links lead to somebody's checkout, which is not written to."""
+    files = (folder / "__init__.py", folder / "manifest.json")
+    if folder.is_symlink() or not files[0].is_file() or any(f.is_symlink() for f in files):
+        return False
+    return _MARK in files[0].read_text()
+
+
+def _other_sources(zoo: Path) -> dict[Path, set[str]]:
+    """By its folder, the models of each source in the zoo that `install` did not write."""
+    found = {}
+    for depth in ("*", "*/*"):
+        for listing in zoo.glob(f"{depth}/manifest.json"):
+            if _is_ours(listing.parent):
+                continue
+            try:
+                models = json.loads(listing.read_text())["models"]
+                found[listing.parent] = {model["base_name"] for model in models}
+            except (OSError, ValueError, LookupError, TypeError):
+                continue  # FiftyOne cannot read it either
+    return found
+
+
+def _root() -> str | None:
+    """Where the library lies, if only this process knows: a clone that is used as a plugin."""
+    try:
+        distribution("fiftyone-ovsam")
+    except PackageNotFoundError:
+        return str(Path(__file__).resolve().parents[2])
+    return None

@@ -5,7 +5,8 @@
 
     dataset.evaluate_detections("ovsam", "ground_truth", method="ovsam", eval_key="eval")
 
-The results are FiftyOne's own, so that they load where this package is missing too.
+What is stored, configuration and results, is FiftyOne's own, so that it loads where this package is
+missing too.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import numpy as np
+from fiftyone.core.evaluation import EvaluationInfo
 from fiftyone.utils.eval.detection import (
     DetectionEvaluation,
     DetectionEvaluationConfig,
     DetectionResults,
 )
 
+from ovsam_plugin.dataset.label_masks import crop_of
+from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
 from ovsam_plugin.evaluation.ground_truth import Truth
-from ovsam_plugin.evaluation.label_masks import crop_of
-from ovsam_plugin.evaluation.mask_iou import MaskCrop
 from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_split
 from ovsam_plugin.evaluation.protocols import (
     MIN_IOU,
@@ -41,8 +43,8 @@ from ovsam_plugin.evaluation.protocols import (
 )
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.evaluation.tally import Answers, Tally
+from ovsam_plugin.mask_crop import NOTHING
 
-_NOTHING = MaskCrop(0, 0, np.zeros((0, 0), dtype=bool), 0)
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
 
 
@@ -90,6 +92,15 @@ class OvsamEvaluationConfig(DetectionEvaluationConfig):  # type: ignore[misc]
         return "ovsam"
 
     @property
+    def cls(self) -> str:
+        """What FiftyOne stores as the class of this configuration: its own."""
+        return f"{DetectionEvaluationConfig.__module__}.{DetectionEvaluationConfig.__name__}"
+
+    @property
+    def run_cls(self) -> type[OvsamEvaluation]:
+        return OvsamEvaluation
+
+    @property
     def requires_additional_fields(self) -> bool:
         return True  # the image's size is in the metadata
 
@@ -114,9 +125,24 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         self._problems: list[str] = []
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
 
+    @classmethod
+    def get_run_info(cls, samples: foc.SampleCollection, key: str) -> EvaluationInfo:
+        """The run's, with our configuration again where FiftyOne's own stands for it."""
+        info = super().get_run_info(samples, key)
+        if type(info.config) is DetectionEvaluationConfig and hasattr(info.config, "protocol"):
+            settings = info.config.serialize()
+            for name in info.config._virtual_attributes():
+                settings.pop(name)
+            info.config = OvsamEvaluationConfig(**settings)
+        return info
+
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:
         """One image; see `DetectionEvaluation.evaluate`."""
-        size = doc.metadata.height, doc.metadata.width
+        size = size_of(doc)
+        if size is None:
+            raise ValueError(
+                f"{doc.filepath}: the image gives no size, and neither does its metadata"
+            )
         try:
             truths, targets = self._targets(doc, size)
             predictions, answers = self._answers(doc, size)
@@ -154,7 +180,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         masks, places = [], []
         for label in labels:
             mask = crop_of(label, size, resize_masks=self.config.resize_masks)
-            masks.append(_NOTHING if mask is None else mask)
+            masks.append(NOTHING if mask is None else mask)
             place = None if label.label is None else self._fields.vocabulary.find(label.label)
             places.append(-1 if place is None else place)
         scores = np.array([label.confidence or 0.0 for label in labels], dtype=np.float64)

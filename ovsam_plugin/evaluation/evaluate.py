@@ -13,10 +13,11 @@ from fiftyone.utils.eval.detection import DetectionResults
 
 from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.label_masks import crop_of
+from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.evaluated_fields import check_detections
-from ovsam_plugin.evaluation.label_masks import crop_of
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 from ovsam_plugin.evaluation.results import Evaluated
 
@@ -107,7 +108,7 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
     `label_dataset(samples, point_field=...)`, then `evaluate_dataset(protocol="center-point")`.
 
     Args:
-        samples: a dataset or view of images with metadata.
+        samples: a dataset or view of images.
         gt_field: a field of `Detections` with masks.
         field: where points go; `<gt_field>_centers` when not given.
 
@@ -115,8 +116,7 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
         The field.
 
     Raises:
-        ValueError: the field is unknown or holds no detections, a sample has no metadata, or a mask
-            is of another size than its box.
+        ValueError: the field is unknown or holds no detections, or an image gives no size.
     """
     dataset = root_dataset(samples)
     check_detections(samples, gt_field)
@@ -129,9 +129,9 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
             description=f"The point deepest inside each mask of {gt_field}",
         )
     for sample in samples.select_fields([gt_field, field, "metadata"]).iter_samples(autosave=True):
-        if sample.metadata is None:
-            raise ValueError(f"{sample.filepath} has no metadata: call compute_metadata() first")
-        size = sample.metadata.height, sample.metadata.width
+        size = size_of(sample)
+        if size is None:
+            raise ValueError(f"{sample.filepath} gives no size, and neither does its metadata")
         points = []
         for label in sample[gt_field].detections if sample[gt_field] else []:
             crop = crop_of(label, size)

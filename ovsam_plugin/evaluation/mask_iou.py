@@ -7,62 +7,33 @@ is read, so nothing is painted on a whole image and nothing is encoded first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.instances import Instances, crop_mask
-from ovsam_plugin.rle import encode_crop
-
-
-class MaskCrop(NamedTuple):
-    """A mask cut to a box that holds it.
-
-    Attributes:
-        x, y: the box's top-left pixel on the image.
-        mask: (h, w) bool, the mask inside the box; (0, 0) for an empty mask.
-        area: pixels of the mask.
-    """
-
-    x: int
-    y: int
-    mask: npt.NDArray[np.bool_]
-    area: int
-
-    @classmethod
-    def at(cls, mask: npt.NDArray[np.bool_], x: int = 0, y: int = 0) -> MaskCrop:
-        """A mask whose top-left pixel lies at (x, y), cut to its own box."""
-        (left, top, _, _), crop = crop_mask(mask)
-        return cls(x + left, y + top, crop, int(np.count_nonzero(crop)))
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """xyxy in pixels, x2 and y2 exclusive."""
-        return self.x, self.y, self.x + self.mask.shape[1], self.y + self.mask.shape[0]
-
-    def rle(self, image_size: tuple[int, int]) -> dict[str, Any]:
-        """As compressed run lengths of an image of (height, width)."""
-        return encode_crop(self.mask, (self.x, self.y), image_size)
+from ovsam_plugin.instances import Instances
+from ovsam_plugin.mask_crop import MaskCrop
 
 
 def crops_of(instances: Instances) -> list[MaskCrop]:
     """The N masks of an image's instances, in their order."""
-    return [
-        MaskCrop(int(box[0]), int(box[1]), mask, int(np.count_nonzero(mask)))
-        for box, mask in zip(instances.boxes, instances.masks)
-    ]
+    return [instances.crop(i) for i in range(len(instances))]
 
 
 def intersection(a: MaskCrop, b: MaskCrop) -> int:
     """Pixels that two masks share."""
-    (ah, aw), (bh, bw) = a.mask.shape, b.mask.shape
+    return _intersection(a, a.mask, b, b.mask)
+
+
+def _intersection(
+    a: MaskCrop, pixels: npt.NDArray[np.bool_], b: MaskCrop, others: npt.NDArray[np.bool_]
+) -> int:
     x1, y1 = max(a.x, b.x), max(a.y, b.y)
-    x2, y2 = min(a.x + aw, b.x + bw), min(a.y + ah, b.y + bh)
+    x2, y2 = min(a.box[2], b.box[2]), min(a.box[3], b.box[3])
     if x2 <= x1 or y2 <= y1:
         return 0
-    mine = a.mask[y1 - a.y : y2 - a.y, x1 - a.x : x2 - a.x]
-    return int(np.count_nonzero(mine & b.mask[y1 - b.y : y2 - b.y, x1 - b.x : x2 - b.x]))
+    mine = pixels[y1 - a.y : y2 - a.y, x1 - a.x : x2 - a.x]
+    return int(np.count_nonzero(mine & others[y1 - b.y : y2 - b.y, x1 - b.x : x2 - b.x]))
 
 
 def mask_iou(detection: MaskCrop, truth: MaskCrop, crowd: bool = False) -> float:
@@ -76,7 +47,10 @@ def mask_iou(detection: MaskCrop, truth: MaskCrop, crowd: bool = False) -> float
     Returns:
         0..1; 0 where nothing is shared, also of two empty masks.
     """
-    shared = intersection(detection, truth)
+    return _iou(intersection(detection, truth), detection, truth, crowd)
+
+
+def _iou(shared: int, detection: MaskCrop, truth: MaskCrop, crowd: bool) -> float:
     if not shared:
         return 0.0
     return shared / (detection.area if crowd else detection.area + truth.area - shared)
@@ -115,6 +89,11 @@ def iou_matrix(
     sides = np.minimum(a[..., 2:4], b[..., 2:4]) - np.maximum(a[..., :2], b[..., :2])
     most = np.minimum(sides.clip(min=0).prod(-1), np.minimum(a[..., 4], b[..., 4]))
     least = np.where(flags, a[..., 4], np.maximum(a[..., 4], b[..., 4]))
-    for d, g in np.argwhere((most > 0) & (most >= min_iou * least)).tolist():
-        ious[d, g] = mask_iou(detections[d], truths[g], bool(flags[g]))
+    near = (most > 0) & (most >= min_iou * least)
+    there = {g: truths[g].mask for g in np.flatnonzero(near.any(0)).tolist()}
+    for d in np.flatnonzero(near.any(1)).tolist():
+        detection, pixels = detections[d], detections[d].mask
+        for g in np.flatnonzero(near[d]).tolist():
+            shared = _intersection(detection, pixels, truths[g], there[g])
+            ious[d, g] = _iou(shared, detection, truths[g], bool(flags[g]))
     return ious

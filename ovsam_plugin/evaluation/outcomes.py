@@ -8,7 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, intersection
+from ovsam_plugin.evaluation.mask_iou import intersection
+from ovsam_plugin.mask_crop import MaskCrop
 
 Outcome: TypeAlias = Literal["thing", "double", "part", "background", "crowd"]
 # An answer is a part where this share of it lies on one true thing that it does not match.
@@ -38,7 +39,7 @@ def outcomes(
     whose = np.full(len(answers), -1, dtype=np.int64)
     for row, answer in enumerate(answers):
         shared = [intersection(answer, truth) for truth in truths]
-        ious = [s / (answer.area + t.area - s) for s, t in zip(shared, truths)]
+        ious = [s / max(answer.area + t.area - s, 1) for s, t in zip(shared, truths)]
         fitting = sorted(
             (i for i, iou in enumerate(ious) if iou >= min_iou), key=lambda i: -ious[i]
         )

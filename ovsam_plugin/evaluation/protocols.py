@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.evaluation.ground_truth import Truth
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, iou_matrix, mask_iou
+from ovsam_plugin.evaluation.mask_iou import iou_matrix, mask_iou
 from ovsam_plugin.evaluation.matching import match_greedily
+from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.prompts import Box, Points, Prompt
 
 Protocol: TypeAlias = Literal["box", "center-point", "detector", "everything"]

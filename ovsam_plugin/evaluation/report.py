@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-from pycocotools import mask as coco_mask
 
 from ovsam_plugin.contact_sheet import Tile, TileInstance, draw_sheet
 from ovsam_plugin.evaluation.charts import (
@@ -31,6 +29,7 @@ from ovsam_plugin.evaluation.metrics import (
 from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.images import ImageError, read_image
+from ovsam_plugin.mask_crop import MaskCrop
 
 _WORST_IMAGES = 9
 _TILE = 480  # pixels
@@ -166,9 +165,7 @@ def _tiles(evaluated: Evaluated, method: MethodResult) -> Iterator[Tile]:
 
 
 def _instance(row: dict[str, Any], name: str) -> TileInstance:
-    mask = np.asarray(coco_mask.decode(row["segmentation"]), dtype=bool)
-    x, y, width, height = (int(v) for v in coco_mask.toBbox(row["segmentation"]))
-    return TileInstance((x, y), mask[y : y + height, x : x + width], name)
+    return TileInstance(MaskCrop.of_segmentation(row["segmentation"]), name)
 
 
 def _markdown_cell(text: str) -> str:

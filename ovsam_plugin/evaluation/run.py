@@ -234,7 +234,10 @@ class Evaluation:
         labels = self._place(names.vocabulary)[names.indices]
         if not keep_empty:
             labels[instances.empty] = -1
-        return Answers(masks, labels, names.confidence.astype(np.float64))
+        scores = names.confidence.astype(np.float64)
+        if self._protocol == "everything":  # nobody said that there is a thing
+            scores = scores * instances.objectness
+        return Answers(masks, labels, scores)
 
     def _place(self, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
         """Where a method's classes stand in this evaluation's vocabulary."""

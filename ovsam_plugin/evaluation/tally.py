@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.evaluation.mask_iou import MaskCrop
 from ovsam_plugin.evaluation.metrics import Outcomes
 from ovsam_plugin.evaluation.protocols import Pairs, Target
+from ovsam_plugin.mask_crop import MaskCrop
 
 
 @dataclass(frozen=True, eq=False)

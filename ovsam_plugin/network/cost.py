@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.network.prompt_encoder import PromptBatch
-from ovsam_plugin.network.region_masks import BINS, DRAWN
+from ovsam_plugin.network.region_masks import BINS, DRAWN, FINE
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,10 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
         def answer() -> None:
             if head is None:  # a network with that head needs this decoder for mask prompts alone
                 network.decode(features, prompt)
-            network.mask_decoder.embed(region, pooled)
+            read = pooled
+            if description.pooled_context:
+                read = torch.cat([pooled, network.backbone.features(last)], 1)
+            network.mask_decoder.embed(region, read)
 
         def recognize() -> None:
             network.backbone.embed(network.backbone.features(last))
@@ -113,7 +116,7 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
             wide = head.from_level.out_channels
             drawing = torch.empty(prompts, DRAWN, BINS, BINS)
             read = torch.empty(prompts, wide, BINS, BINS)
-            detail = torch.empty(prompts, wide // 2, 2 * BINS, 2 * BINS)
+            detail = torch.empty(prompts, FINE, 2 * BINS, 2 * BINS)
 
             def draw() -> None:
                 head.project(features.image, features.pyramid)
@@ -123,7 +126,9 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
             parts.append(("region masks", head, draw))
         if network.objectness is not None:
             things = network.objectness
-            parts.append(("objectness head", things, lambda: things(features.pyramid)))
+            parts.append(
+                ("objectness head", things, lambda: things(features.image, features.pyramid))
+            )
         return [
             Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -169,7 +170,9 @@ class OVSAM(nn.Module):
         Returns:
             (N, 1, H/4, W/4) logits over the padded image.
         """
-        pe = self.pe
+        # SAM's encoder keeps the image's size: in a copy, of the attributes and not of the weights,
+        # since another thread may decode a photograph of another shape.
+        pe = copy.copy(self.pe)
         h, w = features.image.shape[-2:]
         # Positions are shares of the square's side, also where no square is padded.
         side = max(h, w)

@@ -108,17 +108,16 @@ def rasterize(prompts: PromptBatch, size: tuple[int, int], stride: int) -> Tenso
     return out
 
 
-def mask_to_logits(mask: Tensor, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
+def mask_to_logits(shares: Tensor, padded: tuple[int, int]) -> Tensor:
     """A mask prompt as the logits that SAM's encoder reads.
 
     Args:
-        mask: (H, W) bool, the whole original image.
-        size: (h, w) of the resized image.
+        shares: (h, w) float32, how much of each pixel of the resized image the mask covers.
         padded: (h, w) of the padded image.
 
     Returns:
         (1, h / 4, w / 4) float32, +10 on the mask and -10 off it.
     """
-    resized = F.interpolate(mask[None, None].float(), size=size, mode="area")
-    whole = F.pad(resized, (0, padded[1] - size[1], 0, padded[0] - size[0]))
-    return F.avg_pool2d(whole, 4)[0] * (2 * MASK_LOGIT) - MASK_LOGIT
+    h, w = shares.shape
+    whole = F.pad(shares[None], (0, padded[1] - w, 0, padded[0] - h))
+    return F.avg_pool2d(whole, 4) * (2 * MASK_LOGIT) - MASK_LOGIT

@@ -138,6 +138,7 @@ _ALL = (
         ("confidence", "margin"),
         _suggested,
     ),
+    Order("confidence", "least sure", "confidence", False, ("confidence",), _lack("confidence")),
     Order(
         "objectness",
         "parts, background and bad outlines: hardly whole things",
@@ -146,7 +147,6 @@ _ALL = (
         ("objectness",),
         _lack("objectness"),
     ),
-    Order("confidence", "least sure", "confidence", False, ("confidence",), _lack("confidence")),
     Order("margin", "two names nearly as likely", "margin", False, ("margin",), _lack("margin")),
     Order(
         "disagreement",

@@ -99,8 +99,12 @@ class CocoCrops(Dataset[Crop]):
                 ]
                 self.items.append((path, source, found))
         if missing:
+            one = len(missing) == 1
+            what = (
+                "photograph is not in its folder" if one else "photographs are not in their folders"
+            )
             raise FileNotFoundError(
-                f"{len(missing)} annotated photographs are not in their folders: "
+                f"{len(missing)} annotated {what}: "
                 f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
             )
         self.regions = [pair for folders in regions for pair in _region_files(*folders)]

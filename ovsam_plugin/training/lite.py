@@ -103,7 +103,7 @@ class LiteRecipe(Recipe):
     """
 
     name = "lite"
-    BOXES, POINTS, NAMED = 5, 2, 12
+    BOXES, POINTS, NAMED = 12, 3, 12
     # The mask decoder, which answers mask prompts alone, is trained on every second crop.
     COARSE_EVERY = 2
     # Proposals of a crop that the region head judges: the surest, and some behind them.
@@ -154,10 +154,12 @@ class LiteRecipe(Recipe):
             if name.startswith("backbone."):
                 lives &= name.startswith(tuned) if tuned else False
             parameter.requires_grad_(lives)
-        # As it came from ImageNet. Held in a list so that it is no part of the recipe's own
-        # parameters.
-        original = OVSAM(preset.network)
-        load_timm_by_order(original, encoder)
+        # What the heads are trained on where it is left as it is; else what it was before any
+        # training. Held in a list so that it is no part of the recipe's own parameters.
+        original = self.network
+        if settings.encoder_rate:
+            original = OVSAM(preset.network)
+            load_timm_by_order(original, encoder)
         fused = original.backbone.fused().requires_grad_(False)
         # Channels last is the layout that convolutions are fastest in, as at inference.
         self.encoder = [fused.to(memory_format=torch.channels_last)]
@@ -227,13 +229,13 @@ class LiteRecipe(Recipe):
         device = self.network.device
         pixels = normalize(crops, self.network.description).to(device)
         original = cast(TimmClassifier, self.encoder[0].to(device))
+        backbone = cast(TimmClassifier, self.network.backbone)
         with torch.no_grad():
             x = original.bn1(original.conv_stem(pixels))
             early = original.run(x, range(self.TUNED))
             late = original.run(early[-1], self._tuned)
-        stages = (*early, *late)
-        if self.settings.encoder_rate:
-            backbone = cast(TimmClassifier, self.network.backbone)
+        # Also where they are not trained, `start` may hold later blocks that were.
+        with torch.set_grad_enabled(self.settings.encoder_rate > 0 and torch.is_grad_enabled()):
             stages = (*early, *backbone.run(early[-1], self._tuned))
         # Its heads are trained on maps of the same layout as at inference.
         image = self.network.neck(stages) if "masks" in self.settings.tasks else stages[2]

@@ -98,8 +98,9 @@ def surest(
         others: chosen at random among those behind them.
     """
     sides = (boxes[:, 2:] - boxes[:, :2]).amin(1)
-    best = (logits.detach().float() - 100 * (sides < 4)).topk(min(400, len(logits))).indices
-    kept = best[nms(boxes[best].float(), logits[best].float(), 0.7)]
+    scores = logits.detach().float() - 100 * (sides < 4)
+    best = scores.topk(min(400, len(scores))).indices
+    kept = best[nms(boxes[best].detach().float(), scores[best], 0.7)]
     rest = kept[count:]
     chosen = torch.randperm(len(rest), generator=generator)[:others].to(rest.device)
     return boxes[torch.cat([kept[:count], rest[chosen]])].detach()

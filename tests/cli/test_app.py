@@ -59,7 +59,15 @@ def test_the_zoo_learns_the_presets_and_can_be_told_twice(tmp_path, monkeypatch)
         result = CliRunner().invoke(app, ["zoo"])
         assert result.exit_code == 0
     assert "ovsam-lite" in (tmp_path / "ovsam" / "manifest.json").read_text()
-    (tmp_path / "ovsam" / "__init__.py").write_text("# mine")
+
+
+def test_the_zoo_command_writes_into_no_folder_that_it_did_not_make(tmp_path, monkeypatch):
+    monkeypatch.setattr(fo.config, "model_zoo_dir", str(tmp_path))
+    mine = [tmp_path / name for name in ("ovsam", "fiftyone-ovsam")]
+    for folder in mine:
+        folder.mkdir()
+        (folder / "__init__.py").write_text("# mine")
     refused = CliRunner().invoke(app, ["zoo"])
     assert refused.exit_code == 1
-    assert "remove it" in refused.output
+    assert "remove one" in refused.output
+    assert all((folder / "__init__.py").read_text() == "# mine" for folder in mine)

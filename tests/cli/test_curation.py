@@ -28,6 +28,18 @@ def test_relabel_says_what_changed(named: fo.Dataset) -> None:
     assert "use --overwrite or another field" in again.output
 
 
+def test_a_person_s_labels_are_replaced_by_an_option_of_its_own(named: fo.Dataset) -> None:
+    names = ["--vocabulary", "tabby cat, coffee", "--into", "asks", "--device", "cpu"]
+    refused = CliRunner().invoke(app, ["relabel", named.name, *names, "--overwrite"])
+    assert refused.exit_code == 2
+    assert "9 labels that no run of ours made" in refused.output
+    assert "consent with --overwrite-all" in refused.output
+    assert named.values("asks.detections.label", unwind=True) == ["thing"] * 9
+    done = CliRunner().invoke(app, ["relabel", named.name, *names, "--overwrite-all"])
+    assert done.exit_code == 0, done.output
+    assert "9 instances named in field 'asks'" in done.output
+
+
 def test_score_counts_what_is_unknown(named: fo.Dataset) -> None:
     done = CliRunner().invoke(app, ["score", named.name, "--share", "1", "--device", "cpu"])
     assert done.exit_code == 0, done.output

@@ -21,6 +21,8 @@ ROW = {
     "segmentation",
     "bbox",
     "score",
+    "objectness",
+    "confidence",
     "similarity",
     "head_score",
     "clip_score",
@@ -166,7 +168,10 @@ def test_everything_is_labelled_drawn_and_exported(folder, tmp_path):
     labels = dataset.first()["ovsam"].detections
     assert labels
     rows = json.loads(preds.read_text())
-    assert [row["score"] for row in rows] == [label.confidence for label in labels]
+    scores = [label.objectness * label.confidence for label in labels]
+    assert [row["score"] for row in rows] == pytest.approx(scores)
+    assert [row["objectness"] for row in rows] == [label.objectness for label in labels]
+    assert [row["confidence"] for row in rows] == [label.confidence for label in labels]
     assert {row["prompt_type"] for row in rows} == {"everything"}
     assert Image.open(sheet).width > 600
     assert f"fiftyone app launch {dataset.name}" in output

@@ -15,8 +15,7 @@ from tests.training.small import small_set
 
 CONFIG = """
 out = "run"
-images = "images"
-annotations = "coco.json"
+complete = [["images", "coco.json"]]
 tasks = ["names"]
 batch = 2
 crop = 64
@@ -27,6 +26,7 @@ warmup = 1
 checkpoint_every = 1
 validate_every = 2
 """
+PAIR = 'images = "images"\nannotations = "coco.json"'
 
 
 def train(recipe: str, config: Path, *options: str) -> Result:
@@ -81,7 +81,7 @@ def test_what_of_a_start_is_taken_is_said(config: Path) -> None:
     [
         ("light", ("", ""), "recipe 'light': expected one of sam2clip, clip2sam, lite"),
         ("lite", ("crop = 64", "crops = 64"), "crops: is not a setting of this recipe"),
-        ("lite", ('images = "images"\n', ""), "images: is missing"),
+        ("lite", ('complete = [["images", "coco.json"]]\n', ""), "complete: is missing"),
         ("lite", ("steps = 2", "steps = ["), "is not TOML"),
     ],
 )
@@ -106,13 +106,13 @@ def test_data_that_is_not_there_or_is_wrong_is_said_in_one_message(config: Path)
     (folder / "images" / "1.png").unlink()
     result = train("lite", config)
     assert result.exit_code == 1
-    assert "1 of the 5 annotated photographs are not in" in result.output
+    assert "1 annotated photograph is not in its folder: 1.png" in result.output
     content = json.loads((folder / "coco.json").read_text())
     del content["categories"]
     (folder / "coco.json").write_text(json.dumps(content))
     result = train("lite", config)
     assert result.exit_code == 1
-    assert "has no 'categories'" in result.output
+    assert "annotation 0: it is of class 1, which is not listed" in result.output
     (folder / "coco.json").unlink()
     result = train("lite", config)
     assert result.exit_code == 1
@@ -122,6 +122,7 @@ def test_data_that_is_not_there_or_is_wrong_is_said_in_one_message(config: Path)
 
 def test_weights_that_are_not_there_are_named(config: Path) -> None:
     text = CONFIG.replace('tasks = ["names"]', 'weights = "absent.safetensors"')
+    text = text.replace('complete = [["images", "coco.json"]]', PAIR)
     config.write_text(text)
     result = train("clip2sam", config)
     assert result.exit_code == 1

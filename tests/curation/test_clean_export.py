@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 
 from ovsam_plugin.curation.clean_export import export_clean
 from ovsam_plugin.curation.decisions import accept, reject, rename
+from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.vocabulary.tables import built_in
 
 FIELD = "ovsam"
@@ -249,3 +250,79 @@ def test_a_synonym_is_its_class_and_a_field_without_a_run_is_told(
     with caplog.at_level(logging.WARNING):
         export_clean(reviewed, FIELD, tmp_path / "plain.json")
     assert "no run is recorded for field 'ovsam'" in caplog.text
+
+
+def test_a_turned_photograph_is_written_as_it_is_shown(
+    reviewed: fo.Dataset, turned: Path, tmp_path: Path
+) -> None:
+    mask = np.tri(40, 30, dtype=bool)
+    box = relative_box((200, 300, 230, 340), (451, 300))
+    label = fo.Detection(label="cat", bounding_box=box, mask=mask, review="accepted")
+    sample = fo.Sample(filepath=str(turned), ovsam=fo.Detections(detections=[label]))
+    sample.metadata = fo.ImageMetadata(width=451, height=300)  # as FiftyOne has it for most kinds
+    reviewed.add_sample(sample)
+    only = reviewed.select(sample.id)
+    export_clean(only, FIELD, tmp_path / "clean.json")
+    coco = COCO(str(tmp_path / "clean.json"))
+    (image,), (cat,) = coco.dataset["images"], coco.dataset["annotations"]
+    assert (image["width"], image["height"]) == (300, 451)
+    assert cat["bbox"] == [200, 300, 30, 40]
+    np.testing.assert_array_equal(coco.annToMask(cat)[300:340, 200:230], mask)
+    export_clean(only, FIELD, tmp_path / "folder", "fiftyone")
+    read = fo.Dataset.from_dir(
+        dataset_dir=str(tmp_path / "folder"), dataset_type=fo.types.FiftyOneDataset, progress=False
+    )
+    metadata = read.first().metadata
+    assert (metadata.width, metadata.height) == (300, 451)
+    read.delete()
+
+
+def test_a_mask_whose_box_was_dragged_over_the_edge_is_cut_there_and_told(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    before = reviewed.first()[FIELD].detections[0]
+    box = [-30 / 451, 250 / 300, 100 / 451, 100 / 300]
+    reviewed.set_label_values(f"{FIELD}.detections.bounding_box", {ids["cat"]: box})
+    path = tmp_path / "clean.json"
+    export = export_clean(reviewed, FIELD, path)
+    (told,) = export.cut
+    assert ids["cat"] in told
+    assert export.left_out == ()
+    coco = COCO(str(path))
+    (cat,) = coco.loadAnns(coco.getAnnIds(catIds=coco.getCatIds(["cat"])))
+    expected = np.zeros((300, 451), dtype=bool)
+    expected[250:, :70] = before.mask[:50, 30:]
+    np.testing.assert_array_equal(coco.annToMask(cat), expected)
+    assert cat["area"] == expected.sum()
+
+
+@pytest.mark.parametrize(
+    ("images", "group"), [(1, "r"), (10, "r"), (11, "c"), (100, "c"), (101, "f")]
+)
+def test_lvis_groups_classes_by_the_number_of_their_images(
+    tmp_path: Path, images: int, group: str
+) -> None:
+    mask = np.ones((2, 2), dtype=bool)
+
+    def label(name: str) -> fo.Detection:
+        box = [0.0, 0.0, 0.2, 0.2]
+        return fo.Detection(label=name, bounding_box=box, mask=mask, review="accepted")
+
+    made = fo.Dataset()
+    made.add_samples(
+        [
+            fo.Sample(
+                filepath=f"/nowhere/{i}.jpg",
+                metadata=fo.ImageMetadata(width=10, height=10),
+                found=fo.Detections(detections=[label("newt"), label("newt")]),
+            )
+            for i in range(images)
+        ],
+        dynamic=True,
+        progress=False,
+    )
+    export_clean(made, "found", tmp_path / "clean.json", "lvis")
+    (newt,) = json.loads((tmp_path / "clean.json").read_text())["categories"]
+    assert (newt["frequency"], newt["image_count"]) == (group, images)
+    assert newt["instance_count"] == 2 * images
+    made.delete()

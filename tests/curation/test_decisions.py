@@ -321,7 +321,7 @@ def test_a_label_without_a_name_can_be_rejected_or_named_but_not_accepted(
 def test_copies_of_labels_in_a_patches_view_are_refused(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:
-    with pytest.raises(ValueError, match="give the dataset itself"):
+    with pytest.raises(ValueError, match="give that dataset itself"):
         accept(labelled.to_patches(FIELD), FIELD, ids["cat"])
 
 

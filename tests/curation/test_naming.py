@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import fiftyone as fo
 import numpy as np
 import pytest
 
+from ovsam_plugin.curation import naming
 from ovsam_plugin.curation.naming import name_instances
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.dataset.fields import NAME_ATTRIBUTES
@@ -94,3 +97,37 @@ def test_polylines_are_named_and_cannot_be_filled(dataset: fo.Dataset) -> None:
 def test_a_field_that_is_not_there_is_a_clear_error(drawn: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="there is no field 'drwan'"):
         name_instances(drawn, field="drwan", **SETTINGS)
+
+
+def test_what_a_person_names_or_deletes_meanwhile_stays_so(
+    drawn: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_instances(drawn, field="drawn", **SETTINGS)
+    first, second = (d.id for d in drawn.first()["drawn"].detections[:2])
+    declare = naming.declare_attributes
+
+    def late(*args: Any) -> None:
+        declare(*args)
+        drawn.delete_labels(ids=[first], fields=["drawn"])
+        sample = drawn.first()
+        sample["drawn"].detections[0].label = "by hand"
+        sample.save()
+
+    monkeypatch.setattr(naming, "declare_attributes", late)
+    name_instances(drawn, field="drawn", fill=True, **SETTINGS)
+    left = drawn.first()["drawn"].detections
+    assert [d.label for d in left] == ["by hand", "mine"]
+    assert left[0].id == second
+    assert drawn.count("drawn.detections") == 8
+    assert None not in drawn.values("drawn.detections.label", unwind=True)
+
+
+def test_a_field_that_cannot_be_filled_is_refused_before_anything_is_named(
+    drawn: fo.Dataset,
+) -> None:
+    field = drawn.get_field("drawn.detections.label")
+    field.read_only = True
+    field.save()
+    with pytest.raises(ValueError, match=r"'drawn\.detections\.label' is read-only"):
+        name_instances(drawn, field="drawn", fill=True, **SETTINGS)
+    assert drawn.get_field("drawn_named") is None

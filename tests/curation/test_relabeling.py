@@ -78,6 +78,24 @@ def test_what_a_person_decided_keeps_its_name(named: fo.Dataset) -> None:
     assert (kept.label, kept["review"]) == ("my cat", "renamed")
 
 
+@pytest.mark.parametrize("field", ["ovsam", "again"])
+def test_decisions_that_this_handle_knows_nothing_of_stay(named: fo.Dataset, field: str) -> None:
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    assert named.get_field(f"{field}.detections.review") is None
+    # As another process leaves it, whose schema this one has not read.
+    named._sample_collection.update_many(
+        {},
+        {"$set": {f"{field}.detections.1.review": "renamed", f"{field}.detections.1.label": "x"}},
+    )
+    summary = relabel_dataset(
+        named, vocabulary=["a", "b"], into="again", overwrite=True, device="cpu"
+    )
+    assert (summary.instances, summary.decided) == (6, 3)
+    stored = [d for s in named._sample_collection.find({}) for d in s["again"]["detections"]]
+    assert [d["label"] for d in stored[1::3]] == ["x"] * 3
+    assert [d.get("review") for d in stored[1::3]] == ["renamed"] * 3
+
+
 def test_labels_that_a_person_drew_stay_as_they_are(named: fo.Dataset) -> None:
     sample = named.first()
     drawn = fo.Detection(label="drawn", bounding_box=[0, 0, 0.1, 0.1])
@@ -275,6 +293,19 @@ def test_a_first_relabelling_that_was_stopped_needs_no_consent_to_be_finished(
     assert len(values(named, "again", "id")) == 9
     with pytest.raises(ValueError, match="already, with names of"):
         relabel_dataset(named, **same)
+
+
+def test_a_relabelling_killed_while_its_record_was_written_is_finished_by_the_same_call(
+    named: fo.Dataset,
+) -> None:
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    relabel_dataset(named, **same)
+    named._doc.get_runs()["again"].results.delete()
+    runs._sessions(named, "again").clear()
+    named.clear_cache()
+    assert runs.last_started(named, "again") is None
+    assert relabel_dataset(named, **same).instances == 9
+    assert runs.last_started(named, "again") is not None
 
 
 def test_labels_that_a_person_drew_or_changed_in_the_new_field_stay(named: fo.Dataset) -> None:

@@ -249,3 +249,32 @@ def test_fields_that_no_run_of_ours_made_are_refused(plain: fo.Dataset) -> None:
             remove_run(plain, name)
     assert snapshot(plain) == before
     assert runs.fields(plain) == ["ovsam"]
+
+
+@pytest.mark.parametrize("path", ["ovsam", "ovsam_error"])
+def test_a_read_only_run_is_refused_before_anything_is_removed(
+    plain: fo.Dataset, path: str
+) -> None:
+    add_everything(plain)
+    field = plain.get_field(path)
+    field.read_only = True
+    field.save()
+    before = snapshot(plain)
+    with pytest.raises(ValueError, match=f"'{path}' is read-only"):
+        remove_run(plain, "ovsam")
+    assert snapshot(plain) == before
+
+
+def test_unsaved_edits_of_other_fields_stay(plain: fo.Dataset) -> None:
+    add_everything(plain)
+    first, second, _ = list(plain)
+    first.tags.append("mine")
+    first["ovsam"].detections[0].label = "tabby"
+    second["truth"].detections[0].label = "tabby"
+    remove_run(plain, "ovsam")
+    first.save()
+    second.save()
+    plain.reload()
+    assert plain.first().tags == ["mine"]
+    assert not any("ovsam" in row for row in plain._sample_collection.find({}))
+    assert plain.skip(1).first()["truth"].detections[0].label == "tabby"

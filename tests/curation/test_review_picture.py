@@ -69,3 +69,14 @@ def test_an_address_holds_the_whole_picture(tmp_path: Path) -> None:
     head, data = address.split(",")
     assert head == "data:image/jpeg;base64"
     assert Image.open(io.BytesIO(base64.b64decode(data))).size == SIZE
+
+
+def test_a_mask_is_shown_stretched_over_its_box_and_cut_at_the_edge(tmp_path: Path) -> None:
+    mask = np.array([[True, False], [True, False]])
+    label = fo.Detection(bounding_box=[-0.2, 0.25, 0.8, 0.5], mask=mask)
+    pixels = np.asarray(instance_picture(photograph(tmp_path), label)).astype(int)
+    bright = (pixels == GREY).all(axis=2)
+    columns = np.flatnonzero(bright.any(axis=0))
+    rows = np.flatnonzero(bright.any(axis=1))
+    # Of the 400 x 300 photograph the columns 0 to 80 of rows 75 to 225 are the mask.
+    assert (rows[-1] - rows[0]) / (columns[-1] - columns[0]) == pytest.approx(150 / 80, rel=0.05)

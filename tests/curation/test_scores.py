@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import fiftyone as fo
 import numpy as np
 import pytest
 from bson import ObjectId
 
+from ovsam_plugin.curation import scores
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset import runs
@@ -26,7 +29,8 @@ def test_every_named_instance_has_its_scores(named: fo.Dataset) -> None:
     head, clip = (column(named, name) for name in ("head_score", "clip_score"))
     assert np.allclose(column(named, "disagreement"), disagreement(head, clip))
     outlier = column(named, "outlier")
-    wanted = doubt(column(named, "confidence"), column(named, "margin"), outlier)
+    signs = [column(named, name) for name in ("confidence", "margin")]
+    wanted = doubt(*signs, outlier, column(named, "objectness"))
     assert np.allclose(column(named, "doubt"), wanted)
     unknown = column(named, "unknown")
     assert ((unknown >= 0) & (unknown <= 1)).all()
@@ -90,3 +94,37 @@ def test_a_run_none_of_whose_labels_has_an_embedding_keeps_its_scores(named: fo.
     with pytest.raises(ValueError, match="no label of field 'ovsam' has an embedding"):
         score_run(named, device="cpu")
     assert np.array_equal(column(named, "doubt"), before)
+
+
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_label_deleted_meanwhile_gives_no_other_its_scores(
+    named: fo.Dataset, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = ["ovsam.detections.id", "ovsam.detections.doubt"]
+    score_run(named, device="cpu")
+    wanted = dict(zip(*named.values(paths, unwind=True)))
+    label = list(wanted)[gone]
+    best = scores._best_logits
+
+    def late(*args: Any) -> Any:
+        named.delete_labels(ids=[label], fields=["ovsam"])
+        return best(*args)
+
+    monkeypatch.setattr(scores, "_best_logits", late)
+    score_run(named, device="cpu")
+    assert dict(zip(*named.values(paths, unwind=True))) == {
+        i: doubt for i, doubt in wanted.items() if i != label
+    }
+
+
+@pytest.mark.parametrize("name", ["doubt", "group"])
+def test_a_read_only_score_is_refused_before_anything_is_computed(
+    named: fo.Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score_run(named, device="cpu")
+    field = named.get_field(f"ovsam.detections.{name}")
+    field.read_only = True
+    field.save()
+    monkeypatch.setattr(scores, "_best_logits", None)
+    with pytest.raises(ValueError, match=f"{name}' is read-only"):
+        score_run(named, device="cpu")

@@ -65,7 +65,7 @@ def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleare
 ) -> None:
     view = search(named, "a cat", k=4)
     for patches in (view, named.to_patches("ovsam")):
-        with pytest.raises(ValueError, match="holds copies of labels"):
+        with pytest.raises(ValueError, match="holds copies, made anew"):
             search(patches, "a cup")
     assert (
         sum(s is not None for s in named.values("ovsam.detections.search_score", unwind=True)) == 4
@@ -80,8 +80,29 @@ def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleare
 def test_a_field_whose_embeddings_were_not_kept_can_get_them(named: fo.Dataset) -> None:
     settings = {"vocabulary": NAMES, "box_field": "asks", "field": "plain", **SMALL}
     label_dataset(named, embeddings=False, **settings)
-    label_dataset(named, embeddings=True, **settings)
-    with pytest.raises(ValueError, match="overwrite=True and embeddings=True"):
+    ids = named.values("plain.detections.id")
+    with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
         search(named, "a cat", field="plain")
-    label_dataset(named, embeddings=True, overwrite=True, **settings)
+    label_dataset(named, embeddings=True, **settings)
+    assert named.values("plain.detections.id") == ids
     assert len(search(named, "a cat", field="plain", k=4)) == 4
+
+
+def test_unsaved_edits_of_samples_in_memory_stay(named: fo.Dataset) -> None:
+    sample = named.first()
+    sample.tags.append("mine")
+    sample["ovsam"].detections[0].label = "tabby"
+    search(named, "a cat", k=9)
+    assert sample.tags == ["mine"]
+    assert sample["ovsam"].detections[0].label == "tabby"
+    sample.save()
+    assert named.count("ovsam.detections.search_score") == 9
+
+
+def test_a_read_only_score_is_a_clear_error(named: fo.Dataset) -> None:
+    search(named, "a cat", k=1)
+    field = named.get_field("ovsam.detections.search_score")
+    field.read_only = True
+    field.save()
+    with pytest.raises(ValueError, match="search_score' is read-only"):
+        search(named, "a cup", k=1)

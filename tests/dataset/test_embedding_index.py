@@ -98,7 +98,43 @@ def test_asking_for_neighbours_of_an_instance_changes_nothing_that_is_kept(
     one = str(before.label_ids[0])
     nearest = results.sort_by_similarity(one, k=2)
     assert one in nearest.values("ovsam.detections.id", unwind=True)
-    assert np.array_equal(results.embeddings, before.vectors)
+    assert np.allclose(results.embeddings, before.vectors, atol=1e-7)
+    results.find_duplicates(thresh=0.3)
+    assert np.allclose(results.embeddings, before.vectors, atol=1e-7)
+    results.save()
+    assert np.allclose(embedding_index.load(boxed, "ovsam").vectors, before.vectors, atol=1e-7)
+
+
+@pytest.mark.parametrize("together", ["mean", "post-mean", "post-min", "post-max"])
+def test_several_instances_are_asked_about_together_as_fiftyone_promises(
+    boxed: fo.Dataset, together: str
+) -> None:
+    label_dataset(boxed, **SMALL)
+    kept = embedding_index.load(boxed, "ovsam")
+    results = boxed.load_brain_results("ovsam_similarity")
+    asked = kept.vectors[[0, 3]]
+    apart = 1 - asked @ kept.vectors.T
+    mean = asked.mean(axis=0)
+    away = {
+        "mean": 1 - kept.vectors @ mean / np.linalg.norm(mean),
+        "post-mean": apart.mean(axis=0),
+        "post-min": apart.min(axis=0),
+        "post-max": apart.max(axis=0),
+    }[together]
+    _, found, distances = results._kneighbors(
+        query=kept.label_ids[[0, 3]].tolist(), k=4, aggregation=together, return_dists=True
+    )
+    assert np.allclose(distances, np.sort(away)[:4], atol=1e-5)
+    assert np.allclose(away[kept.rows(found)], distances, atol=1e-5)
+
+
+def test_vectors_that_something_else_changed_are_refused(boxed: fo.Dataset) -> None:
+    label_dataset(boxed, **SMALL)
+    results = boxed.load_brain_results("ovsam_similarity")
+    results._embeddings = results.embeddings * 2
+    super(type(results), results).save()  # as FiftyOne does
+    with pytest.raises(ValueError, match="'ovsam_similarity' are no longer those that were stored"):
+        embedding_index.load(boxed, "ovsam")
 
 
 def test_labels_that_are_new_or_gone_come_and_go_with_the_next_run(boxed: fo.Dataset) -> None:

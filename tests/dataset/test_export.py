@@ -11,11 +11,15 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from ovsam_plugin.annotations import AnnotatedCategory
-from ovsam_plugin.dataset.export import CategoryIds, field_rows, write_rows
+from ovsam_plugin.dataset.annotations import read_annotations
+from ovsam_plugin.dataset.export import CategoryIds, annotation_rows, field_rows, write_rows
 from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.dataset.importing import attach_prompts
+from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
+PHOTOGRAPHS = ("chelsea.png", "coffee.png", "astronaut.png")
 SCORES = ("similarity", "head_score", "clip_score", "margin", "stability")
 
 
@@ -49,6 +53,7 @@ def placed_masks(draw):
 def test_an_exported_mask_is_the_stored_one_to_the_pixel(dataset, placed):
     mask, (x, y), size = placed
     sample = dataset.first()
+    sample.filepath = "/nowhere/gone.jpg"  # so that the metadata alone say how large it was
     sample.metadata = fo.ImageMetadata(width=size[1], height=size[0])
     sample["ovsam"] = fo.Detections(detections=[detection(mask, (x, y), size)])
     sample.save()
@@ -150,3 +155,120 @@ def test_category_ids_of_names_that_run_together_are_found():
     said = ["tv", "potted plant", "couch", "dining table", "airplane", "motorcycle", "cat", "dog"]
     assert [ids(name) for name in said] == [0, 1, 2, 3, 4, 5, 6, None]
     assert CategoryIds([AnnotatedCategory(None, "cat"), AnnotatedCategory(0, "dog")])("dog") == 0
+
+
+def with_label(dataset, label, **fields):
+    """The dataset's first sample with this label alone."""
+    sample = dataset.first()
+    sample["ovsam"] = fo.Detections(detections=[label])
+    for name, value in fields.items():
+        sample[name] = value
+    sample.save()
+    return dataset[:1]
+
+
+def decoded(row):
+    return coco_mask.decode(row["segmentation"]).astype(bool)
+
+
+def test_a_turned_photograph_is_exported_as_it_is_shown(dataset, turned):
+    mask = np.tri(40, 30, dtype=bool)
+    label = detection(mask, (200, 300), (451, 300))
+    sample = fo.Sample(filepath=str(turned), ovsam=fo.Detections(detections=[label]))
+    sample.metadata = fo.ImageMetadata(width=451, height=300)  # as FiftyOne has it for most kinds
+    dataset.add_sample(sample)
+    (row,) = field_rows(dataset[3:], "ovsam", None)
+    assert row["segmentation"]["size"] == [451, 300]
+    assert row["bbox"] == [200, 300, 30, 40]
+    np.testing.assert_array_equal(decoded(row)[300:340, 200:230], mask)
+
+
+@pytest.mark.parametrize(
+    ("place", "seen"),
+    [
+        ((-10, 20), (slice(20, 60), slice(0, 20))),
+        ((40, -39), (slice(0, 1), slice(40, 70))),
+        ((440, 290), (slice(290, 300), slice(440, 451))),
+    ],
+)
+def test_a_mask_whose_box_was_dragged_over_the_edge_is_cut_there_and_told(
+    dataset, tmp_path, caplog, place, seen
+):
+    mask = np.tri(40, 30, dtype=bool)
+    mask[0] = mask[:, 0] = True
+    (x, y), (height, width) = place, (300, 451)
+    label = detection(mask, (0, 0), (height, width))
+    label.bounding_box = [x / width, y / height, 30 / width, 40 / height]
+    whole = detection(np.ones((4, 4), bool), (3, 3), (height, width))
+    sample = dataset.first()
+    sample["ovsam"] = fo.Detections(detections=[label, whole])
+    sample.save()
+    assert write_rows(field_rows(dataset[:1], "ovsam", None), tmp_path / "rows.json") == 2
+    row, other = json.loads((tmp_path / "rows.json").read_text())
+    expected = np.zeros((height, width), dtype=bool)
+    padded = np.pad(expected, 50)
+    padded[50 + y : 90 + y, 50 + x : 80 + x] = mask
+    expected = padded[50:-50, 50:-50]
+    np.testing.assert_array_equal(decoded(row), expected)
+    assert expected[seen].sum() == expected.sum()
+    assert "over the image's edge" in row["note"]
+    assert "note" not in other
+    assert "1 masks of rows.json were cut" in caplog.text
+
+
+def test_a_mask_whose_box_was_resized_is_exported_as_the_app_draws_it(dataset):
+    mask = np.zeros((40, 60), dtype=bool)
+    mask[:20, :30] = mask[20:, 30:] = True
+    label = detection(mask, (0, 0), (300, 451))
+    label.bounding_box = [100 / 451, 50 / 300, 120 / 451, 20 / 300]
+    (row,) = field_rows(with_label(dataset, label), "ovsam", None)
+    expected = np.zeros((300, 451), dtype=bool)
+    expected[50:60, 100:160] = expected[60:70, 160:220] = True
+    np.testing.assert_array_equal(decoded(row), expected)
+    assert row["bbox"] == [100, 50, 120, 20]
+    assert "note" not in row
+
+
+def test_a_mask_on_disk_is_exported(dataset, tmp_path):
+    mask = np.tri(40, 30, dtype=bool)
+    label = detection(mask, (20, 30), (300, 451))
+    label.export_mask(str(tmp_path / "mask.png"), update=True)
+    assert label.mask is None
+    (row,) = field_rows(with_label(dataset, label), "ovsam", None)
+    np.testing.assert_array_equal(decoded(row)[30:70, 20:50], mask)
+    (tmp_path / "mask.png").unlink()
+    (row,) = field_rows(dataset[:1], "ovsam", None)
+    assert "mask" in row["error"]
+    assert coco_mask.area(row["segmentation"]) == 0
+
+
+@pytest.mark.parametrize("box", [None, [float("nan"), 0, 1, 1], [1e30, 0, 1, 1], [0.5, 0.5, 0, 0]])
+def test_a_box_that_is_nowhere_costs_its_own_row(dataset, box):
+    label = detection(np.ones((40, 30), bool), (20, 30), (300, 451))
+    label.bounding_box = box
+    (row,) = field_rows(with_label(dataset, label), "ovsam", None)
+    assert row["error"]
+    json.dumps(row, allow_nan=False)
+
+
+def test_rows_come_in_the_files_order_though_the_file_mixes_its_images(dataset, tmp_path):
+    path = tmp_path / "gt.json"
+    images = [{"id": i, "file_name": name} for i, name in enumerate(PHOTOGRAPHS)]
+    asks = [{"id": 7 - i, "image_id": i % 3, "bbox": [i, i, 20, 20]} for i in range(8)]
+    asks.append({"id": 100, "image_id": 55, "bbox": [0, 0, 9, 9]})
+    path.write_text(json.dumps({"images": images, "annotations": asks}))
+    asked = attach_prompts(dataset, read_annotations(path, "box"), label_field="ovsam")
+    for sample in dataset.iter_samples(autosave=True):
+        size = size_of(sample)
+        answers = [
+            detection(np.ones((2, 3), bool), (int(p.annotation_id), 5), size, prompt_id=p.id)
+            for p in sample[asked.field].detections
+        ]
+        sample["ovsam"] = fo.Detections(detections=answers)
+    rows = annotation_rows(asked.view(dataset), "ovsam", asked, lambda name: 17)
+    assert not isinstance(rows, list)
+    rows = list(rows)
+    assert [row["prompt_id"] for row in rows] == [7, 6, 5, 4, 3, 2, 1, 0, 100]
+    assert [row["bbox"][0] for row in rows[:-1]] == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert {row["category_id"] for row in rows[:-1]} == {17}
+    assert "no image with id 55" in rows[-1]["error"]

@@ -41,6 +41,7 @@ def answers(
         boxes=np.array(boxes, dtype=np.int64).reshape(-1, 4),
         masks=PackedMasks.pack(masks),
         stability=np.linspace(0.5, 1, count, dtype=np.float32),
+        objectness=np.linspace(0.25, 0.75, count, dtype=np.float32),
         head_embeddings=ones,
         clip_embeddings=ones,
         prompts=prompts,
@@ -55,6 +56,7 @@ def answers(
         clip_score=scores[:, 1],
         similarity=-scores[:, 0],
         margin=scores[:, 0] - scores[:, 1],
+        background=scores[:, 2],
         top_indices=top,
         top_scores=scores,
     )
@@ -71,23 +73,10 @@ def test_scores_and_groups_are_plain_numbers_and_words() -> None:
     assert first.top_scores == [0.5, 0.25, 0.125]
     scores = ("confidence", "head_score", "clip_score", "similarity", "margin", "stability")
     assert [first[name] for name in scores] == [0.5, 0.25, 0.25, -0.5, 0.25, 0.5]
-    assert all(type(first[name]) is float for name in scores)
+    assert [d.objectness for d in (first, second)] == [0.25, 0.75]
+    assert all(type(first[name]) is float for name in (*scores, "objectness"))
     assert (first.prompt_type, first.prompt_id) == ("box", "a")
     assert (second.prompt_type, second.prompt_id) == ("point", "b")
-
-
-def test_an_empty_mask_still_answers_its_prompt() -> None:
-    nothing = np.zeros((0, 0), dtype=bool)
-    prompts = (Box((8, 6, 40, 36), id="a"), Points(((8, 6), (40, 30)), (1, 0), id="b"))
-    pair = answers([nothing] * 2, [(0, 0, 0, 0)] * 2, prompts)
-    box, points = to_detections(*pair).detections
-    assert box.label is None
-    assert box.mask is None
-    assert box.confidence == 0
-    assert box.top_labels == []
-    assert box.prompt_id == "a"
-    assert box.bounding_box == pytest.approx([0.1, 0.1, 0.4, 0.5])
-    assert points.bounding_box == pytest.approx([0.1, 0.1, 0, 0])
 
 
 def test_every_mask_is_drawn_on_the_pixels_it_came_from() -> None:

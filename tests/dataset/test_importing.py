@@ -120,17 +120,32 @@ def test_an_image_of_another_size_than_the_file_says_is_not_asked(folder, tmp_pa
     assert asked.view(dataset).first()[asked.field].detections == []
 
 
-def test_a_turned_photograph_is_measured_as_the_app_shows_it(folder, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.open(folder / "chelsea.png").convert("RGB").save(folder / "turned.jpg", exif=exif)
+def test_a_turned_photograph_is_measured_as_the_app_shows_it(folder, turned, tmp_path):
+    name = shutil.copy(turned, folder).split("/")[-1]
     dataset = import_images(folder)
     annotation = {"id": 1, "image_id": 1, "bbox": [30, 45.1, 150, 90.2]}
     shown = {"id": 1, "width": 300, "height": 451}
-    file = annotation_file(tmp_path, {"turned.jpg": shown}, [annotation])
+    file = annotation_file(tmp_path, {name: shown}, [annotation])
     asked = attach_prompts(dataset, file, label_field="ovsam")
-    (label,) = asked.view(dataset).first()[asked.field].detections
+    sample = asked.view(dataset).first()
+    (label,) = sample[asked.field].detections
     assert label.bounding_box == pytest.approx([0.1, 0.1, 0.5, 0.2])
+    assert (sample.metadata.width, sample.metadata.height) == (300, 451)
+
+
+def test_sizes_of_a_photograph_as_it_is_stored_are_refused_with_the_reason(
+    folder, turned, tmp_path
+):
+    name = shutil.copy(turned, folder).split("/")[-1]
+    dataset = import_images(folder)
+    annotation = {"id": 1, "image_id": 1, "bbox": [30, 45, 150, 90]}
+    stored = {"id": 1, "width": 451, "height": 300}
+    file = annotation_file(tmp_path, {name: stored}, [annotation])
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    (reason,) = asked.errors.values()
+    assert reason.startswith(f"{name} is 300 x 451, gt.json says 451 x 300")
+    assert "EXIF" in reason
+    assert asked.labels == {}
 
 
 @pytest.mark.parametrize(
@@ -204,11 +219,13 @@ def test_a_name_that_is_no_images_costs_no_other(folder, tmp_path, name):
     annotations = [{"id": i, "image_id": i, "bbox": [1, 1, 9, 9]} for i in (1, 2)]
     file = annotation_file(tmp_path, {"chelsea.png": CAT, name: {"id": 2}}, annotations)
     asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
-    assert list(asked.labels) == [0]
+    # One that could be an image becomes a sample, whose labelling fails with the reason.
+    becomes = name.endswith(".jpg")
+    assert list(asked.labels) == ([0, 1] if becomes else [0])
     assert name in asked.errors[1]
     again = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
     assert again.errors == asked.errors
-    assert len(dataset) == (4 if name.endswith(".jpg") else 3)
+    assert len(dataset) == (4 if becomes else 3)
 
 
 @pytest.mark.parametrize("name", ["caf\u00e9.png", "caf\udce9.png", "caf\u00e9.jpg"])

@@ -332,7 +332,7 @@ def test_a_grouped_dataset_is_refused_and_its_slice_is_labelled(images: list[Pat
 
 
 def test_patches_are_refused(boxed: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match="PatchesView is made anew"):
+    with pytest.raises(ValueError, match="PatchesView holds copies"):
         label(boxed.to_patches("asks"))
 
 
@@ -350,22 +350,54 @@ def test_an_unknown_preset_or_vocabulary_writes_nothing(boxed: fo.Dataset) -> No
     assert not boxed.has_run("ovsam")
 
 
-def test_a_sample_that_failed_in_part_and_was_reviewed_is_not_labelled_again(
-    boxed: fo.Dataset,
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_a_prompt_without_an_answer_asks_again_once_it_is_changed(
+    boxed: fo.Dataset, reviewed: bool
 ) -> None:
-    for sample in boxed.limit(2):
-        empty = fo.Detection(label="thing", bounding_box=[0.5, 0.5, 0, 0.2])
-        sample["asks"].detections.append(empty)
-        sample.save()
-    assert label(boxed).failed == 2
-    first = boxed.first()["ovsam"].detections[0].id
-    rename(boxed, "ovsam", first, "lynx")
-    before = label_ids(boxed)
-    assert label(boxed).kept == 2
-    after = label_ids(boxed)
-    assert (after[0], after[2]) == (before[0], before[2])
-    assert after[1] != before[1]
-    assert boxed.first()["ovsam"].detections[0].label == "lynx"
+    sample = boxed.first()
+    boxes = ([0.5, 0.5, 0, 0.2], [0.4, 0.4, 0.2, 0], [0.5, 0.5, 0.3, 0.3])
+    empty, other, good = (fo.Detection(label="thing", bounding_box=box) for box in boxes)
+    sample["asks"].detections += [empty, other]
+    sample.save()
+    assert label(boxed).failed == 1
+    assert sample["ovsam_error"].startswith("2 of 3 prompts left out: ")
+    if reviewed:
+        rename(boxed, "ovsam", sample["ovsam"].detections[0].id, "lynx")
+    before, why = label_ids(boxed), sample["ovsam_error"]
+    assert label(boxed).kept == 3
+    assert (label_ids(boxed), sample["ovsam_error"]) == (before, why)
+    # A new one is answered, and the reasons of the others stay.
+    sample["asks"].detections.append(good)
+    sample.save()
+    assert label(boxed).instances == 1
+    assert sample["ovsam_error"] == why.replace("2 of 3", "2 of 4")
+    assert label_ids(boxed)[0][:1] == before[0]
+    empty.bounding_box = [0.5, 0.5, 0.2, 0.2]
+    sample.save()
+    assert label(boxed).instances == 1
+    assert sample["ovsam_error"].startswith(f"1 of 4 prompts left out: {other.id}: ")
+    other.bounding_box = [0.4, 0.4, 0.2, 0.2]
+    sample.save()
+    assert label(boxed).instances == 1
+    assert sample["ovsam_error"] is None
+    asked = [detection.prompt_id for detection in sample["ovsam"].detections]
+    assert sorted(asked) == sorted(detection.id for detection in sample["asks"].detections)
+    assert label(boxed).kept == 3
+
+
+def test_what_a_person_drew_where_labelling_failed_stays(boxed: fo.Dataset) -> None:
+    path = Path(boxed.first().filepath)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    assert label(boxed).failed == 1
+    sample = boxed.first()
+    drawn = fo.Detection(label="lynx", bounding_box=[0.1, 0.1, 0.2, 0.2])
+    sample["ovsam"] = fo.Detections(detections=[drawn])
+    sample.save()
+    hidden.rename(path)
+    assert label(boxed).labelled == 1
+    assert next(d.id for d in sample["ovsam"].detections) == drawn.id
+    assert len(sample["ovsam"].detections) == 2
+    assert sample["ovsam_error"] is None
 
 
 def test_decisions_that_overwriting_removes_are_told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from PIL import Image, ImageOps
 
 from ovsam_plugin.dataset.fields import ATTRIBUTES
 from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.instances import PackedMasks
+from ovsam_plugin.mask_crop import NOTHING
+from ovsam_plugin.predictor import Encoding, Predictor
 
 CAT = [0.1, 0.1, 0.8, 0.8]
 """Relative box around the cat's head of the first photograph."""
@@ -310,5 +314,49 @@ def test_a_view_that_changes_under_the_labels_is_never_mislabelled(
     loader = model.build_get_item()
     sample, other = dataset.limit(2)
     loaded = loader({"id": other.id, "filepath": other.filepath})
-    with pytest.raises(RuntimeError, match="the view changed while it was labelled"):
+    with pytest.raises(ValueError, match="the view changed while it was labelled"):
         model.predict_all([loaded], samples=[sample])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "COCODetectionDataset",
+        "YOLOv4Dataset",
+        "YOLOv5Dataset",
+        "KITTIDetectionDataset",
+        "CVATImageDataset",
+        "VOCDetectionDataset",
+        "FiftyOneDataset",
+    ],
+)
+def test_an_answer_without_a_mask_is_told_and_stops_none_of_fiftyones_exporters(
+    dataset: fo.Dataset,
+    model: OvsamModel,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    decode = Predictor.decode
+
+    def second_is_empty(self: Predictor, encoding: Encoding, *asked: Any) -> Any:
+        found = decode(self, encoding, *asked)
+        places, crops = found.boxes.copy(), list(found.masks.crops)
+        places[1], crops[1] = 0, NOTHING
+        return replace(found, boxes=places, masks=PackedMasks(tuple(crops)))
+
+    monkeypatch.setattr(Predictor, "decode", second_is_empty)
+    one = dataset.limit(1)
+    ask(one, "asks", boxes(CAT, [0.5, 0.5, 0.1, 0.1], [0.1, 0.5, 0.3, 0.3]))
+    one.apply_model(model, label_field="ovsam", box_prompt_field="asks", num_workers=0)
+    sample = dataset.first()
+    first, second, third = (label.id for label in sample["asks"].detections)
+    assert [label.prompt_id for label in sample["ovsam"].detections] == [first, third]
+    assert sample["ovsam_error"] == f"1 of 3 prompts left out: {second}: the mask is empty"
+    one.export(
+        export_dir=str(tmp_path / "out"),
+        dataset_type=getattr(fo.types, kind),
+        label_field="ovsam",
+        progress=False,
+    )
+    assert any(file.is_file() for file in (tmp_path / "out").rglob("*"))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 import pytest
-from bson import ObjectId
+from fiftyone import ViewField as F
 
 from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.fields import declare_fields
-from ovsam_plugin.dataset.new_prompts import asking, drawn_since
+from ovsam_plugin.dataset.new_prompts import asking, prompt_key, unanswered
 from ovsam_plugin.dataset.outlines import edited
 
 SETTINGS: dict[str, Any] = {
@@ -89,29 +89,116 @@ def test_a_deleted_answer_to_a_prompt_whose_id_is_no_time_is_not_made_again(
     assert boxed.count("ovsam.detections") == 3
 
 
-def test_every_kind_of_field_tells_its_new_prompts_and_answered_ones_are_none(
-    dataset: fo.Dataset,
+def test_prompts_that_were_made_before_and_attached_after_a_call_are_answered(
+    boxed: fo.Dataset,
 ) -> None:
-    since = datetime.now(timezone.utc).replace(microsecond=0)
-    old, new, answered, single = (
-        ObjectId.from_datetime(since + timedelta(seconds=s)) for s in (0, 60, 61, 62)
-    )
+    made = [fo.Detection(bounding_box=[0.1, 0.1, 0.5, 0.5]) for _ in range(2)]
+    time.sleep(1.1)  # an id tells the second that it was made in
+    label(boxed)
+    sample = boxed.first()
+    sample["asks"].detections.extend(made)
+    sample.save()
+    summary = label(boxed)
+    assert (summary.labelled, summary.kept, summary.instances) == (1, 2, 2)
+    assert {d["prompt_id"] for d in boxed.first()["ovsam"].detections} >= {d.id for d in made}
+    assert label(boxed).labelled == 0
+
+
+def test_prompts_that_a_view_hid_are_answered_by_the_next_call(boxed: fo.Dataset) -> None:
+    for sample in boxed.iter_samples(autosave=True):
+        hidden = fo.Detection(label="hidden", bounding_box=[0.1, 0.1, 0.5, 0.5])
+        sample["asks"].detections.append(hidden)
+    label_dataset(boxed.filter_labels("asks", F("label") == "thing"), **SETTINGS)
+    before = label_ids(boxed)
+    assert boxed.count("ovsam.detections") == 3
+    assert label(boxed).instances == 3
+    assert [(row or [])[:1] for row in label_ids(boxed)] == before
+    assert len(embedding_index.load(boxed, "ovsam")) == 6
+
+
+def test_a_prompt_that_was_moved_is_answered_anew_and_a_decided_answer_stays(
+    boxed: fo.Dataset,
+) -> None:
+    label(boxed)
+    first, second, third = boxed
+    old = [label_id for row in label_ids(boxed) for label_id in row or ()]
+    rename(boxed, "ovsam", old[1], "lynx")
+    for sample in (first, second):
+        sample["asks"].detections[0].bounding_box = [0.05, 0.05, 0.5, 0.5]
+        sample.save()
+    assert label(boxed).labelled == 2
+    after = label_ids(boxed)
+    assert [len(row or ()) for row in after] == [1, 2, 1]
+    assert (after[0] or [""])[0] != old[0]
+    assert ((after[1] or [""])[0], after[2]) == (old[1], [old[2]])
+    assert label(boxed).labelled == 0
+    assert set(embedding_index.load(boxed, "ovsam").label_ids) == {
+        i for r in after for i in r or ()
+    }
+
+
+def test_a_field_of_prompts_that_was_renamed_goes_on_asking(boxed: fo.Dataset) -> None:
+    label(boxed)
+    before = label_ids(boxed)
+    boxed.rename_sample_field("asks", "boxes")
+    sample = boxed.first()
+    sample["boxes"].detections.append(fo.Detection(bounding_box=[0.1, 0.1, 0.5, 0.5]))
+    sample.save()
+    renamed = {**SETTINGS, "box_field": "boxes"}
+    assert label_dataset(boxed, **renamed).instances == 1
+    assert [(row or [])[:1] for row in label_ids(boxed)] == before
+    assert label_dataset(boxed, **renamed).labelled == 0
+    boxed.clone_sample_field("boxes", "others")
+    with pytest.raises(ValueError, match="made with other settings"):
+        label_dataset(boxed, **{**SETTINGS, "box_field": "others"})
+
+
+def test_a_dataset_that_an_earlier_version_labelled_goes_on(boxed: fo.Dataset) -> None:
+    label(boxed)
+    first, second, _ = boxed
+    boxed.delete_labels(ids=[first["ovsam"].detections[0].id], fields=["ovsam"])
+    boxed._sample_collection.update_many({}, {"$unset": {"ovsam.asked": True}})
+    assert label(boxed).labelled == 0  # what was deleted stays so
+    asked = [row["ovsam"]["asked"] for row in boxed._sample_collection.find()]
+    assert [len(some) for some in asked] == [1, 1, 1]
+    late = fo.Detection(id="0" * 24, bounding_box=[0.1, 0.1, 0.5, 0.5])
+    second.reload()
+    second["asks"].detections.append(late)
+    second.save()
+    assert label(boxed).instances == 1
+
+
+@pytest.mark.parametrize("kind", ["point", "box", "mask", "polyline"])
+def test_every_kind_of_prompt_is_known_again_where_it_lies(dataset: fo.Dataset, kind: str) -> None:
+    square = np.ones((4, 4), dtype=bool)
+    made, moved = {
+        "point": [fo.Keypoint(points=[(x, 0.5), (0.1, float("nan"))]) for x in (0.5, 0.4)],
+        "box": [fo.Detection(bounding_box=[x, 0, 0.5, 0.5]) for x in (0.5, 0.4)],
+        "mask": [
+            fo.Detection(bounding_box=[0, 0, 0.5, 0.5], mask=mask)
+            for mask in (square, np.triu(square))
+        ],
+        "polyline": [fo.Polyline(points=[[(0, 0), (x, 0), (0, 1)]]) for x in (0.5, 0.4)],
+    }[kind]
+    key = f"{'mask' if kind == 'polyline' else kind}_prompt_field"
     declare_fields(dataset, "ovsam")
     first, second, _ = dataset
-    first["ovsam"] = fo.Detections(detections=[fo.Detection(prompt_id=str(answered))])
-    first["points"] = fo.Keypoints(
-        keypoints=[fo.Keypoint(id=str(i), points=[(0.5, 0.5)]) for i in (old, new, answered)]
-    )
-    second["ovsam"] = fo.Detections()
-    second["box"] = fo.Detection(id=str(single), bounding_box=[0, 0, 1, 1])
-    for sample in (first, second):
-        sample.save()
-    fields = {"point_prompt_field": "points", "box_prompt_field": "box"}
-    found = drawn_since(dataset, "ovsam", fields, since)
-    assert found == {first.id: [new], second.id: [single]}
-    view = asking(dataset.select(list(found)), fields, found)
-    points, boxes = view.values(["points.keypoints.id", "box.id"])
-    assert (points, boxes) == ([[str(new)], None], [None, str(single)])
-    dataset.set_values("ovsam_error", {second.id: "odd"}, key_field="id")
-    assert drawn_since(dataset, "ovsam", fields, since) == {first.id: [new]}
-    assert drawn_since(dataset, "ovsam", fields, None) == {}
+    lists = {"point": fo.Keypoints, "polyline": fo.Polylines}
+    name = {"point": "keypoints", "polyline": "polylines"}.get(kind, "detections")
+    first["many"] = lists.get(kind, fo.Detections)(**{name: [made]})
+    first.save()
+    dataset.set_values("ovsam", {first.id: fo.Detections()}, key_field="id")
+    fields, ids = {key: "many"}, dataset.values("id")
+
+    def new() -> dict[str, dict[str, int]]:
+        return unanswered(dataset, dataset, "ovsam", fields, ids, None)
+
+    assert new() == {}  # of an earlier version, without a record: taken as asked
+    moved.id = made.id
+    first["many"] = lists.get(kind, fo.Detections)(**{name: [moved]})
+    first.save()
+    found = new()
+    assert list(found) == [first.id]
+    assert list(found[first.id]) == [prompt_key(key, made.id)]
+    view = asking(dataset, fields, found)
+    assert view.values(f"many.{name}.id") == [[made.id]]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
+import cv2
 import fiftyone as fo
+import fiftyone.utils.labels as foul
 import numpy as np
 import pytest
+from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
@@ -71,3 +75,55 @@ def test_an_edited_instance_keeps_its_name_and_has_no_scores(
     paths = [f"{FIELD}.detections.{name}" for name in ("id", "doubt")]
     doubts = dict(zip(*named.values(paths, unwind=True)))
     assert doubts[label_id] is None
+
+
+def test_an_edit_that_leaves_the_stored_size_as_it_is_is_seen(named: fo.Dataset) -> None:
+    sample = named.first()
+    label = sample[FIELD].detections[0]
+    size = len(serialize_numpy_array(label.mask))
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        mask = label.mask.copy()
+        y, x = (int(rng.integers(0, side - 1)) for side in mask.shape)
+        mask[y, x] ^= True
+        if len(serialize_numpy_array(mask)) == size:
+            break
+    else:
+        pytest.fail("no edit of the same size")
+    label.mask = mask
+    sample.save()
+    assert edited(named, FIELD) == {label.id}
+
+
+def test_a_mask_that_is_stored_in_another_way_is_the_same(
+    named: fo.Dataset, tmp_path: Path
+) -> None:
+    sample = named.first()
+    for label in sample[FIELD].detections:
+        label.mask = label.mask.astype(np.uint8) * 255
+    sample.save()
+    assert edited(named, FIELD) == set()
+    foul.export_segmentations(named, FIELD, output_dir=str(tmp_path), progress=False)
+    first = named.first()[FIELD].detections[0]
+    assert first.mask is None
+    assert edited(named, FIELD) == set()
+    picture = cv2.imread(first.mask_path, cv2.IMREAD_GRAYSCALE)
+    picture[:5] = 255 - picture[:5]
+    cv2.imwrite(first.mask_path, picture)
+    assert edited(named, FIELD) == {first.id}
+
+
+def test_outlines_that_an_earlier_version_noted_are_read(named: fo.Dataset) -> None:
+    for row in named._sample_collection.find():
+        for label in row[FIELD]["detections"]:
+            box = np.dot(
+                label["bounding_box"], (0.7548776662, 0.5698402910, 0.8191725134, 0.6710436067)
+            )
+            where = {"_id": row["_id"], f"{FIELD}.detections._id": label["_id"]}
+            noted = {"$set": {f"{FIELD}.detections.$.outline": float(box) + len(label["mask"])}}
+            named._sample_collection.update_one(where, noted)
+    named.reload()
+    assert edited(named, FIELD) == set()
+    assert edited(named, FIELD) == set()
+    label_id = change(named, "shift")
+    assert edited(named, FIELD) == {label_id}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import fiftyone as fo
 import numpy as np
 import pytest
 
 from ovsam_plugin.dataset.fields import relative_box
-from ovsam_plugin.dataset.prompt_fields import paste_mask, read_prompts
+from ovsam_plugin.dataset.prompt_fields import read_prompts
 from ovsam_plugin.prompts import Box, Mask, Points
 
 SIZE = (100, 200)
@@ -106,16 +108,52 @@ def test_a_mask_asks_on_the_pixels_it_came_from() -> None:
     assert prompt.mask.sum() == mask.sum()
 
 
+def placed(mask: np.ndarray, bounding_box: list[float]) -> np.ndarray:
+    label = fo.Detection(bounding_box=bounding_box, mask=mask)
+    (prompt,) = read_prompts({"mask_prompt_field": label}, SIZE).prompts
+    assert isinstance(prompt, Mask)
+    return prompt.mask
+
+
 def test_a_small_mask_is_stretched_over_its_box() -> None:
-    canvas = paste_mask(np.array([[1, 0]]), [0.0, 0.0, 1.0, 1.0], SIZE)
+    canvas = placed(np.array([[True, False]]), [0.0, 0.0, 1.0, 1.0])
     assert canvas[:, :100].all()
     assert not canvas[:, 100:].any()
 
 
 def test_a_mask_over_the_edge_is_cut_to_the_image() -> None:
-    canvas = paste_mask(np.ones((100, 100)), [0.75, 0.5, 0.5, 1.0], SIZE)
+    canvas = placed(np.ones((100, 100), dtype=bool), [0.75, 0.5, 0.5, 1.0])
     assert canvas[50:, 150:].all()
     assert canvas.sum() == 50 * 50
+    canvas = placed(np.tri(100, dtype=bool), [-0.25, -0.5, 0.5, 1.0])
+    np.testing.assert_array_equal(canvas[:50, :50], np.tri(100, dtype=bool)[50:, 50:])
+    assert canvas.sum() == canvas[:50, :50].sum()
+
+
+@pytest.mark.parametrize(
+    ("bounding_box", "reason"),
+    [
+        ([float("nan"), 0, 1, 1], "not finite"),
+        ([0, 0, 1e300, 1], "far outside"),
+        (None, "bounding_box is"),
+        ([2.5, 0, 1, 1], "at least one pixel"),
+    ],
+)
+def test_a_mask_that_lies_nowhere_is_left_out_with_its_reason(
+    bounding_box: list[float] | None, reason: str
+) -> None:
+    label = fo.Detection(bounding_box=bounding_box, mask=np.ones((2, 2), dtype=bool))
+    asked = read_prompts({"mask_prompt_field": label}, SIZE)
+    assert asked.prompts == ()
+    assert reason in str(asked.error)
+
+
+def test_a_thousand_masks_of_a_large_photograph_take_little_memory() -> None:
+    mask = np.ones((60, 60), dtype=bool)
+    labels = [fo.Detection(bounding_box=[0.5, 0.5, 0.015, 0.02], mask=mask) for _ in range(1000)]
+    asked = read_prompts({"mask_prompt_field": fo.Detections(detections=labels)}, (3000, 4000))
+    assert len(asked.prompts) == 1000
+    assert len(pickle.dumps(asked)) < 1_500_000
 
 
 def test_a_polyline_asks_with_its_inside() -> None:

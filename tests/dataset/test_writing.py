@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 
 from ovsam_plugin.dataset import writing
-from ovsam_plugin.dataset.fields import declare_fields
+from ovsam_plugin.dataset.fields import check_writable, declare_fields
 from ovsam_plugin.dataset.writing import Copy, FreshLabels
 
 FIELD = "ovsam"
@@ -193,7 +193,7 @@ def pairs_of_first(found: dict[str, Any]) -> tuple[ObjectId, ObjectId]:
 
 
 def test_read_only_fields_are_named_with_the_way_to_change_them(labelled: fo.Dataset) -> None:
-    writing.check_writable(labelled, FIELD, ("label", "never declared"))
+    check_writable(labelled, FIELD, ("label", "never declared"))
     for path, attributes in (
         ("ovsam.detections.label", ("label",)),
         ("ovsam.detections", ()),
@@ -202,11 +202,11 @@ def test_read_only_fields_are_named_with_the_way_to_change_them(labelled: fo.Dat
         field = labelled.get_field(path)
         field.read_only = True
         field.save()
-        with pytest.raises(ValueError, match=rf"'{path}' is read-only: .*read_only = False"):
-            writing.check_writable(labelled, FIELD, attributes)
+        with pytest.raises(ValueError, match=rf"'{path}' is read-only.* f\.read_only = False"):
+            check_writable(labelled, FIELD, attributes)
         field.read_only = False
         field.save()
-    writing.check_writable(labelled, "not there", ("label",))
+    check_writable(labelled, "not there", ("label",))
 
 
 def test_a_deleted_field_takes_its_unsaved_edits_with_it_and_no_others(

@@ -92,13 +92,14 @@ class Painter:
             boxes=boxes,
             masks=PackedMasks.pack([np.ones((y2 - y1, x2 - x1), bool) for x1, y1, x2, y2 in boxes]),
             stability=np.ones(count, dtype=np.float32),
+            objectness=np.ones(count, dtype=np.float32),
             head_embeddings=np.zeros((count, 2), dtype=np.float32),
             clip_embeddings=np.zeros((count, 2), dtype=np.float32),
             prompts=tuple(prompts),
         )
         names = Recognition(
-            self._vocabulary, index, scores, scores, scores, scores, scores, index[:, None],
-            scores[:, None],
+            self._vocabulary, index, scores, scores, scores, scores, scores, 1 - scores,
+            index[:, None], scores[:, None],
         )  # fmt: skip
         return instances, names
 

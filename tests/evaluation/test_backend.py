@@ -237,3 +237,32 @@ def test_the_name_is_known_to_fiftyone_whoever_is_imported_first(order: str) -> 
 
 def test_the_call_is_among_the_packages_own() -> None:
     assert ovsam_plugin.evaluate_dataset is evaluate_dataset
+
+
+def test_a_turned_photograph_is_evaluated_as_it_is_shown(turned: Path) -> None:
+    made = fo.Dataset()
+    shown, mask = (451, 300), np.tri(40, 30, dtype=bool)
+    box = relative_box((200, 300, 230, 340), shown)
+    truth = fo.Detection(label="cat", bounding_box=box, mask=mask)
+    said = fo.Detection(
+        label="cat", bounding_box=box, mask=mask, confidence=0.5, prompt_id=str(truth.id)
+    )
+    made.add_sample(
+        fo.Sample(
+            filepath=str(turned),
+            metadata=fo.ImageMetadata(width=451, height=300),  # as FiftyOne has it for most kinds
+            truth=fo.Detections(detections=[truth]),
+            said=fo.Detections(detections=[said]),
+        ),
+        dynamic=True,
+    )
+    evaluated = evaluate_dataset(made, "said", "truth", vocabulary="cat, dog").evaluated
+    (method,) = evaluated.methods
+    assert method.outcomes.iou.tolist() == [1]
+    assert evaluated.truth["images"][0]["height"] == 451
+    assert evaluated.truth["annotations"][0]["bbox"] == [200, 300, 30, 40]
+    center_points(made, "truth")
+    (point,) = made.first()["truth_centers"].keypoints[0].points
+    x, y = point[0] * 300 - 200, point[1] * 451 - 300
+    assert mask[int(y), int(x)]
+    made.delete()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, crops_of, intersection, iou_matrix, mask_iou
-from ovsam_plugin.instances import Instances, PackedMasks, crop_mask
+from ovsam_plugin.evaluation.mask_iou import crops_of, intersection, iou_matrix, mask_iou
+from ovsam_plugin.instances import Instances, PackedMasks
+from ovsam_plugin.mask_crop import MaskCrop, crop_mask
 from ovsam_plugin.prompts import Box
 
 Masks = list[npt.NDArray[np.bool_]]
@@ -71,7 +72,7 @@ def test_masks_that_only_touch_share_nothing() -> None:
     left, right = MaskCrop.at(np.ones((4, 3), dtype=bool)), MaskCrop.at(np.ones((4, 3), bool), x=3)
     assert intersection(left, right) == 0
     assert mask_iou(left, right) == 0
-    assert mask_iou(left, right._replace(x=2)) == pytest.approx(4 / 20)
+    assert mask_iou(left, right.moved(2, 0)) == pytest.approx(4 / 20)
 
 
 def test_boxes_may_overlap_where_masks_do_not() -> None:
@@ -101,6 +102,7 @@ def test_the_masks_of_instances_are_their_crops() -> None:
         boxes=np.array([box, (0, 0, 0, 0)]),
         masks=PackedMasks.pack([crop, np.zeros((0, 0), dtype=bool)]),
         stability=np.ones(2, dtype=np.float32),
+        objectness=np.ones(2, dtype=np.float32),
         head_embeddings=np.zeros((2, 4), dtype=np.float32),
         clip_embeddings=np.zeros((2, 4), dtype=np.float32),
         prompts=(Box((0, 0, 5, 5)), Box((0, 0, 5, 5))),

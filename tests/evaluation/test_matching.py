@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ovsam_plugin.evaluation.mask_iou import MaskCrop, iou_matrix
+from ovsam_plugin.evaluation.mask_iou import iou_matrix
 from ovsam_plugin.evaluation.matching import match_greedily
+from ovsam_plugin.mask_crop import MaskCrop
 
 SIZE = (6, 6)
 Rectangle = tuple[int, int, int, int]

@@ -17,8 +17,8 @@ def test_a_prompt_costs_the_same_however_many_there_are() -> None:
     assert ten - one == 9 * (twenty - ten) // 10
 
 
-def test_the_small_preset_is_hundreds_of_times_cheaper() -> None:
+def test_the_small_preset_is_tens_of_times_cheaper() -> None:
     lite = total(count(get_preset("ovsam-lite").network))
     published = total(count(get_preset("ovsam-rn50x16-coco").network))
     assert lite.multiply_adds * 50 < published.multiply_adds
-    assert lite.parameters * 30 < published.parameters
+    assert lite.parameters * 25 < published.parameters

@@ -6,10 +6,15 @@ import pytest
 import torch
 
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.network.image_encoder import ClipResNet, ImageEncoder, build_image_encoder
+from ovsam_plugin.network.image_encoder import (
+    ClipResNet,
+    ImageEncoder,
+    TimmClassifier,
+    build_image_encoder,
+)
 from tests.golden import recipe
 
-SIZES = {"clip:RN50": 1024, "timm:tf_efficientnet_lite0": 384}
+SIZES = {"clip:RN50": 1024, "timm:tf_efficientnet_lite2": 384}
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -67,6 +72,26 @@ def test_a_cell_counts_by_its_weight(encoder: ImageEncoder, regions: torch.Tenso
         maps = encoder.bn2(encoder.conv_head(regions)).flatten(2)
         expected = (maps * share[:, None]).sum(2)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_blocks_run_a_part_at_a_time_give_the_maps_of_all_at_once() -> None:
+    made = build_image_encoder(
+        NetworkDescription(encoder="timm:tf_efficientnet_lite2", embed_dim=384)
+    ).eval()
+    assert isinstance(made, TimmClassifier)
+    pixels = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    expected = made(pixels)
+    stem = made.bn1(made.conv_stem(pixels))
+    for first in (3, 5, 6):
+        early = made.run(stem, range(first))
+        late = made.run(early[-1], range(first, len(made.blocks)))
+        # What one part hands on to the next is read as a stage only where it is one.
+        stages = [*(early if first - 1 in made.taps else early[:-1]), *late]
+        assert len(stages) == len(expected) == 4
+        for a, b in zip(stages, expected):
+            torch.testing.assert_close(a, b)
+    assert [tuple(x.shape[-2:]) for x in expected] == [(16, 24), (8, 12), (4, 6), (2, 3)]
 
 
 def test_pictures_are_shown_as_clip_was_pretrained_with() -> None:

@@ -30,9 +30,9 @@ def test_positive_and_negative_points_are_drawn_apart() -> None:
 
 
 def test_a_mask_prompt_keeps_its_place_and_the_padding_is_off_it() -> None:
-    mask = torch.zeros(100, 200, dtype=torch.bool)
-    mask[:50, 100:] = True
-    logits = mask_to_logits(mask, (64, 128), (128, 128))
+    shares = torch.zeros(64, 128)
+    shares[:32, 64:] = 1
+    logits = mask_to_logits(shares, (128, 128))
     assert logits.shape == (1, 32, 32)
     on = logits[0] > 0
     assert on[:8, 16:].all()
@@ -40,8 +40,7 @@ def test_a_mask_prompt_keeps_its_place_and_the_padding_is_off_it() -> None:
 
 
 def test_a_mask_prompt_on_a_photograph_that_is_not_padded_square_has_its_shape() -> None:
-    mask = torch.ones(60, 120, dtype=torch.bool)
-    logits = mask_to_logits(mask, (60, 120), (64, 128))
+    logits = mask_to_logits(torch.ones(60, 120), (64, 128))
     assert logits.shape == (1, 16, 32)
     assert (logits[0, :15, :30] == 10).all()
     assert (logits[0, 15:] == -10).all()

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from ovsam_plugin.network.feature_pyramid import STRIDES
 from ovsam_plugin.network.objectness import Proposals, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, agreement
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import (
     BINS,
+    FINE,
     GROWTH,
     RegionFeatures,
     RegionMaskHead,
@@ -52,26 +54,85 @@ def test_a_window_is_its_box_grown_about_the_same_middle() -> None:
 
 
 @torch.inference_mode()
-def test_every_box_gets_a_mask_and_a_quality_the_same_beside_others_as_alone() -> None:
+def test_every_box_gets_a_mask_and_two_scores_the_same_beside_others_as_alone() -> None:
     of = head()
     maps = features(of)
-    logits, quality = of(maps, BOXES)
-    assert logits.shape == (3, 2 * BINS, 2 * BINS)
-    assert quality.shape == (3,)
-    assert logits.dtype == quality.dtype == torch.float32
+    drawn = of(maps, BOXES)
+    assert drawn.logits.shape == (3, 2 * BINS, 2 * BINS)
+    assert drawn.quality.shape == drawn.thing.shape == (3,)
+    assert all(values.dtype == torch.float32 for values in drawn)
+    assert not torch.equal(drawn.quality, drawn.thing)
     for i in range(3):
-        alone, likely = of(maps, BOXES[i : i + 1])
-        torch.testing.assert_close(alone[0], logits[i], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(likely[0], quality[i], atol=1e-4, rtol=1e-4)
+        for alone, together in zip(of(maps, BOXES[i : i + 1]), drawn):
+            torch.testing.assert_close(alone[0], together[i], atol=1e-4, rtol=1e-4)
+
+
+def test_scores_judge_a_mask_and_do_not_draw_it() -> None:
+    of = head()
+    drawn = of.draw(
+        torch.randn(2, DESCRIPTION.region_width, BINS, BINS), torch.randn(2, FINE, 56, 56)
+    )
+    (drawn.quality + drawn.thing).sum().backward()
+    assert of.output.weight.grad is None
+    assert of.edge.weight.grad is None
+    assert of.context[0].weight.grad is not None
+
+
+@torch.inference_mode()
+def test_scores_read_the_inside_of_the_mask_apart_from_all_of_the_window() -> None:
+    """The same windows, in which another half is taken for the mask."""
+    of = head()
+    regions = torch.randn(1, DESCRIPTION.region_width, BINS, BINS)
+    regions[..., : BINS // 2] += 2
+    half = torch.full((1, FINE, 2 * BINS, 2 * BINS), -50.0)
+    scores = []
+    for side in (slice(0, BINS), slice(BINS, None)):
+        details = half.clone()
+        details[..., side] = 50
+        torch.nn.init.ones_(of.output.weight)
+        torch.nn.init.constant_(of.output.bias, -100)
+        drawn = of.draw(regions, details)
+        assert (drawn.logits > 0).float().mean() == pytest.approx(0.5, abs=0.05)
+        scores.append(torch.stack([drawn.quality, drawn.thing]))
+    assert (scores[0] - scores[1]).abs().min() > 1e-3
+
+
+# Sides of boxes, and the levels that their windows are read from: of the pyramid, and of the
+# details, which are one level finer where there is one.
+READ = ((40, 0, 0), (80, 0, 0), (100, 1, 0), (160, 1, 0), (200, 2, 1), (340, 2, 1), (400, 3, 2))
+
+
+@pytest.mark.parametrize(("side", "level", "detail"), READ)
+def test_a_box_is_read_from_the_level_of_its_window_and_its_edges_from_the_next_finer(
+    side: int, level: int, detail: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = head()
+    torch.nn.init.zeros_(of.from_prompt.weight)
+    torch.nn.init.zeros_(of.from_prompt.bias)
+    width = DESCRIPTION.region_width
+    maps = RegionFeatures(
+        torch.zeros(1, width, 40, 40),
+        [torch.full((1, width, 640 // s, 640 // s), float(i)) for i, s in enumerate(STRIDES)],
+        [torch.full((1, FINE, 640 // s, 640 // s), float(i)) for i, s in enumerate(STRIDES[:3])],
+    )
+    read: list[tuple[Tensor, Tensor]] = []
+    monkeypatch.setattr(of, "draw", lambda regions, details: read.append((regions, details)))
+    low, high = 320 - side / 2, 320 + side / 2
+    of(maps, torch.tensor([[low, low, high, high]]))
+    ((regions, details),) = read
+    assert regions.shape == (1, width, BINS, BINS)
+    assert details.shape == (1, FINE, 2 * BINS, 2 * BINS)
+    assert regions.round(decimals=3).unique().tolist() == [level]
+    assert details.round(decimals=3).unique().tolist() == [detail]
 
 
 @torch.inference_mode()
 def test_boxes_are_read_from_their_own_image_of_the_batch() -> None:
     of = head()
     maps = features(of, 2)
-    logits, _ = of(maps, BOXES[[0, 0]], index=torch.tensor([1, 0]))
+    logits = of(maps, BOXES[[0, 0]], index=torch.tensor([1, 0])).logits
     for row, image in ((0, 1), (1, 0)):
-        alone, _ = of(maps[image : image + 1], BOXES[:1])
+        alone = of(maps[image : image + 1], BOXES[:1]).logits
         torch.testing.assert_close(logits[row], alone[0], atol=1e-4, rtol=1e-4)
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 
@@ -168,7 +229,7 @@ def test_of_the_masks_for_a_point_that_which_agrees_with_the_clicks_is_taken(
     try:
         torch.nn.init.zeros_(of.output.weight)
         torch.nn.init.ones_(of.output.bias)  # every mask is all of its window
-        torch.nn.init.zeros_(of.quality[2].weight)
+        torch.nn.init.zeros_(of.scores[2].weight)
         prompts = PromptBatch(points=points, point_labels=torch.ones(2, 1))
         masks = network.answer(encoded, prompts, proposals)
         chosen = [int(cells[row, level]) for row, level in enumerate(here)]
@@ -183,14 +244,32 @@ def test_of_the_masks_for_a_point_that_which_agrees_with_the_clicks_is_taken(
     )
     told = PromptBatch(points=points[:1].expand(3, -1, -1), point_labels=torch.ones(3, 1))
     boxes = proposals.boxes[0, cells[0]]
-    logits, quality = of(encoded.regions, boxes, prompts=told)
-    score = quality.sigmoid() * agreement(logits, windows(boxes), told)
+    drawn = of(encoded.regions, boxes, prompts=told)
+    score = drawn.quality.sigmoid() * agreement(drawn.logits, windows(boxes), told)
     answered = network.answer(
         encoded, PromptBatch(points=points[:1], point_labels=torch.ones(1, 1)), proposals
     )
     assert answered.quality is not None
     assert answered.quality[0] == pytest.approx(float(score.max()), rel=1e-4)
     torch.testing.assert_close(answered.windows[0], windows(boxes)[score.argmax()])
+    assert answered.thing is not None
+    assert answered.thing[0] == pytest.approx(
+        float(drawn.thing[score.argmax()].sigmoid()), rel=1e-4
+    )
+
+
+@torch.inference_mode()
+def test_a_box_is_answered_with_its_own_mask_and_both_its_scores(network: OVSAM) -> None:
+    assert network.region_masks is not None
+    encoded = network.encode(torch.randn(1, 3, 128, 128))
+    assert encoded.regions is not None
+    answered = network.answer(encoded, PromptBatch(boxes=BOXES))
+    drawn = network.region_masks(encoded.regions, BOXES)
+    assert answered.quality is not None
+    assert answered.thing is not None
+    torch.testing.assert_close(answered.quality, drawn.quality.sigmoid())
+    torch.testing.assert_close(answered.thing, drawn.thing.sigmoid())
+    torch.testing.assert_close(answered.windows, windows(BOXES))
 
 
 @torch.inference_mode()

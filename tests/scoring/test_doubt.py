@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 from ovsam_plugin.scoring.doubt import ORDERS, disagreement, doubt, order
 
 SHARES = st.floats(0, 1, allow_subnormal=False)
-COLUMNS = ("confidence", "margin", "head_score", "clip_score", "stability", "outlier")
+COLUMNS = (
+    "objectness", "confidence", "margin", "head_score", "clip_score", "stability", "outlier"
+)  # fmt: skip
 
 
 def columns_of(table: np.ndarray) -> dict[str, np.ndarray]:
@@ -66,7 +68,8 @@ def test_an_order_sorts_as_its_stored_attribute_does_in_a_database(name: str) ->
 
 def test_the_suggested_order_is_the_doubt_that_is_stored() -> None:
     columns = columns_of(np.random.default_rng(1).random((len(COLUMNS), 20)))
-    stored = doubt(columns["confidence"], columns["margin"], columns["outlier"])
+    signs = ("confidence", "margin", "outlier", "objectness")
+    stored = doubt(*(columns[name] for name in signs))
     assert ORDERS["suggested"].attribute == "doubt"
     assert np.array_equal(order("suggested").score(columns), stored)
 
@@ -74,12 +77,18 @@ def test_the_suggested_order_is_the_doubt_that_is_stored() -> None:
 def test_doubt_is_the_mean_of_what_lacks_and_of_how_far_out() -> None:
     assert np.allclose(doubt([0.9, 0.2], [0.8, 0.1], [0.3, 0.6]), [0.2, 2.3 / 3])
     assert np.allclose(doubt([0.9, 0.2], [0.8, 0.1]), [0.15, 0.85])
+    # A name is right of a thing alone.
+    assert np.allclose(doubt([0.9, 0.2], [0.8, 0.1], objectness=[0.5, 0.5]), [0.575, 0.925])
+    assert np.allclose(doubt([0.9], [0.8], objectness=[None]), [0.15])
 
 
-@given(table=TABLES, which=st.sampled_from(["confidence", "margin", "outlier"]))
+SIGNS = ("confidence", "margin", "outlier", "objectness")
+
+
+@given(table=TABLES, which=st.sampled_from(SIGNS))
 @settings(deadline=None)  # busy machines
 def test_doubt_never_falls_when_a_sign_gets_worse(table: np.ndarray, which: str) -> None:
-    before = {name: columns_of(table)[name] for name in ("confidence", "margin", "outlier")}
+    before = {name: columns_of(table)[name] for name in SIGNS}
     worse = dict(before)
     worse[which] = before[which] * 0.5 + (0.5 if which == "outlier" else 0.0)
     assert (doubt(**worse) >= doubt(**before) - 1e-12).all()
@@ -105,7 +114,7 @@ def test_an_order_is_offered_once_a_column_it_needs_is_filled() -> None:
 
 
 def test_an_unknown_order_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="suggested, confidence, margin, disagreement"):
+    with pytest.raises(ValueError, match="suggested, confidence, objectness, margin, disagreement"):
         order("worst")
 
 

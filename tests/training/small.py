@@ -88,9 +88,15 @@ def small_set(folder: Path, count: int = 6, categories: Sequence[str] = ("cat", 
 
 
 def rectangle_crop(
-    *rectangles: tuple[int, int, int, int], side: int = 64, classes: Sequence[int] | None = None
+    *rectangles: tuple[int, int, int, int],
+    side: int = 64,
+    classes: Sequence[int] | None = None,
+    unknown: tuple[int, int, int, int] = (0, 0, 0, 0),
 ) -> Crop:
-    """A crop of noise with rectangles on it, classes 0, 1, ... where none are given."""
+    """A crop of noise with rectangles on it, classes 0, 1, ... where none are given, and one where
+    things may be that no mask shows."""
+    hidden = torch.zeros(side, side, dtype=torch.bool)
+    hidden[unknown[1] : unknown[3], unknown[0] : unknown[2]] = True
     masks = torch.zeros(len(rectangles), side, side, dtype=torch.bool)
     for mask, (x1, y1, x2, y2) in zip(masks, rectangles):
         mask[y1:y2, x1:x2] = True
@@ -99,4 +105,5 @@ def rectangle_crop(
         masks=masks,
         boxes=torch.tensor(rectangles, dtype=torch.float32).reshape(-1, 4),
         classes=torch.tensor(classes if classes is not None else range(len(rectangles))).long(),
+        unknown=hidden,
     )

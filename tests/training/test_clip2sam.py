@@ -237,7 +237,7 @@ def test_of_a_split_only_the_base_classes_are_seen(tmp_path: Path) -> None:
     made = recipe(file, base, vocabulary="coco", split="base")
     assert made.vocabulary.names == tuple(base)
     assert len(base) == 48
-    (picture, masks, classes) = made.data._annotated(0)
+    _, _, classes, _ = made.data._annotated(*made.data.items[0])
     assert [made.data.names[c] for c in classes] == ["train"]
     assert made.class_of[classes].tolist() == [base.index("train")]
     for crop in (made.data[i] for i in range(2)):
@@ -336,15 +336,15 @@ def test_validation_gives_both_figures_or_neither(tmp_path: Path) -> None:
     figures = made.validate()
     assert figures.keys() == {"IoU", "accuracy"}
     assert all(0 <= v <= 1 for v in figures.values())
-    made.data.ids = []
-    made.held.ids = []
+    made.data.items = []
+    made.held.items = []
     assert all(np.isnan(v) for v in made.validate().values())
 
 
 def test_a_photograph_that_is_not_there_is_named_before_training_begins(tmp_path: Path) -> None:
     file = small_set(tmp_path, 2)
     (tmp_path / "images" / "1.png").unlink()
-    with pytest.raises(FileNotFoundError, match="1 of the 2 annotated photographs"):
+    with pytest.raises(FileNotFoundError, match="1 annotated photographs"):
         recipe(file, ["cat", "cup"])
 
 

@@ -13,6 +13,11 @@ from ovsam_plugin.vocabulary.sources import load_vocabulary
 RECIPE_FILES = Path(__file__).resolve().parent.parent.parent / "recipes"
 LITE = """
 out = "run"
+complete = [["photographs", "/data/coco.json"]]
+"""
+# Of the recipes that read photographs of one origin.
+ONE = """
+out = "run"
 images = "photographs"
 annotations = "/data/coco.json"
 """
@@ -28,6 +33,7 @@ def test_a_file_gives_settings_schedule_and_folders_relative_to_itself(tmp_path:
     text = (
         LITE
         + """
+partial = [["~/p", "p.json"], ["/q", "/q.json"]]
 regions = [["a/images", "a/truth"], ["/b/images", "~/b"]]
 tasks = ["names"]
 batch = 3
@@ -40,8 +46,11 @@ seed = 11
     run = read_config("lite", written(tmp_path, text))
     assert run.out == tmp_path / "run"
     assert isinstance(run.settings, LiteSettings)
-    assert run.settings.images == tmp_path / "photographs"
-    assert run.settings.annotations == Path("/data/coco.json")
+    assert run.settings.complete == ((tmp_path / "photographs", Path("/data/coco.json")),)
+    assert run.settings.partial == (
+        (Path.home() / "p", tmp_path / "p.json"),
+        (Path("/q"), Path("/q.json")),
+    )
     assert run.settings.regions == (
         (tmp_path / "a/images", tmp_path / "a/truth"),
         (Path("/b/images"), Path.home() / "b"),
@@ -65,7 +74,7 @@ def test_a_vocabulary_file_beside_the_recipe_is_found_from_anywhere(
     monkeypatch.chdir(tmp_path / "names")
 
     def read(vocabulary: str) -> str:
-        text = f"{LITE}{own}\nvocabulary = {vocabulary!r}\n[schedule]\nsteps = 1"
+        text = f"{ONE}{own}\nvocabulary = {vocabulary!r}\n[schedule]\nsteps = 1"
         found = read_config(recipe, written(tmp_path, text)).settings.vocabulary
         assert isinstance(found, str)
         return found
@@ -88,6 +97,23 @@ def test_the_examples_are_read(recipe: str, kind: type[object]) -> None:
     assert run.schedule.steps > 1000
 
 
+def test_the_shipped_weights_recipe_keeps_what_is_not_complete_apart() -> None:
+    settings = read_config("lite", RECIPE_FILES / "lite.toml").settings
+    assert isinstance(settings, LiteSettings)
+    data = (RECIPE_FILES / ".." / "data").resolve()
+    folders = [
+        [image.resolve().relative_to(data).parts[0] for image, _ in files]
+        for files in (settings.complete, settings.partial, settings.regions)
+    ]
+    assert folders[0] == ["coco-mini", "coco_full"]
+    assert len(set(folders[1])) == len(folders[1]) == 8
+    assert not {*folders[0]} & {*folders[1]}
+    assert folders[2] == ["bsds500", "bsds500"]
+    twin = read_config("lite", RECIPE_FILES / "lite-base.toml").settings
+    assert isinstance(twin, LiteSettings)
+    assert (twin.classes, twin.tasks, twin.start) == ("base", ("names",), None)
+
+
 def test_every_recipe_has_an_example() -> None:
     assert {path.stem.split("-")[0] for path in RECIPE_FILES.glob("*.toml")} == set(RECIPES)
     for path in RECIPE_FILES.glob("*.toml"):
@@ -100,7 +126,9 @@ def test_every_recipe_has_an_example() -> None:
         ("out = ", "is not TOML"),
         ("images = 'a'", "out = 'FOLDER' says where weights and checkpoints go"),
         ("out = 3", "out = 'FOLDER' says where"),
-        ("out = 'run'\n[schedule]\nsteps = 1", "images: is missing; annotations: is missing"),
+        ("out = 'run'\n[schedule]\nsteps = 1", "complete: is missing"),
+        (ONE + "[schedule]\nsteps = 1", "images: is not a setting"),
+        (LITE + "partial = [['a']]\n[schedule]\nsteps = 1", "partial.0.1: "),
         (LITE, "schedule.steps: is missing"),
         (LITE + "learning_rate = 1\n[schedule]\nsteps = 1", "learning_rate: is not a setting"),
         (LITE + "[schedule]\nsteps = 1\nlerning_rate = 1", "schedule.lerning_rate: is not a"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,32 @@ from PIL import Image
 from scipy.io import savemat
 
 from ovsam_plugin.training.annotations import is_validation, load_annotations
-from ovsam_plugin.training.crops import Crop
-from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, endless, normalize
+from ovsam_plugin.training.crops import Crop, whole
+from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from tests.training.small import TINY, noise, small_set
 
 
 def crops(file: Path, **settings: object) -> CocoCrops:
+    return of_sources([(file, True)], **settings)
+
+
+def of_sources(files: Sequence[tuple[Path, bool]], **settings: object) -> CocoCrops:
+    """Crops of files, each complete or not."""
     given = {"crop": 64, "max_instances": 3, "seed": 0, **settings}
-    return CocoCrops(file.parent / "images", load_annotations(file), **given)  # type: ignore[arg-type]
+    sources = [Source(f.parent / "images", load_annotations(f), c) for f, c in files]
+    return CocoCrops(sources, **given)  # type: ignore[arg-type]
+
+
+def names_of(data: CocoCrops) -> list[str]:
+    return [path.name for path, *_ in data.items]
+
+
+def annotated(data: CocoCrops, index: int) -> tuple[list[int], np.ndarray]:
+    """Classes and the map of what is unknown of a photograph."""
+    picture, masks, classes, unknown = data._annotated(*data.items[index])
+    assert len(masks) == len(classes)
+    assert all(mask.shape == unknown.shape == picture.shape[:2] for mask in masks)
+    return classes, unknown > 0
 
 
 def region_set(folder: Path) -> tuple[Path, Path]:
@@ -39,14 +58,54 @@ def region_set(folder: Path) -> tuple[Path, Path]:
 
 def test_photographs_are_trained_on_or_kept_back_and_never_both(tmp_path: Path) -> None:
     file = small_set(tmp_path, 10)
-    trained, kept = crops(file), crops(file, kept=True)
+    trained, kept = (crops(file, keep=lambda n, w=w: is_validation(n) == w) for w in (False, True))
     assert len(trained) == 7
     assert len(kept) == 3
-    assert {f"{i}.png" for i in kept.ids} == {f"{i}.png" for i in range(10)} - {
-        f"{i}.png" for i in trained.ids
-    }
-    assert all(is_validation(f"{i}.png") for i in kept.ids)
-    assert len(crops(file, kept_back=0.0)) == 10
+    assert set(names_of(kept)) == {f"{i}.png" for i in range(10)} - set(names_of(trained))
+    assert len(crops(file)) == 10
+
+
+def test_of_a_source_that_is_not_complete_nothing_is_kept_back(tmp_path: Path) -> None:
+    complete, partial = (small_set(tmp_path / name, 4) for name in ("complete", "partial"))
+    data = of_sources([(complete, True), (partial, False)], keep=lambda name: name == "1.png")
+    assert names_of(data) == ["1.png", "0.png", "1.png", "2.png", "3.png"]
+
+
+def test_a_class_is_one_wherever_its_name_is_and_whatever_its_number(tmp_path: Path) -> None:
+    first = small_set(tmp_path / "a", 1, ["cup", "cat"])
+    second = small_set(tmp_path / "b", 1, ["dog", "cup"])
+    data = of_sources([(first, True), (second, True)])
+    assert data.names == ["cup", "cat", "dog"]
+    assert [annotated(data, i)[0] for i in (0, 1)] == [[0, 1], [2, 0]]
+
+
+def test_where_not_all_is_annotated_everything_else_is_unknown(tmp_path: Path) -> None:
+    file = small_set(tmp_path, 1)
+    things = np.zeros((48, 64), dtype=bool)
+    things[8:32, 8:40] = things[20:44, 30:60] = True
+    for complete in (True, False):
+        _, unknown = annotated(of_sources([(file, complete)]), 0)
+        np.testing.assert_array_equal(unknown, ~things & (not complete))
+    # And so it is on a crop, in its own place.
+    crop = of_sources([(file, False)], jitter=whole)[0]
+    assert not (crop.unknown & crop.masks.any(0)).any()
+    assert crop.unknown.sum() > 64 * 48 - 1900  # beside the photograph nothing is unknown
+    assert not crop.unknown[49:].any()
+
+
+def test_things_are_pasted_from_other_photographs_onto_some_crops(tmp_path: Path) -> None:
+    file = small_set(tmp_path, 2)
+    plain, pasted = (crops(file, paste=p, max_instances=9) for p in (False, True))
+    more, other = 0, 0
+    for epoch in range(30):
+        plain.epoch = pasted.epoch = epoch
+        for index in range(2):
+            a, b = plain[index], pasted[index]
+            other += not torch.equal(a.pixels, b.pixels)
+            more += len(b.masks) > len(a.masks)
+    # Of 60 crops 24 are chosen, of these 18 get an instance or two.
+    assert 8 < other < 30
+    assert more > 0
 
 
 def test_classes_are_numbered_in_the_order_of_category_ids(tmp_path: Path) -> None:
@@ -56,27 +115,34 @@ def test_classes_are_numbered_in_the_order_of_category_ids(tmp_path: Path) -> No
     for annotation in content["annotations"]:
         annotation["category_id"] = 4 if annotation["category_id"] == 1 else 9
     file.write_text(json.dumps(content))
-    data = crops(file, kept_back=0.0)
+    data = crops(file)
     assert data.names == ["cat", "cup"]
-    picture, masks, classes = data._annotated(0)
+    picture, masks, classes, _ = data._annotated(*data.items[0])
     assert picture.shape == (48, 64, 3)
     assert [int(mask.sum()) for mask in masks] == [32 * 24, 30 * 24]
     assert classes == [0, 1]
 
 
-def test_crowds_and_classes_left_out_are_not_seen(tmp_path: Path) -> None:
+def test_crowds_are_unknown_and_classes_left_out_are_not_seen(tmp_path: Path) -> None:
     file = small_set(tmp_path, 3)
     content = json.loads(file.read_text())
     for annotation in content["annotations"]:
         if annotation["image_id"] == 1:
-            annotation.update(iscrowd=1, segmentation={"size": [48, 64], "counts": [0, 48 * 64]})
+            annotation.update(
+                iscrowd=1, segmentation={"size": [48, 64], "counts": [0, 48 * 20, 48 * 44]}
+            )
     file.write_text(json.dumps(content))
-    data = crops(file, kept_back=0.0, left_out=frozenset({2}))
-    assert [data._annotated(i)[2] for i in range(3)] == [[0], [], [0]]
+    data = crops(file, left_out=frozenset({"cup"}))
+    seen = [annotated(data, i) for i in range(3)]
+    assert [classes for classes, _ in seen] == [[0], [], [0]]
+    crowd = np.zeros((48, 64), dtype=bool)
+    crowd[:, :20] = True
+    np.testing.assert_array_equal(seen[1][1], crowd)
+    assert not seen[0][1].any()
 
 
 def test_a_crop_is_the_same_again_and_another_one_in_the_next_epoch(tmp_path: Path) -> None:
-    data = crops(small_set(tmp_path, 2), kept_back=0.0)
+    data = crops(small_set(tmp_path, 2))
     first, again = data[0], data[0]
     assert torch.equal(first.pixels, again.pixels)
     assert torch.equal(first.masks, again.masks)
@@ -90,13 +156,13 @@ def test_photographs_that_are_not_there_are_counted_and_named(tmp_path: Path) ->
     for i in (1, 2, 3, 4):
         (tmp_path / "images" / f"{i}.png").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"4 of the 6 annotated .* are not in .*: 1.png, 2.png, 3.png, \.\."
+        FileNotFoundError, match=r"4 annotated .* are not in .*: 1.png, 2.png, 3.png, \.\."
     ):
         crops(file)
 
 
 def test_regions_are_one_persons_of_the_photograph_and_have_no_class(tmp_path: Path) -> None:
-    data = crops(small_set(tmp_path, 2), kept_back=0.0, regions=[region_set(tmp_path)])
+    data = crops(small_set(tmp_path, 2), regions=[region_set(tmp_path)])
     assert len(data) == 3
     seen = set()
     for seed in range(8):
@@ -106,7 +172,11 @@ def test_regions_are_one_persons_of_the_photograph_and_have_no_class(tmp_path: P
         seen.add(tuple(int(mask.sum()) for mask in masks))
     # A region of more than 0.7 of the photograph is its background.
     assert seen == {(48 * 20 - 16, 48 * 44), (48 * 40 - 16, 48 * 24)}
-    assert (data[2].classes == UNKNOWN_CLASS).all()
+    data.jitter = whole
+    crop = data[2]
+    assert (crop.classes == UNKNOWN_CLASS).all()
+    # What is no region may be a thing all the same, and a region more than one.
+    assert crop.unknown[:48].all()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +197,7 @@ def test_a_folder_of_regions_that_is_empty_is_refused(
 def test_pixels_are_normalised_as_the_network_says() -> None:
     pixels = torch.stack([torch.full((64, 64), v) for v in (10, 20, 30)]).to(torch.uint8)
     none = torch.zeros(0)
-    crop = Crop(pixels, none, none, none)
+    crop = Crop(pixels, none, none, none, none)
     description = replace(TINY, mean=(10.0, 10.0, 10.0), std=(1.0, 2.0, 4.0))
     batch = normalize([crop, crop], description)
     assert batch.shape == (2, 3, 64, 64)
@@ -166,7 +236,7 @@ def test_processes_share_an_epoch_out_between_them() -> None:
 
 
 def test_batches_loaded_by_workers_are_those_loaded_without(tmp_path: Path) -> None:
-    data = crops(small_set(tmp_path, 3), kept_back=0.0)
+    data = crops(small_set(tmp_path, 3))
     for alone, worked in zip(
         (batch for batch, _ in zip(endless(data, 1, 0), range(5))), endless(data, 1, 0, workers=1)
     ):

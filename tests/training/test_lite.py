@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,15 @@ from ovsam_plugin.training.crops import Crop
 from ovsam_plugin.training.data import UNKNOWN_CLASS, normalize
 from ovsam_plugin.training.engine import Schedule, run
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
-from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
+from ovsam_plugin.training.lite import LiteRecipe, LiteSettings, part_of
+from ovsam_plugin.training.proposals import assign, known_cells
 from tests.training.small import rectangle_crop, small_set
 
 SCHEDULE = Schedule(steps=3, warmup=1, checkpoint_every=2, validate_every=3)
-LOSSES = {"coarse", "mask", "quality", "things", "name"}
+LOSSES = {"coarse", "mask", "quality", "whole", "things", "name", "moved"}
+FIGURES = {
+    "top-1", "top-5", "box IoU", "point IoU", "things of the best 5", "found by 50"
+}  # fmt: skip
 CROP = rectangle_crop((4, 4, 40, 40), (30, 30, 60, 60))
 
 
@@ -39,31 +44,58 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs of which two are kept back; of the classes cup is novel and train base."""
-    return small_set(tmp_path_factory.mktemp("set"), 7, ["cup", "train"])
+    """Eight photographs, two to judge by and two to choose by; cup is novel and train base."""
+    return small_set(tmp_path_factory.mktemp("set"), 8, ["cup", "train"])
+
+
+def settings(file: Path, **others: object) -> LiteSettings:
+    files = ((file.parent / "images", file),)
+    given = {"complete": files, "batch": 2, "crop": 64, "max_instances": 2, **others}
+    return LiteSettings(**given)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
 def made(file: Path) -> LiteRecipe:
     torch.manual_seed(0)
-    settings = LiteSettings(
-        images=file.parent / "images", annotations=file, batch=2, crop=64, max_instances=2
-    )
-    return LiteRecipe(settings)
+    return LiteRecipe(settings(file))
+
+
+@pytest.fixture(scope="module")
+def made_to_tune(file: Path) -> LiteRecipe:
+    """One that trains the encoder's later blocks too."""
+    torch.manual_seed(0)
+    return LiteRecipe(settings(file, encoder_rate=0.1))
+
+
+def copied(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def as_new(recipe: LiteRecipe, state: dict[str, torch.Tensor]) -> LiteRecipe:
+    recipe.load_state_dict(state)
+    recipe.zero_grad()
+    return recipe.train()
 
 
 @pytest.fixture(scope="module")
 def state(made: LiteRecipe) -> dict[str, torch.Tensor]:
     """What the recipe starts with."""
-    return {k: v.clone() for k, v in made.state_dict().items()}
+    return copied(made)
+
+
+@pytest.fixture(scope="module")
+def state_to_tune(made_to_tune: LiteRecipe) -> dict[str, torch.Tensor]:
+    return copied(made_to_tune)
 
 
 @pytest.fixture
 def recipe(made: LiteRecipe, state: dict[str, torch.Tensor]) -> LiteRecipe:
-    """As if made anew."""
-    made.load_state_dict(state)
-    made.zero_grad()
-    return made.train()
+    return as_new(made, state)
+
+
+@pytest.fixture
+def tuned(made_to_tune: LiteRecipe, state_to_tune: dict[str, torch.Tensor]) -> LiteRecipe:
+    return as_new(made_to_tune, state_to_tune)
 
 
 def test_a_short_run_writes_weights_that_load_and_what_made_them(
@@ -78,12 +110,13 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert table.norm(dim=1).sub(1).abs().max() < 1e-2
     assert all(t.dtype != torch.float32 for t in load_file(weights).values())
     record = json.loads((tmp_path / "run.json").read_text())
-    assert record["settings"]["images"] == "images"
+    assert record["settings"]["complete"] == [["images", "coco.json"]]
     assert record["settings"]["crop"] == 64
     assert record["start_sha256"] is None
-    assert len(record["annotations_sha256"]) == len(record["encoder_sha256"]) == 64
+    hashes = [*record["annotations_sha256"], record["encoder_sha256"]]
+    assert [len(each) for each in hashes] == [64, 64]
     log = (tmp_path / "log.csv").read_text()
-    assert all(f"3,validation/{name}," in log for name in ("top-1", "box IoU", "point IoU"))
+    assert all(f"3,validation/{name}," in log for name in FIGURES)
 
 
 @pytest.fixture(params=["no", "bf16"])
@@ -94,9 +127,17 @@ def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
     AcceleratorState._reset_state()
 
 
+@pytest.fixture(params=["recipe", "tuned"])
+def either(request: pytest.FixtureRequest) -> LiteRecipe:
+    """The encoder as it is, and its later blocks trained."""
+    recipe: LiteRecipe = request.getfixturevalue(request.param)
+    return recipe
+
+
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
-    recipe: LiteRecipe, state: dict[str, torch.Tensor], schedule: Schedule, tmp_path: Path
+    either: LiteRecipe, schedule: Schedule, tmp_path: Path
 ) -> None:
+    recipe, state = either, copied(either)
     run(recipe, tmp_path / "whole", schedule, quiet())
     recipe.load_state_dict(state)
 
@@ -121,7 +162,8 @@ def test_every_loss_is_there_and_every_trained_part_gets_a_gradient(recipe: Lite
     for seed in range(4):  # prompts of every kind
         losses = recipe([CROP, CROP], seeded(seed))
         assert losses.keys() == LOSSES
-        assert all(float(loss.detach()) > 0 for loss in losses.values())
+        # The encoder is as it was.
+        assert all((float(loss.detach()) > 0) == (n != "moved") for n, loss in losses.items())
         total = total + torch.stack(list(losses.values())).sum()
     total.backward()
     trained = {n for n, p in recipe.named_parameters() if p.requires_grad}
@@ -158,16 +200,73 @@ def test_a_crop_with_nothing_on_it_has_no_loss_and_does_no_harm(recipe: LiteReci
     torch.stack(list(alone.values())).sum().backward()
     recipe.eval()
     with torch.inference_mode():
-        beside = recipe([nothing, CROP], seeded())
+        beside = recipe([CROP, nothing], seeded())
         without = recipe([CROP], seeded())
     for name in LOSSES:
         torch.testing.assert_close(beside[name], without[name], rtol=1e-4, atol=1e-5)
 
 
+def test_a_crop_of_an_incomplete_source_does_not_teach_that_the_rest_is_background(
+    recipe: LiteRecipe,
+) -> None:
+    """No cell off the things is taught, and no proposal there is taken for no thing."""
+    partial = replace(CROP, unknown=~CROP.masks.any(0))
+    recipe.eval()
+    taught = []
+    for crop in (CROP, partial):
+        logits: list[torch.Tensor] = []
+        head = recipe.network.objectness
+        assert head is not None
+        hook = head.register_forward_hook(lambda _, __, out, kept=logits: kept.append(out.logits))
+        losses = recipe([crop], seeded())
+        hook.remove()
+        (gradient,) = torch.autograd.grad(losses["things"], logits[0])
+        taught.append(gradient[0] != 0)
+    known, wanted = known_cells(partial.unknown), assign(CROP.boxes, CROP.masks) >= 0
+    assert taught[0].all()
+    assert torch.equal(taught[1], known | wanted)
+    assert 0 < taught[1].sum() < len(known)
+
+
+def test_proposals_are_named_where_they_clearly_hold_a_thing_or_clearly_none() -> None:
+    crop = rectangle_crop((4, 4, 24, 24), (30, 30, 60, 60), classes=[5, 3], unknown=(0, 40, 20, 64))
+    boxes = torch.tensor(
+        [
+            [4.0, 4, 24, 22],  # the first
+            [28, 30, 60, 60],  # the second
+            [4, 4, 24, 14],  # half of it
+            [40, 2, 60, 16],  # nothing
+            [2, 42, 18, 62],  # what may be a thing that nobody outlined
+        ]
+    )
+    kept, classes = LiteRecipe._held(crop, boxes, 80)
+    assert torch.equal(kept, boxes[[0, 1, 3]])
+    assert classes.tolist() == [5, 3, 80]
+    none, of_none = LiteRecipe._held(crop, boxes[:0], 80)
+    assert len(none) == len(of_none) == 0
+
+
+def test_photographs_are_for_one_of_three_things_for_ever() -> None:
+    assert [part_of(f"{i}.png") for i in range(8)] == [
+        "judge", "train", "choose", "train", "train", "train", "judge", "choose"
+    ]  # fmt: skip
+    parts = Counter(part_of(f"COCO_val2014_{i:012d}.jpg") for i in range(10_000))
+    assert parts["judge"] / 10_000 == pytest.approx(0.15, abs=0.02)
+    assert parts["choose"] / 10_000 == pytest.approx(0.12, abs=0.02)
+    assert parts["train"] / 10_000 == pytest.approx(0.73, abs=0.02)
+    assert sum(parts.values()) == 10_000
+
+
+def test_what_is_for_judging_is_neither_trained_on_nor_chosen_by(made: LiteRecipe) -> None:
+    for data, part in ((made.data, "train"), (made.kept_back, "choose")):
+        names = {path.name for path, *_ in data.items}
+        assert names == {f"{i}.png" for i in range(8) if part_of(f"{i}.png") == part}
+
+
 def test_regions_without_a_name_teach_masks_alone(recipe: LiteRecipe) -> None:
     regions = replace(CROP, classes=torch.full((2,), UNKNOWN_CLASS))
     losses = recipe([regions], seeded())
-    assert losses["name"] == losses["things"] == 0
+    assert losses["name"] == losses["things"] == losses["whole"] == 0
     assert min(losses["coarse"], losses["mask"], losses["quality"]) > 0
 
 
@@ -182,15 +281,60 @@ def test_the_folded_encoder_gives_what_the_unfolded_one_gives(recipe: LiteRecipe
     assert not any(n.startswith("encoder") for n, _ in recipe.named_parameters())
 
 
+def test_the_encoders_later_blocks_alone_are_trained_where_they_have_a_rate(
+    tuned: LiteRecipe, tmp_path: Path
+) -> None:
+    before = copied(tuned.network.backbone)
+    run(tuned, tmp_path / "whole", SCHEDULE, quiet())
+    after = load_file(tmp_path / "whole" / "ovsam-lite.safetensors")
+    learned = {n for n, p in tuned.network.backbone.named_parameters() if p.requires_grad}
+    assert {n.split(".")[1] for n in learned} == {"5", "6"}
+    for name, value in before.items():
+        moved = not torch.equal(after[f"backbone.{name}"].float(), value.half().float())
+        if name not in learned:  # with all means and variances of batch normalisation
+            assert not moved, name
+    weights = {n for n in learned if before[n].ndim == 4}
+    assert all(not torch.equal(tuned.network.backbone.get_parameter(n), before[n]) for n in weights)
+    assert tuned.rate("network.backbone.blocks.6.0.conv_pw.weight") == 0.1
+    assert tuned.rate("network.neck.pos_embed") == 1
+
+
+def test_how_far_the_encoders_opinion_moved_is_a_loss_where_it_is_trained(
+    tuned: LiteRecipe,
+) -> None:
+    block = tuned.network.backbone.get_parameter("blocks.6.0.conv_pw.weight")
+    assert float(tuned([CROP], seeded())["moved"].detach()) == pytest.approx(0, abs=1e-4)
+    with torch.no_grad():
+        block.mul_(1.5)
+    losses = tuned([CROP], seeded())
+    assert losses["moved"] > 0.01
+    (gradient,) = torch.autograd.grad(losses["moved"], block)
+    assert gradient.any()
+
+
+def test_heads_are_trained_on_the_encoder_that_is_written_beside_them(
+    file: Path, recipe: LiteRecipe, tmp_path: Path
+) -> None:
+    """Also where a start has later blocks of its own, and they are not trained."""
+    own = {k: v.contiguous() for k, v in copied(recipe.network).items()}
+    own["backbone.blocks.6.0.conv_pw.weight"] *= 1.5
+    save_file(own, tmp_path / "start.safetensors")
+    other = LiteRecipe(settings(file, start=tmp_path / "start.safetensors")).eval()
+    pixels = normalize([CROP], other.network.description)
+    with torch.inference_mode():
+        features, _ = other.encode([CROP])
+        torch.testing.assert_close(
+            features.last, other.network.backbone(pixels)[3], rtol=1e-3, atol=1e-3
+        )
+        assert not torch.allclose(features.last, recipe.eval().encode([CROP])[0].last, atol=1e-2)
+
+
 def test_validation_reads_what_is_kept_back_and_gives_shares(recipe: LiteRecipe) -> None:
-    assert {f"{i}.png" for i in recipe.kept_back.ids} == {"0.png", "6.png"}
+    assert {path.name for path, *_ in recipe.kept_back.items} == {"2.png", "7.png"}
     assert recipe.kept_back.names == recipe.data.names == ["cup", "train"]
     figures = recipe.validate()
-    assert set(figures) == {
-        "top-1", "top-5", "box IoU", "point IoU", "point IoU, best of 3"
-    }  # fmt: skip
+    assert set(figures) == FIGURES
     assert all(0 <= value <= 1 for value in figures.values())
-    assert figures["point IoU, best of 3"] >= figures["point IoU"]
     assert recipe.validate() == figures
 
 
@@ -198,17 +342,17 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     file: Path, state: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     known = {
-        k.removeprefix("network."): v.half() for k, v in state.items() if k.startswith("network.")
+        k.removeprefix("network."): v.half().contiguous()
+        for k, v in state.items()
+        if k.startswith("network.")
     }
     left = {k: v for k, v in known.items() if not k.startswith("mask_decoder.head")}
-    left["fpn_neck.lateral_convs.0.conv.bias"] = torch.full((64,), 0.5).half()
+    left["fpn_neck.lateral_convs.0.conv.bias"] = torch.full((96,), 0.5).half()
     left["region_masks.output.weight"] = torch.zeros(3)  # of another shape
     save_file(left, tmp_path / "start.safetensors")
     recipe = LiteRecipe(
-        LiteSettings(
-            images=file.parent / "images",
-            annotations=file,
-            crop=64,
+        settings(
+            file,
             classes="base",
             tasks=("names",),
             start=tmp_path / "start.safetensors",
@@ -217,10 +361,9 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
         )
     )
     # Cup is novel.
-    assert {
-        recipe.data.names[c] for i in recipe.data.ids for c in recipe.data._annotated(i)[2]
-    } == {"train"}
-    assert {c for i in recipe.kept_back.ids for c in recipe.kept_back._annotated(i)[2]} == {0, 1}
+    seen = {recipe.data.names[c] for *_, found in recipe.data.items for _, c in found}
+    assert seen == {"train"}
+    assert {c for *_, found in recipe.kept_back.items for _, c in found} == {0, 1}
     assert recipe.network.fpn_neck.lateral_convs[0].conv.bias.eq(0.5).all()
     assert recipe.rate("network.fpn_neck.lateral_convs.0.conv.bias") == 0.1
     assert recipe.rate("network.region_masks.output.weight") == 1
@@ -229,7 +372,7 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     fit = f"{len(left) - 1} of the {len(left)} tensors of start.safetensors fit"
     assert recipe.notice == f"start: {fit}, and {anew} of the network's {len(known)} start anew"
     losses = recipe([CROP], seeded())
-    assert losses.keys() == {"name"}
+    assert losses.keys() == {"name", "moved"}
     losses["name"].backward()
     taught = {n for n, p in recipe.network.named_parameters() if p.grad is not None}
     assert {n.split(".")[0] for n in taught} == {"fpn_neck", "mask_decoder"}
@@ -263,6 +406,9 @@ def test_of_the_guesses_for_a_point_only_the_best_near_one_is_taught_to_draw() -
         prompts=PromptBatch(),
         coarse=None,
         guess=torch.tensor([False] + [True] * 6),
+        found=torch.zeros(n, dtype=torch.bool),
+        named=torch.ones(n, dtype=torch.bool),
+        unknown=torch.zeros(n),
     )
     iou = torch.tensor([0.0, 0.2, 0.9, 0.3, 0.8, 0.7, 0.1])
     # Of the second point the best answer is from a box far off, and no other is taken in its place.
@@ -275,22 +421,68 @@ def test_what_is_asked_of_several_crops_is_put_together_in_order() -> None:
     coarse = torch.ones(2, 1, 16, 16)
     parts = [
         Asked.of(0, CROP, which, CROP.boxes[which], points, coarse),
-        Asked.of(1, CROP, which[:1], CROP.boxes[:1], guess=True),
+        Asked.of(1, CROP, which[:1], CROP.boxes[:1], kind="guess"),
     ]
     both = Asked.concatenate(parts, 64)
     assert both.index.tolist() == [0, 0, 1]
     assert torch.equal(both.truth, CROP.boxes[[1, 0, 1]])
     assert torch.equal(both.masks, CROP.masks[[1, 0, 1]])
     assert both.guess.tolist() == [False, False, True]
+    assert not both.found.any()
+    assert both.named.all()
+    assert not both.unknown.any()
     assert both.coarse is not None
     assert both.coarse.sum((1, 2, 3)).tolist() == [256, 256, 0]
     assert both.prompts.point_labels is not None
     assert both.prompts.point_labels.tolist() == [[1, -1, -1], [1, -1, -1], [-1, -1, -1]]
 
 
+# Of the things of a crop, what is asked about each in `judged_of`.
+REGION = rectangle_crop(
+    (4, 4, 24, 24), (30, 30, 60, 60), classes=[3, UNKNOWN_CLASS], unknown=(0, 40, 28, 64)
+)
+
+
+def test_proposals_are_taught_to_draw_the_thing_that_they_are_near() -> None:
+    boxes = torch.tensor([[4.0, 4, 24, 22], [4, 4, 24, 12], [2, 42, 18, 62]])
+    found = Asked.of(0, REGION, torch.zeros(3, dtype=torch.int64), boxes, kind="found")
+    assert found.found.all()
+    assert not found.guess.any()
+    assert Asked.concatenate([found], 64).taught(torch.zeros(3)).tolist() == [True, False, False]
+
+
+def test_it_is_judged_whether_an_answer_is_a_thing_where_that_is_known() -> None:
+    of = torch.tensor
+    thing, region, off, hidden = (
+        of([4.0, 4, 24, 24]), of([30.0, 30, 60, 60]), of([40.0, 2, 60, 16]), of([2.0, 42, 18, 62])
+    )  # fmt: skip
+    asked = Asked.concatenate(
+        [
+            Asked.of(0, REGION, of([0]), thing[None]),
+            Asked.of(0, REGION, of([0, 0, 0]), torch.stack([thing] * 3), kind="guess"),
+            Asked.of(0, REGION, of([0, 0, 0]), torch.stack([thing, off, hidden]), kind="found"),
+            Asked.of(0, REGION, of([1]), region[None], kind="found"),
+        ],
+        64,
+    )
+    low, _ = asked.judged(torch.zeros(8))
+    # Neither guesses for a point, nor what lies where things may be, nor regions without a name.
+    assert low.tolist() == [True, *[False] * 3, True, True, False, False]
+    high, _ = asked.judged(torch.full((8,), 0.5))
+    # What fits a thing is one wherever it lies.
+    assert high.tolist() == [True, *[False] * 3, True, True, True, False]
+
+
+def test_an_answer_is_surely_a_thing_from_an_iou_of_six_tenths_on() -> None:
+    which = torch.zeros(5, dtype=torch.int64)
+    asked = Asked.of(0, REGION, which, REGION.boxes[which], kind="found")
+    _, whole = asked.judged(torch.tensor([0.0, 0.4, 0.5, 0.6, 0.9]))
+    assert whole.tolist() == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-6)
+
+
 def test_weights_of_another_network_are_no_start_for_the_encoder(
     recipe: LiteRecipe, tmp_path: Path
 ) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match="other.pth is not an EfficientNet-Lite0 state dict"):
+    with pytest.raises(ValueError, match="other.pth is not an EfficientNet-Lite2 state dict"):
         load_timm_by_order(recipe.network, tmp_path / "other.pth")

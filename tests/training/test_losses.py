@@ -28,6 +28,23 @@ def test_an_error_near_the_object_costs_more_than_one_far_away() -> None:
     assert mask_loss(near, target(), BOX, 4) > mask_loss(far, target(), BOX, 4) + 0.01
 
 
+def test_near_is_half_a_side_and_a_cell_around_the_box_and_all_else_counts_a_twentieth() -> None:
+    """Two boxes of other shapes in one call; the map is wider than high."""
+    boxes = torch.tensor([[40.0, 24, 56, 48], [4, 4, 36, 12]])
+    near = torch.zeros(2, 20, 24, dtype=torch.bool)
+    near[0, 2:16, 7:17] = True  # centres above 8 and below 64, right of 28 and left of 68
+    near[1, 0:5, 0:14] = True  # above -4 and below 20, right of -16 and left of 56
+    logits = torch.zeros(2, 1, 20, 24, requires_grad=True)
+    mask_loss(logits, torch.zeros(2, 20, 24), boxes, 4).backward()
+    assert logits.grad is not None
+    for found, expected in zip(logits.grad[:, 0], near):
+        assert torch.equal(found > (found.min() + found.max()) / 2, expected)
+        weight = expected.sum() + 0.05 * (~expected).sum()
+        # Dice counts all cells alike; of the rest, half a logit's slope, the mean of two.
+        difference = 0.95 * 0.5 / weight / 2
+        assert found.max() - found.min() == pytest.approx(float(difference), rel=1e-3)
+
+
 def test_the_name_loss_falls_as_an_embedding_nears_its_text() -> None:
     texts = torch.eye(4)
     classes = torch.tensor([2])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -147,6 +149,31 @@ def test_background_boxes_are_large_enough_and_keep_off_instances() -> None:
     assert 20 < len(found) < 120
     assert ((found[:, 2:] - found[:, :2]) > 24).all()
     assert box_iou(found, crop.boxes).max() < 0.3
+
+
+def test_background_boxes_keep_off_every_instance_and_off_what_is_unknown() -> None:
+    """Each quarter but one holds something: that one is all the background there is."""
+    quarters = (0, 0, 128, 128), (128, 0, 256, 128)
+    crop = rectangle_crop(*quarters, side=256, unknown=(0, 128, 128, 256))
+    found = torch.cat([background_boxes(crop, 30, seeded(s)) for s in range(30)])
+    assert len(found) > 30
+    overlaps = box_iou(found, crop.boxes)
+    assert overlaps.max() < 0.3
+    on_unknown = share_on(found, torch.tensor([0.0, 128, 128, 256]))
+    # The share is read at a lattice of points in the box.
+    assert on_unknown.max() < 0.3
+    known = rectangle_crop(*quarters, side=256)
+    more = torch.cat([background_boxes(known, 30, seeded(s)) for s in range(30)])
+    assert len(more) > len(found)
+    assert share_on(more, torch.tensor([0.0, 128, 128, 256])).max() > 0.9
+    nothing = replace(crop, unknown=torch.ones(256, 256, dtype=torch.bool))
+    assert len(background_boxes(nothing, 30, seeded())) == 0
+
+
+def share_on(boxes: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """The share of each box that lies on a place."""
+    shared = torch.minimum(boxes[:, 2:], place[2:]) - torch.maximum(boxes[:, :2], place[:2])
+    return shared.clamp(min=0).prod(1) / (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def test_a_crop_without_instances_has_no_background_to_tell() -> None:

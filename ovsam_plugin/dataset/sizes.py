@@ -1,0 +1,58 @@
+"""How large the photographs of samples are: as they are labelled, whatever FiftyOne says.
+
+FiftyOne's `metadata` gives a turned PNG, WebP, AVIF or multi-picture JPEG its sides as stored,
+while the App's browser shows it turned, and masks and boxes lie on what is shown.
+"""
+
+from __future__ import annotations
+
+import fiftyone as fo
+
+from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.images import ImageError, photo_size
+
+_FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
+
+
+def size_of(sample: fo.Sample) -> tuple[int, int] | None:
+    """(height, width) in pixels of a sample's photograph, EXIF orientation applied.
+
+    Read from its file; where that is not there, from the metadata; None where both say nothing.
+    """
+    try:
+        return photo_size(sample.filepath)
+    except ImageError:
+        metadata = sample.metadata
+    if metadata is None or not metadata.width or not metadata.height:
+        return None
+    return metadata.height, metadata.width
+
+
+def measure(samples: Samples) -> dict[str, tuple[int, int] | None]:
+    """The size of each sample's photograph by the sample's id, as `size_of` gives it.
+
+    Samples that have no metadata get it, of that size; metadata that is there is left alone.
+    """
+    bare = set(samples.exists("metadata.width", False).values("id"))
+    if bare:
+        workers = 1 if len(bare) < _FEW else None
+        samples.compute_metadata(num_workers=workers, progress=False)
+    sizes: dict[str, tuple[int, int] | None] = {}
+    turned: dict[str, fo.ImageMetadata] = {}
+    for sample in samples.select_fields():
+        size = sizes[sample.id] = size_of(sample)
+        metadata = sample.metadata
+        if size is None or sample.id not in bare or metadata is None:
+            continue
+        if (metadata.height, metadata.width) != size:
+            turned[sample.id] = sized(metadata, size)
+    if turned:
+        samples.set_values("metadata", turned, key_field="id")
+    return sizes
+
+
+def sized(metadata: fo.ImageMetadata, size: tuple[int, int]) -> fo.ImageMetadata:
+    """The same metadata, of (height, width)."""
+    metadata = metadata.copy()
+    metadata.height, metadata.width = size
+    return metadata

@@ -1,0 +1,130 @@
+"""Two that label one field at once, and what a run's labels lack afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from ovsam_plugin import label_dataset, relabel_dataset
+from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.workers import Worker
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL: dict[str, Any] = {
+    "vocabulary": "cat, cup, person, spoon",
+    "box_field": "asks",
+    "device": "cpu",
+    "workers": 0,
+    "progress": False,
+}
+
+
+@pytest.fixture
+def boxed(dataset: fo.Dataset) -> fo.Dataset:
+    """The photographs, each with a box that asks."""
+    asks = [
+        fo.Detections(detections=[fo.Detection(bounding_box=[0.2, 0.2, 0.6, 0.6])])
+        for _ in range(3)
+    ]
+    dataset.set_values("asks", asks)
+    return dataset
+
+
+def label_ids(dataset: fo.Dataset) -> set[str]:
+    return set(dataset.values("ovsam.detections.id", unwind=True))
+
+
+def test_two_processes_on_one_field_leave_what_one_leaves() -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "benchmarks/two_processes.py", "--rounds", "3"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "3 rounds: 0 faults" in done.stdout
+
+
+def test_samples_that_another_has_are_waited_for_and_taken_over(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = boxed.first().id
+    with Worker(boxed, "ovsam") as other:
+        other.claim([first])
+        # The other one dies when it is waited for.
+        monkeypatch.setattr(
+            "ovsam_plugin.dataset.labeling_job.time.sleep", lambda _: other.release([first])
+        )
+        assert label_dataset(boxed, **SMALL).labelled == 3
+    assert len(label_ids(boxed)) == len(embedding_index.load(boxed, "ovsam")) == 3
+
+
+def test_what_is_filed_leaves_the_spool_and_what_others_put_meanwhile_stays(
+    boxed: fo.Dataset,
+) -> None:
+    label_dataset(boxed, **SMALL)
+    width = embedding_index.load(boxed, "ovsam").vectors.shape[1]
+    row = np.full((1, width), width**-0.5, dtype=np.float32)
+    spool, sample = EmbeddingSpool(boxed, "ovsam"), boxed.first()
+    with Worker(boxed, "ovsam") as other:
+        spool.put(other.token, sample.id, ["a" * 24], row)
+        assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == 3
+        assert len(spool.keys()) == 1  # its label is written next
+        sample["ovsam"].detections.append(fo.Detection(id="a" * 24, bounding_box=[0, 0, 1, 1]))
+        sample.save()
+        assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == 4
+        assert spool.keys() == []
+        spool.put(other.token, sample.id, ["b" * 24], row)
+        spool.put(other.token, sample.id, ["a" * 24], row)
+    # The other one is gone: what it spooled and did not write is forgotten.
+    assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == 4
+    assert spool.keys() == []
+
+
+def test_another_call_with_other_settings_is_refused_while_one_is_at_work(
+    boxed: fo.Dataset,
+) -> None:
+    label_dataset(boxed.limit(1), **SMALL)
+    with Worker(boxed, "ovsam") as other:
+        other.begin()
+        with pytest.raises(ValueError, match="1 other call is labelling field 'ovsam' with other"):
+            label_dataset(boxed, **{**SMALL, "vocabulary": ["dog"]})
+        with pytest.raises(ValueError, match="1 other call is labelling field 'ovsam' now"):
+            label_dataset(boxed, **SMALL, overwrite=True)
+        assert label_dataset(boxed, **SMALL).labelled == 2
+
+
+def test_embeddings_that_were_not_kept_are_made_by_the_next_call(boxed: fo.Dataset) -> None:
+    label_dataset(boxed, **SMALL)
+    wanted = embedding_index.load(boxed, "ovsam")
+    before = boxed.values("ovsam.detections.id")
+    embedding_index.forget(boxed, "ovsam")
+    with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
+        relabel_dataset(boxed, vocabulary=["dog"], device="cpu")
+    assert label_dataset(boxed, **SMALL).labelled == 0
+    assert boxed.values("ovsam.detections.id") == before
+    made = embedding_index.load(boxed, "ovsam")
+    rows = made.rows(wanted.label_ids.tolist())
+    assert (rows >= 0).all()
+    assert (np.sum(made.vectors[rows] * wanted.vectors, axis=1) > 0.99).all()
+    assert relabel_dataset(boxed, vocabulary=["dog"], device="cpu").instances == 3
+
+
+def test_labels_that_came_from_another_dataset_get_their_embeddings(boxed: fo.Dataset) -> None:
+    other = boxed.clone()
+    try:
+        other.delete_samples(other.limit(1))
+        boxed.delete_samples(boxed.skip(1))
+        for dataset in (boxed, other):
+            label_dataset(dataset, **SMALL)
+        boxed.merge_samples(other, progress=False)
+    finally:
+        other.delete()
+    assert label_dataset(boxed, **SMALL).labelled == 0
+    assert set(embedding_index.load(boxed, "ovsam").label_ids) == label_ids(boxed)
+    assert len(label_ids(boxed)) == 3

@@ -1,0 +1,118 @@
+"""Who works on a dataset, and what becomes of the work of those that died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin.dataset import workers
+from ovsam_plugin.dataset.store import Store
+from ovsam_plugin.dataset.workers import Worker
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLED = """
+import os, signal, sys
+import fiftyone as fo
+from ovsam_plugin.dataset.workers import Worker
+
+dataset = fo.load_dataset(sys.argv[1])
+worker = Worker(dataset, "ovsam")
+worker.__enter__()
+worker.begin()
+worker.claim(["a", "b"])
+worker.lease("work").__enter__()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_sample_is_one_workers_until_it_is_given_back(dataset: fo.Dataset) -> None:
+    with Worker(dataset, "ovsam") as one, Worker(dataset, "ovsam") as two:
+        assert (one.others(), two.others()) == (0, 0)
+        one.begin()
+        two.begin()
+        assert one.claim(["a", "b"]) == ["a", "b"]
+        assert two.claim(["b", "c"]) == ["c"]
+        one.release(["b"])
+        two.release(["a"])  # not its own
+        assert two.claim(["a", "b"]) == ["b"]
+        assert (one.others(), two.others()) == (1, 1)
+        with Worker(dataset, "another") as third:
+            assert third.claim(["a"]) == ["a"]
+            assert third.others() == 0
+    with Worker(dataset, "ovsam") as four:
+        assert four.claim(["a", "b", "c"]) == ["a", "b", "c"]
+        assert four.others() == 0
+
+
+def test_many_threads_that_want_the_same_samples_get_each_once(dataset: fo.Dataset) -> None:
+    wanted, got = [str(i) for i in range(40)], []
+    start = threading.Barrier(4)
+
+    def take() -> None:
+        with Worker(dataset, "ovsam") as worker:
+            start.wait()
+            got.extend(worker.claim(wanted))
+            start.wait()
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == sorted(wanted)
+
+
+def test_what_a_killed_worker_held_is_taken_over_at_once(dataset: fo.Dataset) -> None:
+    dataset.persistent = True
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", KILLED, dataset.name], cwd=ROOT, env=env)
+    assert done.returncode == -signal.SIGKILL
+    with Worker(dataset, "ovsam") as worker, worker.lease("work"):
+        assert worker.others() == 0
+        assert worker.claim(["a", "b"]) == ["a", "b"]
+
+
+def test_a_worker_of_another_machine_is_dead_once_it_stands_still(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(dataset, "ovsam_workers")
+    far = {"machine": "far away", "pid": 1, "started": 0.0, "field": "ovsam", "beat": 7}
+    store.put("worker.far", far)
+    store.put("sample.ovsam.a", "far")
+    clock = [0.0]
+    monkeypatch.setattr(workers.time, "monotonic", lambda: clock[0])
+    with Worker(dataset, "ovsam") as worker:
+        assert worker.claim(["a"]) == []
+        clock[0] = 59.0
+        assert worker.claim(["a"]) == []
+        store.put("worker.far", {**far, "beat": 8})
+        clock[0] = 100.0
+        assert worker.claim(["a"]) == []
+        clock[0] = 161.0
+        assert worker.claim(["a"]) == ["a"]
+
+
+def test_one_worker_at_a_time_has_a_lease(dataset: fo.Dataset) -> None:
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with Worker(dataset, "ovsam") as worker, worker.lease("work"):
+            inside += 1
+            most = max(most, inside)
+            threading.Event().wait(0.05)
+            inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
