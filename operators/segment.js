@@ -9,6 +9,7 @@
   const COLOURS = { hover: [64, 156, 255], kept: [64, 208, 96], there: [255, 176, 32], found: [200, 120, 255] };
   const PATIENCE = 60_000; // milliseconds until an answer counts as lost
   const LARGEST = 2048; // of the bitmap that is drawn of a large photograph when it is seen whole
+  const TRAVELS = 1024; // pixels along the longer side of what is painted, as it is sent
 
   // What a person has done, by dataset and sample: a tab switch or a split mounts the panel anew.
   const sheets = new Map();
@@ -64,6 +65,45 @@
     }
   }
 
+  // A mask of a whole photograph that is painted on: strokes put on it and take away from it.
+  class Paint {
+    constructor(size, shapes) {
+      const factor = Math.min(1, TRAVELS / Math.max(...size));
+      const [columns, rows] = size.map((side) => Math.max(1, Math.round(side * factor)));
+      this.canvas = new OffscreenCanvas(columns, rows);
+      this.g = this.canvas.getContext("2d", { willReadFrequently: true });
+      this.g.scale(columns / size[0], rows / size[1]);
+      this.size = size;
+      this.g.imageSmoothingEnabled = false;
+      for (const { at: [x1, y1, x2, y2], picture } of shapes.map((one) => ({ at: one.at, picture: one.picture("kept", 255) }))) {
+        if (picture) this.g.drawImage(picture, x1, y1, x2 - x1, y2 - y1);
+      }
+    }
+    stroke([x1, y1], [x2, y2], wide, on) {
+      const { g } = this;
+      g.globalCompositeOperation = on ? "source-over" : "destination-out";
+      g.lineCap = "round"; g.lineWidth = wide; g.strokeStyle = `rgb(${COLOURS.kept})`;
+      g.beginPath(); g.moveTo(x1, y1); g.lineTo(x2, y2); g.stroke();
+    }
+    // As it is sent: runs along the rows inside the mask's own box; null where nothing is left.
+    told() {
+      const { width, height } = this.canvas, pixels = this.g.getImageData(0, 0, width, height).data;
+      const on = (x, y) => pixels[4 * (y * width + x) + 3] > 127;
+      let [left, top, right, bottom] = [width, height, 0, 0];
+      for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) if (on(x, y)) {
+        left = Math.min(left, x); right = Math.max(right, x + 1); top = Math.min(top, y); bottom = y + 1;
+      }
+      if (right <= left) return null;
+      const runs = [0];
+      for (let y = top, last = false; y < bottom; y++) for (let x = left; x < right; x++) {
+        if (on(x, y) !== last) { runs.push(0); last = !last; }
+        runs[runs.length - 1]++;
+      }
+      const [fx, fy] = [this.size[0] / width, this.size[1] / height];
+      return { at: [left * fx, top * fy, right * fx, bottom * fy], shape: [bottom - top, right - left], runs };
+    }
+  }
+
   // One mounted panel: its canvases, and the questions that it asks. `render` draws the controls.
   class Desk {
     constructor(root, stage, render) {
@@ -71,6 +111,7 @@
       [this.base, this.top] = stage.querySelectorAll("canvas");
       this.sheet = null; this.image = null; this.notice = ""; this.busy = 0;
       this.hovered = null; this.wanted = null; this.asking = false; this.choices = null; this.asked = 0;
+      this.brush = false; this.wide = 24; this.paint = null;
       this.stale = { base: true, top: true };
       this.observer = new ResizeObserver(() => this.resize());
       this.observer.observe(stage);
@@ -197,9 +238,10 @@
     drag([x1, y1], [x2, y2]) {
       return this.add(this.sheet, { box: [Math.min(x1, x2), Math.min(y1, y2), Math.max(x1, x2), Math.max(y1, y2)] });
     }
-    add(sheet, prompt) {
-      const step = { prompt, shape: null };
-      sheet.steps.push(step); sheet.name = null;
+    add(sheet, prompt, shape = null, merged = []) {
+      const step = { prompt, shape, merged };
+      sheet.steps.push(step);
+      if (!prompt.mask) sheet.name = null;
       this.hovered = this.choices = null; this.refresh();
       return this.attempt(async () => {
         try { [step.shape] = await this.ask("answer", prompt); } catch (error) {
@@ -207,6 +249,34 @@
           throw error;
         }
       });
+    }
+    // What is painted, in place of what was clicked. It is shown before its names come.
+    painted(paint, merged) {
+      const mask = paint.told();
+      if (!mask) { this.notice = "Nothing would be left of it"; this.refresh(); return undefined; }
+      const shape = new Shape({ ...mask, names: this.names, objectness: null });
+      return this.add(this.sheet, { mask }, shape, merged);
+    }
+    stroke(at, on) {
+      this.paint ??= new Paint(this.sheet.size, [this.shape ?? this.sheet.held].filter(Boolean));
+      this.paint.stroke(this.paint.last ?? at, at, (this.wide * this.ratio) / this.sheet.view.scale, on);
+      this.paint.last = at; this.stale.top = true;
+    }
+    lift() {
+      const { paint } = this;
+      this.paint = null;
+      return this.painted(paint, this.step?.merged);
+    }
+    wield() { this.brush = !this.brush; this.wanted = this.hovered = null; this.refresh(); }
+    widen(by) { this.wide = Math.min(400, Math.max(2, this.wide * by)); this.refresh(); }
+    // The instance that was taken up, and the one under the mouse, become one.
+    merge() {
+      const { over, step } = this, { held } = this.sheet;
+      if (!held || !over?.id || over === held) {
+        this.notice = "To merge, take an instance up, point at another one, and press M"; this.refresh();
+        return undefined;
+      }
+      return this.painted(new Paint(this.sheet.size, [this.shape ?? held, over]), [...(step?.merged ?? []), over.id]);
     }
     take(shape) {
       this.sheet.steps.push({ prompt: shape.prompt, shape });
@@ -265,7 +335,7 @@
 
     commit() {
       const { sheet, step } = this, { held, name } = sheet;
-      if (step) return this.change(held ? "redraw" : "add", { ...step.prompt, name: name ?? (held ? held.label : null), label_id: held?.id });
+      if (step) return this.change(held ? "redraw" : "add", { ...step.prompt, name: name ?? (held ? held.label : null), label_id: held?.id, merged: step.merged });
       if (held && name) return this.change("rename", { label_id: held.id, name });
       return undefined;
     }
@@ -359,7 +429,12 @@
       const { there, found, held } = this.sheet, { step, shape } = this;
       for (const one of found.length ? found : there) {
         const strong = one === this.over || one === held;
-        if (!step || one === held) this.drawShape(g, view, one, one.id ? "there" : "found", strong ? 150 : 70, strong);
+        if (one === held ? !step && !this.paint : !step) this.drawShape(g, view, one, one.id ? "there" : "found", strong ? 150 : 70, strong);
+      }
+      if (this.paint) {
+        const [width, height] = this.sheet.size;
+        g.globalAlpha = 0.6; g.drawImage(this.paint.canvas, view.x, view.y, width * view.scale, height * view.scale); g.globalAlpha = 1;
+        return;
       }
       if (this.hovered) this.drawShape(g, view, this.hovered, "hover", step ? 90 : 140, !step);
       if (shape) this.drawShape(g, view, shape, "kept", 150, true);
@@ -368,6 +443,11 @@
         g.fillStyle = on ? "#2f6" : "#f33"; g.fill(); g.strokeStyle = "#000"; g.stroke();
       }
       for (const box of [step?.prompt.box, this.rubber]) if (box) this.drawBox(g, view, box, [6, 4]);
+      if (this.brush && this.pointer) {
+        const [px, py] = this.pointer;
+        g.beginPath(); g.arc(view.x + px * view.scale, view.y + py * view.scale, (this.wide * this.ratio) / 2, 0, 7);
+        g.strokeStyle = "#fff"; g.lineWidth = this.ratio; g.stroke();
+      }
     }
     drawShape(g, view, shape, kind, alpha, named) {
       const [x1, y1, x2, y2] = shape.at, picture = shape.picture(kind, alpha);
@@ -395,6 +475,9 @@
       const { key } = event, place = "12345".indexOf(key);
       if (place >= 0) this.pick(place);
       else if (key === "Tab") this.turn(event.shiftKey ? -1 : 1);
+      else if (key === "b" || key === "B") this.wield();
+      else if (key === "[" || key === "]") this.widen(key === "]" ? 1.5 : 1 / 1.5);
+      else if (key === "m" || key === "M") this.merge();
       else if (key === "Enter") this.commit();
       else if (key === "z" || key === "Z") this.undo();
       else if (key === "Delete" || key === "Backspace") this.remove();
@@ -416,7 +499,9 @@
         desk.root.focus({ preventScroll: true });
         if (!desk.sheet?.view) return;
         press = { x: event.clientX, y: event.clientY, at: desk.place(event), button: event.button, last: [event.clientX, event.clientY] };
+        press.on = !(event.button === 2 || event.shiftKey);
         event.currentTarget.setPointerCapture(event.pointerId);
+        if (desk.brush && press.button !== 1) desk.stroke(press.at, press.on);
       },
       onPointerMove(event) {
         if (!desk.sheet?.view) return;
@@ -425,6 +510,9 @@
         if (press?.button === 1) {
           desk.pan(event.clientX - press.last[0], event.clientY - press.last[1]);
           press.last = [event.clientX, event.clientY];
+        } else if (desk.brush) {
+          desk.pointer = at; desk.over = null; desk.stale.top = true;
+          if (desk.paint) desk.stroke(at, press.on);
         } else if (press && press.button === 0 && far(event)) {
           desk.rubber = [...desk.onto(press.at), ...desk.onto(at)]; desk.hovered = desk.wanted = null; desk.refresh();
         } else if (desk.inside) desk.hover(at, performance.now());
@@ -432,12 +520,13 @@
       },
       onPointerUp(event) {
         if (!press || !desk.sheet?.view) return;
-        const { at, button } = press, box = desk.rubber, moved = far(event);
+        const { at, button, on } = press, box = desk.rubber, moved = far(event);
         press = null; desk.rubber = null;
-        if (box) { if (box[0] !== box[2] && box[1] !== box[3]) desk.drag(box.slice(0, 2), box.slice(2)); else desk.refresh(); }
-        else if (button !== 1 && !moved && desk.covers(at)) desk.click(at, !(button === 2 || event.shiftKey), event.altKey);
+        if (desk.paint) desk.lift();
+        else if (box) { if (box[0] !== box[2] && box[1] !== box[3]) desk.drag(box.slice(0, 2), box.slice(2)); else desk.refresh(); }
+        else if (button !== 1 && !moved && desk.covers(at)) desk.click(at, on, event.altKey);
       },
-      onPointerCancel() { press = null; desk.rubber = null; desk.refresh(); },
+      onPointerCancel() { press = null; desk.rubber = desk.paint = null; desk.refresh(); },
       onPointerLeave() { if (!press) { desk.inside = false; desk.leave(); } },
       onContextMenu(event) { event.preventDefault(); event.stopPropagation(); },
     };
@@ -503,8 +592,8 @@
     const handlers = React.useMemo(() => (desk ? mouse(desk) : {}), [desk]);
     const sheet = desk?.sheet, step = desk?.step, names = desk?.names ?? [];
     const current = sheet && (sheet.name ?? (step ? desk.shape?.best : sheet.held?.label) ?? "");
-    const button = (text, onClick, disabled, title) =>
-      h(mui.Button, { key: text, size: "small", variant: "outlined", onClick: () => { onClick(); root.current.focus(); }, disabled, title, sx: { textTransform: "none", justifyContent: "flex-start" } }, text);
+    const button = (text, onClick, disabled, title, on) =>
+      h(mui.Button, { key: text, size: "small", variant: on ? "contained" : "outlined", onClick: () => { onClick(); root.current.focus(); }, disabled, title, sx: { textTransform: "none", justifyContent: "flex-start" } }, text);
     const line = (properties) => h(Line, { key: properties.id, theme, width: 110, ...properties });
 
     return h("div", {
@@ -513,9 +602,10 @@
     },
     h("div", { style: { display: "flex", gap: 8, alignItems: "flex-end", flexWrap: "wrap" } },
       line({ id: "ovsam-field", label: "Add to field", value: desk?.settings.field ?? "", options: desk?.offer?.fields, onDone: (typed) => typed && typed !== desk.settings.field && desk.refield(typed) }),
-      line({ id: "ovsam-names", label: "Names from", value: desk?.sheet ? desk.vocabulary : "", options: ["lvis", "coco", "imagenet-1k"], onDone: (typed) => desk?.sheet && typed !== desk.vocabulary && desk.reword(typed) }),
+      line({ id: "ovsam-names", label: "Names from", width: 180, value: desk?.sheet ? desk.vocabulary : "", options: ["lvis", "coco", "imagenet-1k"], onDone: (typed) => desk?.sheet && typed !== desk.vocabulary && desk.reword(typed) }),
       line({ id: "ovsam-find", label: "Find", value: "", onDone: (typed, left) => { if (typed && !left && sheet) { desk.search(typed); root.current.focus(); } } }),
       button("Everything (E)", () => desk.search(""), !sheet?.ready),
+      button("Brush (B)", () => desk.wield(), !sheet, "Paints on; with Shift or the right button it takes away. [ and ] make it smaller and larger", desk?.brush),
       button("Fit (F)", () => desk.fit(), !sheet)),
     h("div", { style: { flex: 1, minHeight: 0, display: "flex", gap: 8 } },
       h("div", { ref: stage, className: "ovsam-stage", ...handlers, style: { position: "relative", flex: 1, minWidth: 0, overflow: "hidden", cursor: "crosshair", touchAction: "none", background: theme.palette.background.level1 ?? "#222" } },
@@ -531,6 +621,7 @@
           button("Undo (Z)", () => desk.undo()),
           button("Clear (Esc)", () => desk.clear()),
           sheet.held && !step && button("Delete (Del)", () => desk.remove()),
+          sheet.held && h("div", { key: "merge", style: { fontSize: 11, color: theme.palette.text.secondary } }, "M merges it with the one under the mouse"),
         ])),
     h("div", { role: "status", className: "ovsam-notice", style: { minHeight: 18, fontSize: 12, color: desk?.notice ? theme.palette.error.main : theme.palette.text.secondary } },
       desk?.notice || (desk?.busy ? "..." : sheet?.ready ? `${sheet.there.length} in ${desk.settings.field}` : "")));

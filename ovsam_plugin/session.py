@@ -198,7 +198,7 @@ class Session:
         return Points((*asked.xy, (x, y)), (*asked.labels, int(on)))
 
     def _answer(self, prompt: Prompt) -> Instance:
-        return Instance(self._engine.answer(self._photograph, [prompt], self.vocabulary))
+        return Instance(self._engine.answer(self._photograph, prompt, self.vocabulary))
 
 
 def open_image(

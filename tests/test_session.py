@@ -16,8 +16,8 @@ from ovsam_plugin.images import ImageError, read_image
 from ovsam_plugin.prompts import Points
 from ovsam_plugin.session import Instance, Session
 
-# On the cat's forehead, on the cup's side, and on the woman's chest.
-PLACES = {"chelsea.png": (230, 120), "coffee.png": (290, 190), "astronaut.png": (230, 380)}
+# On the cat's forehead, on the cup's side, and on the woman's face.
+PLACES = {"chelsea.png": (230, 120), "coffee.png": (290, 190), "astronaut.png": (220, 120)}
 NAMES = "cat, cup, person, spoon, rocket"
 
 

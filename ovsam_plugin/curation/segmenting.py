@@ -26,7 +26,8 @@ from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.targets import fields_of
 from ovsam_plugin.engine import Answers, Photograph, load_engine, vocabulary_named
-from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 from ovsam_plugin.session import Instance
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -103,11 +104,15 @@ def ask(
     size = engine.size(photograph)
     factor = min(1.0, PREVIEW / max(size))
     if kind == "answer":
-        prompt = read_prompt(asked)
+        prompt = read_prompt(asked, size)
+        if isinstance(prompt, Mask):
+            return [
+                _told(engine.answer(photograph, prompt, names), 0, factor=factor, prompt=prompt)
+            ]
         found = engine.preview(photograph, prompt, names, PREVIEW)
         return [_told(found, 0, factor=1.0, stretch=_stretch(found, size), prompt=prompt)]
     if kind == "candidates":
-        found = engine.candidates(photograph, read_prompt(asked), names)
+        found = engine.candidates(photograph, read_prompt(asked, size), names)
     elif kind in ("everything", "find"):
         words = str(asked.get("words", "")) if kind == "find" else None
         found = engine.everything(photograph, names, words)
@@ -127,7 +132,8 @@ def change(
         sample_id: the sample.
         action: "add", "redraw", "rename" or "remove".
         asked: `field`; `label_id` of an instance that is there; the prompt and `vocabulary` of what
-            is drawn; `name`, where the person gave one.
+            is drawn; `name`, where the person gave one; `merged`, the ids of instances that are in
+            what is redrawn, and go.
 
     Returns:
         the instances that are there now, and the sample's document.
@@ -138,15 +144,18 @@ def change(
     engine, field = load_engine(), str(asked["field"])
     photograph = _photograph(dataset, sample_id)
     check_field(dataset, field)
+    size = engine.size(photograph)
     clicked = ClickedField(dataset, field, engine.predictor)
     label_id, name = str(asked.get("label_id") or ""), asked.get("name") or None
     if action in ("add", "redraw"):
         names = vocabulary_of_text(str(asked.get("vocabulary") or ""))
-        instance = Instance(engine.answer(photograph, [read_prompt(asked)], names))
+        instance = Instance(engine.answer(photograph, read_prompt(asked, size), names))
         if action == "add":
             label_id = clicked.add(sample_id, instance, name)
         else:
             clicked.redraw(sample_id, label_id, instance, name)
+            for merged in asked.get("merged") or ():
+                clicked.remove(sample_id, merged)
     elif action == "rename":
         clicked.rename(sample_id, label_id, name or "")
     elif action == "remove":
@@ -154,7 +163,6 @@ def change(
     else:
         raise ValueError(f"{action!r} cannot be done")
     _file_later(clicked, dataset.name, field)
-    size = engine.size(photograph)
     document = dataset._sample_collection.find_one({"_id": ObjectId(sample_id)})
     return {
         "label_id": label_id,
@@ -176,20 +184,41 @@ def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
     return {"previous": before, "next": after}
 
 
-def read_prompt(asked: Mapping[str, Any]) -> Prompt:
-    """A prompt of `points`, (x, y, on) each, or a `box`, in pixels of the photograph.
+def read_prompt(asked: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
+    """A prompt, in pixels of the photograph.
+
+    Args:
+        asked: `points`, (x, y, on) each; or a `box`; or a `mask` that was painted, its corners `at`,
+            its `shape` in fewer pixels, and the `runs` of these, as `row_runs` gives them.
+        size: (height, width) of the photograph.
 
     Raises:
-        ValueError: it has neither, or they are none.
+        ValueError: it has none of them, or they are none.
     """
     try:
+        if asked.get("mask"):
+            return Mask(_read_mask(asked["mask"], size), size=size)
         if asked.get("box"):
             x1, y1, x2, y2 = asked["box"]
             return Box((x1, y1, x2, y2))
         points = list(asked.get("points") or ())
         return Points(tuple((x, y) for x, y, _ in points), tuple(int(on) for _, _, on in points))
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(f"this is no prompt: {error}") from None
+
+
+def _read_mask(told: Mapping[str, Any], size: tuple[int, int]) -> MaskCrop:
+    """A painted mask on the photograph's own pixels, its edge as smooth as they are."""
+    runs, (rows, columns) = np.array(told["runs"], dtype=np.int64), told["shape"]
+    x1, y1, x2, y2 = (round(float(v)) for v in told["at"])
+    if not (0 < rows <= PREVIEW and 0 < columns <= PREVIEW and (runs >= 0).all()):
+        raise ValueError(f"a mask of {rows} x {columns} pixels cannot be read")
+    if runs.sum() != rows * columns or not (0 <= x1 < x2 <= size[1] and 0 <= y1 < y2 <= size[0]):
+        raise ValueError("the mask does not fill its box, or does not lie on the photograph")
+    bits = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(rows, columns)
+    if bits.shape != (y2 - y1, x2 - x1):
+        bits = cv2.resize(bits.astype(np.float32), (x2 - x1, y2 - y1)) >= 0.5
+    return MaskCrop.at(bits, x1, y1)
 
 
 def vocabulary_of_text(text: str) -> Vocabulary:
