@@ -17,8 +17,8 @@ _HELP = (
     "Shift or the right button takes away; drag for a box. 1 to 5 choose a name; Tab goes through "
     "smaller and larger things; Enter adds the instance to the field, Z takes a click back, Escape "
     "clears. An instance that is there is taken up by a click (Alt: not): name it anew, click it "
-    "anew, or Delete it; M merges it with the one under the mouse. B is a brush, which takes away with "
-    "Shift or the right button. The wheel zooms, the middle button moves."
+    "anew, or Delete it; M merges it with the one under the mouse. B is a brush, which takes away "
+    "with Shift or the right button. The wheel zooms, the middle button moves."
 )
 
 

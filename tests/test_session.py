@@ -78,7 +78,9 @@ def test_clicks_are_taken_back_one_by_one(cat: Session) -> None:
     first = cat.click(230, 120)
     second = cat.click(60, 40, on=False)
     assert second.prompt == Points(((230, 120), (60, 40)), (1, 0))
+    assert first.mask[40, 60]
     assert not second.mask[40, 60]
+    assert second.mask[120, 230]
     boxed = cat.box(110, 20, 410, 290)
     assert cat.instance is boxed
     assert cat.undo() is second

@@ -188,8 +188,8 @@ def read_prompt(asked: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
     """A prompt, in pixels of the photograph.
 
     Args:
-        asked: `points`, (x, y, on) each; or a `box`; or a `mask` that was painted, its corners `at`,
-            its `shape` in fewer pixels, and the `runs` of these, as `row_runs` gives them.
+        asked: `points`, (x, y, on) each; or a `box`; or a painted `mask`: its corners `at`, its
+            `shape` in fewer pixels, and the `runs` of these, as `row_runs` gives them.
         size: (height, width) of the photograph.
 
     Raises:

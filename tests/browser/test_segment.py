@@ -51,12 +51,12 @@ class Panel:
         self.page.mouse.click(*self.desk(f"desk.clientOf([{x}, {y}])"), button=button)
         self.settled()
 
-    def drag(self, x1: float, y1: float, x2: float, y2: float) -> None:
+    def drag(self, x1: float, y1: float, x2: float, y2: float, *, button: str = "left") -> None:
         self.move(x1, y1)
-        self.page.mouse.down()
+        self.page.mouse.down(button=button)
         self.move((x1 + x2) / 2, (y1 + y2) / 2)
         self.move(x2, y2)
-        self.page.mouse.up()
+        self.page.mouse.up(button=button)
         self.settled()
 
     def press(self, key: str) -> None:
@@ -184,6 +184,68 @@ def test_what_is_clicked_is_shown_named_and_added_where_it_lies(
     panel.click(290, 190)
     panel.press("Delete")
     assert [label["label"] for label in labels(dataset)] == ["cat"]
+
+
+def test_an_instance_is_painted_and_merged(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    panel = show(page)
+    panel.wait_for_photograph((451, 300))
+    panel.type("#ovsam-names", NAMES)
+    panel.click(*CAT)
+    panel.press("b")
+    panel.drag(230, 120, 260, 120, button="right")
+    panel.drag(430, 20, 430, 60)
+    assert panel.desk("desk.step.prompt.mask.runs.length") > 2
+    panel.press("b")
+    panel.press("Enter")
+    (label,) = labels(dataset)
+    mask = whole_mask(label, (300, 451))
+    assert label["prompt_type"] == "mask"
+    assert not mask[120, 245]
+    assert mask[40, 430]
+    assert mask[FUR[1], FUR[0]]
+
+    page.keyboard.down("Alt")
+    panel.click(245, 120)
+    page.keyboard.up("Alt")
+    panel.press("Tab")
+    panel.press("Enter")
+    assert len(labels(dataset)) == 2
+    panel.click(430, 40)
+    panel.press("m")
+    assert "point at another" in panel.notice
+    panel.move(245, 120)
+    panel.press("m")
+    panel.press("Enter")
+    (merged,) = labels(dataset)
+    assert merged["_id"] == label["_id"]
+    mask = whole_mask(merged, (300, 451))
+    assert mask[120, 245]
+    assert mask[40, 430]
+
+
+def test_what_is_found_all_over_is_taken_up(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    panel = show(page)
+    panel.wait_for_photograph((451, 300))
+    panel.press("ArrowRight")
+    panel.wait_for_photograph((600, 400))
+    panel.type("#ovsam-names", NAMES)
+    panel.press("e")
+    assert panel.desk("desk.sheet.found.map(one => one.best)").count("cup") >= 1
+    panel.click(290, 190)
+    assert panel.steps[-1]["box"]
+    panel.press("Enter")
+    assert [label["label"] for label in labels(dataset)] == ["cup"]
+    panel.press("Escape")
+    panel.type("#ovsam-find", "a cup")
+    assert panel.desk("desk.sheet.found.length") >= 1
+    panel.type("#ovsam-find", "a fire engine")
+    assert 'Nothing here fits "a fire engine"' in panel.notice
 
 
 def test_a_turned_photograph_is_clicked_as_it_is_seen(

@@ -19,6 +19,7 @@ from ovsam_plugin.curation.decisions import progress
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.curation.segmenting import read_prompt, row_runs, vocabulary_of_text
 from ovsam_plugin.engine import load_engine
+from ovsam_plugin.prompts import Mask, Points
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = "cat, cup, person, spoon"
@@ -67,11 +68,30 @@ def test_a_mask_is_told_by_its_runs() -> None:
 
 
 def test_prompts_and_names_are_read_or_refused() -> None:
-    assert read_prompt({"points": [[1, 2, 1], [3, 4, 0]]}).labels == (1, 0)  # type: ignore[union-attr]
-    assert read_prompt({"box": [1, 2, 3, 4], "points": None}).kind == "box"
-    for wrong in ({}, {"box": [1, 2]}, {"points": 3}, {"points": [[1, 2]]}):
+    size = (40, 60)
+    points = read_prompt({"points": [[1, 2, 1], [3, 4, 0]]}, size)
+    assert isinstance(points, Points)
+    assert points.labels == (1, 0)
+    assert read_prompt({"box": [1, 2, 3, 4], "points": None}, size).kind == "box"
+    mask = {"at": [10, 20, 14, 26], "shape": [3, 2], "runs": [0, 2, 1, 3]}
+    painted = read_prompt({"mask": mask}, size)
+    assert isinstance(painted, Mask)
+    assert painted.crop.box == (10, 20, 14, 26)
+    assert painted.mask[20, 10]
+    assert not painted.mask[23, 10]
+    for wrong in (
+        {},
+        {"box": [1, 2]},
+        {"points": 3},
+        {"points": [[1, 2]]},
+        {"mask": {**mask, "runs": [0, 2]}},
+        {"mask": {**mask, "runs": [6]}},
+        {"mask": {**mask, "at": [10, 20, 14, 41]}},
+        {"mask": {**mask, "shape": [9999, 9999]}},
+        {"mask": {"runs": [1]}},
+    ):
         with pytest.raises(ValueError):
-            read_prompt(wrong)
+            read_prompt(wrong, size)
     assert vocabulary_of_text("").name == "lvis"
     assert vocabulary_of_text("teapot").names == ("teapot",)
     assert vocabulary_of_text("/etc/passwd").names == ("/etc/passwd",)
@@ -128,6 +148,16 @@ def test_an_instance_is_renamed_redrawn_and_removed(dataset: fo.Dataset) -> None
     assert list(face.prompt) == [110, 20, 410, 290]
     assert face.bounding_box[2] > 0.4
     assert progress(dataset, "clicked").renamed == 2
+
+    runs = {"at": [0, 0, 451, 300], "shape": [1, 1], "runs": [0, 1]}
+    third = change(dataset, sample_id, "add", **CAT)["label_id"]
+    asked = {"label_id": second, "mask": runs, "name": "all", "merged": [third]}
+    change(dataset, sample_id, "redraw", **asked)
+    dataset.reload()
+    cat, merged = dataset.first().clicked.detections
+    assert (merged.id, merged.label, merged.prompt_type) == (second, "all", "mask")
+    assert merged.mask.all()
+    assert merged.mask.shape == (300, 451)
 
     told = change(dataset, sample_id, "remove", label_id=first)
     assert [one["id"] for one in told["instances"]] == [second]
