@@ -429,7 +429,7 @@
       const { there, found, held } = this.sheet, { step, shape } = this;
       for (const one of found.length ? found : there) {
         const strong = one === this.over || one === held;
-        if (one === held ? !step && !this.paint : !step) this.drawShape(g, view, one, one.id ? "there" : "found", strong ? 150 : 70, strong);
+        if (one === held ? !step && !this.paint : !step) this.drawShape(g, view, one, one.id ? "there" : "found", strong ? 150 : 70, strong || !one.id);
       }
       if (this.paint) {
         const [width, height] = this.sheet.size;

@@ -60,6 +60,8 @@ class Panel:
         self.settled()
 
     def press(self, key: str) -> None:
+        if key.startswith("Arrow"):
+            self.wait("desk.beside")
         self.page.locator(".ovsam-segment").focus()
         self.page.keyboard.press(key)
         self.settled()
@@ -141,8 +143,9 @@ def test_what_is_clicked_is_shown_named_and_added_where_it_lies(
     page.get_by_role("button", name="1 cat").wait_for()
     assert labels(dataset) == []
 
-    # Another tab, and back: what was clicked is still there.
-    page.get_by_text("Samples", exact=True).first.click()
+    # Another tab in its place, and back: what was clicked is still there.
+    page.locator("[data-cy=new-panel-btn]").last.click()
+    page.get_by_text("OVSAM review").first.click()
     page.locator(".ovsam-segment").wait_for(state="detached")
     page.get_by_text("OVSAM segment").first.click()
     panel.wait_for_photograph((451, 300))
