@@ -15,7 +15,7 @@ from PIL import Image
 
 FIELD = "clicked"
 NAMES = "cat, cup, person, spoon"
-CAT, FUR, WALL = (230, 120), (330, 250), (20, 150)
+CAT, FUR, WALL = (230, 120), (330, 250), (430, 150)
 
 
 class Panel:
