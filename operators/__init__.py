@@ -8,6 +8,7 @@ from .evaluate import Evaluate
 from .export_clean import ExportClean
 from .find_instances import FindInstances
 from .label import Label
+from .learn import Learn
 from .name_group import NameGroup
 from .recognize import Recognize
 from .relabel import Relabel
@@ -23,6 +24,7 @@ OPERATORS = (
     Relabel,
     Recognize,
     Score,
+    Learn,
     FindInstances,
     NameGroup,
     Decide,

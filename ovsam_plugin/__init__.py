@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.clean_export import export_clean
     from ovsam_plugin.curation.comparison import compare_runs
     from ovsam_plugin.curation.label_errors import label_errors
+    from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
     from ovsam_plugin.curation.naming import name_instances
     from ovsam_plugin.curation.relabeling import relabel_dataset
     from ovsam_plugin.curation.removal import remove_run
@@ -28,6 +29,8 @@ __all__ = [
     "search",
     "relabel_dataset",
     "name_instances",
+    "learn_names",
+    "learn_from_decisions",
     "compare_runs",
     "score_run",
     "label_errors",
@@ -47,6 +50,8 @@ _HOMES = {
     "search": "curation.search",
     "relabel_dataset": "curation.relabeling",
     "name_instances": "curation.naming",
+    "learn_names": "curation.learning",
+    "learn_from_decisions": "curation.learning",
     "compare_runs": "curation.comparison",
     "score_run": "curation.scores",
     "label_errors": "curation.label_errors",

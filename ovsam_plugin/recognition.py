@@ -12,10 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.fusion import Fusion, fuse, with_background
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier
+from ovsam_plugin.vocabulary.text import unit
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 TOP_K = 5
@@ -125,15 +127,44 @@ class Recognizer:
         if seen.shape != (classes,):
             raise ValueError(f"`seen` has shape {seen.shape}, the vocabulary {classes} classes")
         self._seen = torch.from_numpy(seen).to(self.device)
+        self._adapter: Adapter | None = None
         self._synonyms = Synonyms(
             torch.from_numpy(classifier.embeddings).to(self.device),
             torch.from_numpy(classifier.owner).to(self.device),
         )
 
+    @property
+    def adapter(self) -> Adapter | None:
+        """What decisions have taught; None where nothing."""
+        return self._adapter
+
     def at_temperature(self, temperature: float) -> Recognizer:
         """The same with another temperature; text embeddings are shared, not copied."""
         other = copy(self)
         other.temperature = temperature
+        return other
+
+    def adapted(self, adapter: Adapter) -> Recognizer:
+        """The same with what decisions have taught; text embeddings are shared, not copied.
+
+        Args:
+            adapter: learned over this vocabulary; its other classes keep their scores.
+
+        Raises:
+            ValueError: it was learned over another vocabulary, or from other embeddings.
+        """
+        if adapter.vocabulary.hash != self.vocabulary.hash:
+            raise ValueError(
+                f"the adapter was learned over {adapter.vocabulary.name!r}, the names are asked "
+                f"of {self.vocabulary.name!r}: use that vocabulary"
+            )
+        if adapter.weights.shape[1] != 2 * self._synonyms.dim:
+            raise ValueError(
+                f"the adapter was learned from embeddings of {adapter.weights.shape[1]} numbers, "
+                f"these have {2 * self._synonyms.dim}: use the preset that it was learned for"
+            )
+        other = copy(self)
+        other._adapter = adapter
         return other
 
     def __call__(self, instances: Instances) -> Recognition:
@@ -205,6 +236,9 @@ class Recognizer:
         q = with_background(cosines[: len(head)], self.fusion.head_scale)
         c = with_background(cosines[len(head) :], self.fusion.clip_scale)
         fused = fuse(q, c, self._seen, torch.from_numpy(empty).to(self.device), self.fusion)
+        if self._adapter is not None and len(self._adapter.classes):
+            added = self._adapter.added_scores(unit(head), unit(clip)) * ~empty[:, None]
+            fused[:, self._adapter.classes] += torch.from_numpy(added).to(self.device)
         return q, c, fused
 
     def _recognize_part(

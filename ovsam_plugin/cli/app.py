@@ -11,6 +11,7 @@ from ovsam_plugin.cli.calibrate import calibrate
 from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
+from ovsam_plugin.cli.learn import learn
 from ovsam_plugin.cli.relabel import relabel
 from ovsam_plugin.cli.score import score
 from ovsam_plugin.cli.search import search
@@ -30,6 +31,7 @@ app.command()(label)
 app.command()(search)
 app.command()(relabel)
 app.command()(score)
+app.command()(learn)
 app.command()(train)
 app.command()(calibrate)
 app.command()(evaluate)

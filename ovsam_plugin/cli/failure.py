@@ -32,6 +32,7 @@ def usage() -> Iterator[None]:
     except (ValueError, TypeError) as error:
         # The library speaks of keywords; here they are options.
         said = str(error).replace("overwrite=True", "--overwrite")
+        said = said.replace("anyway=True", "--anyway")
         raise UsageError(said.replace('overwrite="all"', "--overwrite-all")) from error
 
 

@@ -112,6 +112,10 @@ def label(
             help="What ovsam calibrate wrote: confidences and thresholds that fit your data.",
         ),
     ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What ovsam learn wrote: names as you decided them."),
+    ] = None,
     field: Annotated[str, typer.Option(help="The label field to write.")] = "ovsam",
     export: Annotated[
         Path | None,
@@ -174,6 +178,7 @@ def label(
             "all_candidates": all_candidates,
             "tiles": tiles,
             "calibration": calibration,
+            "adapter": adapter,
             "device": device,
             "batch_size": batch_size,
             "workers": workers,

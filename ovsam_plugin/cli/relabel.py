@@ -26,6 +26,9 @@ def relabel(
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="What ovsam calibrate wrote.")
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What ovsam learn wrote.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make a relabelled field again.")
@@ -50,6 +53,7 @@ def relabel(
             into=into,
             min_confidence=min_confidence,
             calibration=calibration,
+            adapter=adapter,
             device=device,
             overwrite="all" if overwrite_all else overwrite,
         )

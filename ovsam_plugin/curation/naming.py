@@ -49,8 +49,8 @@ def name_instances(
         into: the new field; `<field>_named` when None.
         fill: also give a name, with its scores, to every instance of `field` that has none;
             Detections only.
-        **settings: `preset`, `weights`, `vocabulary`, `min_confidence`, `calibration`, `device`,
-            `batch_size`, `workers`, `overwrite` and `progress` of `label_dataset`.
+        **settings: `preset`, `weights`, `vocabulary`, `min_confidence`, `calibration`, `adapter`,
+            `device`, `batch_size`, `workers`, `overwrite` and `progress` of `label_dataset`.
 
     Raises:
         ValueError: as for `label_dataset`; or `fill` and `field` holds no Detections, or is

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
+from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.attributes import check_detections
@@ -81,6 +82,7 @@ def relabel_dataset(
     into: str | None = None,
     min_confidence: float | None = None,
     calibration: Calibration | str | Path | None = None,
+    adapter: Adapter | str | Path | None = None,
     device: str = "auto",
     overwrite: Overwrite = False,
 ) -> RelabelSummary:
@@ -97,6 +99,8 @@ def relabel_dataset(
         into: the new field; `<field>_<vocabulary>` when None.
         min_confidence: labels below it are left out; None keeps every answer.
         calibration: of the confidences, or its file. Labels below its thresholds are left out.
+        adapter: what `learn_names` learned from decisions, or its file; for the weights of the run
+            and the vocabulary that it was learned for.
         device: "auto", "cpu", "cuda", ...
         overwrite: True makes a field that an earlier relabelling made again. What a person decided
             in it by the time it is replaced stays, and so do labels that a person drew or edited in
@@ -115,7 +119,10 @@ def relabel_dataset(
     assert recorded is not None
     preset = get_preset(recorded["preset"])
     classes = vocabulary_of(dataset, vocabulary)
-    calibration = Calibration.of(calibration)
+    calibration, adapter = Calibration.of(calibration), Adapter.of(adapter)
+    if adapter is not None:
+        adapter.check(recorded["weights"], classes)
+        classes = adapter.vocabulary
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
     into = into or new_field_name(field, classes.name)
@@ -127,6 +134,8 @@ def relabel_dataset(
         vocabulary_hash=classes.hash,
         min_confidence=min_confidence,
         calibration=None if calibration is None else calibration.to_json(),
+        adapter=None if adapter is None else adapter.hash,
+        added=0 if adapter is None else adapter.added,
     )
     check_new(samples, field, settings, into, overwrite)
     labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
@@ -150,6 +159,8 @@ def relabel_dataset(
     _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
 
     recognizer = build_recognizer(preset, classes, pick_device(device))
+    if adapter is not None:
+        recognizer = recognizer.adapted(adapter)
     least = np.full(len(classes), min_confidence or 0.0, np.float32)
     if calibration is not None:
         calibration.check(recorded["weights"], classes)

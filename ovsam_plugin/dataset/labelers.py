@@ -6,6 +6,7 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
+from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.labeler import Labeler, build_recognizer
 from ovsam_plugin.predictor import Predictor, load_predictor
@@ -21,16 +22,23 @@ def cached_labeler(
     device: str,
     weights: Path | None = None,
     calibration: Calibration | None = None,
+    adapter: Adapter | None = None,
 ) -> Labeler:
     """A labeler of the last predictor and the last few vocabularies, loaded when it must be.
 
     Raises:
-        ValueError: unknown preset or device, or a calibration for other weights or classes.
+        ValueError: unknown preset or device, or a calibration or adapter for other weights or
+            classes.
         FileNotFoundError: the weights are not on this machine.
     """
     with _LOADING:
         predictor = _predictor(preset, device, weights)
+        if adapter is not None:
+            adapter.check(predictor.weights_hash, vocabulary)
+            vocabulary = adapter.vocabulary
         recognizer = _recognizer(predictor, vocabulary)
+        if adapter is not None:
+            recognizer = recognizer.adapted(adapter)
         if calibration is not None:
             recognizer = recognizer.at_temperature(calibration.temperature)
         return Labeler(predictor, recognizer, calibration=calibration)

@@ -12,6 +12,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
@@ -81,6 +82,7 @@ def label_dataset(
     all_candidates: bool = False,
     tiles: Tiles = "auto",
     calibration: Calibration | str | Path | None = None,
+    adapter: Adapter | str | Path | None = None,
     grid: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -121,6 +123,8 @@ def label_dataset(
             too: "auto", "off", or a number of parts along the longer side.
         calibration: of the confidences, or its file; kept with the run. Labels below its
             thresholds are left out.
+        adapter: what `learn_names` learned from decisions, or its file; for the weights and the
+            vocabulary that it was learned for.
         grid: points along the longer side to look from when nothing is asked; the preset's own
             when None.
         batch_size: images an encoder pass; 8 on CUDA and 1 elsewhere when None.
@@ -172,6 +176,7 @@ def label_dataset(
         refine_masks=refine_masks,
         find=find,
         calibration=calibration,
+        adapter=adapter,
     )
     settings = _settings(model, prompt_fields)
     if embeddings:
@@ -245,6 +250,7 @@ def _prompt_fields(
 def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings:
     labeler, config, grid = model.labeler, model.config, model.config.grid
     vocabulary, calibration = labeler.recognizer.vocabulary, labeler.calibration
+    adapter = labeler.recognizer.adapter
     return runs.Settings(
         preset=labeler.predictor.preset.name,
         weights=labeler.predictor.weights_hash,
@@ -256,6 +262,7 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         points_per_side=None if prompt_fields or grid is None else grid.points_per_side,
         refine_masks=config.refine_masks,
         calibration=None if calibration is None else calibration.to_json(),
+        adapter=None if adapter is None else adapter.hash,
         min_objectness=labeler.min_objectness,
         all_candidates=labeler.all_candidates and not prompt_fields,
         tiles=config.tiles,

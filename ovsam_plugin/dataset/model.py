@@ -17,6 +17,7 @@ from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchMode
 from fiftyone.core.patches import EvaluationPatchView, PatchView
 from fiftyone.core.video import FramesView
 
+from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
@@ -347,6 +348,7 @@ def build_model(
     refine_masks: bool = False,
     find: str | None = None,
     calibration: Calibration | str | Path | None = None,
+    adapter: Adapter | str | Path | None = None,
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -364,11 +366,12 @@ def build_model(
         refine_masks: whether mask prompts are drawn anew instead of only named.
         find: words that instances have to fit when nothing else is asked.
         calibration: of the confidences, or its file; labels below its thresholds are left out.
+        adapter: what `learn_names` learned from decisions, or its file.
 
     Raises:
         ValueError: an unknown preset, vocabulary or device, a number out of range, or a
-            calibration that was fitted for others.
-        FileNotFoundError: the weights, or the calibration, are not on this machine.
+            calibration or adapter that was made for others.
+        FileNotFoundError: the weights, the calibration or the adapter are not on this machine.
     """
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
@@ -383,7 +386,8 @@ def build_model(
     )
     path = None if weights is None else Path(weights).expanduser()
     fitted = Calibration.of(calibration)
-    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted)
+    learned = Adapter.of(adapter)
+    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted, learned)
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     return OvsamModel(labeler, config)
 

@@ -45,6 +45,7 @@ class Settings:
         points_per_side: the lattice of "everything".
         refine_masks: whether mask prompts were drawn anew.
         calibration: of the confidences, as JSON, or None.
+        adapter: hash of what had been learned from decisions, or None.
     """
 
     preset: str
@@ -57,6 +58,7 @@ class Settings:
     points_per_side: int | None
     refine_masks: bool
     calibration: str | None = None
+    adapter: str | None = None
     min_objectness: float | None = None
     all_candidates: bool = False
     tiles: Tiles = "auto"
@@ -80,6 +82,8 @@ class Renaming:
         vocabulary, vocabulary_hash: of the new names.
         min_confidence: labels below it were left out, or None.
         calibration: of the confidences, as JSON, or None.
+        adapter: hash of what had been learned from decisions, or None.
+        added: how many of the classes, the last ones, a person has added by decisions.
     """
 
     source: str
@@ -89,6 +93,8 @@ class Renaming:
     vocabulary_hash: str
     min_confidence: float | None = None
     calibration: str | None = None
+    adapter: str | None = None
+    added: int = 0
 
 
 def fields(dataset: fo.Dataset) -> list[str]:

@@ -1,0 +1,79 @@
+"""Form and call of `learn_names`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from .form import FormOperator, chosen_run, form_config, run_menu
+
+
+class Learn(FormOperator):
+    """Names the instances of a run anew, by what was decided about some of them."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return form_config(
+            "learn",
+            "Apply what I decided",
+            "Learns from the decisions about a run, and names its other instances anew",
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        field = run_menu(inputs, ctx)
+        inputs.str("into", label="New field", description="none: the run's name and _learned")
+        inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
+        inputs.bool(
+            "estimate",
+            default=False,
+            label="Say what it is worth",
+            description="judged on photographs that were not learned from; nothing is written",
+        )
+        if field and ctx.params.get("estimate"):
+            self._estimate(inputs, ctx)
+        return types.Property(inputs, view=types.View(label="Apply what I decided"))
+
+    def _estimate(self, inputs: types.Object, ctx: foo.ExecutionContext) -> None:
+        from ovsam_plugin.curation.learning import learn_from_decisions
+
+        field = chosen_run(ctx)
+        into = ctx.params.get("into") or f"{field}_learned"
+        try:
+            lesson = learn_from_decisions(ctx.dataset, field=field, into=into)
+        except ValueError as error:
+            warning = inputs.view("told", types.Error(label=str(error)))
+            warning.invalid, warning.error_message = True, str(error)
+        else:
+            inputs.view("told", types.Notice(label=str(lesson)))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.learning import learn_names
+
+        summary = learn_names(
+            ctx.dataset,
+            field=chosen_run(ctx),
+            into=ctx.params.get("into") or None,
+            overwrite=bool(ctx.params.get("overwrite")),
+        )
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        names = summary.names
+        return {
+            "told": str(summary.lesson),
+            "field": names.field,
+            "instances": names.instances,
+            "changed": names.changed,
+            "decided": names.decided,
+        }
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.str("told", label="What was learned")
+        outputs.str("field", label="New field")
+        outputs.int("instances", label="Instances named")
+        outputs.int("changed", label="With another name than before")
+        outputs.int("decided", label="Kept, since a person decided")
+        return types.Property(outputs, view=types.View(label="Named anew"))

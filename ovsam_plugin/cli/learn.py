@@ -1,0 +1,74 @@
+"""`ovsam learn`: better names for a run, by what was decided in its review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+
+def learn(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.", show_default=False)],
+    field: Annotated[str, typer.Option(help="The field of a run, with decisions.")] = "ovsam",
+    into: Annotated[
+        str | None, typer.Option(metavar="F", help="The new field; FIELD_learned if not given.")
+    ] = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also keep what was learned, for ovsam label --adapter."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it would be worth.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Write even where names get worse.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make a field that was named so before again.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Learn from what was decided in a review, and name the run's other instances anew.
+
+    Says first what it is worth, judged on photographs that it did not learn from.
+    """
+    with one_message(debug), usage():
+        from rich.console import Console
+
+        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
+
+        samples = load_dataset(dataset)
+        into = into or f"{field}_learned"
+        console = Console(highlight=False, soft_wrap=True)
+        lesson = learn_from_decisions(samples, field=field, into=into, device=device)
+        console.print(f"{lesson}")
+        if estimate or not (yes or typer.confirm(f"Name the instances anew in field {into!r}?")):
+            return
+        names = learn_names(
+            samples,
+            field=field,
+            into=into,
+            lesson=lesson,
+            save=adapter,
+            min_confidence=min_confidence,
+            anyway=anyway,
+            device=device,
+            overwrite=overwrite,
+        ).names
+        console.print(
+            f"{names.instances:,} instances named in field {names.field!r} in "
+            f"{names.seconds:.1f} s: {names.changed:,} have another name than in {names.source!r}, "
+            f"{names.decided:,} kept the name that a person decided"
+        )
+        if adapter is not None:
+            console.print(f"what was learned is in {adapter}")
