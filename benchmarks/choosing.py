@@ -69,7 +69,7 @@ class Candidates:
 def candidates(labeler: Labeler, photo: Photograph, encoding: Encoding) -> Candidates:
     """Of one photograph, before anything is left out."""
     predictor = labeler.predictor
-    proposals = predictor.proposals(encoding)
+    proposals = predictor.proposals_of_all_sizes(encoding)
     assert proposals is not None, "presets without proposals are judged by their stability"
     boxes, likely = everything._boxes_from_proposals(encoding, proposals)
     found, asked = everything._answers(predictor, encoding, boxes, labeler.chunk)

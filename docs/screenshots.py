@@ -32,7 +32,7 @@ SETTLED = 8
 
 
 def main() -> None:
-    """Writes app.jpg, review.jpg and search.jpg beside this file."""
+    """Writes app.jpg, review.jpg, search.jpg and segment.jpg beside this file."""
     import fiftyone as fo
     from playwright.sync_api import sync_playwright
 
@@ -62,6 +62,7 @@ def main() -> None:
                 (BY_BOX, photograph_app),
                 (EVERYTHING, photograph_review),
                 (EVERYTHING, photograph_search),
+                (EVERYTHING, photograph_segment),
             ):
                 # A server of its own: the App opens again the panels of the session before.
                 with socket.socket() as free:
@@ -115,6 +116,18 @@ def photograph_search(page: Any, field: str) -> None:
     page.get_by_text("25 patches", exact=True).wait_for()
     _make_room(page)
     _save(page, "search.jpg")
+
+
+def photograph_segment(page: Any, field: str) -> None:
+    """The panel in which the photograph itself is clicked on, with one instance kept and named."""
+    page.locator("[data-cy=new-panel-btn]").first.click()
+    page.get_by_text("OVSAM segment").first.click()
+    page.get_by_text(re.compile(r"^\d+ in ")).wait_for()
+    box = page.locator(".ovsam-stage").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.get_by_role("button", name="Add (Enter)").wait_for()
+    _make_room(page)
+    _save(page, "segment.jpg")
 
 
 def _make_room(page: Any) -> None:

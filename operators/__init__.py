@@ -15,6 +15,7 @@ from .relabel import Relabel
 from .remove_run import RemoveRun
 from .review import Review
 from .score import Score
+from .segment import QUESTIONS, Segment
 from .setup_workspace import SetupWorkspace
 
 OPERATORS = (
@@ -30,5 +31,6 @@ OPERATORS = (
     ExportClean,
     SetupWorkspace,
     RemoveRun,
+    *QUESTIONS,
 )
-PANELS = (Review,)
+PANELS = (Review, Segment)

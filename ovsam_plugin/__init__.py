@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.workspace import setup_workspace
     from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
+    from ovsam_plugin.session import Instance, Session, open_image
 
 __all__ = [
+    "open_image",
+    "Session",
+    "Instance",
     "label_dataset",
     "LabelSummary",
     "search",
@@ -38,6 +42,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "open_image": "session",
+    "Session": "session",
+    "Instance": "session",
     "label_dataset": "dataset.labeling",
     "LabelSummary": "dataset.labeling",
     "search": "curation.search",

@@ -61,7 +61,7 @@ class Rules:
         shared: share of a mask on each of several things above which it straddles them.
     """
 
-    double: float = 0.4
+    double: float = 0.5
     held: float = 0.6
     surer: float = 1.6
     covered: float = 0.6

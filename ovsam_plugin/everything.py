@@ -74,7 +74,8 @@ def _find(
 ) -> Decoded:
     """The candidates of one picture, with embeddings, no two the same."""
     preset = predictor.preset
-    proposals = predictor.proposals(encoding, far) if grid is None else None
+    look = predictor.proposals_of_all_sizes if far else predictor.proposals
+    proposals = look(encoding) if grid is None else None
     if proposals is not None:
         boxes, likely = _boxes_from_proposals(encoding, proposals)
         evidence = {"likely": likely}

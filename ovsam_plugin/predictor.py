@@ -18,7 +18,7 @@ from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.network.objectness import Proposals
+from ovsam_plugin.network.objectness import Proposals, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.region_masks import BINS, windows
@@ -44,11 +44,13 @@ class Encoding:
         features: of this image alone (a batch of 1), on the predictor's device.
         frame: what was encoded.
         tiles: of `frame.tiles`, in their order.
+        proposals: what the network proposes on it, where they are kept; see `Predictor.proposals`.
     """
 
     features: Features
     frame: Frame
     tiles: tuple[Encoding, ...] = ()
+    proposals: Proposals | None = None
 
     @property
     def passes(self) -> int:
@@ -123,34 +125,52 @@ class Predictor:
         return stack_pixels(frames, description, size, self.device)
 
     @torch.inference_mode()
-    def proposals(self, encoding: Encoding, far: bool = True) -> Proposals | None:
-        """Every cell's guess at a thing, cut to the photograph; None where no head guesses.
-
-        Args:
-            encoding: of the photograph.
-            far: whether the preset's second look, at a smaller picture, is taken too.
-        """
-        found = self._proposals(encoding)
-        if found is None or not far or not self.preset.far:
-            return found
-        frame = encoding.frame
-        (smaller,) = self._encode([frame.reduced(self.preset.far)])
-        more = self._proposals(smaller)
-        assert more is not None
-        boxes = self._inside(frame, more.boxes / self.preset.far)
-        large = (boxes[..., 2:] - boxes[..., :2]).amax(-1) >= LARGE * max(frame.size)
-        return Proposals(
-            torch.cat([found.logits, more.logits[large][None]], 1),
-            torch.cat([found.boxes, boxes[large][None]], 1),
-        )
-
-    def _proposals(self, encoding: Encoding) -> Proposals | None:
+    def proposals(self, encoding: Encoding) -> Proposals | None:
+        """Every cell's guess at a thing, cut to the photograph; None where no head guesses."""
+        if encoding.proposals is not None:
+            return encoding.proposals
         head = self.network.objectness
         if head is None:
             return None
         with self._autocast():
             found = head(encoding.features.image, encoding.features.pyramid)
         return Proposals(found.logits, self._inside(encoding.frame, found.boxes))
+
+    @torch.inference_mode()
+    def proposals_of_all_sizes(self, encoding: Encoding) -> Proposals | None:
+        """The same, and after them those of large things from the preset's second look."""
+        found, factor = self.proposals(encoding), self.preset.far
+        if found is None or not factor:
+            return found
+        frame = encoding.frame
+        (smaller,) = self._encode([frame.reduced(factor)])
+        more = self.proposals(smaller)
+        assert more is not None
+        boxes = self._inside(frame, more.boxes / factor)
+        large = (boxes[..., 2:] - boxes[..., :2]).amax(-1) >= LARGE * max(frame.size)
+        return Proposals(
+            torch.cat([found.logits, more.logits[large][None]], 1),
+            torch.cat([found.boxes, boxes[large][None]], 1),
+        )
+
+    def boxes_at(self, encoding: Encoding, x: float, y: float) -> tuple[Box, ...]:
+        """Boxes of things of several sizes that may lie under a point, smaller ones first.
+
+        Args:
+            encoding: from `encode`.
+            x, y: in pixels of the original photograph, on it.
+
+        Returns:
+            what the network's head proposes there; nothing where it has none.
+        """
+        proposals = self.proposals(encoding)
+        if proposals is None:
+            return ()
+        frame, described = encoding.frame, self.network.description
+        place = self._tensor(np.array([[x, y]]) * frame.scale)
+        cells = cells_at(place, padded_size(frame, described))[0]
+        corners = proposals.boxes[0][cells].cpu().double().numpy() / np.tile(frame.scale, 2)
+        return tuple(Box((*c,)) for c in corners.tolist() if c[2] > c[0] and c[3] > c[1])
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK

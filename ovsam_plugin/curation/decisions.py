@@ -134,6 +134,28 @@ def reopen(samples: Samples, field: str, label_ids: str | Iterable[str]) -> int:
     return len(decided)
 
 
+def decided(predicted: str | None, name: str | None, by: str | None) -> dict[str, Any]:
+    """What a label carries that a person has just made and named.
+
+    Args:
+        predicted: the model's name for it.
+        name: the person's; the model's when None.
+        by: who; `reviewer()` when None.
+
+    Raises:
+        ValueError: a name is empty.
+    """
+    given = predicted if name is None else clean_name(name, "the name")
+    right = given == predicted
+    return {
+        "label": given,
+        "review": ACCEPTED if right else RENAMED,
+        "reviewed_by": clean_name(reviewer() if by is None else by, "the reviewer's name"),
+        "reviewed_at": _now(),
+        "predicted_label": None if right else predicted,
+    }
+
+
 def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None) -> list[str]:
     """Takes back the last decision, and those before it.
 

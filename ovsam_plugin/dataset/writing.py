@@ -208,6 +208,26 @@ def put_labels(
     return {str(sample_id): why for sample_id in refused}
 
 
+def delete_labels(dataset: fo.Dataset, field: str, labels: Iterable[tuple[Id, Id]]) -> None:
+    """Deletes labels, those of a sample together, whoever made them.
+
+    Args:
+        dataset: the labels' dataset.
+        field: a field of Detections.
+        labels: (sample id, label id) of each; labels that are gone are passed over.
+    """
+    path = f"{field}.detections"
+    chosen: dict[ObjectId, list[ObjectId]] = {}
+    for sample_id, label_id in labels:
+        chosen.setdefault(ObjectId(sample_id), []).append(ObjectId(label_id))
+
+    def update(ids: list[ObjectId]) -> list[Expression]:
+        stays = {"$not": [{"$in": ["$$d._id", ids]}]}
+        return [{"$set": {path: {"$filter": {"input": f"${path}", "as": "d", "cond": stays}}}}]
+
+    _apply(dataset, (field,), ((sample_id, update(ids)) for sample_id, ids in chosen.items()))
+
+
 def copy_labels(
     dataset: fo.Dataset,
     source: str,

@@ -1,0 +1,119 @@
+"""The panel "Segment" and what its script, segment.js, asks: a photograph that is clicked on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+# Before torch is imported: its threads, as they wait for each other, otherwise take the cores from
+# whatever else runs, and an answer takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_HELP = (
+    "The mask under the mouse is shown with its name. Click to keep it, click again to add to it, "
+    "Shift or the right button takes away; drag for a box. 1 to 5 choose a name; Tab goes through "
+    "smaller and larger things; Enter adds the instance to the field, Z takes a click back, Escape "
+    "clears. An instance that is there is taken up by a click (Alt: not): name it anew, click it "
+    "anew, or Delete it; M merges it with the one under the mouse. B is a brush, which takes away "
+    "with Shift or the right button. The wheel zooms, the middle button moves."
+)
+
+
+class Segment(foo.Panel):  # type: ignore[misc]
+    """The photograph; all it does is in its script."""
+
+    @property
+    def config(self) -> foo.PanelConfig:
+        return foo.PanelConfig(
+            name="segment",
+            label="OVSAM segment",
+            icon="ads_click",
+            surfaces="grid modal",
+            help_markdown=_HELP,
+        )
+
+    def render(self, ctx: foo.ExecutionContext) -> types.Property:
+        view = types.View(component="OvsamSegment", composite_view=True)
+        return types.Property(types.Object(), view=view)
+
+
+class _Question(foo.Operator):  # type: ignore[misc]
+    """One question of the script; what a person did wrong comes back as a `problem`."""
+
+    name = ""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name=self.name, label=self.name, unlisted=True)
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        try:
+            return self.answer(ctx, ctx.params)
+        except (ValueError, FileNotFoundError) as error:
+            return {"problem": str(error)}
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class SegmentOpen(_Question):
+    """Which photograph, and which fields there are."""
+
+    name = "segment_open"
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        from ovsam_plugin.curation.segmenting import open_photograph
+
+        return open_photograph(ctx.view, params.get("sample_id"))
+
+
+class SegmentLook(_Question):
+    """Encodes the photograph; the instances that are there."""
+
+    name = "segment_look"
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        from ovsam_plugin.curation.segmenting import look
+
+        return look(ctx.dataset, params["sample_id"], params["field"])
+
+
+class SegmentAsk(_Question):
+    """Instances for a prompt, for words, or for nothing."""
+
+    name = "segment_ask"
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        from ovsam_plugin.curation.segmenting import ask
+
+        asked = params.get("asked") or {}
+        sample_id, vocabulary = params["sample_id"], params.get("vocabulary") or ""
+        return {"found": ask(ctx.dataset, sample_id, params["kind"], vocabulary, asked)}
+
+
+class SegmentChange(_Question):
+    """Adds, redraws, renames or removes an instance."""
+
+    name = "segment_change"
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        from ovsam_plugin.curation.segmenting import change
+
+        return change(ctx.dataset, params["sample_id"], params["action"], params["asked"])
+
+
+class SegmentAhead(_Question):
+    """The photographs beside this one; the next is encoded ahead."""
+
+    name = "segment_ahead"
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        from ovsam_plugin.curation.segmenting import go_ahead
+
+        return go_ahead(ctx.view, params["sample_id"])
+
+
+QUESTIONS = (SegmentOpen, SegmentLook, SegmentAsk, SegmentChange, SegmentAhead)

@@ -1,0 +1,192 @@
+"""What the panel "Segment" asks, through FiftyOne's own executor."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.operators as foo
+import numpy as np
+import pytest
+from fiftyone.operators.registry import OperatorRegistry
+
+from ovsam_plugin.curation.clicked import ClickedField
+from ovsam_plugin.curation.decisions import progress
+from ovsam_plugin.curation.search import search
+from ovsam_plugin.curation.segmenting import read_prompt, row_runs, vocabulary_of_text
+from ovsam_plugin.engine import load_engine
+from ovsam_plugin.prompts import Mask, Points
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMES = "cat, cup, person, spoon"
+CAT = {"points": [[230, 120, 1]]}
+
+
+def call(name: str, dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
+    ctx = {"dataset": dataset, "view": dataset.view(), "params": params}
+    result = foo.execute_operator(f"@ovsam/curation/segment_{name}", ctx)
+    assert result.error is None, result.error
+    told: dict[str, Any] = result.result
+    return told
+
+
+def change(dataset: fo.Dataset, sample_id: str, action: str, **asked: Any) -> dict[str, Any]:
+    asked = {"field": "clicked", "vocabulary": NAMES, **asked}
+    return call("change", dataset, sample_id=sample_id, action=action, asked=asked)
+
+
+def filled(told: dict[str, Any]) -> np.ndarray:
+    """The mask that runs along rows stand for."""
+    bits = np.concatenate([np.full(n, i % 2 == 1) for i, n in enumerate(told["runs"])])
+    return bits.reshape(told["shape"])
+
+
+def test_the_panel_is_there_and_its_script_is_well_formed() -> None:
+    assert OperatorRegistry().list_errors() == []
+    node = shutil.which("node")
+    if node is not None:
+        subprocess.run([node, "--check", ROOT / "operators" / "segment.js"], check=True)
+
+
+def test_the_operators_bring_no_torch() -> None:
+    code = "import operators.segment, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_mask_is_told_by_its_runs() -> None:
+    rows = np.array([[0, 1, 1], [1, 0, 0]], dtype=bool)
+    assert row_runs(rows) == [1, 3, 2]
+    assert row_runs(~rows) == [0, 1, 3, 2]
+    assert row_runs(np.zeros((0, 0), dtype=bool)) == [0]
+    for mask in (rows, ~rows, np.ones((2, 2), dtype=bool), np.zeros((3, 1), dtype=bool)):
+        told = {"runs": row_runs(mask), "shape": mask.shape}
+        assert (filled(told) == mask).all()
+
+
+def test_prompts_and_names_are_read_or_refused() -> None:
+    size = (40, 60)
+    points = read_prompt({"points": [[1, 2, 1], [3, 4, 0]]}, size)
+    assert isinstance(points, Points)
+    assert points.labels == (1, 0)
+    assert read_prompt({"box": [1, 2, 3, 4], "points": None}, size).kind == "box"
+    mask = {"at": [10, 20, 14, 26], "shape": [3, 2], "runs": [0, 2, 1, 3]}
+    painted = read_prompt({"mask": mask}, size)
+    assert isinstance(painted, Mask)
+    assert painted.crop.box == (10, 20, 14, 26)
+    assert painted.mask[20, 10]
+    assert not painted.mask[23, 10]
+    for wrong in (
+        {},
+        {"box": [1, 2]},
+        {"points": 3},
+        {"points": [[1, 2]]},
+        {"mask": {**mask, "runs": [0, 2]}},
+        {"mask": {**mask, "runs": [6]}},
+        {"mask": {**mask, "at": [10, 20, 14, 41]}},
+        {"mask": {**mask, "shape": [9999, 9999]}},
+        {"mask": {"runs": [1]}},
+    ):
+        with pytest.raises(ValueError):
+            read_prompt(wrong, size)
+    assert vocabulary_of_text("").name == "lvis"
+    assert vocabulary_of_text("teapot").names == ("teapot",)
+    assert vocabulary_of_text("/etc/passwd").names == ("/etc/passwd",)
+
+
+def test_a_photograph_is_opened_clicked_and_filled(dataset: fo.Dataset) -> None:
+    opened = call("open", dataset)
+    sample_id = opened["sample_id"]
+    assert opened["filepath"] == dataset.first().filepath
+    assert opened["field"] == "clicked"
+    looked = call("look", dataset, sample_id=sample_id, field="clicked")
+    assert looked == {"width": 451, "height": 300, "instances": []}
+    asked = {"sample_id": sample_id, "vocabulary": NAMES}
+    (shown,) = call("ask", dataset, kind="answer", asked=CAT, **asked)["found"]
+    x1, y1, x2, y2 = (int(v) for v in shown["at"])
+    assert filled(shown).shape == (y2 - y1, x2 - x1)
+    assert filled(shown)[120 - y1, 230 - x1]
+    assert shown["names"][0][0] == "cat"
+
+    made = change(dataset, sample_id, "add", **CAT)
+    (there,) = made["instances"]
+    assert there["id"] == made["label_id"]
+    assert (filled(there) == filled(shown)).all()
+    assert made["sample"]["clicked"]["detections"][0]["label"] == "cat"
+    (label,) = dataset.reload() or dataset.first().clicked.detections
+    assert (label.review, label.prompt_type) == ("accepted", "point")
+    assert list(label.prompt) == [230, 120, 1]
+    assert (np.asarray(label.mask) == filled(shown)).all()
+    assert label.reviewed_by
+    assert label.reviewed_at is not None
+    assert dataset.get_field("clicked.detections.prompt").description
+
+    everything = call("ask", dataset, kind="everything", **asked)["found"]
+    assert all(one["prompt"]["box"] for one in everything)
+    beside = call("ahead", dataset, sample_id=sample_id)
+    assert beside == {"previous": None, "next": dataset.values("id")[1]}
+
+
+def test_an_instance_is_renamed_redrawn_and_removed(dataset: fo.Dataset) -> None:
+    sample_id = dataset.first().id
+    first = change(dataset, sample_id, "add", **CAT)["label_id"]
+    second = change(dataset, sample_id, "add", box=[150, 80, 300, 200], name="face")["label_id"]
+    change(dataset, sample_id, "rename", label_id=first, name="tabby")
+    change(dataset, sample_id, "redraw", label_id=second, box=[110, 20, 410, 290], name="face")
+    dataset.reload()
+    cat, face = dataset.first().clicked.detections
+    assert (cat.id, cat.label, cat.review, cat.predicted_label) == (
+        first,
+        "tabby",
+        "renamed",
+        "cat",
+    )
+    assert (face.id, face.label, face.review) == (second, "face", "renamed")
+    assert list(face.prompt) == [110, 20, 410, 290]
+    assert face.bounding_box[2] > 0.4
+    assert progress(dataset, "clicked").renamed == 2
+
+    runs = {"at": [0, 0, 451, 300], "shape": [1, 1], "runs": [0, 1]}
+    third = change(dataset, sample_id, "add", **CAT)["label_id"]
+    asked = {"label_id": second, "mask": runs, "name": "all", "merged": [third]}
+    change(dataset, sample_id, "redraw", **asked)
+    dataset.reload()
+    cat, merged = dataset.first().clicked.detections
+    assert (merged.id, merged.label, merged.prompt_type) == (second, "all", "mask")
+    assert merged.mask.all()
+    assert merged.mask.shape == (300, 451)
+
+    told = change(dataset, sample_id, "remove", label_id=first)
+    assert [one["id"] for one in told["instances"]] == [second]
+    again = change(dataset, sample_id, "remove", label_id=first)
+    assert "somebody has removed it" in again["problem"]
+
+
+def test_what_was_clicked_is_found_by_words(dataset: fo.Dataset) -> None:
+    cat, cup, _ = dataset.values("id")
+    change(dataset, cat, "add", **CAT)
+    change(dataset, cup, "add", box=[160, 20, 415, 260])
+    ClickedField(dataset, "clicked", load_engine().predictor).file()
+    dataset.reload()
+    (best,) = search(dataset, "a cup", field="clicked", k=1)
+    assert best.sample_id == cup
+
+
+def test_what_goes_wrong_comes_back_as_a_sentence(dataset: fo.Dataset) -> None:
+    sample_id, broken, gone = dataset.values("id")
+    Path(dataset[broken].filepath).write_bytes(b"damaged")
+    dataset.delete_samples([gone])
+    for asked, told in (
+        (call("open", dataset, sample_id=gone), "no longer in the dataset"),
+        (change(dataset, gone, "add", **CAT), "no longer in the dataset"),
+        (call("look", dataset, sample_id=broken, field="clicked"), "not an image"),
+        (call("look", dataset, sample_id=sample_id, field="filepath"), "holds StringField"),
+        (change(dataset, sample_id, "add", points=[[900, 1, 1]]), "lies outside"),
+        (change(dataset, sample_id, "add", points=[[9, 1, 0]]), "positive point"),
+        (change(dataset, sample_id, "rename", label_id="0" * 24, name="a"), "no longer there"),
+    ):
+        assert told in asked["problem"]
+    assert dataset.get_field("clicked") is None
