@@ -46,9 +46,8 @@ class Frame:
     def reduced(self, factor: float) -> Frame:
         """The same picture, this many times as large, without tiles."""
         h, w = (max(1, round(side * factor)) for side in self.size)
-        return Frame(
-            cv2.resize(self.pixels, (w, h), interpolation=cv2.INTER_AREA), self.original_size
-        )
+        pixels = cv2.resize(self.pixels, (w, h), interpolation=cv2.INTER_AREA)
+        return Frame(np.asarray(pixels, dtype=np.uint8), self.original_size)
 
 
 @dataclass(frozen=True, eq=False)
