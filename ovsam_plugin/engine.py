@@ -131,14 +131,11 @@ class Engine:
     def answer(self, photograph: Photograph, prompt: Prompt, vocabulary: Vocabulary) -> Answers:
         """The instance that a prompt means.
 
-        Where the network's own answer passes over some of several points, a candidate is taken in
-        its place that passes over fewer, if there is one.
-
         Raises:
             ImageError: as `encode`.
             ValueError: the prompt does not lie on the photograph.
         """
-        return self._answer(self.encode(photograph), prompt, vocabulary)
+        return self._label(self.encode(photograph), [prompt], vocabulary)
 
     def preview(
         self, photograph: Photograph, prompt: Prompt, vocabulary: Vocabulary, longest_side: int
@@ -148,7 +145,7 @@ class Engine:
         Mask and boxes are in those pixels; the prompt is in the photograph's own.
         """
         encoding, factor = _reduced(self.encode(photograph), longest_side)
-        return self._answer(encoding, _scaled(prompt, factor), vocabulary)
+        return self._label(encoding, [_scaled(prompt, factor)], vocabulary)
 
     def candidates(self, photograph: Photograph, prompt: Prompt, vocabulary: Vocabulary) -> Answers:
         """What else may be meant: things of several sizes under the first point, smallest first.
@@ -216,19 +213,6 @@ class Engine:
     ) -> Answers:
         labeler = self._labeler(vocabulary)
         return Answers(*self._thread.run(lambda: labeler.label(encoding, prompts)))
-
-    def _answer(self, encoding: Encoding, prompt: Prompt, vocabulary: Vocabulary) -> Answers:
-        found = self._label(encoding, [prompt], vocabulary)
-        if not isinstance(prompt, Points) or not _passed_over(found.instances, 0, prompt):
-            return found
-        # What the points mean is smaller or larger than what the network sees first.
-        on = [xy for xy, label in zip(prompt.xy, prompt.labels) if label]
-        others = self._label(encoding, self._boxes_at(encoding, on), vocabulary)
-        missed = [_passed_over(others.instances, i, prompt) for i in range(len(others))]
-        if min(missed, default=len(prompt.xy)) >= _passed_over(found.instances, 0, prompt):
-            return found
-        best = others[[int(np.argmin(missed))]]
-        return Answers(replace(best.instances, prompts=(prompt,)), best.names)
 
     def _boxes_at(
         self, encoding: Encoding, places: Sequence[tuple[float, float]]
@@ -299,14 +283,6 @@ def _holds(instances: Instances, index: int, x: float, y: float) -> bool:
     x1, y1, x2, y2 = instances.boxes[index].tolist()
     inside = x1 <= x < x2 and y1 <= y < y2
     return inside and bool(instances.masks[index][int(y) - y1, int(x) - x1])
-
-
-def _passed_over(instances: Instances, index: int, prompt: Points) -> int:
-    """How many of several points a mask passes over; a single one only says where to look."""
-    if len(prompt.xy) == 1:
-        return 0
-    there = (_holds(instances, index, x, y) for x, y in prompt.xy)
-    return sum(held != bool(label) for held, label in zip(there, prompt.labels))
 
 
 def _box_iou(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> float:

@@ -15,7 +15,7 @@ from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import FeaturePyramid, align_pyramid, align_regions
 from ovsam_plugin.network.image_encoder import build_image_encoder
 from ovsam_plugin.network.mask_decoder import RecognizingDecoder
-from ovsam_plugin.network.objectness import LEVELS, ObjectnessHead, Proposals, cells_at
+from ovsam_plugin.network.objectness import LEVELS, ObjectnessHead, Proposals, agreed, cells_at
 from ovsam_plugin.network.prompt_encoder import PromptBatch, build_prompt_encoder
 from ovsam_plugin.network.region_masks import RegionFeatures, RegionMaskHead, windows
 from ovsam_plugin.network.sam2clip import Sam2ClipNeck
@@ -145,19 +145,24 @@ class OVSAM(nn.Module):
         prompts: PromptBatch,
         proposals: Proposals,
     ) -> Masks:
-        """One mask for each size of thing that may lie under the first point; the best of them."""
+        """One mask for each size of thing that may lie under the first point; of several points,
+        also for the likeliest things that they agree about; the best of them."""
         points, labels = prompts.points, prompts.point_labels
         assert points is not None
         assert labels is not None
-        n, levels = len(points), len(LEVELS)
+        n = len(points)
         h, w = regions.levels[0].shape[-2:]
         first = points[torch.arange(n), (labels == 1).float().argmax(1)]
-        boxes = proposals.boxes[0][cells_at(first, (4 * h, 4 * w)).flatten()]
-        told = prompts.repeat(levels)
+        cells = cells_at(first, (4 * h, 4 * w)).view(n, len(LEVELS))
+        if points.shape[1] > 1:
+            cells = torch.cat([cells, agreed(proposals, points, labels)], 1)
+        boxes = proposals.boxes[0][cells.flatten()]
+        told = prompts.repeat(cells.shape[1])
         drawn = head(regions, boxes, prompts=told)
         frames = windows(boxes)
         score = drawn.quality.sigmoid() * agreement(drawn.logits, frames, told)
-        best = score.view(n, levels).argmax(1) + torch.arange(n, device=score.device) * levels
+        best = score.view(n, -1).argmax(1)
+        best = best + torch.arange(n, device=score.device) * cells.shape[1]
         return Masks(drawn.logits[best], frames[best], score[best], drawn.thing[best].sigmoid())
 
     def decode(self, features: Features, prompts: PromptBatch) -> Tensor:

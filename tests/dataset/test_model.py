@@ -126,13 +126,19 @@ def test_a_mask_that_is_only_named_comes_back_pixel_for_pixel(
 
 
 def test_a_negative_point_changes_the_answer(dataset: fo.Dataset, model: OvsamModel) -> None:
-    points = [(0.5, 0.5), (0.3, 0.3)]
+    """On the cup's photograph: the cup and its saucer, and what of it leaves out the rim below."""
+    points = [(0.5, 0.5), (0.5, 0.8)]
     asked = [fo.Keypoint(points=points, point_labels=marks) for marks in ([1, 1], [1, 0])]
-    ask(dataset, "clicks", fo.Keypoints(keypoints=asked))
-    dataset.apply_model(model, label_field="ovsam", point_prompt_field="clicks", num_workers=0)
-    labels = dataset.first().ovsam.detections
-    assert [label.prompt_type for label in labels] == ["point", "point"]
-    assert labels[0].bounding_box != labels[1].bounding_box
+    ask(dataset, "clicks", None, fo.Keypoints(keypoints=asked))
+    view = dataset.skip(1).limit(1)
+    view.apply_model(model, label_field="ovsam", point_prompt_field="clicks", num_workers=0)
+    sample = view.first()
+    assert sample.filepath.endswith("coffee.png")
+    assert [label.prompt_type for label in sample.ovsam.detections] == ["point", "point"]
+    both, less = full_masks(sample)
+    at = int(0.8 * 400), int(0.5 * 600)
+    assert both[at]
+    assert not less[at]
 
 
 def test_prompts_of_all_kinds_may_ask_together(dataset: fo.Dataset, model: OvsamModel) -> None:
