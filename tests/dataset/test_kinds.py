@@ -19,6 +19,7 @@ from ovsam_plugin import (
     relabel_dataset,
     score_run,
     search,
+    setup_workspace,
 )
 from ovsam_plugin.contact_sheet import save_sheet
 from ovsam_plugin.dataset import embedding_index
@@ -192,6 +193,8 @@ def test_all_slices_of_a_grouped_dataset_are_labelled_named_scored_and_found(
     assert len(found) == 12
     apply(both, model, field="by_model")
     assert both.count("by_model.detections") == 12
+    assert "ovsam: not reviewed" in setup_workspace(grouped).views
+    assert len(grouped.load_saved_view("ovsam: not reviewed")) == 6
 
 
 def test_what_reads_a_grouped_dataset_tells_of_its_slices_and_leaves_none_out(
