@@ -156,7 +156,13 @@ def save_sheet(
 
     Returns:
         The path written.
+
+    Raises:
+        ValueError: the samples are groups; the message says which view to give instead.
     """
+    from ovsam_plugin.dataset.targets import check_flat
+
+    check_flat(samples)
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_sheet(tiles_of(samples[:limit], label_field)).save(path, format="PNG")

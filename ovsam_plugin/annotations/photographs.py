@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, unquote_to_bytes, urlparse
 
 from ovsam_plugin.annotations.values import printable
 
@@ -134,9 +134,9 @@ class PathFinder:
     """Paths of images by the names that an annotation file has for them.
 
     A path fits a name when one is the end of the other below the root. A name that is the same to
-    the letter comes first, then one that differs in case, then in its ending; names of another
-    encoding come last. A path that several names could mean goes to the one that agrees in most
-    folders, and to none where that cannot be told.
+    the letter comes first, then one that differs in case, then in its ending; then paths, and at
+    last names, that are in another encoding or have %20 for a space. A path that several names
+    could mean goes to the one that agrees in most folders, and to none where that cannot be told.
 
     Args:
         paths: the images there are.
@@ -166,18 +166,27 @@ class PathFinder:
     def find(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The paths that fit each name best: one, none, or several where it cannot be told."""
         found: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
-        parts = {name: name_parts(name) for name in found}
         taken: set[str] = set()
+        self._fill(found, {name: name_parts(name) for name in found}, taken)
+        for encoding in ("utf-8", *_ENCODINGS):
+            quoted = {name: _unquoted(name, encoding) for name, paths in found.items() if not paths}
+            parts = {name: name_parts(text) for name, text in quoted.items() if text is not None}
+            self._fill(found, parts, taken)
+        return found
+
+    def _fill(
+        self, found: dict[str, tuple[str, ...]], parts: Mapping[str, Parts], taken: set[str]
+    ) -> None:
+        """Finds what is not found yet of names with these parts, among paths that are not taken."""
         for fold, places in self._tiers:
-            asked = {name: fold(parts[name]) for name, paths in found.items() if not paths}
+            asked = {name: fold(some) for name, some in parts.items() if not found[name]}
             if not asked:
-                break
+                return
             fits = self._fits(asked, [_folded(p, fold) for p in places if p.path not in taken])
             for name, agree in _undisputed(parts, fits).items():
                 best = max(agree.values())
                 found[name] = tuple(path for path, n in agree.items() if n == best)
                 taken.update(found[name])
-        return found
 
     def _fits(
         self, asked: Mapping[str, Parts], places: Sequence[_Place]
@@ -272,6 +281,17 @@ def _readings(path: str) -> Iterator[str]:
             yield data.decode(encoding)
         except UnicodeDecodeError:
             continue
+
+
+def _unquoted(name: str, encoding: str) -> str | None:
+    """What a name means whose bytes stand as %E9 in it; None where it has none, or other bytes."""
+    if "%" not in name:
+        return None
+    try:
+        text = unquote_to_bytes(name).decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if text == name else text
 
 
 @lru_cache(maxsize=8)

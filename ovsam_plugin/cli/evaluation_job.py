@@ -226,15 +226,16 @@ class EvaluationJob:
         raise UsageError(f"there is no folder and no dataset called {self.target!r}{hint}")
 
     def _fields(self, console: Console) -> Evaluated:
+        from ovsam_plugin.dataset.targets import all_images
         from ovsam_plugin.evaluation.evaluate import evaluate_dataset
 
         assert self.field is not None
         assert self.gt_field is not None
-        dataset = self._dataset()
+        samples = all_images(self._dataset())
         key = self.eval_key or f"{self.field}_eval"
         with usage():
             found = evaluate_dataset(
-                dataset if self.limit is None else dataset.limit(self.limit),
+                samples if self.limit is None else samples.limit(self.limit),
                 self.field,
                 self.gt_field,
                 protocol=self.protocol,

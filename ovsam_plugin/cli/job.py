@@ -51,14 +51,15 @@ class LabelJob:
         from ovsam_plugin.dataset.fields import check_field
         from ovsam_plugin.dataset.importing import attach_prompts
         from ovsam_plugin.dataset.labeling import label_dataset
+        from ovsam_plugin.dataset.targets import all_images
 
         dataset, folder = self._dataset()
         name = escape(dataset.name)
-        console.print(f"dataset [bold]{name}[/bold]: {_count(len(dataset), 'image')}")
+        samples: fo.SampleCollection = all_images(dataset)
+        console.print(f"dataset [bold]{name}[/bold]: {_count(len(samples), 'image')}")
         with usage():
             check_field(dataset, self.field)
         asked = None
-        samples: fo.SampleCollection = dataset
         fields: dict[str, Any] = {"box_field": self.box_field, "point_field": self.point_field}
         if annotations is not None:
             with usage():

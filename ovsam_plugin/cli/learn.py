@@ -46,8 +46,9 @@ def learn(
 
         from ovsam_plugin.cli.datasets import load_dataset
         from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
+        from ovsam_plugin.dataset.targets import all_images
 
-        samples = load_dataset(dataset)
+        samples = all_images(load_dataset(dataset))
         into = into or f"{field}_learned"
         console = Console(highlight=False, soft_wrap=True)
         lesson = learn_from_decisions(samples, field=field, into=into, device=device)

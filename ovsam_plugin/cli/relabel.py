@@ -45,9 +45,10 @@ def relabel(
 
         from ovsam_plugin.cli.datasets import load_dataset
         from ovsam_plugin.curation.relabeling import relabel_dataset
+        from ovsam_plugin.dataset.targets import all_images
 
         summary = relabel_dataset(
-            load_dataset(dataset),
+            all_images(load_dataset(dataset)),
             vocabulary=vocabulary,
             field=field,
             into=into,

@@ -31,9 +31,10 @@ def search(
 
         from ovsam_plugin.cli.datasets import load_dataset
         from ovsam_plugin.curation.search import search as find
+        from ovsam_plugin.dataset.targets import all_images
 
         samples = load_dataset(dataset)
-        view = find(samples, words, field=field, k=k)
+        view = find(all_images(samples), words, field=field, k=k)
         table = Table("score", "named", "confidence", "image", "label id")
         paths = [f"{field}.search_score", f"{field}.label", f"{field}.confidence", "filepath", "id"]
         for score, label, confidence, path, label_id in zip(*view.values(paths)):

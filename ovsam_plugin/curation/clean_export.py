@@ -17,7 +17,7 @@ import fiftyone as fo
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
-from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
+from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -169,6 +169,8 @@ class _Tally:
         written, missing = [], list(image.missing)
         for label in image.labels:
             try:
+                if size is None:
+                    mask_of(label)
                 crop = None if size is None else self._crop(image.sample, label, size)
             except ValueError as error:
                 self.left_out.append(f"{image.sample.filepath}, label {label.id}: {error}")

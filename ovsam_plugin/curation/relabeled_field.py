@@ -113,8 +113,18 @@ def declare(dataset: fo.Dataset, field: str, into: str) -> None:
     """Declares in the new field all that is declared in the one whose labels are named anew."""
     copy = dataset.get_field(field).copy()
     copy.description = FIELD_DESCRIPTION
-    copy.read_only = False
+    _let_change(copy)
     dataset._sample_doc_cls.merge_field_schema({into: copy}, validate=False)
+
+
+def _let_change(field: fo.Field) -> None:
+    """Of a field that nobody has locked, whatever it was copied from: all below it too."""
+    field.read_only = False
+    for below in getattr(field, "fields", ()) or ():
+        _let_change(below)
+    inner = getattr(field, "field", None)
+    if isinstance(inner, fo.Field):
+        _let_change(inner)
 
 
 def _check_foreign(samples: Samples, into: str, overwrite: Overwrite) -> None:

@@ -19,7 +19,7 @@ from ovsam_plugin.curation import attributes, colours, sidebar, views
 from ovsam_plugin.curation.run_fields import require_run
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import error_field
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
 WORKSPACE = "OVSAM curation"
 """The name of the saved workspace, one for all runs of a dataset."""
@@ -290,20 +290,22 @@ def _save_views(
 
 
 def _views(dataset: fo.Dataset, field: str) -> dict[str, tuple[str, Callable[[], views.View]]]:
+    images = all_images(dataset)
+
     def doubtful() -> views.View:
         try:
-            return views.doubtful(dataset, field)
+            return views.doubtful(images, field)
         except ValueError:  # no scores yet
-            return views.doubtful(dataset, field, by="confidence")
+            return views.doubtful(images, field, by="confidence")
 
     rare = f"Of classes that had fewer than {views.FEWER_THAN} instances"
     return {
-        "not reviewed": ("Nobody has decided about", lambda: views.not_reviewed(dataset, field)),
+        "not reviewed": ("Nobody has decided about", lambda: views.not_reviewed(images, field)),
         "doubtful": (f"The most doubtful {views.DOUBTFUL_PERCENT:g} %", doubtful),
-        "rare here": (rare, lambda: views.rare_here(dataset, field)),
-        "rare in LVIS": ("Of classes rare in LVIS", lambda: views.rare_in_lvis(dataset, field)),
-        "novel": ("Of classes novel by the split", lambda: views.novel(dataset, field)),
-        "unknown": ("That no class explains", lambda: views.unknown(dataset, field)),
+        "rare here": (rare, lambda: views.rare_here(images, field)),
+        "rare in LVIS": ("Of classes rare in LVIS", lambda: views.rare_in_lvis(images, field)),
+        "novel": ("Of classes novel by the split", lambda: views.novel(images, field)),
+        "unknown": ("That no class explains", lambda: views.unknown(images, field)),
     }
 
 

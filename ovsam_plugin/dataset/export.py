@@ -22,7 +22,7 @@ from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
 from ovsam_plugin.dataset.prompt_fields import read_prompts
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sizes import size_of
-from ovsam_plugin.dataset.targets import root_dataset
+from ovsam_plugin.dataset.targets import check_flat, root_dataset
 from ovsam_plugin.mask_crop import NOTHING
 from ovsam_plugin.vocabulary.names import joined_key, name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -147,7 +147,11 @@ def field_rows(
     their common folder. With a prompt field there is one row a prompt, in the prompts' order,
     answered or not, `prompt_id` being the id of the label that asked; without, one row an instance
     in the field's order. `category_id` is null, there being no file to take it from.
+
+    Raises:
+        ValueError: the samples are groups; the message says which view to give instead.
     """
+    check_flat(samples)
     root = common_folder(samples.values("filepath"))
     otherwise = _otherwise(samples, label_field)
     for number, sample in enumerate(_light(samples, label_field, prompt_field), start=1):

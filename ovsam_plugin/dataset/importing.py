@@ -26,6 +26,8 @@ from ovsam_plugin.annotations.values import printable
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sizes import measure
+from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.writing import IDS_A_QUERY, in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +58,16 @@ class AttachedPrompts:
     errors: Mapping[int, str]
     missing: tuple[str, ...]
 
-    def view(self, dataset: fo.Dataset) -> fo.DatasetView:
-        """The samples that are asked about, in the file's order of images."""
+    def view(self, dataset: fo.Dataset) -> Samples:
+        """The samples that are asked about, in the file's order of images.
+
+        Where they are more than a query holds, those that have prompts, in the dataset's order.
+        """
         asked = {prompt.image_id for prompt in self.file.prompts} & self.samples.keys()
-        ids = [self.samples[image.id] for image in self.file.images if image.id in asked]
-        return dataset.select(list(dict.fromkeys(ids)), ordered=True)
+        ids = dict.fromkeys(self.samples[i.id] for i in self.file.images if i.id in asked)
+        if len(ids) > IDS_A_QUERY:
+            return all_images(dataset).exists(self.field)
+        return all_images(dataset).select(list(ids), ordered=True)
 
 
 def import_images(directory: str | Path) -> fo.Dataset:
@@ -144,9 +151,13 @@ def attach_prompts(
         errors.update(dict.fromkeys(by_image[image_id], reason))
     new = set(found.paths.values()) - set(found.known)
     dataset.add_samples([fo.Sample(filepath=path) for path in sorted(new)], progress=False)
-    view = dataset.match(fo.ViewField("filepath").is_in(sorted(set(found.paths.values()))))
-    sizes = measure(view)
-    ids = dict(zip(*view.values(["filepath", "id"]), strict=True))
+    images_there = all_images(dataset)
+    wanted = set(found.paths.values())
+    every = zip(*images_there.values(["filepath", "id"]), strict=True)
+    ids = {path: sample_id for path, sample_id in every if path in wanted}
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for part in in_parts(ids.values()):
+        sizes |= measure(images_there.select(part))
     samples: dict[Id, str] = {}
     labels: dict[int, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
@@ -192,7 +203,7 @@ class _Found:
 def _find(
     dataset: fo.Dataset, images: Collection[AnnotatedImage], missing_in: str | Path | None
 ) -> _Found:
-    known = tuple(dataset.values("filepath"))
+    known = tuple(all_images(dataset).values("filepath"))
     # Files that FiftyOne cannot hold are looked through too: what they lack can then be said.
     names = [image.file_name for image in images]
     there = [] if missing_in is None else _files_in(missing_in, names)
@@ -292,7 +303,11 @@ def _store(
             description="The id of the annotation that asks",
         )
     ids = list(dict.fromkeys(sample_ids))
-    stored = dict(zip(*dataset.select(ids).values(["id", f"{field}.{slot}.id"]), strict=True))
+    images = all_images(dataset)
+    stored: dict[str, list[str] | None] = {}
+    for part in in_parts(ids):
+        there = images.select(part).values(["id", f"{field}.{slot}.id"])
+        stored |= dict(zip(*there, strict=True))
     changed = {
         sample_id: kind(**{slot: values.get(sample_id, [])})
         for sample_id in ids
@@ -302,10 +317,11 @@ def _store(
         return
     recorded = recorded_settings(dataset, answers) if answers is not None else None
     if recorded is not None and field in recorded.get("prompt_fields", {}).values():
-        answered = len(dataset.select(list(changed)).exists(answers))
+        parts = in_parts(changed)
+        answered = sum(len(images.select(part).exists(answers)) for part in parts)
         if answered:
             raise ValueError(
                 f"field {answers!r} holds answers of {answered} images to other prompts than the "
                 "annotation file's; use overwrite=True or another field"
             )
-    dataset.set_values(field, changed, key_field="id")
+    images.set_values(field, changed, key_field="id")

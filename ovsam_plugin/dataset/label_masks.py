@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import fiftyone as fo
 import numpy as np
+import numpy.typing as npt
 
 from ovsam_plugin.mask_crop import IntBox, MaskCrop
 
@@ -33,19 +34,13 @@ def crop_of(
         None where the label has no mask.
 
     Raises:
-        ValueError: as for `pixel_box`, a mask's file cannot be read, or the mask and its box differ
-            in size by more than a pixel and that is refused.
+        ValueError: as for `pixel_box` and `mask_of`, or the mask and its box differ in size by more
+            than a pixel and that is refused.
     """
-    try:
-        mask = label.get_mask()
-    except OSError as error:
-        raise ValueError(f"the mask's file cannot be read: {error}") from error
-    if mask is None:
+    pixels = mask_of(label)
+    if pixels is None:
         return None
     box = pixel_box(label.bounding_box, size)
-    pixels = np.asarray(mask).astype(bool)
-    if pixels.ndim != 2:
-        raise ValueError(f"the mask of label {label.id} has shape {pixels.shape}, need (h, w)")
     height, width = max(box[3] - box[1], 0), max(box[2] - box[0], 0)
     off = max(abs(pixels.shape[0] - height), abs(pixels.shape[1] - width))
     if off > _ROUNDING and not resize_masks:
@@ -57,6 +52,24 @@ def crop_of(
     if off <= _ROUNDING:
         box = (box[0], box[1], box[0] + pixels.shape[1], box[1] + pixels.shape[0])
     return MaskCrop.over_box(pixels, box, size)
+
+
+def mask_of(label: fo.Detection) -> npt.NDArray[np.bool_] | None:
+    """A detection's mask, (h, w) bool, from the database or its file; None where it has none.
+
+    Raises:
+        ValueError: its file cannot be read, or it has another number of dimensions.
+    """
+    try:
+        mask = label.get_mask()
+    except OSError as error:
+        raise ValueError(f"the mask's file cannot be read: {error}") from error
+    if mask is None:
+        return None
+    pixels: npt.NDArray[np.bool_] = np.asarray(mask).astype(bool)
+    if pixels.ndim != 2:
+        raise ValueError(f"the mask of label {label.id} has shape {pixels.shape}, need (h, w)")
+    return pixels
 
 
 def reaches_over(label: fo.Detection, size: tuple[int, int]) -> bool:

@@ -28,8 +28,9 @@ from ovsam_plugin.dataset.fields import (
 )
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
+from ovsam_plugin.dataset.overwriting import made_by_hand
 from ovsam_plugin.dataset.prompt_fields import Asked, left_out
-from ovsam_plugin.dataset.targets import VIDEO, all_images, copies_of
+from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
@@ -84,7 +85,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
     `apply_model(model, label_field=...)` labels everything; `box_prompt_field`,
     `point_prompt_field` and `mask_prompt_field` (any of them, together too) label what the named
     fields ask, one label for each prompt that has an answer, in order. A sample that fails gets an
-    empty label field and the reason in `<label_field>_error`; the others go on.
+    empty label field and the reason in `<label_field>_error`; the others go on. A label field that
+    holds a person's work, or another tool's, is refused before anything is written to it.
 
     Args:
         labeler: a predictor with a vocabulary.
@@ -244,6 +246,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         dataset = sample.dataset
         key = (dataset.name, label_field)
         if key not in self._failed_before:
+            samples = getattr(sample, "_view", None) or dataset
+            self._check(functools.partial(_check_made_by_none, samples, label_field))
             self._check(functools.partial(declare_fields, dataset, label_field))
             if isinstance(getattr(sample, "_view", None), FramesView):
                 # FiftyOne declares what it meets first, but cannot where that is None.
@@ -398,6 +402,15 @@ def _asks(item: Loaded) -> bool:
 
 class _Refused(BaseException):
     """Leaves FiftyOne's loop over batches, which goes on after any `Exception`."""
+
+
+def _check_made_by_none(samples: Samples, label_field: str) -> None:
+    """FiftyOne replaces what a field holds, and has no way to ask for consent."""
+    if found := made_by_hand(samples, label_field):
+        raise ValueError(
+            f"field {label_field!r} holds labels {found}, which would be replaced: give another "
+            f"label_field, or clear it before with samples.clear_sample_field({label_field!r})"
+        )
 
 
 def _check_pair(item: Loaded, sample: fo.Sample) -> None:

@@ -60,5 +60,8 @@ def _mask(label: Mapping[str, Any]) -> npt.NDArray[Any] | None:
     path = label.get("mask_path")
     if not path or not Path(path).is_file():
         return None
-    read: npt.NDArray[Any] | None = fo.Detection(mask_path=path).get_mask()
+    try:
+        read: npt.NDArray[Any] | None = fo.Detection(mask_path=path).get_mask()
+    except OSError:  # damaged: it shows no more than one that is gone
+        return None
     return read

@@ -26,6 +26,7 @@ from fiftyone.utils.eval.detection import (
     DetectionResults,
 )
 
+from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.evaluation.coco_content import CocoContent
@@ -117,6 +118,9 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
     ) -> None:
         """Checks everything first, so that nothing is written when something is wrong."""
         self._fields = EvaluatedFields.check(samples, self.config)
+        if key is not None:
+            for name in (self.config.pred_field, self.config.gt_field):
+                check_writable(samples._dataset, name, (key, f"{key}_id", f"{key}_iou"))
         self._paired = self.config.protocol in PAIRED
         self._tally = Tally()
         used = self._fields.labels.values()

@@ -13,9 +13,10 @@ from fiftyone.utils.eval.detection import DetectionResults
 
 from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.fields import check_writable, describe
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.sizes import size_of
-from ovsam_plugin.dataset.targets import root_dataset
+from ovsam_plugin.dataset.targets import check_images, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.evaluated_fields import check_detections
 from ovsam_plugin.evaluation.protocols import MIN_IOU
@@ -73,6 +74,7 @@ def evaluate_dataset(
     """
     require_database()
     dataset = root_dataset(samples)
+    check_images(samples)
     for field in (pred_field, gt_field):
         check_detections(samples, field)
     existed = eval_key is not None and dataset.has_evaluation(eval_key)
@@ -116,12 +118,18 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
         The field.
 
     Raises:
-        ValueError: the field is unknown or holds no detections, or an image gives no size.
+        ValueError: the samples are not images, the field is unknown or holds no detections, the
+            points' field is of another type or read-only, or an image gives no size.
     """
     dataset = root_dataset(samples)
+    check_images(samples)
     check_detections(samples, gt_field)
     field = field or f"{gt_field}_centers"
-    if dataset.get_field(field) is None:
+    existing = dataset.get_field(field)
+    if existing is not None and (kind := describe(existing)) != fo.Keypoints.__name__:
+        raise ValueError(f"field {field!r} holds {kind}, not Keypoints: choose another field")
+    check_writable(dataset, field)
+    if existing is None:
         dataset.add_sample_field(
             field,
             fo.EmbeddedDocumentField,

@@ -72,7 +72,7 @@ def _from_string(spec: str) -> Vocabulary:
         return built_in(spec.strip().lower())
     lines = "\n" in spec
     if not lines and (spec.strip().lower().endswith(SUFFIXES) or is_file(spec)):
-        return _from_file(Path(spec.strip()).expanduser())
+        return _from_file(Path(spec.strip()))
     if "," in spec:
         entries = spec.split(",")
         if len(entries) > 1 and not entries[-1].strip():
@@ -100,6 +100,7 @@ def _piped(entry: str) -> dict[str, Any]:
 
 def _from_file(path: Path) -> Vocabulary:
     """The vocabulary in a file, named after it."""
+    path = path.expanduser()
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(f"{path} is no vocabulary file: need {', '.join(SUFFIXES)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ovsam_plugin.annotations import read_annotation_file
 from ovsam_plugin.annotations.photographs import (
     PathFinder,
     canonical_name,
@@ -92,6 +94,12 @@ def made(folder: Path, *names: str) -> Path:
         ("cafe\u0301.jpg", "caf\u00e9.jpg", True),
         ("cafe\u0301.jpg", "CAF\u00c9.png", True),
         ("im\\a.jpg", "im/a.jpg", True),
+        ("my cat.jpg", "my%20cat.jpg", True),
+        ("my%20cat.jpg", "my%20cat.jpg", True),
+        ("caf\u00e9.jpg", "im/caf%C3%A9.JPG", True),
+        ("sub/a.jpg", "sub%2Fa.jpg", True),
+        ("50%.jpg", "50%.jpg", True),
+        ("50.jpg", "50%.jpg", False),
         ("val/a.jpg", "train/a.jpg", False),
         ("a.jpg", "ba.jpg", False),
         ("clip.jpg", "clip.mp4", False),
@@ -107,6 +115,19 @@ def test_a_photograph_is_found_as_tools_write_its_name(
         assert PathFinder([path, str(tmp_path / "im" / "z.jpg")]).find([asked])[asked] == (
             (path,) if found else ()
         )
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp437", "shift_jis"])
+def test_a_name_that_the_file_has_in_another_encoding_is_found(
+    tmp_path: Path, encoding: str
+) -> None:
+    name = "\u5199\u771f.jpg" if encoding == "shift_jis" else "caf\u00e9.jpg"
+    folder = made(tmp_path / "im", name, "other.jpg")
+    written = tmp_path / "truth.json"
+    content = {"images": [{"id": 1, "file_name": name}], "annotations": []}
+    written.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    (image,) = read_annotation_file(written).images
+    assert find_in(folder, [image.file_name])[image.file_name] == (str(folder / name),)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp437", "cp1251"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from ovsam_plugin.curation.clean_export import export_clean
+from ovsam_plugin.curation.clean_export import Format, export_clean
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.vocabulary.tables import built_in
@@ -326,3 +326,24 @@ def test_lvis_groups_classes_by_the_number_of_their_images(
     assert (newt["frequency"], newt["image_count"]) == (group, images)
     assert newt["instance_count"] == 2 * images
     made.delete()
+
+
+@pytest.mark.parametrize("format", ["coco", "fiftyone"])
+@pytest.mark.parametrize("damage", [None, b"", b"no picture"])
+def test_a_mask_whose_file_cannot_be_read_costs_its_own_instance(
+    reviewed: fo.Dataset, tmp_path: Path, format: Format, damage: bytes | None
+) -> None:
+    sample = reviewed.first()
+    cat = sample[FIELD].detections[0]
+    mask = tmp_path / "mask.png"
+    cat.export_mask(str(mask), update=True)
+    sample.save()
+    assert export_clean(reviewed, FIELD, tmp_path / "whole", format).left_out == ()
+    mask.unlink()
+    if damage is not None:
+        mask.write_bytes(damage)
+    export = export_clean(reviewed, FIELD, tmp_path / "less", format)
+    assert export.instances == 2
+    (reason,) = export.left_out
+    assert cat.id in reason
+    assert "the mask's file cannot be read" in reason

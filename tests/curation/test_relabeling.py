@@ -15,6 +15,7 @@ from ovsam_plugin import label_dataset
 from ovsam_plugin.curation import attributes, relabeling
 from ovsam_plugin.curation.decisions import accept, rename, reopen
 from ovsam_plugin.curation.relabeling import relabel_dataset
+from ovsam_plugin.curation.removal import remove_run
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.dataset import embedding_index, runs, writing
 from ovsam_plugin.dataset.labelers import cached_labeler
@@ -425,3 +426,18 @@ def test_a_relabelled_field_keeps_its_embeddings_when_its_source_is_made_again(
         named.delete_sample_field(field)
     label_dataset(named, vocabulary=OTHER, box_field="asks", **SMALL)
     assert set(embedding_index.load(named, "ovsam").label_ids) == set(values(named, "ovsam", "id"))
+
+
+@pytest.mark.parametrize("path", ["ovsam", "ovsam.detections.label"])
+def test_names_of_a_locked_field_go_to_one_that_is_not(named: fo.Dataset, path: str) -> None:
+    locked = named.get_field(path)
+    locked.read_only = True
+    locked.save()
+    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    (label_id, *_) = named.values("again.detections.id", unwind=True)
+    assert accept(named, "again", label_id) == 1
+    assert relabel_dataset(
+        named, vocabulary=["cat"], into="again", overwrite=True, device="cpu"
+    ).decided
+    assert remove_run(named, "again").labels
+    assert named.get_field(path).read_only

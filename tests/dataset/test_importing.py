@@ -8,6 +8,7 @@ import fiftyone as fo
 import pytest
 from PIL import Image
 
+from ovsam_plugin.dataset import importing, writing
 from ovsam_plugin.dataset.annotations import read_annotations
 from ovsam_plugin.dataset.importing import attach_prompts, import_images
 
@@ -315,3 +316,21 @@ def test_boxes_on_a_phones_heic_lie_where_they_are_written(tmp_path, photographs
         boxes = dataset.values(f"{asked.field}.detections.bounding_box")
         assert boxes == ([[pytest.approx([0.1, 0.1, 0.2, 0.5])]] if asked_for else [[]])
     dataset.delete()
+
+
+@pytest.mark.parametrize("ids_a_query", [1, 2, 100])
+def test_more_samples_than_a_query_holds_are_asked_all_the_same(
+    folder, tmp_path, monkeypatch, ids_a_query
+):
+    monkeypatch.setattr(importing, "IDS_A_QUERY", ids_a_query)
+    monkeypatch.setattr(importing, "in_parts", lambda ids: writing.in_parts(ids, ids_a_query))
+    dataset = import_images(folder)
+    boxes = [{"id": i, "image_id": i, "bbox": [10 * i, 0, 50, 50]} for i in (2, 1)]
+    file = annotation_file(tmp_path, {"coffee.png": CUP, "chelsea.png": CAT}, boxes)
+    asked = attach_prompts(dataset, file, label_field="ovsam")
+    view = asked.view(dataset)
+    assert set(view.values("id")) == set(asked.samples.values())
+    assert sorted(view.values(f"{asked.field}.detections.annotation_id")) == [["1"], ["2"]]
+    assert set(asked.labels.values()) == set(
+        view.values(f"{asked.field}.detections.id", unwind=True)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,18 @@ import fiftyone.utils.labels as foul
 import numpy as np
 import pytest
 
-from ovsam_plugin import label_dataset, relabel_dataset, score_run, search
+from ovsam_plugin import (
+    center_points,
+    evaluate_dataset,
+    label_dataset,
+    relabel_dataset,
+    score_run,
+    search,
+    setup_workspace,
+)
+from ovsam_plugin.contact_sheet import save_sheet
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.export import field_rows
 from ovsam_plugin.dataset.model import OvsamModel
 
 NAMES = "cat, cup, person, spoon"
@@ -24,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "progress": False,
     "box_field": "asks",
 }
+MASK = np.ones((40, 60), dtype=bool)
 BOXES = ([0.2, 0.2, 0.6, 0.6], [0.1, 0.4, 0.3, 0.5])
 
 
@@ -182,6 +193,34 @@ def test_all_slices_of_a_grouped_dataset_are_labelled_named_scored_and_found(
     assert len(found) == 12
     apply(both, model, field="by_model")
     assert both.count("by_model.detections") == 12
+    assert "ovsam: not reviewed" in setup_workspace(grouped).views
+    assert len(grouped.load_saved_view("ovsam: not reviewed")) == 6
+
+
+def test_what_reads_a_grouped_dataset_tells_of_its_slices_and_leaves_none_out(
+    grouped: fo.Dataset, tmp_path: Path
+) -> None:
+    both = grouped.select_group_slices(["left", "right"])
+    for sample in both.iter_samples(autosave=True):
+        masks = [fo.Detection(label="cat", bounding_box=b, mask=MASK) for b in BOXES]
+        sample["truth"] = fo.Detections(detections=masks)
+    both.compute_metadata(progress=False)
+    both.clone_sample_field("truth", "said")
+    calls: tuple[Callable[[Any], Any], ...] = (
+        lambda samples: list(field_rows(samples, "truth", None)),
+        lambda samples: save_sheet(samples, "truth", tmp_path / "sheet.png"),
+        lambda samples: center_points(samples, "truth"),
+        lambda samples: evaluate_dataset(
+            samples, "said", "truth", protocol="detector", resize_masks=True, progress=False
+        ),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=r"select_group_slices\(\['left', 'right'\]\)"):
+            call(grouped)
+    rows, _, points, found = (call(both) for call in calls)
+    assert len(rows) == 12
+    assert both.count(f"{points}.keypoints") == 12
+    assert len(found.evaluated.paths) == 6
 
 
 @pytest.mark.parametrize("which", ["ovsam", "ovsam_error", "ovsam.detections.label"])

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import numpy as np
 import pytest
+from fiftyone import ViewField as F
 
 from ovsam_plugin import label_dataset, relabel_dataset
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.workers import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +65,30 @@ def test_samples_that_another_has_are_waited_for_and_taken_over(
         )
         assert label_dataset(boxed, **SMALL).labelled == 3
     assert len(label_ids(boxed)) == len(embedding_index.load(boxed, "ovsam")) == 3
+
+
+def test_two_views_of_the_same_samples_answer_what_each_of_them_asks(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sample in boxed.iter_samples(autosave=True):
+        sample["asks"].detections[0].label = "a"
+        other = fo.Detection(label="b", bounding_box=[0.1, 0.4, 0.3, 0.5])
+        sample["asks"].detections.append(other)
+    one, two = (boxed.filter_labels("asks", F("label") == name) for name in "ab")
+    work = LabelingJob._pass
+
+    def meanwhile(job: LabelingJob, ids: Sequence[str], bar: Any) -> list[str]:
+        monkeypatch.undo()
+        assert label_dataset(two.limit(2), **SMALL).instances == 2
+        return work(job, ids, bar)
+
+    monkeypatch.setattr(LabelingJob, "_pass", meanwhile)
+    assert label_dataset(one, **SMALL).instances == 3
+    assert label_dataset(two, **SMALL).instances == 1
+    asked = boxed.values("asks.detections.id", unwind=True)
+    assert sorted(boxed.values("ovsam.detections.prompt_id", unwind=True)) == sorted(asked)
+    assert len(embedding_index.load(boxed, "ovsam")) == 6
+    assert label_dataset(boxed, **SMALL).labelled == 0
 
 
 def test_what_is_filed_leaves_the_spool_and_what_others_put_meanwhile_stays(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.dataset.fields import ATTRIBUTES
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.instances import PackedMasks
@@ -366,3 +367,33 @@ def test_an_answer_without_a_mask_is_told_and_stops_none_of_fiftyones_exporters(
         progress=False,
     )
     assert any(file.is_file() for file in (tmp_path / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("what", ["decided", "drawn"])
+def test_what_a_person_made_is_not_replaced_without_a_word(
+    dataset: fo.Dataset, model: OvsamModel, what: str
+) -> None:
+    ask(dataset, "asks", *[boxes(CAT)] * 3)
+    settings: dict[str, Any] = {
+        "label_field": "ovsam", "box_prompt_field": "asks", "num_workers": 0, "progress": False,
+    }  # fmt: skip
+    dataset.apply_model(model, **settings)
+    dataset.apply_model(model, **settings)  # its own it may
+    sample = dataset.last()
+    if what == "decided":
+        rename(dataset, "ovsam", sample["ovsam"].detections[0].id, "lynx")
+    else:
+        sample["ovsam"].detections.append(fo.Detection(label="lynx", bounding_box=CAT))
+        sample.save()
+    before = dataset.values("ovsam.detections.id")
+    with pytest.raises(ValueError, match=r"1 that .* would be replaced: give another label_field"):
+        dataset.apply_model(model, **settings)
+    dataset.reload()
+    assert dataset.values("ovsam.detections.id") == before
+    assert "lynx" in dataset.last()["ovsam"].detections[-1].label
+    # The others hold none of it.
+    dataset[:2].apply_model(model, **settings)
+    assert dataset.values("ovsam.detections.id")[2] == before[2]
+    dataset.clear_sample_field("ovsam")
+    dataset.apply_model(model, **settings)
+    assert dataset.count("ovsam.detections") == 3

@@ -127,3 +127,17 @@ def test_outlines_that_an_earlier_version_noted_are_read(named: fo.Dataset) -> N
     assert edited(named, FIELD) == set()
     label_id = change(named, "shift")
     assert edited(named, FIELD) == {label_id}
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x89PNG\r\n\x1a\n\0\0"])
+def test_a_mask_whose_file_is_damaged_costs_its_own_label(
+    named: fo.Dataset, tmp_path: Path, damage: bytes
+) -> None:
+    foul.export_segmentations(named, FIELD, output_dir=str(tmp_path), progress=False)
+    first, *others = named.first()[FIELD].detections
+    Path(first.mask_path).write_bytes(damage)
+    assert edited(named, FIELD) == {first.id}
+    assert score_run(named, device="cpu").instances == named.count(f"{FIELD}.detections") - 1
+    summary = relabel_dataset(named, vocabulary="dog, plate", into="again", device="cpu")
+    assert summary.edited == 1
+    assert summary.instances >= len(others)

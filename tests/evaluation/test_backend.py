@@ -152,6 +152,18 @@ def test_centre_points_pair_by_the_label_that_they_were_made_of(truthful: fo.Dat
     assert [p.id for p in sample[field].keypoints] == [big.id, small.id]
 
 
+def test_points_go_to_no_field_of_another_kind_and_to_none_that_is_locked(
+    truthful: fo.Dataset,
+) -> None:
+    with pytest.raises(ValueError, match="field 'said' holds Detections, not Keypoints"):
+        center_points(truthful, "truth", "said")
+    field = center_points(truthful, "truth")
+    locked(truthful, field)
+    with pytest.raises(ValueError, match=f"field '{field}' is read-only"):
+        center_points(truthful, "truth")
+    assert truthful.count("said.detections")
+
+
 Change = Any
 
 
@@ -181,6 +193,20 @@ def unnamed(dataset: fo.Dataset) -> None:
     dataset.set_values("truth.detections.label", [[None, None], [None], None])
 
 
+def locked(dataset: fo.Dataset, name: str) -> None:
+    field = dataset.get_field(name)
+    field.read_only = True
+    field.save()
+
+
+def locked_truth(dataset: fo.Dataset) -> None:
+    locked(dataset, "truth")
+
+
+def locked_said(dataset: fo.Dataset) -> None:
+    locked(dataset, "said.detections")
+
+
 def unchanged(dataset: fo.Dataset) -> None:
     pass
 
@@ -200,6 +226,8 @@ def unchanged(dataset: fo.Dataset) -> None:
         (no_masks, {}, "no label of 'truth' has a mask"),
         (no_truth, {}, "'truth' holds no labels"),
         (unnamed, {}, "has a class"),
+        (locked_truth, {}, "field 'truth' is read-only. To let it be changed"),
+        (locked_said, {}, "field 'said.detections' is read-only. To let it be changed"),
         (other_size, {}, "chelsea.png: the mask of label .* is 28 x 28 and its box 300 x 220"),
     ],
 )
@@ -212,6 +240,7 @@ def test_what_cannot_be_evaluated_is_refused_and_nothing_is_kept(
         evaluate_dataset(truthful, **arguments)
     assert truthful.list_evaluations() == []
     assert truthful.get_field("e_tp") is None
+    assert truthful.get_field("said.detections.e") is None
 
 
 def test_masks_of_another_size_are_stretched_when_that_is_wanted(truthful: fo.Dataset) -> None:
