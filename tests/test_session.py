@@ -76,10 +76,10 @@ def test_hovering_shows_what_a_click_gives_and_changes_nothing(cat: Session) -> 
 
 def test_clicks_are_taken_back_one_by_one(cat: Session) -> None:
     first = cat.click(230, 120)
-    second = cat.click(60, 40, on=False)
-    assert second.prompt == Points(((230, 120), (60, 40)), (1, 0))
-    assert first.mask[40, 60]
-    assert not second.mask[40, 60]
+    second = cat.click(361, 150, on=False)
+    assert second.prompt == Points(((230, 120), (361, 150)), (1, 0))
+    assert first.mask[150, 361]
+    assert not second.mask[150, 361]
     assert second.mask[120, 230]
     boxed = cat.box(110, 20, 410, 290)
     assert cat.instance is boxed

@@ -130,8 +130,8 @@ def test_a_negative_point_changes_the_answer(dataset: fo.Dataset, model: OvsamMo
     """On the cup's photograph: the cup and its saucer, and what of it leaves out the rim below."""
     points = [(0.5, 0.5), (0.5, 0.8)]
     asked = [fo.Keypoint(points=points, point_labels=marks) for marks in ([1, 1], [1, 0])]
-    ask(dataset, "clicks", None, fo.Keypoints(keypoints=asked))
     view = dataset.skip(1).limit(1)
+    ask(view, "clicks", fo.Keypoints(keypoints=asked))
     view.apply_model(model, label_field="ovsam", point_prompt_field="clicks", num_workers=0)
     sample = view.first()
     assert sample.filepath.endswith("coffee.png")
