@@ -34,6 +34,8 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 # vocabulary explains the instance.
 _REFERENCE = "imagenet-1k"
 _CHUNK = 1024
+# Where a person or a detector pointed there is a thing, as a rule: what is in doubt is its name.
+_POINTED = ("box", "point", "mask")
 _NUMBERS = ("confidence", "margin", "head_score", "clip_score", "objectness")
 
 
@@ -93,7 +95,7 @@ def score_run(
         )
     check_writable(dataset, field, (a.name for a in attributes.SCORES))
     attributes.declare(dataset, field)
-    table = LabelTable.read(dataset, field, ("label", *_NUMBERS))
+    table = LabelTable.read(dataset, field, ("label", "prompt_type", *_NUMBERS))
     embeddings = embedding_index.load(dataset, field)
     rows = embeddings.rows(table.ids)
     edited = outlines.edited(dataset, field)
@@ -106,6 +108,8 @@ def score_run(
         )
     some = embeddings[rows[known]]
     columns = {name: table.numbers(name)[known] for name in _NUMBERS}
+    pointed = [table.columns["prompt_type"][i] in _POINTED for i in known]
+    columns["objectness"][pointed] = np.nan
     names = [str(table.columns["label"][i]) for i in known]
     recorded = runs.recorded(dataset, source)
     assert recorded is not None

@@ -30,12 +30,25 @@ def test_every_named_instance_has_its_scores(named: fo.Dataset) -> None:
     assert np.allclose(column(named, "disagreement"), disagreement(head, clip))
     outlier = column(named, "outlier")
     signs = [column(named, name) for name in ("confidence", "margin")]
-    wanted = doubt(*signs, outlier, column(named, "objectness"))
-    assert np.allclose(column(named, "doubt"), wanted)
+    assert np.allclose(column(named, "doubt"), doubt(*signs, outlier))
     unknown = column(named, "unknown")
     assert ((unknown >= 0) & (unknown <= 1)).all()
     assert summary.unknown == (unknown >= 0.5).sum()
     assert named.get_field("ovsam.detections.doubt").description
+
+
+def test_whether_there_is_a_thing_is_in_doubt_where_nobody_pointed_at_it(named: fo.Dataset) -> None:
+    asked = named.values("ovsam.detections.prompt_type")
+    asked[0][0], asked[1][0] = "everything", "text"
+    named.set_values("ovsam.detections.prompt_type", asked)
+    score_run(named, device="cpu")
+    found = [s for row in asked for s in row]
+    objectness = np.where(
+        np.isin(found, ["everything", "text"]), column(named, "objectness"), np.nan
+    )
+    signs = [column(named, name) for name in ("confidence", "margin", "outlier")]
+    assert np.isfinite(objectness).sum() == 2
+    assert np.allclose(column(named, "doubt"), doubt(*signs, objectness))
 
 
 def test_what_a_vocabulary_does_not_hold_is_more_unknown(named: fo.Dataset) -> None:
