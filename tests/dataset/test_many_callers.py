@@ -138,7 +138,8 @@ def test_embeddings_that_were_not_kept_are_made_by_the_next_call(boxed: fo.Datas
     made = embedding_index.load(boxed, "ovsam")
     rows = made.rows(wanted.label_ids.tolist())
     assert (rows >= 0).all()
-    assert (np.sum(made.vectors[rows] * wanted.vectors, axis=1) > 0.99).all()
+    # From the masks; some were asked in a closer look, by boxes.
+    assert (np.sum(made.vectors[rows] * wanted.vectors, axis=1) > 0.95).all()
     assert relabel_dataset(boxed, vocabulary=["dog"], device="cpu").instances == 3
 
 
