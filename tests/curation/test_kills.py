@@ -12,12 +12,12 @@ OPERATIONS = ("label", "relabel", "first_relabel", "score", "name_instances", "r
 
 def test_kills_lose_nothing_and_the_same_call_finishes() -> None:
     done = subprocess.run(
-        [sys.executable, KILLS, "--rounds", "3", "--seed", "1"],
+        [sys.executable, KILLS, "--rounds", "2", "--seed", "1"],
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for operation in OPERATIONS:
-        assert f"{operation}: 3 kills" in done.stdout
+        assert f"{operation}: 2 kills" in done.stdout
     assert done.stdout.count(": 0 losses") == len(OPERATIONS)
