@@ -114,7 +114,10 @@ def test_a_renamed_field_has_the_same_views(run: fo.Dataset) -> None:
         (lambda d: views.unknown(d, "ovsam", group=1), r"'group' yet: run score_run"),
         (lambda d: views.doubtful(d, "ovsam"), r"'doubt' yet: run score_run"),
         (lambda d: views.doubtful(d, "ovsam", by="outlier"), r"'outlier' yet: run score_run"),
-        (lambda d: views.doubtful(d, "ovsam", by="size"), "there are doubt, objectness, confidence"),
+        (
+            lambda d: views.doubtful(d, "ovsam", by="size"),
+            "there are doubt, objectness, confidence",
+        ),
         (lambda d: views.doubtful(d, "ovsam", by="margin", percent=0), "must be above 0"),
         (lambda d: views.rare_here(d, "ovsam", fewer_than=2, tail_percent=1), "give one"),
         (lambda d: views.rare_here(d, "ovsam", fewer_than=0), "give 1 or more"),

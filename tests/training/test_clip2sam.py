@@ -344,7 +344,9 @@ def test_validation_gives_both_figures_or_neither(tmp_path: Path) -> None:
 def test_a_photograph_that_is_not_there_is_named_before_training_begins(tmp_path: Path) -> None:
     file = small_set(tmp_path, 2)
     (tmp_path / "images" / "1.png").unlink()
-    with pytest.raises(FileNotFoundError, match="1 annotated photograph is not in its folder: 1.png"):
+    with pytest.raises(
+        FileNotFoundError, match="1 annotated photograph is not in its folder: 1.png"
+    ):
         recipe(file, ["cat", "cup"])
 
 
