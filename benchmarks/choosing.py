@@ -38,6 +38,7 @@ from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
 from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
 from ovsam_plugin.predictor import Encoding  # noqa: E402
 from ovsam_plugin.prompts import Prompt  # noqa: E402
+from ovsam_plugin.proposing import proposals_of_all_sizes  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
 EVIDENCE = ("thing", "quality", "likely", "stability")
@@ -69,7 +70,7 @@ class Candidates:
 def candidates(labeler: Labeler, photo: Photograph, encoding: Encoding) -> Candidates:
     """Of one photograph, before anything is left out."""
     predictor = labeler.predictor
-    proposals = predictor.proposals_of_all_sizes(encoding)
+    proposals = proposals_of_all_sizes(predictor, encoding)
     assert proposals is not None, "presets without proposals are judged by their stability"
     boxes, likely = everything._boxes_from_proposals(encoding, proposals)
     found, asked = everything._answers(predictor, encoding, boxes, labeler.chunk)

@@ -17,6 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torchvision.ops import box_iou
 
 from ovsam_plugin.encodings import MOST_BYTES, Encodings
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
@@ -28,6 +30,7 @@ from ovsam_plugin.labeler import Labeler, build_recognizer
 from ovsam_plugin.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
 from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.proposing import boxes_at, proposals_of_all_sizes
 from ovsam_plugin.recognition import Recognition
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -155,11 +158,12 @@ class Engine:
         encoding, prompts = self.encode(photograph), [prompt]
         if isinstance(prompt, Points):
             x, y = prompt.xy[prompt.labels.index(1)]
-            prompts += self._boxes_at(encoding, [(x, y)])
+            prompts += self._thread.run(lambda: boxes_at(self.predictor, encoding, x, y))
         found = self._label(encoding, prompts, vocabulary)
-        boxes, kept = found.instances.boxes, [0]
+        boxes = torch.from_numpy(found.instances.boxes).double()
+        overlap, kept = box_iou(boxes, boxes), [0]
         for i in range(1, len(found)):
-            apart = all(_box_iou(boxes[i], boxes[j]) <= _SAME for j in kept)
+            apart = bool((overlap[i, kept] <= _SAME).all())
             if apart and _holds(found.instances, i, x, y):
                 kept.append(i)
         areas = [int(found.instances.masks[i].sum()) for i in kept]
@@ -203,6 +207,8 @@ class Engine:
                 return kept
             (encoding,) = self.predictor.encode([frame])
             encoding = replace(encoding, proposals=self.predictor.proposals(encoding))
+            proposed = proposals_of_all_sizes(self.predictor, encoding)
+            encoding = replace(encoding, all_proposals=proposed)
             self.encodings.put(photograph.key, encoding)
             return encoding
 
@@ -213,13 +219,6 @@ class Engine:
     ) -> Answers:
         labeler = self._labeler(vocabulary)
         return Answers(*self._thread.run(lambda: labeler.label(encoding, prompts)))
-
-    def _boxes_at(
-        self, encoding: Encoding, places: Sequence[tuple[float, float]]
-    ) -> tuple[Box, ...]:
-        """What the network proposes at these places."""
-        at = self.predictor.boxes_at
-        return self._thread.run(lambda: tuple(b for x, y in places for b in at(encoding, x, y)))
 
     def _build_labeler(self, vocabulary: Vocabulary) -> Labeler:
         predictor = self.predictor
@@ -283,10 +282,3 @@ def _holds(instances: Instances, index: int, x: float, y: float) -> bool:
     x1, y1, x2, y2 = instances.boxes[index].tolist()
     inside = x1 <= x < x2 and y1 <= y < y2
     return inside and bool(instances.masks[index][int(y) - y1, int(x) - x1])
-
-
-def _box_iou(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> float:
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    both = float(np.prod(np.maximum(sides, 0)))
-    areas = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]))
-    return both / max(areas - both, 1.0)

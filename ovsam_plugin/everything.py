@@ -16,6 +16,7 @@ from ovsam_plugin.frame import Frame, Tile
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor
 from ovsam_plugin.prompts import Box, Grid, Prompt
+from ovsam_plugin.proposing import proposals_of_all_sizes, to_boxes
 
 # A point is a vague prompt: what it finds is only where to look, kept while boxes differ.
 MAX_CANDIDATES = 160
@@ -57,7 +58,7 @@ def find_everything(
     frame = encoding.frame
     parts = [_find(predictor, encoding, grid, chunk)]
     for tile, part in zip(frame.tiles, encoding.tiles):
-        found = _find(predictor, part, grid, chunk, far=False)  # the whole shows what is large
+        found = _find(predictor, part, grid, chunk, far=False)
         found = found[_whole_in(tile, found, frame)]
         boxes = [p for p in found.prompts if isinstance(p, Box)]
         prompts = tuple(replace(p, xyxy=tile.outward(p.xyxy)) for p in boxes)
@@ -74,8 +75,12 @@ def _find(
 ) -> Decoded:
     """The candidates of one picture, with embeddings, no two the same."""
     preset = predictor.preset
-    look = predictor.proposals_of_all_sizes if far else predictor.proposals
-    proposals = look(encoding) if grid is None else None
+    proposals = None
+    if grid is None:
+        # The whole shows what is large, so a tile need not.
+        proposals = (
+            proposals_of_all_sizes(predictor, encoding) if far else predictor.proposals(encoding)
+        )
     if proposals is not None:
         boxes, likely = _boxes_from_proposals(encoding, proposals)
         evidence = {"likely": likely}
@@ -121,8 +126,7 @@ def _boxes_from_proposals(encoding: Encoding, proposals: Proposals) -> tuple[lis
     likely = torch.nonzero((scores >= MIN_LIKELY) & (sides >= 2).all(1)).squeeze(1)
     likely = likely[scores[likely].argsort(descending=True, stable=True)[:MOST_COMPARED]]
     kept = likely[nms(boxes[likely], scores[likely], PROPOSAL_OVERLAP)[:MOST_DRAWN]]
-    corners = boxes[kept].cpu().double() / torch.from_numpy(np.tile(encoding.frame.scale, 2))
-    return [Box((*box,)) for box in corners.tolist()], scores[kept].cpu()
+    return to_boxes(encoding.frame, boxes[kept]), scores[kept].cpu()
 
 
 def _boxes_from_points(

@@ -43,6 +43,12 @@ class Frame:
         (h, w), (height, width) = self.size, self.original_size
         return np.array([w / width, h / height])
 
+    def inside(self, boxes: Tensor) -> Tensor:
+        """(..., 4) boxes in input pixels, cut to the photograph."""
+        h, w = self.size
+        limit = torch.tensor([w, h, w, h], device=boxes.device, dtype=boxes.dtype)
+        return torch.minimum(boxes.clamp(min=0), limit)
+
     def reduced(self, factor: float) -> Frame:
         """The same picture, this many times as large, without tiles."""
         h, w = (max(1, round(side * factor)) for side in self.size)

@@ -18,7 +18,7 @@ from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.network.objectness import Proposals, cells_at
+from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.region_masks import BINS, windows
@@ -31,9 +31,6 @@ from ovsam_plugin.tiles import holds, is_small
 STABILITY_OFFSET = 1.0
 # Prompts decoded at once: on a CPU the maps of more fall out of its caches.
 CHUNK = 16
-# Of the picture's longer side: things smaller than this are not taken from the second look, at a
-# smaller picture.
-LARGE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +42,14 @@ class Encoding:
         frame: what was encoded.
         tiles: of `frame.tiles`, in their order.
         proposals: what the network proposes on it, where they are kept; see `Predictor.proposals`.
+        all_proposals: with the second look's, where they are kept; see `proposing`.
     """
 
     features: Features
     frame: Frame
     tiles: tuple[Encoding, ...] = ()
     proposals: Proposals | None = None
+    all_proposals: Proposals | None = None
 
     @property
     def passes(self) -> int:
@@ -134,43 +133,7 @@ class Predictor:
             return None
         with self._autocast():
             found = head(encoding.features.image, encoding.features.pyramid)
-        return Proposals(found.logits, self._inside(encoding.frame, found.boxes))
-
-    @torch.inference_mode()
-    def proposals_of_all_sizes(self, encoding: Encoding) -> Proposals | None:
-        """The same, and after them those of large things from the preset's second look."""
-        found, factor = self.proposals(encoding), self.preset.far
-        if found is None or not factor:
-            return found
-        frame = encoding.frame
-        (smaller,) = self._encode([frame.reduced(factor)])
-        more = self.proposals(smaller)
-        assert more is not None
-        boxes = self._inside(frame, more.boxes / factor)
-        large = (boxes[..., 2:] - boxes[..., :2]).amax(-1) >= LARGE * max(frame.size)
-        return Proposals(
-            torch.cat([found.logits, more.logits[large][None]], 1),
-            torch.cat([found.boxes, boxes[large][None]], 1),
-        )
-
-    def boxes_at(self, encoding: Encoding, x: float, y: float) -> tuple[Box, ...]:
-        """Boxes of things of several sizes that may lie under a point, smaller ones first.
-
-        Args:
-            encoding: from `encode`.
-            x, y: in pixels of the original photograph, on it.
-
-        Returns:
-            what the network's head proposes there; nothing where it has none.
-        """
-        proposals = self.proposals(encoding)
-        if proposals is None:
-            return ()
-        frame, described = encoding.frame, self.network.description
-        place = self._tensor(np.array([[x, y]]) * frame.scale)
-        cells = cells_at(place, padded_size(frame, described))[0]
-        corners = proposals.boxes[0][cells].cpu().double().numpy() / np.tile(frame.scale, 2)
-        return tuple(Box((*c,)) for c in corners.tolist() if c[2] > c[0] and c[3] > c[1])
+        return Proposals(found.logits, encoding.frame.inside(found.boxes))
 
     def decode(
         self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK
@@ -251,7 +214,7 @@ class Predictor:
         if any(own):
             asked = self._prompt_batch(encoding, tuple(p for p in prompts if isinstance(p, Box)))
             assert asked.boxes is not None
-            boxes[own] = self._inside(encoding.frame, asked.boxes)
+            boxes[own] = encoding.frame.inside(asked.boxes)
         empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
         with self._autocast():
             found = self.network.embed(encoding.features, boxes, boxes)
@@ -275,11 +238,11 @@ class Predictor:
                 masks = self.network.answer(encoding.features, batch, proposals)
             logits = masks.logits
             cells = mask_boxes(logits > 0)
-            boxes = self._inside(frame, _to_pixels(cells, masks))
+            boxes = frame.inside(_to_pixels(cells, masks))
             named = boxes
             if given or (self.preset.pool_prompt_box and isinstance(first, Box)):
                 assert batch.boxes is not None
-                named = self._inside(frame, batch.boxes)
+                named = frame.inside(batch.boxes)
             if embed:
                 embeddings = self.network.embed(encoding.features, named, named)
             else:
@@ -399,12 +362,6 @@ class Predictor:
         shares = (crop.shares(frame.original_size, frame.size) for crop in given)
         masks = [mask_to_logits(self._tensor(share), size) for share in shares]
         return PromptBatch(boxes=self._tensor(boxes), masks=torch.stack(masks))
-
-    def _inside(self, frame: Frame, boxes: Tensor) -> Tensor:
-        """(..., 4) boxes in input pixels, cut to the photograph."""
-        h, w = frame.size
-        limit = torch.tensor([w, h, w, h], device=boxes.device, dtype=boxes.dtype)
-        return torch.minimum(boxes.clamp(min=0), limit)
 
     def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)

@@ -24,8 +24,9 @@ from ovsam_plugin.everything import (
 from ovsam_plugin.judge import Judge
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
-from ovsam_plugin.predictor import LARGE, Encoding, Predictor, load_predictor
+from ovsam_plugin.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.prompts import Box, Grid, Points, Prompt
+from ovsam_plugin.proposing import LARGE, proposals_of_all_sizes
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_the_objectness_of_an_answer_is_of_its_own_proposal_whatever_the_chunks(
     """How likely a box was is its answer's objectness, and some boxes have no answer."""
     by_proposal = replace(predictor.preset, found=Judge(likely=1.0))
     monkeypatch.setattr(predictor, "preset", by_proposal)
-    proposals = predictor.proposals_of_all_sizes(encoding)
+    proposals = proposals_of_all_sizes(predictor, encoding)
     assert proposals is not None
     boxes, likely = _boxes_from_proposals(encoding, proposals)
     of_box = {b.on_image(600, 400).xyxy: float(value) for b, value in zip(boxes, likely)}
@@ -121,7 +122,7 @@ def test_proposals_lie_on_the_photograph(
 def test_large_things_are_looked_for_in_a_smaller_picture_too(
     predictor: Predictor, encoding: Encoding
 ) -> None:
-    near, both = predictor.proposals(encoding), predictor.proposals_of_all_sizes(encoding)
+    near, both = predictor.proposals(encoding), proposals_of_all_sizes(predictor, encoding)
     assert near is not None
     assert both is not None
     count = near.logits.shape[1]
@@ -138,7 +139,7 @@ def test_large_things_are_looked_for_in_a_smaller_picture_too(
     assert 200 < float(likeliest[[0, 2]].mean()) < 400
     without = replace(predictor.preset, far=0.0)
     plain = Predictor(predictor.network, without, predictor.weights_hash)
-    again = plain.proposals_of_all_sizes(encoding)
+    again = proposals_of_all_sizes(plain, encoding)
     assert again is not None
     assert torch.equal(again.logits, near.logits)
 
