@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,8 +16,8 @@ from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embeddings import Embeddings
-from ovsam_plugin.dataset.fields import check_writable
-from ovsam_plugin.dataset.targets import root_dataset
+from ovsam_plugin.dataset.fields import FOUND, check_writable
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.predictor import pick_device
 from ovsam_plugin.presets import get_preset
@@ -34,8 +33,6 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 # vocabulary explains the instance.
 _REFERENCE = "imagenet-1k"
 _CHUNK = 1024
-# Where a person or a detector pointed there is a thing, as a rule: what is in doubt is its name.
-_POINTED = ("box", "point", "mask")
 _NUMBERS = ("confidence", "margin", "head_score", "clip_score", "objectness")
 
 
@@ -59,7 +56,7 @@ class ScoreSummary:
 
 
 def score_run(
-    samples: fo.Dataset,
+    samples: Samples,
     *,
     field: str = "ovsam",
     share: float | None = None,
@@ -108,7 +105,8 @@ def score_run(
         )
     some = embeddings[rows[known]]
     columns = {name: table.numbers(name)[known] for name in _NUMBERS}
-    pointed = [table.columns["prompt_type"][i] in _POINTED for i in known]
+    # Where a person or a detector pointed there is a thing, as a rule: its name is in doubt alone.
+    pointed = [table.columns["prompt_type"][i] not in FOUND for i in known]
     columns["objectness"][pointed] = np.nan
     names = [str(table.columns["label"][i]) for i in known]
     recorded = runs.recorded(dataset, source)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import fiftyone as fo
 
 from ovsam_plugin.annotations import AnnotatedCategory, Id
-from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.fields import FOUND, error_field
 from ovsam_plugin.dataset.files import RecordSpool, whole_file
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
@@ -333,7 +333,7 @@ def _score(label: fo.Detection) -> float:
     how surely there is one."""
     sure = _number(label.confidence)
     thing = label.get_attribute_value("objectness", None)
-    asked = label.get_attribute_value("prompt_type", None) not in ("everything", "text")
+    asked = label.get_attribute_value("prompt_type", None) not in FOUND
     return sure if asked or thing is None else sure * _number(thing)
 
 

@@ -131,6 +131,10 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
         check_writable(dataset, name)
 
 
+FOUND = ("everything", "text")
+"""Prompt types of instances that nobody pointed at: whether there is a thing is in doubt, too."""
+
+
 def check_writable(
     dataset: fo.Dataset, field: str, attributes: Iterable[str] | None = None
 ) -> None:
