@@ -1,4 +1,4 @@
-"""A FiftyOne dataset by its name."""
+"""The photographs of a FiftyOne dataset by its name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from difflib import get_close_matches
 import fiftyone as fo
 
 from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.targets import Samples, all_images
 
 
-def load_dataset(name: str) -> fo.Dataset:
-    """The dataset of that name.
+def load_images(name: str) -> Samples:
+    """The dataset of that name; of a grouped one, all image slices.
 
     Raises:
         ValueError: there is none; the message lists near ones.
@@ -19,7 +20,7 @@ def load_dataset(name: str) -> fo.Dataset:
     require_database()
     known = fo.list_datasets()
     if name in known:
-        return fo.load_dataset(name)
+        return all_images(fo.load_dataset(name))
     near = get_close_matches(name, known, n=3) or known[:5]
     hint = f"there are {', '.join(map(repr, near))}" if near else "there is none yet"
     raise ValueError(f"there is no dataset {name!r}; {hint}")

@@ -44,11 +44,10 @@ def learn(
     with one_message(debug), usage():
         from rich.console import Console
 
-        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
-        from ovsam_plugin.dataset.targets import all_images
 
-        samples = all_images(load_dataset(dataset))
+        samples = load_images(dataset)
         into = into or f"{field}_learned"
         console = Console(highlight=False, soft_wrap=True)
         lesson = learn_from_decisions(samples, field=field, into=into, device=device)

@@ -43,12 +43,11 @@ def relabel(
     with one_message(debug), usage():
         from rich.console import Console
 
-        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.relabeling import relabel_dataset
-        from ovsam_plugin.dataset.targets import all_images
 
         summary = relabel_dataset(
-            all_images(load_dataset(dataset)),
+            load_images(dataset),
             vocabulary=vocabulary,
             field=field,
             into=into,

@@ -25,10 +25,10 @@ def score(
     with one_message(debug), usage():
         from rich.console import Console
 
-        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.scores import score_run
 
-        summary = score_run(load_dataset(dataset), field=field, share=share, device=device)
+        summary = score_run(load_images(dataset), field=field, share=share, device=device)
         Console(highlight=False, soft_wrap=True).print(
             f"{summary.instances:,} instances scored in {summary.seconds:.1f} s: "
             f"{summary.unknown:,} unknown, in {summary.groups:,} groups of two or more"

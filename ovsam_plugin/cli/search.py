@@ -29,12 +29,12 @@ def search(
         from rich.console import Console
         from rich.table import Table
 
-        from ovsam_plugin.cli.datasets import load_dataset
+        from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.search import search as find
-        from ovsam_plugin.dataset.targets import all_images
+        from ovsam_plugin.dataset.targets import root_dataset
 
-        samples = load_dataset(dataset)
-        view = find(all_images(samples), words, field=field, k=k)
+        samples = load_images(dataset)
+        view = find(samples, words, field=field, k=k)
         table = Table("score", "named", "confidence", "image", "label id")
         paths = [f"{field}.search_score", f"{field}.label", f"{field}.confidence", "filepath", "id"]
         for score, label, confidence, path, label_id in zip(*view.values(paths)):
@@ -43,5 +43,5 @@ def search(
         console = Console(highlight=False)
         console.print(table)
         if save_view is not None:
-            samples.save_view(save_view, view, overwrite=True)
+            root_dataset(samples).save_view(save_view, view, overwrite=True)
             console.print(f"kept as the view {save_view!r} of {dataset!r}")
