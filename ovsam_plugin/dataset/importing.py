@@ -149,15 +149,13 @@ def attach_prompts(
     found = _find(dataset, images.values(), missing_in)
     for image_id, reason in found.reasons.items():
         errors.update(dict.fromkeys(by_image[image_id], reason))
-    new = set(found.paths.values()) - set(found.known)
-    dataset.add_samples([fo.Sample(filepath=path) for path in sorted(new)], progress=False)
-    images_there = all_images(dataset)
     wanted = set(found.paths.values())
-    every = zip(*images_there.values(["filepath", "id"]), strict=True)
-    ids = {path: sample_id for path, sample_id in every if path in wanted}
+    new = sorted(wanted - found.known.keys())
+    added = dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
+    ids = {path: found.known[path] for path in wanted & found.known.keys()} | dict(zip(new, added))
     sizes: dict[str, tuple[int, int] | None] = {}
     for part in in_parts(ids.values()):
-        sizes |= measure(images_there.select(part))
+        sizes |= measure(all_images(dataset).select(part))
     samples: dict[Id, str] = {}
     labels: dict[int, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
@@ -192,9 +190,10 @@ def attach_prompts(
 
 @dataclass(frozen=True)
 class _Found:
-    """Paths by image id; why an image has none, or none that is there; and what is not there."""
+    """The ids of samples by their paths; paths by image id; why an image has none, or none that is
+    there; and what is not there."""
 
-    known: tuple[str, ...]
+    known: Mapping[str, str]
     paths: Mapping[Id, str]
     reasons: Mapping[Id, str]
     missing: tuple[str, ...]
@@ -203,7 +202,7 @@ class _Found:
 def _find(
     dataset: fo.Dataset, images: Collection[AnnotatedImage], missing_in: str | Path | None
 ) -> _Found:
-    known = tuple(all_images(dataset).values("filepath"))
+    known = dict(zip(*all_images(dataset).values(["filepath", "id"]), strict=True))
     # Files that FiftyOne cannot hold are looked through too: what they lack can then be said.
     names = [image.file_name for image in images]
     there = [] if missing_in is None else _files_in(missing_in, names)

@@ -141,8 +141,8 @@ class LabelingJob:
             while todo:
                 todo = self._unfinished(self._pass(todo, bar))
                 self._wait(todo)
-            if started:  # some of them another may have labelled, whose view asks other prompts
-                fresh = self._unanswered(ids, since)
+            # Some of them another may have labelled, whose view asks other prompts.
+            fresh |= self._unanswered([i for i in ids if i in started], since)
             tried: dict[str, Asked] = {}
             while fresh:
                 tried |= self._answer(fresh, since, bar)
