@@ -66,11 +66,6 @@ def make_dataset(instances: int) -> fo.Dataset:
         weights="0" * 64,
         vocabulary=vocabulary.name,
         vocabulary_hash=vocabulary.hash,
-        prompt_fields={},
-        find=None,
-        min_confidence=None,
-        points_per_side=None,
-        refine_masks=False,
     )
     runs.register(dataset, "ovsam", settings, vocabulary)
     # Written as FiftyOne stores them: its own way of adding samples would take most of the time.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -70,10 +70,7 @@ class Adapter:
     @cached_property
     def base(self) -> Vocabulary:
         """The vocabulary without the classes that a person has added."""
-        if not self.added:
-            return self.vocabulary
-        kept = self.vocabulary.categories[: len(self.vocabulary) - self.added]
-        return Vocabulary(self.vocabulary.name.partition("+")[0], kept)
+        return without_added(self.vocabulary, self.added)
 
     @cached_property
     def hash(self) -> str:
@@ -183,9 +180,17 @@ class Adapter:
             raise ValueError(f"{path} is not an adapter: {error}") from error
 
 
-def _rows(vocabulary: Vocabulary) -> list[list[Any]]:
+def without_added(vocabulary: Vocabulary, added: int) -> Vocabulary:
+    """A vocabulary without its last classes, those that a person has added."""
+    if not added:
+        return vocabulary
+    kept = vocabulary.categories[: len(vocabulary) - added]
+    return Vocabulary(vocabulary.name.partition("+")[0], kept)
+
+
+def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
     """None of a vocabulary that the package knows by its name."""
     known = vocabulary.name in BUILT_IN
     if known and load_vocabulary(vocabulary.name).hash == vocabulary.hash:
         return []
-    return [[c.name, list(c.synonyms), c.split, c.frequency, c.id] for c in vocabulary]
+    return [astuple(category) for category in vocabulary]

@@ -153,11 +153,6 @@ class ClickedField:
                     weights=self._predictor.weights_hash,
                     vocabulary=vocabulary.name,
                     vocabulary_hash=vocabulary.hash,
-                    prompt_fields={},
-                    find=None,
-                    min_confidence=None,
-                    points_per_side=None,
-                    refine_masks=False,
                 )
                 runs.register(dataset, field, settings, vocabulary)
 

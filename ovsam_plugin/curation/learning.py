@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.adapter import Adapter
+from ovsam_plugin.adapter import Adapter, without_added
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.decisions import KINDS, REJECTED
@@ -117,7 +117,7 @@ def learn_from_decisions(
     _check_enough(field, told, int((~usable).sum()))
 
     earlier = (runs.recorded(dataset, field) or {}).get("added") or 0
-    classes, added = _with_names(_without_last(vocabulary, earlier), told)
+    classes, added = _with_names(without_added(vocabulary, earlier), told)
     recognizer = build_recognizer(get_preset(recorded["preset"]), classes, pick_device(device))
     places = np.array([_place(classes, one.name) for one in told], dtype=np.int64)
     taught, targets = np.unique(places, return_inverse=True)
@@ -242,13 +242,6 @@ def _check_enough(field: str, told: list[_Decided], unused: int) -> None:
         f"photographs, are too few to learn from{lost}: {MIN_DECISIONS} are needed, on "
         f"{MIN_PHOTOGRAPHS} photographs. Decide about more of them, most doubtful first"
     )
-
-
-def _without_last(vocabulary: Vocabulary, count: int) -> Vocabulary:
-    if not count:
-        return vocabulary
-    name = vocabulary.name.partition("+")[0]
-    return Vocabulary(name, vocabulary.categories[: len(vocabulary) - count])
 
 
 def _with_names(vocabulary: Vocabulary, told: list[_Decided]) -> tuple[Vocabulary, tuple[str, ...]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from dataclasses import field as default
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
@@ -52,11 +53,11 @@ class Settings:
     weights: str
     vocabulary: str
     vocabulary_hash: str
-    prompt_fields: dict[str, str]
-    find: str | None
-    min_confidence: float | None
-    points_per_side: int | None
-    refine_masks: bool
+    prompt_fields: dict[str, str] = default(default_factory=dict)
+    find: str | None = None
+    min_confidence: float | None = None
+    points_per_side: int | None = None
+    refine_masks: bool = False
     calibration: str | None = None
     adapter: str | None = None
     min_objectness: float | None = None
@@ -256,7 +257,7 @@ def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
     """Classes as JSON has them; none of a vocabulary that the package knows by its name."""
     if vocabulary.name in BUILT_IN:
         return []
-    return [(c.name, c.synonyms, c.split, c.frequency, c.id) for c in vocabulary]
+    return [astuple(category) for category in vocabulary]
 
 
 def now() -> str:

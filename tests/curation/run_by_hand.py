@@ -28,8 +28,6 @@ _BOXES = ([0.1, 0.1, 0.4, 0.4], [0.5, 0.5, 0.25, 0.25])
 def settings(**changes: Any) -> runs.Settings:
     known: dict[str, Any] = {
         "preset": "ovsam-lite", "weights": "w", "vocabulary": "lvis", "vocabulary_hash": "h",
-        "prompt_fields": {}, "find": None, "min_confidence": None, "points_per_side": None,
-        "refine_masks": False,
     }  # fmt: skip
     return runs.Settings(**{**known, **changes})
 
