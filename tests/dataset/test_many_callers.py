@@ -140,6 +140,8 @@ def test_embeddings_that_were_not_kept_are_made_by_the_next_call(boxed: fo.Datas
     assert (rows >= 0).all()
     # From the masks; some were asked in a closer look, by boxes.
     assert (np.sum(made.vectors[rows] * wanted.vectors, axis=1) > 0.95).all()
+    likeness = made.vectors[rows] @ wanted.vectors.T
+    assert likeness.argmax(1).tolist() == list(range(len(rows)))
     assert relabel_dataset(boxed, vocabulary=["dog"], device="cpu").instances == 3
 
 
