@@ -64,6 +64,12 @@ format: $(STAMP) ## rewrite the code in the house style
 test: lint ## every check: ruff, mypy, pytest
 	@$(BIN)/python -m pytest
 
+.PHONY: dist
+dist: $(STAMP) ## dist/: the wheel, and the small archive that `fiftyone plugins download` takes
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@git archive --format=zip --prefix=fiftyone-ovsam/ --output dist/fiftyone-ovsam-plugin.zip HEAD
+	@ls -l dist
+
 .PHONY: clean
 clean: ## remove .venv, caches and the demo's output
 	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

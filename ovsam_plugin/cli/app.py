@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.calibrate import calibrate
+from ovsam_plugin.cli.doctor import doctor
 from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.learn import learn
+from ovsam_plugin.cli.open_app import app_commands
 from ovsam_plugin.cli.relabel import relabel
 from ovsam_plugin.cli.score import score
 from ovsam_plugin.cli.search import search
@@ -37,6 +39,8 @@ app.command()(calibrate)
 app.command()(evaluate)
 app.command()(info)
 app.command()(zoo)
+app.command()(doctor)
+app.add_typer(app_commands, name="app")
 app.add_typer(weights, name="weights")
 
 

@@ -17,10 +17,20 @@ def load_images(name: str) -> Samples:
         ValueError: there is none; the message lists near ones.
         NoDatabaseError: FiftyOne has no database.
     """
+    return all_images(load_dataset(name))
+
+
+def load_dataset(name: str) -> fo.Dataset:
+    """The dataset of that name.
+
+    Raises:
+        ValueError: there is none; the message lists near ones.
+        NoDatabaseError: FiftyOne has no database.
+    """
     require_database()
     known = fo.list_datasets()
     if name in known:
-        return all_images(fo.load_dataset(name))
+        return fo.load_dataset(name)
     near = get_close_matches(name, known, n=3) or known[:5]
     hint = f"there are {', '.join(map(repr, near))}" if near else "there is none yet"
     raise ValueError(f"there is no dataset {name!r}; {hint}")

@@ -1,0 +1,48 @@
+"""`ovsam app`: FiftyOne's App with the plugin in it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+app_commands = typer.Typer(
+    help="Open FiftyOne's App with this plugin, or put the plugin where FiftyOne finds it.",
+    no_args_is_help=True,
+)
+_Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+
+
+@app_commands.command("open")
+def open_(
+    dataset: Annotated[
+        str | None, typer.Argument(help="A dataset's name; the App's list when not given.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the App's page.")] = 5151,
+    debug: _Debug = False,
+) -> None:
+    """Open the App and keep it open until Ctrl-C."""
+    with one_message(debug, "the App is closed"):
+        with usage():
+            from ovsam_plugin.cli.datasets import load_dataset
+            from ovsam_plugin.dataset.database import require_database
+
+            require_database()
+            chosen = load_dataset(dataset) if dataset else None
+        from ovsam_plugin.app.plugin_folder import open_app
+
+        session = open_app(chosen, port)
+        where = f"/datasets/{dataset}" if dataset else ""
+        typer.echo(f"The App is at http://localhost:{port}{where} (Ctrl-C ends it)")
+        session.wait(-1)
+
+
+@app_commands.command()
+def install(debug: _Debug = False) -> None:
+    """Put the plugin into FiftyOne's plugins folder, so that every App has it."""
+    with one_message(debug), usage():
+        from ovsam_plugin.app.plugin_folder import install as put
+
+        typer.echo(f"FiftyOne's App loads the plugin from {put()}")
