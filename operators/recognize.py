@@ -40,6 +40,17 @@ class Recognize(FormOperator):
         request = NamingRequest.from_params(ctx.params)
         field_menu(inputs, "field", request.fields(samples), "Field with the instances")
         menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
+        inputs.str(
+            "namer",
+            label="Who names",
+            description="none: the model; or openclip:MODEL/WEIGHTS, any model of open_clip",
+        )
+        if request.namer is not None:
+            inputs.str(
+                "cuts",
+                label="How it is shown an instance",
+                description="MARGIN:BACKGROUND, ...; several are averaged. None: 0.1:0.5, 0.4:1",
+            )
         label_vocabulary_menu(inputs, request, samples)
         inputs.str("into", label="Field for the names", description="none: the field's, _named")
         inputs.bool(

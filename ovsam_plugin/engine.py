@@ -103,7 +103,7 @@ class Engine:
         self.encodings = Encodings(most_bytes)
         self._thread = InferenceThread()
         self._labeler = lru_cache(_VOCABULARIES)(self._build_labeler)
-        self._finder = lru_cache(_VOCABULARIES)(lambda words: build_finder(predictor, words))
+        self._finder = lru_cache(_VOCABULARIES)(self._build_finder)
 
     def encode(self, photograph: Photograph) -> Encoding:
         """The photograph's encoding with its proposals, made if it must be.
@@ -219,6 +219,9 @@ class Engine:
     ) -> Answers:
         labeler = self._labeler(vocabulary)
         return Answers(*self._thread.run(lambda: labeler.label(encoding, prompts)))
+
+    def _build_finder(self, words: str) -> Finder:
+        return build_finder(self.predictor.preset, words, self.predictor.device)
 
     def _build_labeler(self, vocabulary: Vocabulary) -> Labeler:
         predictor = self.predictor

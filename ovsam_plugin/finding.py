@@ -8,8 +8,8 @@ import torch
 
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.predictor import Predictor
 from ovsam_plugin.synonyms import Synonyms
+from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import Classifier, build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 
@@ -53,22 +53,18 @@ class Finder:
         return found
 
 
-def build_finder(predictor: Predictor, words: str) -> Finder:
-    """A finder with the text tower, templates and scales of a predictor's preset.
+def build_finder(side: TextSide, words: str, device: str | torch.device = "cpu") -> Finder:
+    """A finder with the text tower, templates and scales of a preset or namer.
 
     Raises:
         ValueError: there are no words.
     """
     if not words.strip():
         raise ValueError('`find` needs words, such as "a red bus"')
-    preset = predictor.preset
     asked, rivals = (
         build_classifier(
-            load_vocabulary(names),
-            preset.text_tower,
-            preset.templates,
-            device=str(predictor.device),
+            load_vocabulary(names), side.text_tower, side.templates, device=str(device)
         )
         for names in ([words.strip()], _RIVALS)
     )
-    return Finder(asked.embeddings, rivals, preset.fusion)
+    return Finder(asked.embeddings, rivals, side.fusion)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,10 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 _PNG_START = 8  # bytes of its signature
 _PNG_NOTES = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 """Chunks of a PNG that may say how it is turned."""
+
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8 RGB."""
 
 
 class ImageError(ValueError):

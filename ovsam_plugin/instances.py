@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.prompts import Prompt
+from ovsam_plugin.prompts import Mask, Prompt
 
 
 class PackedMasks(Sequence[npt.NDArray[np.bool_]]):
@@ -118,3 +118,29 @@ class Instances:
             clip_embeddings=np.concatenate([part.clip_embeddings for part in parts]),
             prompts=tuple(prompt for part in parts for prompt in part.prompts),
         )
+
+
+def given(size: tuple[int, int], prompts: Sequence[Prompt]) -> Instances:
+    """Masks that somebody drew, as they are; without embeddings.
+
+    Args:
+        size: (height, width) of the photograph.
+        prompts: masks that are not to be drawn anew.
+
+    Raises:
+        ValueError: a mask is of another size than the photograph.
+    """
+    masks = [p.on_image(size[1], size[0]) for p in prompts if isinstance(p, Mask)]
+    crops = tuple(mask.crop for mask in masks)
+    nothing = np.zeros((len(crops), 0), np.float32)
+    sure = np.ones(len(crops), np.float32)
+    return Instances(
+        image_size=size,
+        boxes=np.array([crop.box for crop in crops], np.int64).reshape(-1, 4),
+        masks=PackedMasks(crops),
+        stability=sure,
+        objectness=sure,
+        head_embeddings=nothing,
+        clip_embeddings=nothing,
+        prompts=tuple(masks),
+    )

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.choosing import choose
 from ovsam_plugin.everything import find_everything
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.images import Pixels
+from ovsam_plugin.instances import Instances, given
+from ovsam_plugin.namers.namer import Masked, Namer
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
-from ovsam_plugin.prompts import Grid, Prompt
+from ovsam_plugin.prompts import Grid, Mask, Prompt
 from ovsam_plugin.published.store import classifier_file
 from ovsam_plugin.recognition import Recognition, Recognizer, seen_classes
+from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import build_classifier, read_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Unnamed:
+    """Answers on one photograph, before they have names.
+
+    Attributes:
+        instances: at the photograph's own size.
+        masks: (N, h, w) bool, side by side, where nothing was asked: which of them become
+            instances depends on their names too. None of answers to prompts.
+    """
+
+    instances: Instances
+    masks: Tensor | None = None
 
 
 class Labeler:
@@ -39,6 +57,7 @@ class Labeler:
         chunk: prompts decoded at once.
         calibration: whose temperature the recognizer has; answers below its least confidence of
             their class are left out.
+        namer: makes the embeddings that the recognizer names from; the predictor itself if None.
 
     Raises:
         ValueError: the calibration was fitted for other weights or another vocabulary.
@@ -55,7 +74,9 @@ class Labeler:
         grid: Grid | None = None,
         chunk: int = CHUNK,
         calibration: Calibration | None = None,
+        namer: Namer | None = None,
     ) -> None:
+        self.namer = namer
         self.predictor = predictor
         self.recognizer = recognizer
         self.min_confidence = min_confidence
@@ -66,49 +87,130 @@ class Labeler:
         self.calibration = calibration
         self._least: npt.NDArray[np.float32] | None = None
         if calibration is not None:
-            calibration.check(predictor.weights_hash, recognizer.vocabulary)
+            calibration.check(self.embedder, recognizer.vocabulary)
             self._least = calibration.least(recognizer.vocabulary)
 
+    @property
+    def side(self) -> TextSide:
+        """How names are read for the embeddings that it names from."""
+        return self.predictor.preset if self.namer is None else self.namer.side
+
+    @property
+    def embedder(self) -> str:
+        """A digest that changes when the embeddings of the same masks do."""
+        return self.predictor.weights_hash if self.namer is None else self.namer.fingerprint
+
     def label(
-        self, encoding: Encoding, prompts: Sequence[Prompt] | Grid | None = None
+        self,
+        encoding: Encoding,
+        prompts: Sequence[Prompt] | Grid | None = None,
+        pixels: Pixels | None = None,
     ) -> tuple[Instances, Recognition]:
         """Instances and their names.
 
         Args:
             encoding: from `predictor.encode`.
             prompts: what is asked, answered in this order; a grid or None asks for everything.
+            pixels: the photograph itself, for a namer.
 
         Raises:
             ValueError: a prompt does not lie on the photograph.
         """
+        if self.namer is not None:
+            assert pixels is not None
+            (unnamed,) = self.embed([(pixels, self.find(encoding, prompts))])
+            return self.named(unnamed)
         if prompts is None or isinstance(prompts, Grid):
             instances, names = self._everything(encoding, prompts or self.grid)
         else:
             instances = self.predictor.decode(encoding, prompts, self.chunk)
             names = self.recognizer(instances)
-        keep = self._kept(instances, names)
-        return (instances, names) if keep.all() else (instances[keep], names[keep])
+        return self._with_enough(instances, names)
+
+    def is_drawn(self, prompts: Sequence[Prompt] | None) -> bool:
+        """Whether a namer can answer without any look of the predictor: all masks are there."""
+        drawn = prompts and all(isinstance(p, Mask) and not p.refine for p in prompts)
+        return self.namer is not None and bool(drawn)
+
+    def find(
+        self, encoding: Encoding | tuple[int, int], prompts: Sequence[Prompt] | Grid | None = None
+    ) -> Unnamed:
+        """What a namer is to look at; see `embed`.
+
+        Args:
+            encoding: of the photograph; or its (height, width), where `is_drawn`.
+            prompts: as for `label`.
+
+        Raises:
+            ValueError: a prompt does not lie on the photograph.
+        """
+        if not isinstance(encoding, Encoding):
+            assert prompts is not None
+            assert not isinstance(prompts, Grid)
+            return Unnamed(given(encoding, prompts))
+        if prompts is None or isinstance(prompts, Grid):
+            found, masks = find_everything(
+                self.predictor, encoding, prompts or self.grid, self.chunk
+            )
+            return Unnamed(self.predictor.finish(encoding, found), masks)
+        return Unnamed(self.predictor.decode(encoding, prompts, self.chunk))
+
+    def embed(self, photographs: Sequence[tuple[Pixels, Unnamed]]) -> list[Unnamed]:
+        """The same answers with the namer's embeddings, those of all photographs made together."""
+        assert self.namer is not None
+        crops = [[a.instances.crop(i) for i in range(len(a.instances))] for _, a in photographs]
+        masked = [Masked(pixels, some) for (pixels, _), some in zip(photographs, crops)]
+        return [
+            replace(
+                unnamed,
+                instances=replace(
+                    unnamed.instances, head_embeddings=found.head, clip_embeddings=found.clip
+                ),
+            )
+            for (_, unnamed), found in zip(photographs, self.namer.embed(masked))
+        ]
+
+    def named(self, unnamed: Unnamed) -> tuple[Instances, Recognition]:
+        """Instances and their names, of answers that have their embeddings."""
+        instances, names = unnamed.instances, self.recognizer(unnamed.instances)
+        if unnamed.masks is not None:
+            objectness, order = self._chosen(instances.objectness, unnamed.masks, names)
+            instances = replace(instances, objectness=objectness)
+            rows = np.array(order, dtype=np.int64)
+            rows = rows[~instances.empty[rows]]
+            instances, names = instances[rows], names[rows]
+        return self._with_enough(instances, names)
 
     def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
         found, masks = find_everything(self.predictor, encoding, grid, self.chunk)
-        preset = self.predictor.preset
         names = self.recognizer.recognize(
             found.embeddings.head.numpy(),
             found.embeddings.clip.numpy(),
             np.zeros(len(found.prompts), dtype=bool),
         )
-        background = torch.from_numpy(names.background)
-        found = replace(found, objectness=preset.found.with_names(found.objectness, background))
-        least = preset.min_objectness if self.min_objectness is None else self.min_objectness
-        objectness = found.objectness.numpy()
-        if self.all_candidates:
-            order = np.argsort(-objectness, kind="stable").tolist()
-        else:
-            order = choose(masks, objectness, names.indices, least)
+        objectness, order = self._chosen(found.objectness.numpy(), masks, names)
+        found = replace(found, objectness=torch.from_numpy(objectness))
         # Only what is chosen is brought to the photograph's own size.
         instances = self.predictor.finish(encoding, found[order])
         solid = ~instances.empty
         return instances[solid], names[np.array(order, dtype=np.int64)][solid]
+
+    def _chosen(
+        self, objectness: npt.NDArray[np.float32], masks: Tensor, names: Recognition
+    ) -> tuple[npt.NDArray[np.float32], list[int]]:
+        """Of candidates, how surely each is a thing now that it has a name, and which are kept."""
+        preset, background = self.predictor.preset, torch.from_numpy(names.background)
+        judged = preset.found.with_names(torch.from_numpy(objectness), background).numpy()
+        least = preset.min_objectness if self.min_objectness is None else self.min_objectness
+        if self.all_candidates:
+            return judged, np.argsort(-judged, kind="stable").tolist()
+        return judged, choose(masks, judged, names.indices, least)
+
+    def _with_enough(
+        self, instances: Instances, names: Recognition
+    ) -> tuple[Instances, Recognition]:
+        keep = self._kept(instances, names)
+        return (instances, names) if keep.all() else (instances[keep], names[keep])
 
     def _kept(self, instances: Instances, names: Recognition) -> npt.NDArray[np.bool_]:
         keep = names.confidence >= self.min_confidence
@@ -123,36 +225,36 @@ class Labeler:
     ) -> tuple[Instances, Recognition]:
         """The same from an (H, W, 3) uint8 RGB photograph."""
         (encoding,) = self.predictor.encode([self.predictor.preprocess(image)])
-        return self.label(encoding, prompts)
+        return self.label(encoding, prompts, image)
 
 
 def build_recognizer(
-    preset: Preset,
+    side: TextSide,
     vocabulary: str | Path | Sequence[str] | Vocabulary,
     device: str | torch.device = "cpu",
 ) -> Recognizer:
-    """A recognizer over a vocabulary, with the text tower and the fusion of a preset.
+    """A recognizer over a vocabulary, with the text tower and the fusion of a preset or namer.
 
-    Where the preset was published with text embeddings of LVIS, they serve for that vocabulary.
+    Where a preset was published with text embeddings of LVIS, they serve for that vocabulary.
 
     Raises:
         ValueError: there is no such vocabulary, or it is not well formed.
     """
     classes = load_vocabulary(vocabulary)
-    ready = classifier_file(preset)
+    ready = classifier_file(side)
     if ready is not None and classes.hash == load_vocabulary("lvis").hash:
         classifier = read_classifier(ready, classes)
     else:
-        classifier = build_classifier(
-            classes, preset.text_tower, preset.templates, device=str(device)
-        )
-    seen = seen_classes(classes, trained_names(preset))
-    return Recognizer(classifier, preset.fusion, seen, device)
+        classifier = build_classifier(classes, side.text_tower, side.templates, device=str(device))
+    seen = seen_classes(classes, trained_names(side))
+    return Recognizer(classifier, side.fusion, seen, device)
 
 
-def trained_names(preset: Preset) -> set[str]:
+def trained_names(side: TextSide) -> set[str]:
     """Every name and synonym of the classes that a preset's head was trained on."""
-    name, _, part = preset.seen.partition("/")
+    if side.seen is None:
+        return set()
+    name, _, part = side.seen.partition("/")
     return {
         synonym
         for category in load_vocabulary(name).categories

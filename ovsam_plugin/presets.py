@@ -9,22 +9,17 @@ from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.judge import BY_STABILITY, Judge
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.published import sources
+from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
+class Preset(TextSide):
     """One model that a user can name.
 
     Attributes:
-        name: as the user types it.
         network: sizes of the network.
-        text_tower: the tower whose embeddings go with it; see `vocabulary.text`.
-        templates: sentences that every class name is put into.
-        fusion: how the two branches' scores become one.
-        seen: a vocabulary, or "VOCABULARY/base" for its base classes, that the head was trained on.
         weights_file: file under `ovsam_plugin/weights`, or None where weights must be fetched.
-        release: the published files that weights are fetched from; None where they are shipped.
         licence: of the weights, as shown to the user.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
         inside_boxes: cut the answer to a box prompt at that box.
@@ -37,14 +32,8 @@ class Preset:
             larger than these whole.
     """
 
-    name: str
     network: NetworkDescription
-    text_tower: str
-    templates: tuple[str, ...]
-    fusion: Fusion
-    seen: str
     weights_file: str | None = None
-    release: sources.Release | None = None
     licence: str
     pool_prompt_box: bool = False
     inside_boxes: bool = False

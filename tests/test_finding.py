@@ -8,7 +8,7 @@ import pytest
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances, PackedMasks
-from ovsam_plugin.predictor import load_predictor
+from ovsam_plugin.presets import get_preset
 from ovsam_plugin.prompts import Box
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -61,4 +61,4 @@ def test_no_instance_is_no_match() -> None:
 
 def test_words_without_words_are_refused() -> None:
     with pytest.raises(ValueError, match="`find` needs words"):
-        build_finder(load_predictor("ovsam-lite", device="cpu"), "  ")
+        build_finder(get_preset("ovsam-lite"), "  ")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ovsam_plugin import text_side
 from ovsam_plugin.baselines.context import Context, context_classifier
 from ovsam_plugin.baselines.feature_crop import FeatureCrop
 from ovsam_plugin.baselines.image_crop import ImageCrop
@@ -22,9 +23,8 @@ from ovsam_plugin.baselines.method import (
     SharedEmbedder,
 )
 from ovsam_plugin.baselines.segmenter import PresetSegmenter, Segmenter
-from ovsam_plugin.baselines.tower import Tower
-from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
@@ -132,8 +132,7 @@ def choose(
 
 def single_branch(classifier: Classifier, scale: float, device: str | torch.device) -> Recognizer:
     """A recognizer of one embedding an instance: softmax of scaled cosines, and background."""
-    one = Fusion(seen_weight=1.0, unseen_weight=1.0, head_scale=scale, clip_scale=scale)
-    return Recognizer(classifier, one, device=device)
+    return Recognizer(classifier, text_side.single_branch(scale), device=device)
 
 
 def _after_context(naming: Naming, context: Context) -> Recognizer:

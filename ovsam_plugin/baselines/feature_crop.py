@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ovsam_plugin.baselines.segmenter import Pixels, Segmented
-from ovsam_plugin.baselines.tower import Tower
+from ovsam_plugin.baselines.segmenter import Segmented
+from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
+from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.cost import Cost
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.baselines.segmenter import Pixels, Segmented
-from ovsam_plugin.baselines.tower import Tower
+from ovsam_plugin.baselines.segmenter import Segmented
+from ovsam_plugin.images import Pixels
+from ovsam_plugin.namers.cuts import BARE, cut_out, fitted
+from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.cost import Cost
 
 
@@ -18,7 +17,7 @@ class ImageCrop:
 
     What the paper's figures say: 10 instances cost 747 G multiply-adds beside the masks, which is
     RN50x16 on ten pictures of 384 x 384 pixels, the size it was trained at. The paper leaves the
-    cutting itself open; see `cut_out`.
+    cutting itself open: here it is the instance alone on the encoder's mean colour.
 
     Args:
         tower: the frozen encoder.
@@ -37,7 +36,7 @@ class ImageCrop:
         found = np.flatnonzero(~instances.empty)
         fill = tuple(round(v) for v in self._tower.crops.mean)
         pictures = [
-            cut_out(image, instances.boxes[i], instances.masks[i], self._tower.crop_size, fill)
+            fitted(cut_out(image, instances.crop(i), BARE, fill), self._tower.crop_size)
             for i in map(int, found)
         ]
         embeddings = np.zeros((len(instances), self._tower.description.embed_dim), np.float32)
@@ -48,36 +47,3 @@ class ImageCrop:
         """Of naming that many instances, masks not counted."""
         whole = self._tower.cost_of_pictures(prompts)
         return Cost(0, whole.multiply_adds) if self._shared else whole
-
-
-def cut_out(
-    image: Pixels,
-    box: npt.NDArray[np.int64],
-    mask: npt.NDArray[np.bool_],
-    side: int,
-    fill: Sequence[int],
-) -> Pixels:
-    """One instance on a square of plain colour, in its own proportions and as large as fits.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        box: (4,) xyxy pixels, the mask's own.
-        mask: (y2 - y1, x2 - x1) bool.
-        side: of the square in pixels.
-        fill: RGB colour of everything that is not the instance: the encoder's mean, which is 0
-            once normalised.
-
-    Returns:
-        (side, side, 3) uint8 RGB.
-    """
-    x1, y1, x2, y2 = box
-    background = np.array(fill, dtype=np.uint8)
-    cut = np.where(mask[:, :, None], image[y1:y2, x1:x2], background)
-    scale = side / max(cut.shape[:2])
-    size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(cut, size, interpolation=method)
-    square = np.full((side, side, 3), background, dtype=np.uint8)
-    left, top = (side - size[0]) // 2, (side - size[1]) // 2
-    square[top : top + size[1], left : left + size[0]] = resized
-    return square

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.baselines.segmenter import (
-    Pixels,
     PresetSegmenter,
     Segmented,
     Segmenter,
     Shared,
 )
+from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.network.cost import Cost
 from ovsam_plugin.prompts import Prompt

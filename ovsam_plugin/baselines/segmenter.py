@@ -5,17 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.network.cost import Cost, count_network
 from ovsam_plugin.predictor import Encoding, Predictor
 from ovsam_plugin.prompts import Prompt
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 

@@ -13,6 +13,7 @@ from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.learn import learn
+from ovsam_plugin.cli.name import name
 from ovsam_plugin.cli.open_app import app_commands
 from ovsam_plugin.cli.relabel import relabel
 from ovsam_plugin.cli.score import score
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(label)
+app.command()(name)
 app.command()(search)
 app.command()(relabel)
 app.command()(score)

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 
 import fiftyone as fo
 
 from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.importing import import_images
 from ovsam_plugin.dataset.targets import Samples, all_images
+
+
+def opened(target: str) -> fo.Dataset:
+    """A dataset by its name, or that of a folder of images, which is made where there is none.
+
+    Raises:
+        ValueError: there is neither, or no image in the folder.
+        NoDatabaseError: FiftyOne has no database.
+    """
+    folder = Path(target).expanduser()
+    if folder.is_dir():
+        require_database()
+        return import_images(folder)
+    return load_images(target)._root_dataset
 
 
 def load_images(name: str) -> Samples:

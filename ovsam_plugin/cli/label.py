@@ -116,6 +116,17 @@ def label(
         Path | None,
         typer.Option(metavar="FILE", help="What ovsam learn wrote: names as you decided them."),
     ] = None,
+    namer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Who names what the model draws: openclip:MODEL/WEIGHTS, or another preset.",
+        ),
+    ] = None,
+    cuts: Annotated[
+        str | None,
+        typer.Option(metavar="MARGIN:BACKGROUND,...", help="As for ovsam name."),
+    ] = None,
     field: Annotated[str, typer.Option(help="The label field to write.")] = "ovsam",
     export: Annotated[
         Path | None,
@@ -179,6 +190,8 @@ def label(
             "tiles": tiles,
             "calibration": calibration,
             "adapter": adapter,
+            "namer": namer,
+            "cuts": cuts,
             "device": device,
             "batch_size": batch_size,
             "workers": workers,

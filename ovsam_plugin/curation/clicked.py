@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from ovsam_plugin.curation import attributes, decisions
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.fields import (
@@ -122,8 +123,8 @@ class ClickedField:
     def file(self) -> None:
         """Brings the embeddings into the field's similarity run; worth it after some changes."""
         if self._is_run:
-            preset = self._predictor.preset.name
-            embedding_index.refresh(self._dataset, self._source, preset)
+            embedder = Embedder(self._predictor.preset.name, self._predictor.weights_hash)
+            embedding_index.refresh(self._dataset, self._source, embedder)
 
     @property
     def _source(self) -> str:
@@ -134,7 +135,9 @@ class ClickedField:
     def _is_run(self) -> bool:
         """Whether labels of this network fill the field, so that embeddings go together."""
         recorded = runs.recorded(self._dataset, self._field)
-        return recorded is not None and recorded["weights"] == self._predictor.weights_hash
+        if recorded is None:
+            return False
+        return Embedder.of(recorded).fingerprint == self._predictor.weights_hash
 
     def _declare(self, instance: Instance) -> None:
         dataset, field = self._dataset, self._field

@@ -15,12 +15,12 @@ from ovsam_plugin.curation.decisions import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
 from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.predictor import pick_device
-from ovsam_plugin.presets import get_preset
 from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.scoring.deciding import Decisions, Gain, Prior, cross_validated, fit_head
 from ovsam_plugin.vocabulary.names import clean_name
@@ -118,7 +118,8 @@ def learn_from_decisions(
 
     earlier = (runs.recorded(dataset, field) or {}).get("added") or 0
     classes, added = _with_names(without_added(vocabulary, earlier), told)
-    recognizer = build_recognizer(get_preset(recorded["preset"]), classes, pick_device(device))
+    embedder = Embedder.of(recorded)
+    recognizer = build_recognizer(embedder.side, classes, pick_device(device))
     places = np.array([_place(classes, one.name) for one in told], dtype=np.int64)
     taught, targets = np.unique(places, return_inverse=True)
     some = embeddings[rows[usable]]
@@ -134,10 +135,11 @@ def learn_from_decisions(
         vocabulary=classes,
         classes=taught,
         weights=fit_head(decisions),
-        network=recorded["weights"],
+        network=embedder.fingerprint,
         added=len(added),
         provenance={
             "preset": recorded["preset"],
+            "namer": recorded.get("namer"),
             "decisions": len(told),
             "judged": gain.judged,
             "right_before": gain.before,

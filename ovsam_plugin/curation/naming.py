@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bson import ObjectId
+from fiftyone import ViewField as F
+from fiftyone.core.patches import PatchesView
+
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import writing
@@ -15,7 +19,7 @@ from ovsam_plugin.dataset.fields import (
     declare_attributes,
 )
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
 # A person may have named it since it was looked at.
 _NAMED = {"$gt": ["$$d.label", ""]}
@@ -39,29 +43,46 @@ def name_instances(
 ) -> NamingSummary:
     """Names and scores the instances of a field, whoever made them.
 
-    A mask is named as it is; a box without one gets a mask. The names go to a field of their own,
-    whose labels say in `prompt_id` which instance each names, and which can be searched, relabelled
-    and reviewed like any run.
+    A mask is named as it is; a box without one gets a mask from the preset. The names go to a field
+    of their own, whose labels say in `prompt_id` which instance each names, and which can be
+    searched, relabelled and reviewed like any run.
 
     Args:
-        samples: a dataset or view of images.
+        samples: a dataset or view of images; or patches of the field, which are named alone.
         field: of Detections or Polylines.
         into: the new field; `<field>_named` when None.
         fill: also give a name, with its scores, to every instance of `field` that has none;
             Detections only.
-        **settings: `preset`, `weights`, `vocabulary`, `min_confidence`, `calibration`, `adapter`,
-            `device`, `batch_size`, `workers`, `overwrite` and `progress` of `label_dataset`.
+        **settings: `preset`, `namer` and `cuts` (who names), `weights`, `vocabulary`,
+            `min_confidence`, `calibration`, `adapter`, `device`, `batch_size`, `workers`,
+            `overwrite` and `progress` of `label_dataset`.
 
     Raises:
         ValueError: as for `label_dataset`; or `fill` and `field` holds no Detections, or is
-            read-only.
+            read-only; or the patches are of another field.
     """
+    if isinstance(samples, PatchesView):
+        samples = _behind(samples, field)
     if fill:
         check_detections(samples, field)
         check_writable(root_dataset(samples), field, NAME_ATTRIBUTES)
     into = into or f"{field}_named"
     summary = label_dataset(samples, field=into, mask_field=field, **settings)
     return NamingSummary(summary, _fill(samples, field, into) if fill else 0)
+
+
+def _behind(patches: PatchesView, field: str) -> Samples:
+    """The photographs that patches were cut from, with those of the field's instances alone."""
+    if patches.patches_field != field:
+        raise ValueError(
+            f"these are patches of field {patches.patches_field!r}, not of {field!r}: give "
+            f"field={patches.patches_field!r}, or the dataset"
+        )
+    owners = dict.fromkeys(patches.values("sample_id"))
+    labels = [ObjectId(label) for label in patches.values(f"{field}.id")]
+    view = all_images(patches._root_dataset).select(list(owners))
+    shown: Samples = view.filter_labels(field, F("_id").is_in(labels))
+    return shown
 
 
 def _fill(samples: Samples, field: str, into: str) -> int:

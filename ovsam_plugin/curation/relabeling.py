@@ -27,14 +27,15 @@ from ovsam_plugin.curation.relabeled_field import (
     new_field_name,
 )
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset.embedder import Embedder, same_namer
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.labeler import build_recognizer
+from ovsam_plugin.namers import NamerSpec
 from ovsam_plugin.predictor import pick_device
-from ovsam_plugin.presets import get_preset
 from ovsam_plugin.recognition import Recognition, Recognizer
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ def relabel_dataset(
     min_confidence: float | None = None,
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
+    namer: str | None = None,
     device: str = "auto",
     overwrite: Overwrite = False,
 ) -> RelabelSummary:
@@ -101,6 +103,7 @@ def relabel_dataset(
         calibration: of the confidences, or its file. Labels below its thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file; for the weights of the run
             and the vocabulary that it was learned for.
+        namer: whose words are to be read; they can be those of the embeddings' own namer alone.
         device: "auto", "cpu", "cuda", ...
         overwrite: True makes a field that an earlier relabelling made again. What a person decided
             in it by the time it is replaced stays, and so do labels that a person drew or edited in
@@ -117,18 +120,19 @@ def relabel_dataset(
     source = runs.source_field(dataset, field)
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
-    preset = get_preset(recorded["preset"])
+    embedder = Embedder.of(recorded)
+    _check_namer(field, embedder, NamerSpec.of(namer))
     classes = vocabulary_of(dataset, vocabulary)
     calibration, adapter = Calibration.of(calibration), Adapter.of(adapter)
     if adapter is not None:
-        adapter.check(recorded["weights"], classes)
+        adapter.check(embedder.fingerprint, classes)
         classes = adapter.vocabulary
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
     into = into or new_field_name(field, classes.name)
     settings = runs.Renaming(
         source=source,
-        preset=preset.name,
+        preset=recorded["preset"],
         weights=recorded["weights"],
         vocabulary=classes.name,
         vocabulary_hash=classes.hash,
@@ -136,6 +140,7 @@ def relabel_dataset(
         calibration=None if calibration is None else calibration.to_json(),
         adapter=None if adapter is None else adapter.hash,
         added=0 if adapter is None else adapter.added,
+        **same_namer(recorded),
     )
     check_new(samples, field, settings, into, overwrite)
     labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
@@ -158,12 +163,12 @@ def relabel_dataset(
     ours = np.nan_to_num(labels.numbers("confidence")) > 0
     _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
 
-    recognizer = build_recognizer(preset, classes, pick_device(device))
+    recognizer = build_recognizer(embedder.side, classes, pick_device(device))
     if adapter is not None:
         recognizer = recognizer.adapted(adapter)
     least = np.full(len(classes), min_confidence or 0.0, np.float32)
     if calibration is not None:
-        calibration.check(recorded["weights"], classes)
+        calibration.check(embedder.fingerprint, classes)
         recognizer = recognizer.at_temperature(calibration.temperature)
         least = np.maximum(least, calibration.least(classes))
 
@@ -280,6 +285,16 @@ def _forgotten(dataset: fo.Dataset, field: str) -> dict[str, None]:
     ]
     names = (*_FORGOTTEN, *evaluated)
     return {n: None for n in names if dataset.get_field(f"{field}.detections.{n}") is not None}
+
+
+def _check_namer(field: str, embedder: Embedder, namer: NamerSpec | None) -> None:
+    """That names are read by whom the embeddings were made for."""
+    if namer is not None and namer.name != embedder.name:
+        raise ValueError(
+            f"the embeddings of field {field!r} are {embedder.name}'s, which the words that "
+            f"{namer.name} reads cannot be compared with. It names the instances when it has "
+            f"looked at them: name_instances(dataset, field={field!r}, namer={namer.name!r})"
+        )
 
 
 def _check_fresh(field: str, missing: int, total: int) -> None:

@@ -87,9 +87,12 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
         field: of Detections or Polylines.
         into: the new field; `<field>_named` when None.
         fill: whether instances of the field that have no name get one.
+        namer, cuts: who names, where not the preset itself, and how it is shown an instance.
     """
 
     preset: str = "ovsam-lite"
+    namer: str | None = None
+    cuts: str | None = None
     field: str | None = None
     into: str | None = None
     fill: bool = False
@@ -108,11 +111,18 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
         checks: dict[str, Callable[[], object]] = {
             "view_target": lambda: check_images(samples),
             "field": lambda: self._check_field(samples),
+            "namer": self._check_namer,
             "into": lambda: check_field(dataset, self.into or "free"),
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
             "overwrite_all": lambda: self.check_consent(samples),
         }
         return problems_of(checks)
+
+    def _check_namer(self) -> None:
+        if self.namer is not None or self.cuts is not None:
+            from ovsam_plugin.namers import NamerSpec  # brings torch with it
+
+            NamerSpec.of(self.namer, self.cuts)
 
     def _check_field(self, samples: Samples) -> None:
         field = given(self.field, "choose the field whose instances are to be named")
@@ -126,6 +136,8 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
         """
         return {
             "preset": self.preset,
+            "namer": self.namer,
+            "cuts": self.cuts,
             "field": given(self.field, "choose the field whose instances are to be named"),
             "into": self.into,
             "fill": self.fill,

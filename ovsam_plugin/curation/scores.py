@@ -15,16 +15,17 @@ import torch
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.predictor import pick_device
-from ovsam_plugin.presets import get_preset
 from ovsam_plugin.scoring.doubt import disagreement, doubt
 from ovsam_plugin.scoring.outliers import outlierness
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
 from ovsam_plugin.synonyms import Synonyms
+from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -111,7 +112,7 @@ def score_run(
     names = [str(table.columns["label"][i]) for i in known]
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
-    here, there = _best_logits(recorded["preset"], vocabulary, some, pick_device(device))
+    here, there = _best_logits(Embedder.of(recorded).side, vocabulary, some, pick_device(device))
     far = outlierness(some.head, names)
     strange = unknownness(columns["confidence"], here, there)
     chosen = _unknown(strange, share)
@@ -138,18 +139,15 @@ def score_run(
 
 
 def _best_logits(
-    preset_name: str, vocabulary: Vocabulary, embeddings: Embeddings, device: torch.device
+    side: TextSide, vocabulary: Vocabulary, embeddings: Embeddings, device: torch.device
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(N,) each: how well the vocabulary's best word fits, and the reference's."""
-    preset = get_preset(preset_name)
     found = []
     for words in (vocabulary, load_vocabulary(_REFERENCE)):
-        classifier = build_classifier(
-            words, preset.text_tower, preset.templates, device=str(device)
-        )
+        classifier = build_classifier(words, side.text_tower, side.templates, device=str(device))
         rows, owner = torch.from_numpy(classifier.embeddings), torch.from_numpy(classifier.owner)
         synonyms = Synonyms(rows.to(device), owner.to(device))
-        parts = list(_logits(synonyms, embeddings, preset.fusion))
+        parts = list(_logits(synonyms, embeddings, side.fusion))
         found.append(np.concatenate(parts) if parts else np.zeros(0))
     return found[0], found[1]
 

@@ -140,7 +140,13 @@ class EmbeddingSimilarity(SklearnSimilarity):  # type: ignore[misc]
     """The brain method of such a run, which FiftyOne finds by its name too."""
 
 
-def create(dataset: fo.Dataset, field: str, key: str, model: str) -> EmbeddingSimilarityIndex:
+def create(
+    dataset: fo.Dataset,
+    field: str,
+    key: str,
+    model: str,
+    model_kwargs: dict[str, Any] | None = None,
+) -> EmbeddingSimilarityIndex:
     """Registers an empty index over a label field.
 
     Args:
@@ -148,8 +154,9 @@ def create(dataset: fo.Dataset, field: str, key: str, model: str) -> EmbeddingSi
         field: the label field.
         key: the brain run's.
         model: the zoo name of the model that reads the words of a search.
+        model_kwargs: what that model is loaded with.
     """
-    config = _config(field, model)
+    config = _config(field, model, model_kwargs)
     config.build().register_run(dataset, key)
     return _index(dataset, config, key, np.empty((0, 0), np.float32), [], [])
 
@@ -179,13 +186,14 @@ def load(dataset: fo.Dataset, key: str) -> Any:
     # Not FiftyOne's cached copy: another process may have written since.
     index = dataset.load_brain_results(key, cache=False)
     if isinstance(index.config, EmbeddingSimilarityConfig):
-        index._config = _config(index.config.patches_field, index.config.model)
+        index._config = _config(index.config.patches_field, index.config.model, None)
     return index
 
 
-def _config(field: str, model: str) -> SklearnSimilarityConfig:
+def _config(field: str, model: str, model_kwargs: dict[str, Any] | None) -> SklearnSimilarityConfig:
     return SklearnSimilarityConfig(
         model=model,
+        model_kwargs=model_kwargs,
         patches_field=field,
         supports_prompts=True,
         # Stands for "one of ours" too.

@@ -17,10 +17,10 @@ import fiftyone.zoo as foz
 import numpy as np
 
 from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.handles import as_stored
-from ovsam_plugin.dataset.text_model import text_model_name
 from ovsam_plugin.dataset.workers import Worker
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def index_key(field: str) -> str:
     return f"{field}_similarity"
 
 
-def check_possible(preset: str, backend: str | None = None) -> None:
+def check_possible(embedder: Embedder, backend: str | None = None) -> None:
     """Before hours of labelling, whether its embeddings can be filed after it.
 
     Raises:
@@ -47,13 +47,13 @@ def check_possible(preset: str, backend: str | None = None) -> None:
             model zoo cannot be given the model that answers searches in words.
     """
     _check_backend(backend or "database")
-    _offer_model(preset)
+    _offer_model(embedder)
 
 
 def refresh(
     dataset: fo.Dataset,
     field: str,
-    preset: str,
+    embedder: Embedder,
     backend: str | None = None,
     *,
     worker: Worker | None = None,
@@ -67,7 +67,7 @@ def refresh(
     Args:
         dataset: the labels' dataset.
         field: a field that `label_dataset` filled.
-        preset: that made the labels; its text tower answers searches.
+        embedder: that made the embeddings; its text tower answers searches.
         backend: "database" (exact, in FiftyOne's own), or "lancedb" (for millions of instances);
             None chooses by size. An index that is there keeps its own.
         worker: who calls, when it is at work already.
@@ -82,16 +82,16 @@ def refresh(
     """
     if worker is None:
         with Worker(dataset, field) as alone:
-            return refresh(dataset, field, preset, backend, worker=alone, lost=lost)
+            return refresh(dataset, field, embedder, backend, worker=alone, lost=lost)
     with worker.lease(f"the embeddings of field {field!r}"):
-        known, missing = _refresh(as_stored(dataset), field, preset, backend, worker)
+        known, missing = _refresh(as_stored(dataset), field, embedder, backend, worker)
     if lost is not None:
         lost.update(missing)
     return known
 
 
 def _refresh(
-    dataset: fo.Dataset, field: str, preset: str, backend: str | None, worker: Worker
+    dataset: fo.Dataset, field: str, embedder: Embedder, backend: str | None, worker: Worker
 ) -> tuple[int, dict[str, list[str]]]:
     spool = EmbeddingSpool(dataset, field)
     # In this order: the labels of a writer that is done by now are there when they are read.
@@ -102,7 +102,7 @@ def _refresh(
     index = _open(dataset, field)
     known: set[str] = set()
     if index is None and owners and keys:
-        index = _create(dataset, field, preset, backend or _fitting(len(owners)))
+        index = _create(dataset, field, embedder, backend or _fitting(len(owners)))
     filed = {key for key in keys if worker_of(key) in done}
     if index is not None:
 
@@ -161,6 +161,7 @@ def load(dataset: fo.Dataset, field: str) -> Embeddings:
     index = _open(dataset, runs.source_field(dataset, field))
     if index is None:
         raise ValueError(_NOT_KEPT.format(field=field))
+    _check_maker(dataset, field, index)
     return _read(index)
 
 
@@ -188,6 +189,7 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
     if not dataset.has_brain_run(key):
         raise ValueError(_NOT_KEPT.format(field=field))
     index = _opened(dataset.name, key, _stamp(dataset, key))
+    _check_maker(dataset, field, index)
     if index.config.method == "lancedb" and index.table is not None:
         index.table.checkout_latest()
     return index
@@ -202,6 +204,23 @@ def forget(dataset: fo.Dataset, field: str) -> None:
         if index is not None and not lance_table.is_shared(index):
             index.cleanup()
         dataset.delete_brain_run(key)
+
+
+def _check_maker(dataset: fo.Dataset, field: str, index: Any) -> None:
+    """That who made the embeddings is who the field was named by."""
+    recorded = runs.recorded(dataset, field)
+    assert recorded is not None
+    embedder = Embedder.of(recorded)
+    model, kwargs = embedder.text_model
+    made_by = index.config.model_kwargs or {}
+    if (index.config.model, made_by) == (model, kwargs or {}):
+        return
+    raise ValueError(
+        f"the embeddings that are kept for field {field!r} are {made_by.get('namer') or model}'s, "
+        f"and its names {embedder.name}'s: the words of one cannot be compared with the "
+        "embeddings of the other. Name the instances again with "
+        "name_instances(..., overwrite=True)"
+    )
 
 
 def _fitting(instances: int) -> str:
@@ -237,27 +256,28 @@ def _check_backend(backend: str) -> None:
         )
 
 
-def _create(dataset: fo.Dataset, field: str, preset: str, backend: str) -> Any:
+def _create(dataset: fo.Dataset, field: str, embedder: Embedder, backend: str) -> Any:
     _check_backend(backend)
-    model = _offer_model(preset)
+    model, model_kwargs = _offer_model(embedder)
     if backend == "database":
-        return embedding_backend.create(dataset, field, index_key(field), model)
+        return embedding_backend.create(dataset, field, index_key(field), model, model_kwargs)
     return fob.compute_similarity(
         dataset,
         patches_field=field,
         embeddings=False,
         model=model,
+        model_kwargs=model_kwargs,
         brain_key=index_key(field),
         backend=backend,
     )
 
 
-def _offer_model(preset: str) -> str:
-    """The name of the model that answers searches in words, which FiftyOne can load after this."""
-    model = text_model_name(preset)
+def _offer_model(embedder: Embedder) -> tuple[str, dict[str, Any] | None]:
+    """The model that answers searches in words, which FiftyOne can load after this."""
+    model, model_kwargs = embedder.text_model
     if model not in foz.list_zoo_models():
         zoo.install()
-    return model
+    return model, model_kwargs
 
 
 def _open(dataset: fo.Dataset, field: str) -> Any:

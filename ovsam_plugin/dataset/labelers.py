@@ -9,8 +9,10 @@ from pathlib import Path
 from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.labeler import Labeler, build_recognizer
+from ovsam_plugin.namers import Namer, NamerSpec, load_namer
 from ovsam_plugin.predictor import Predictor, load_predictor
 from ovsam_plugin.recognition import Recognizer
+from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 _LOADING = threading.Lock()
@@ -23,25 +25,30 @@ def cached_labeler(
     weights: Path | None = None,
     calibration: Calibration | None = None,
     adapter: Adapter | None = None,
+    namer: NamerSpec | None = None,
 ) -> Labeler:
-    """A labeler of the last predictor and the last few vocabularies, loaded when it must be.
+    """A labeler of the last predictor, namer and the last few vocabularies, loaded when it must be.
 
     Raises:
         ValueError: unknown preset or device, or a calibration or adapter for other weights or
             classes.
         FileNotFoundError: the weights are not on this machine.
+        RuntimeError: open_clip cannot fetch or read the namer.
     """
     with _LOADING:
         predictor = _predictor(preset, device, weights)
+        names = None if namer is None else _namer(namer, namer.fingerprint, device)
         if adapter is not None:
-            adapter.check(predictor.weights_hash, vocabulary)
+            embedder = predictor.weights_hash if names is None else names.fingerprint
+            adapter.check(embedder, vocabulary)
             vocabulary = adapter.vocabulary
-        recognizer = _recognizer(predictor, vocabulary)
+        side = predictor.preset if names is None else names.side
+        recognizer = _recognizer(side, predictor, vocabulary)
         if adapter is not None:
             recognizer = recognizer.adapted(adapter)
         if calibration is not None:
             recognizer = recognizer.at_temperature(calibration.temperature)
-        return Labeler(predictor, recognizer, calibration=calibration)
+        return Labeler(predictor, recognizer, calibration=calibration, namer=names)
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +56,12 @@ def _predictor(preset: str, device: str, weights: Path | None) -> Predictor:
     return load_predictor(preset, device=device, weights=weights)
 
 
+@lru_cache(maxsize=1)
+def _namer(spec: NamerSpec, fingerprint: str | None, device: str) -> Namer:
+    """Loaded anew where its file's weights are others now, which the fingerprint tells."""
+    return load_namer(spec, device)
+
+
 @lru_cache(maxsize=4)
-def _recognizer(predictor: Predictor, vocabulary: Vocabulary) -> Recognizer:
-    return build_recognizer(predictor.preset, vocabulary, predictor.device)
+def _recognizer(side: TextSide, predictor: Predictor, vocabulary: Vocabulary) -> Recognizer:
+    return build_recognizer(side, vocabulary, predictor.device)

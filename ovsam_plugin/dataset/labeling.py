@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
+from ovsam_plugin.dataset.embedder import Embedder, recorded_as
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.labeling_job import LabelingJob
@@ -31,6 +32,7 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -38,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 # Images an encoder pass: on a CPU, where a larger batch is no faster, one.
 _BATCH_SIZE = {"cuda": 8}
+# Images whose instances a namer looks at together.
+_NAMED_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ def label_dataset(
     tiles: Tiles = "auto",
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
+    namer: str | NamerSpec | None = None,
+    cuts: str | Sequence[Cut] | None = None,
     grid: int | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
@@ -125,9 +131,14 @@ def label_dataset(
             thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file; for the weights and the
             vocabulary that it was learned for.
+        namer: who names what the preset draws, where not the preset itself:
+            "openclip:MODEL/WEIGHTS", any model of open_clip, which looks at instances cut out of
+            the photograph; or another preset.
+        cuts: how an open_clip model is shown an instance, as "MARGIN:BACKGROUND, ..." or `Cut`s,
+            whose embeddings are averaged; `namers.DEFAULT_CUTS` when None.
         grid: points along the longer side to look from when nothing is asked; the preset's own
             when None.
-        batch_size: images an encoder pass; 8 on CUDA and 1 elsewhere when None.
+        batch_size: images an encoder pass; 8 on CUDA, 1 elsewhere, 16 with a namer when None.
         workers: processes that load images.
         device: "auto", "cpu", "cuda", ...
         embeddings: whether the instances' embeddings are kept in the similarity run
@@ -177,10 +188,12 @@ def label_dataset(
         find=find,
         calibration=calibration,
         adapter=adapter,
+        namer=namer,
+        cuts=cuts,
     )
     settings = _settings(model, prompt_fields)
     if embeddings:
-        embedding_index.check_possible(settings.preset, index_backend)
+        embedding_index.check_possible(Embedder.of(asdict(settings)), index_backend)
     # Read once: a view may depend on the field that is written.
     ids = samples.values("id")
     with Worker(dataset, field) as worker:
@@ -190,7 +203,9 @@ def label_dataset(
                 samples, dataset, field, settings, model.vocabulary, bool(overwrite), worker
             )
             worker.begin()
-        device_type = model.labeler.predictor.device.type
+        together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
+        if model.namer is not None:
+            together = _NAMED_TOGETHER
         job = LabelingJob(
             samples,
             dataset,
@@ -199,12 +214,12 @@ def label_dataset(
             prompt_fields,
             worker,
             embeddings=embeddings,
-            batch_size=batch_size or _BATCH_SIZE.get(device_type, 1),
+            batch_size=batch_size or together,
             workers=workers,
         )
         job.run(ids, runs.last_started(dataset, field), progress)
         if embeddings:
-            _file(job, dataset, field, settings.preset, index_backend, worker, set(ids))
+            _file(job, dataset, field, settings, index_backend, worker, set(ids))
         summary = LabelSummary(
             field=field,
             samples=total,
@@ -223,17 +238,18 @@ def _file(
     job: LabelingJob,
     dataset: fo.Dataset,
     field: str,
-    preset: str,
+    settings: runs.Settings,
     backend: str | None,
     worker: Worker,
     ids: set[str],
 ) -> None:
     """Files what was spooled, then makes what these samples' labels lack."""
     lost: dict[str, list[str]] = {}
-    embedding_index.refresh(dataset, field, preset, backend, worker=worker, lost=lost)
+    embedder = Embedder.of(asdict(settings))
+    embedding_index.refresh(dataset, field, embedder, backend, worker=worker, lost=lost)
     here = {sample_id: labels for sample_id, labels in lost.items() if sample_id in ids}
     if here and job.embed(here):
-        embedding_index.refresh(dataset, field, preset, backend, worker=worker)
+        embedding_index.refresh(dataset, field, embedder, backend, worker=worker)
 
 
 def _prompt_fields(
@@ -266,6 +282,7 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         min_objectness=labeler.min_objectness,
         all_candidates=labeler.all_candidates and not prompt_fields,
         tiles=config.tiles,
+        **recorded_as(model.namer, labeler.embedder),
     )
 
 
@@ -318,24 +335,26 @@ def _prepare_field(
     if overwrite and filled:
         _clear(dataset, samples, field)
     if not same:
-        _forget_embeddings(dataset, field, settings.preset)
+        _forget_embeddings(dataset, field, settings)
     declare_fields(dataset, field)
     if not same:
         runs.register(dataset, field, settings, vocabulary)
 
 
-def _forget_embeddings(dataset: fo.Dataset, field: str, preset: str) -> None:
+def _forget_embeddings(dataset: fo.Dataset, field: str, settings: runs.Settings) -> None:
     """Those of an earlier run, unless relabelled fields need them and another's can join them."""
     needed = runs.sharers(dataset, field)
-    others = [n for n in needed if (runs.recorded(dataset, n) or {}).get("preset") != preset]
+    embedder = Embedder.of(asdict(settings))
+    records = ((name, runs.recorded(dataset, name)) for name in needed)
+    others = [n for n, made in records if made and not embedder.goes_with(Embedder.of(made))]
     if needed and not others:
         return
     if others:
         logger.warning(
             "field %s can no longer be searched or relabelled: the embeddings that it was named "
-            "from are another preset's than %r",
+            "from are another's than %r",
             ", ".join(map(repr, others)),
-            preset,
+            embedder.name,
         )
     embedding_index.forget(dataset, field)
 

@@ -286,10 +286,8 @@ class LabelingJob:
     def _embed(self, item: Loaded) -> int:
         if item.frame is None or item.asked is None or not item.asked.prompts or item.id is None:
             return 0
-        predictor = self._model.labeler.predictor
         try:
-            (encoding,) = predictor.encode([item.frame])
-            instances = predictor.decode(encoding, item.asked.prompts)
+            instances = self._model.embed(item)
         except Exception as error:
             logger.warning("no embeddings for sample %s: %s", item.id, error)
             return 0

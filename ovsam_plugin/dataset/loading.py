@@ -13,7 +13,7 @@ from torch.utils.data import get_worker_info
 
 from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
 from ovsam_plugin.frame import Frame, make_frame
-from ovsam_plugin.images import read_picture
+from ovsam_plugin.images import Pixels, read_picture
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.prompts import Box
 from ovsam_plugin.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
@@ -28,12 +28,14 @@ class Loaded:
         frame: the image, or None when it could not be read.
         asked: its prompts, or None when the whole image is asked for.
         error: why there is no frame.
+        pixels: (H, W, 3) uint8 RGB, the photograph at its own size, where a namer looks at it.
     """
 
     id: str | None = None
     frame: Frame | None = None
     asked: Asked | None = None
     error: str | None = None
+    pixels: Pixels | None = None
 
 
 class SampleLoader(fout.GetItem):  # type: ignore[misc]
@@ -46,6 +48,7 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         prompt_fields: field names by the keys of `prompt_fields.KEYS`; none to ask for everything.
         refine_masks: whether mask prompts are drawn anew.
         tiles: what large photographs and small boxes are looked at in too; see `tiles`.
+        whole: whether the photographs' own pixels are kept, for a namer.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         *,
         refine_masks: bool = False,
         tiles: Tiles = "auto",
+        whole: bool = False,
     ) -> None:
+        self._whole = whole
         self._tiles = tiles
         self._description = description
         self._prompt_keys = tuple(prompt_fields)
@@ -80,7 +85,7 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
     def _load(self, values: Mapping[str, Any]) -> Loaded:
         input_size = self._description.image_size
         needed = input_size if self._tiles == 0 else input_size * pixels_needed(self._tiles)
-        picture = read_picture(values["filepath"], round(needed))
+        picture = read_picture(values["filepath"], None if self._whole else round(needed))
         asked = None
         if self._prompt_keys:
             labels = {key: values[key] for key in self._prompt_keys}
@@ -93,7 +98,8 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
             for x1, y1, x2, y2 in (np.round(np.array(tile) * shrunk) for tile in tiles)
         ]
         frame = make_frame(picture.pixels, self._description, picture.size, parts)
-        return Loaded(values["id"], frame, asked)
+        pixels = picture.pixels if self._whole else None
+        return Loaded(values["id"], frame, asked, pixels=pixels)
 
     def _placed(
         self, size: tuple[int, int], asked: Asked | None

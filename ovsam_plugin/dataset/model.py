@@ -32,8 +32,10 @@ from ovsam_plugin.dataset.overwriting import made_by_hand
 from ovsam_plugin.dataset.prompt_fields import Asked, left_out
 from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
+from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.labeler import Labeler, Unnamed
+from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
@@ -91,22 +93,30 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
     Args:
         labeler: a predictor with a vocabulary.
         config: defaults when not given.
+        namer: what the labeler's namer was asked for by.
 
     Attributes:
-        labeler: as given.
+        labeler, namer: as given.
 
     Raises:
         ValueError: `config.find` has no words.
     """
 
-    def __init__(self, labeler: Labeler, config: OvsamModelConfig | None = None) -> None:
+    def __init__(
+        self,
+        labeler: Labeler,
+        config: OvsamModelConfig | None = None,
+        namer: NamerSpec | None = None,
+    ) -> None:
         super().__init__()
         self.labeler = labeler
+        self.namer = namer
         self.config = config or OvsamModelConfig()
         self.preprocess = True
         self._finder: Finder | None = None
         if self.config.find is not None:
-            self._finder = build_finder(labeler.predictor, self.config.find)
+            device = labeler.predictor.device
+            self._finder = build_finder(labeler.side, self.config.find, device)
         self._prompt_fields: dict[str, str] = {}
         self._failed_before: dict[tuple[str, str], set[str]] = {}
         self._applied = False
@@ -190,6 +200,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             prompt_fields,
             refine_masks=self.config.refine_masks,
             tiles=self.config.tiles,
+            whole=self.labeler.namer is not None,
         )
 
     def predict(
@@ -233,7 +244,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
     def _as_loaded(self, arg: Loaded | npt.NDArray[np.uint8]) -> Loaded:
         if isinstance(arg, Loaded):
             return arg
-        return Loaded(frame=self.labeler.predictor.preprocess(np.asarray(arg)))
+        pixels = np.asarray(arg)
+        return Loaded(frame=self.labeler.predictor.preprocess(pixels), pixels=pixels)
 
     def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
         prepare = functools.partial(self._forgive, sample, answer)
@@ -275,8 +287,56 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         No photograph costs another: those that fail have the reason and no labels.
         """
         wanted = [i for i, item in enumerate(batch) if _asks(item)]
-        encodings = dict(zip(wanted, self._encode([batch[i] for i in wanted])))
-        return [self._answer_one(item, encodings.get(i)) for i, item in enumerate(batch)]
+        found = dict(zip(wanted, self._found([batch[i] for i in wanted])))
+        return [self._answer_one(item, found.get(i)) for i, item in enumerate(batch)]
+
+    def embed(self, item: Loaded) -> Instances:
+        """What the prompts of one photograph show, with embeddings; no names.
+
+        Args:
+            item: with a frame and prompts.
+        """
+        assert item.asked is not None
+        (found,) = self._found([item])
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(found, Unnamed):
+            return found.instances
+        return self.labeler.predictor.decode(found, item.asked.prompts)
+
+    def _found(self, batch: Sequence[Loaded]) -> list[Encoding | Unnamed | Exception]:
+        """What names are given to: encodings; with a namer, what it made of all photographs."""
+        if self.labeler.namer is None:
+            return list(self._encode(batch))
+        asked = [None if item.asked is None else item.asked.prompts for item in batch]
+        looked = [i for i, prompts in enumerate(asked) if not self.labeler.is_drawn(prompts)]
+        encodings = dict(zip(looked, self._encode([batch[i] for i in looked])))
+        found: list[Encoding | Unnamed | Exception] = []
+        for i, (item, prompts) in enumerate(zip(batch, asked)):
+            assert item.frame is not None
+            encoding = encodings.get(i, item.frame.original_size)
+            try:
+                if isinstance(encoding, Exception):
+                    raise encoding
+                found.append(self.labeler.find(encoding, prompts or self.config.grid))
+            except Exception as error:
+                found.append(error)
+        seen = [(i, one) for i, one in enumerate(found) if isinstance(one, Unnamed)]
+        pairs = [(_pixels(batch[i]), one) for i, one in seen]
+        for (i, _), embedded in zip(seen, self._embedded(pairs)):
+            found[i] = embedded
+        return found
+
+    def _embedded(self, pairs: Sequence[tuple[Pixels, Unnamed]]) -> list[Unnamed | Exception]:
+        """All at once; one at a time where that fails, so that no photograph costs another."""
+        if not pairs:
+            return []
+        try:
+            return list(self.labeler.embed(pairs))
+        except Exception as error:
+            if len(pairs) == 1:
+                return [error]
+            return [one for pair in pairs for one in self._embedded([pair])]
 
     def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
         if not batch:
@@ -289,14 +349,14 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                 return [error]
             return [encoding for item in batch for encoding in self._encode([item])]
 
-    def _answer_one(self, item: Loaded, encoding: Encoding | Exception | None) -> Answer:
+    def _answer_one(self, item: Loaded, found: Encoding | Unnamed | Exception | None) -> Answer:
         asked = item.asked or Asked()
-        if encoding is None:
+        if found is None:
             return Answer(fo.Detections(), item.error or asked.error, refused=asked.refused)
         try:
-            if isinstance(encoding, Exception):
-                raise encoding
-            detections, instances, empty = self._label(encoding, item)
+            if isinstance(found, Exception):
+                raise found
+            detections, instances, empty = self._label(found, item)
             check_storable(detections)
             refused = asked.refused
             if item.asked is not None:
@@ -306,12 +366,15 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
 
     def _label(
-        self, encoding: Encoding, item: Loaded
+        self, found: Encoding | Unnamed, item: Loaded
     ) -> tuple[fo.Detections, Instances, list[str | None]]:
         """Labels with their instances, and the ids of prompts whose masks are empty."""
         config = self.config
         asked = None if item.asked is None else item.asked.prompts
-        instances, recognition = self.labeler.label(encoding, asked or config.grid)
+        if isinstance(found, Unnamed):
+            instances, recognition = self.labeler.named(found)
+        else:
+            instances, recognition = self.labeler.label(found, asked or config.grid)
         # A label without a mask and a name is one that FiftyOne's exporters stop at.
         keep = ~instances.empty
         empty = [instances.prompts[i].id for i in np.flatnonzero(~keep)]
@@ -353,6 +416,8 @@ def build_model(
     find: str | None = None,
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
+    namer: str | NamerSpec | None = None,
+    cuts: str | Sequence[Cut] | None = None,
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -371,11 +436,14 @@ def build_model(
         find: words that instances have to fit when nothing else is asked.
         calibration: of the confidences, or its file; labels below its thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file.
+        namer: who names what the preset draws, where not the preset itself; see `NamerSpec.of`.
+        cuts: how an open_clip namer is shown an instance; see `namers.cuts`.
 
     Raises:
-        ValueError: an unknown preset, vocabulary or device, a number out of range, or a
+        ValueError: an unknown preset, namer, vocabulary or device, a number out of range, or a
             calibration or adapter that was made for others.
         FileNotFoundError: the weights, the calibration or the adapter are not on this machine.
+        RuntimeError: open_clip cannot fetch or read the namer.
     """
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
@@ -391,9 +459,17 @@ def build_model(
     path = None if weights is None else Path(weights).expanduser()
     fitted = Calibration.of(calibration)
     learned = Adapter.of(adapter)
-    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted, learned)
+    spec = NamerSpec.of(namer, cuts)
+    labeler = cached_labeler(
+        preset, load_vocabulary(vocabulary), device, path, fitted, learned, spec
+    )
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
-    return OvsamModel(labeler, config)
+    return OvsamModel(labeler, config, spec)
+
+
+def _pixels(item: Loaded) -> Pixels:
+    assert item.pixels is not None
+    return item.pixels
 
 
 def _asks(item: Loaded) -> bool:

@@ -43,6 +43,9 @@ class Settings:
         min_objectness: instances below it were left out, or None for the preset's own.
         all_candidates: whether every candidate was kept.
         tiles: "auto", or how many along the longer side.
+        namer: who made the embeddings, where not the preset itself did; see `embedder`.
+        cuts: how that namer was shown the instances.
+        namer_hash, namer_tower: digests of its embeddings and of its text tower.
         points_per_side: the lattice of "everything".
         refine_masks: whether mask prompts were drawn anew.
         calibration: of the confidences, as JSON, or None.
@@ -63,6 +66,10 @@ class Settings:
     min_objectness: float | None = None
     all_candidates: bool = False
     tiles: Tiles = "auto"
+    namer: str | None = None
+    cuts: str | None = None
+    namer_hash: str | None = None
+    namer_tower: str | None = None
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """In words, each setting that is not as recorded."""
@@ -80,6 +87,7 @@ class Renaming:
     Attributes:
         source: the field whose embeddings were named anew.
         preset, weights: of that field's run.
+        namer, cuts, namer_hash, namer_tower: of that run, too.
         vocabulary, vocabulary_hash: of the new names.
         min_confidence: labels below it were left out, or None.
         calibration: of the confidences, as JSON, or None.
@@ -96,6 +104,10 @@ class Renaming:
     calibration: str | None = None
     adapter: str | None = None
     added: int = 0
+    namer: str | None = None
+    cuts: str | None = None
+    namer_hash: str | None = None
+    namer_tower: str | None = None
 
 
 def fields(dataset: fo.Dataset) -> list[str]:

@@ -12,24 +12,31 @@ import numpy as np
 import numpy.typing as npt
 from fiftyone.core.models import Model, PromptMixin
 
+from ovsam_plugin.dataset.embedder import check_tower
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.zoo import TEXT_MODELS
-from ovsam_plugin.presets import Preset, get_preset
+from ovsam_plugin.namers.openclip import openclip_side
+from ovsam_plugin.presets import get_preset
+from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import embed_names
 from ovsam_plugin.vocabulary.names import clean_name, phrase
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 
 
 class TextModel(PromptMixin, Model):  # type: ignore[misc]
-    """A preset's text tower; loaded when first asked, since most openings of the App ask nothing.
+    """A text tower; loaded when first asked, since most openings of the App ask nothing.
 
     Args:
-        preset: whose tower and templates.
+        side: the tower and its templates.
         device: "auto", "cpu", "cuda", ...
+        fingerprint: that the tower must have; any when None.
     """
 
-    def __init__(self, preset: Preset, device: str = "auto") -> None:
-        self._preset = preset
+    def __init__(
+        self, side: TextSide, device: str = "auto", fingerprint: str | None = None
+    ) -> None:
+        self._fingerprint = fingerprint
+        self._side = side
         self._device = device
 
     @property
@@ -58,7 +65,8 @@ class TextModel(PromptMixin, Model):  # type: ignore[misc]
 
     @cached_property
     def _tower(self) -> TextTower:
-        return load_text_tower(self._preset.text_tower, self._device)
+        check_tower(self._side.text_tower, self._fingerprint)
+        return load_text_tower(self._side.text_tower, self._device)
 
     def embed_prompt(self, arg: str) -> npt.NDArray[np.float32]:
         """(2 D,) float32, unit length; see `embed_prompts`."""
@@ -72,13 +80,27 @@ class TextModel(PromptMixin, Model):  # type: ignore[misc]
             ValueError: a text has no words.
         """
         names = [phrase(clean_name(text, "the text to search for")) for text in args]
-        rows = embed_names(names, self._preset.templates, self._tower)
+        rows = embed_names(names, self._side.templates, self._tower)
         return join(rows, rows)
 
 
-def text_model_name(preset: str) -> str:
-    """The zoo name of the text model that goes with a preset."""
-    tower = get_preset(preset).text_tower
-    return next(
-        name for name, owner in TEXT_MODELS.items() if get_preset(owner).text_tower == tower
-    )
+def load_text_model(
+    name: str, device: str = "auto", *, namer: str | None = None, fingerprint: str | None = None
+) -> TextModel:
+    """A text model by its zoo name.
+
+    Args:
+        name: of `zoo.TEXT_MODELS`, or `zoo.ANY_TEXT_MODEL`.
+        device: "auto", "cpu", "cuda", ...
+        namer: "openclip:MODEL/WEIGHTS" for the latter.
+        fingerprint: of the text tower that it had when the embeddings were made.
+
+    Raises:
+        ValueError: the namer is not given, there is none such, or its weights are others now.
+    """
+    if name in TEXT_MODELS:
+        return TextModel(get_preset(TEXT_MODELS[name]), device)
+    if namer is None:
+        raise ValueError(f"{name} is loaded for a namer: give namer='openclip:MODEL/WEIGHTS'")
+    check_tower(namer, fingerprint)
+    return TextModel(openclip_side(namer), device, fingerprint)

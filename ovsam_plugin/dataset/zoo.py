@@ -39,6 +39,9 @@ MODELS = {
 TEXT_MODELS = {"ovsam-lite-text": "ovsam-lite", "ovsam-rn50x16-text": "ovsam-rn50x16-lvis"}
 """Models that read the words of a text search, and a preset whose text tower each has."""
 
+ANY_TEXT_MODEL = "ovsam-openclip-text"
+"""The same for the embeddings of an open_clip namer, which is given when it is loaded."""
+
 _logger = logging.getLogger(__name__)
 
 SOURCE_NAME = "ovsam"
@@ -87,7 +90,7 @@ def download_model(model_name: str, model_path: str) -> None:
     from ovsam_plugin.presets import get_preset
 
     # A text model's tower is loaded when it is first asked, from where the preset has it.
-    preset = None if model_name in TEXT_MODELS else get_preset(model_name)
+    preset = None if _only_reads(model_name) else get_preset(model_name)
     if preset is not None and preset.release is not None:
         from ovsam_plugin.published.store import may_fetch, obtain
 
@@ -117,6 +120,9 @@ def load_model(
     min_confidence: float | None = None,
     points_per_side: int | None = None,
     refine_masks: bool = False,
+    namer: str | None = None,
+    cuts: str | None = None,
+    fingerprint: str | None = None,
 ) -> OvsamModel | TextModel:
     """A model for `apply_model`, or for an index's text searches (`TEXT_MODELS`).
 
@@ -132,16 +138,17 @@ def load_model(
         min_confidence: labels below it are left out; None keeps every answer.
         points_per_side: the lattice of "everything"; the preset's when None.
         refine_masks: whether mask prompts are drawn anew instead of only named.
+        namer, cuts: who names in the preset's place; see `label_dataset`.
+        fingerprint: of the text tower that an open_clip namer had when it made an index.
 
     Raises:
-        ValueError: an unknown preset or vocabulary, or a number out of range.
+        ValueError: an unknown preset, vocabulary or namer, or a number out of range.
         FileNotFoundError: the preset's weights are not on this machine and cannot be fetched.
     """
-    if model_name in TEXT_MODELS:
-        from ovsam_plugin.dataset.text_model import TextModel
-        from ovsam_plugin.presets import get_preset
+    if _only_reads(model_name):
+        from ovsam_plugin.dataset.text_model import load_text_model
 
-        return TextModel(get_preset(TEXT_MODELS[model_name]), device)
+        return load_text_model(model_name, device, namer=namer, fingerprint=fingerprint)
     from ovsam_plugin.dataset.model import build_model
 
     return build_model(
@@ -152,6 +159,8 @@ def load_model(
         min_confidence=min_confidence,
         points_per_side=points_per_side,
         refine_masks=refine_masks,
+        namer=namer,
+        cuts=cuts,
     )
 
 
@@ -160,7 +169,7 @@ def resolve_input(model_name: str, ctx: Any) -> Any:
     from fiftyone.operators import types
 
     inputs = types.Object()
-    if model_name in TEXT_MODELS:
+    if _only_reads(model_name):
         return types.Property(inputs)
     inputs.str(
         "vocabulary",
@@ -218,7 +227,13 @@ def _entries() -> dict[str, tuple[str, str, list[str]]]:
     for name, preset in TEXT_MODELS.items():
         description = f"The text tower of {preset}, for searching its instances in words"
         found[name] = (description, MODELS[preset][1], ["embeddings", "text", "torch"])
+    description = "The text tower of an open_clip model, for searching what it named in words"
+    found[ANY_TEXT_MODEL] = (description, "of the model", ["embeddings", "text", "torch"])
     return found
+
+
+def _only_reads(name: str) -> bool:
+    return name in TEXT_MODELS or name == ANY_TEXT_MODEL
 
 
 def install(model_zoo_dir: str | Path | None = None) -> Path:

@@ -6,12 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ovsam_plugin.annotations import Id
-from ovsam_plugin.annotations.masks import box_corners
-from ovsam_plugin.annotations.reader import load_json
-from ovsam_plugin.annotations.values import number
+from ovsam_plugin.annotations.results import Result, read_results
 from ovsam_plugin.evaluation.ground_truth import GroundTruth
 from ovsam_plugin.prompts import Box
 
@@ -54,22 +51,16 @@ def read_detections(path: str | Path, truth: GroundTruth) -> Detections:
             image of the ground truth.
     """
     path = Path(path).expanduser()
-    rows: Any = load_json(path, "results file")
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise ValueError(
-            f"{path} is no list of results: each has an image_id, a bbox [x, y, width, height], "
-            "a category_id and a score"
-        )
     found: dict[Id, list[Detection]] = defaultdict(list)
     problems: list[str] = []
-    for i, row in enumerate(rows):
-        image = truth.file.image_of(row.get("image_id"))
+    for result in read_results(path):
+        image = truth.file.image_of(result.image_id)
         if image is None:
             continue
         try:
-            detection = _detection(row, i, truth)
+            detection = _detection(result, truth)
         except ValueError as error:
-            problems.append(f"result {i} of {path.name}: {error}")
+            problems.append(f"result {result.index} of {path.name}: {error}")
         else:
             found[image.id].append(detection)
     if not found:
@@ -78,11 +69,9 @@ def read_detections(path: str | Path, truth: GroundTruth) -> Detections:
     return Detections(found, tuple(problems))
 
 
-def _detection(row: Mapping[str, Any], index: int, truth: GroundTruth) -> Detection:
-    if row.get("error"):
-        raise ValueError(f"it says {row['error']!r:.200}")
-    score = 1.0 if row.get("score") is None else number(row["score"])
-    if score is None:
-        raise ValueError(f"score {row['score']!r:.40} is not a finite number")
-    box = Box(box_corners(row.get("bbox")), id=str(index))
-    return Detection(box, truth.file.place_of(row.get("category_id")), score)
+def _detection(result: Result, truth: GroundTruth) -> Detection:
+    if result.error is not None:
+        raise ValueError(result.error)
+    box = Box(result.box(), id=str(result.index))
+    category = truth.file.place_of(result.record.get("category_id"))
+    return Detection(box, category, result.score)

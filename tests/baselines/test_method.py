@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.baselines import METHODS, Cost, Method, build_methods
-from ovsam_plugin.baselines.image_crop import cut_out
 from ovsam_plugin.baselines.segmenter import Shared
 from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.labeler import Labeler, load_labeler
@@ -91,7 +90,7 @@ def test_what_lies_outside_the_mask_is_not_seen_by_image_crop(
 ) -> None:
     from ovsam_plugin.baselines.image_crop import ImageCrop
     from ovsam_plugin.baselines.segmenter import Segmented
-    from ovsam_plugin.baselines.tower import Tower
+    from ovsam_plugin.namers.tower import Tower
 
     instances, _ = labeler.label_image(photograph, [CAT])
     spoiled = photograph.copy()
@@ -101,20 +100,6 @@ def test_what_lies_outside_the_mask_is_not_seen_by_image_crop(
     np.testing.assert_array_equal(a, b)
     spoiled[instances.full_mask(0)] = 0
     assert np.abs(crop.embed(spoiled, Segmented(instances)) - a).max() > 1e-3
-
-
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (90, 3), (50, 50)])
-def test_a_cut_out_keeps_its_proportions_and_fills_the_rest(height: int, width: int) -> None:
-    image = np.full((100, 60, 3), 200, np.uint8)
-    box = np.array([5, 6, 5 + width, 6 + height])
-    picture = cut_out(image, box, np.ones((height, width), bool), 32, (10, 20, 30))
-    assert picture.shape == (32, 32, 3)
-    inside = (picture == 200).all(2)
-    assert (inside | (picture == (10, 20, 30)).all(2)).all()
-    rows, columns = inside.any(1).sum(), inside.any(0).sum()
-    assert max(rows, columns) == 32
-    assert abs(rows - max(1, 32 * height / max(height, width))) <= 1
-    assert abs(columns - max(1, 32 * width / max(height, width))) <= 1
 
 
 def test_no_prompt_is_answered_by_every_method(labeler: Labeler, photograph: np.ndarray) -> None:

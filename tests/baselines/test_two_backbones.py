@@ -21,15 +21,15 @@ from segment_anything.modeling import (
 )
 
 from ovsam_plugin.baselines.context import Context, word_vectors
-from ovsam_plugin.baselines.tower import Tower
 from ovsam_plugin.baselines.two_backbones import (
     SamSegmenter,
     build_two_backbones,
-    clip_tower,
     empty_sam,
     load_sam,
     sam_cost,
 )
+from ovsam_plugin.namers.clip_tower import clip_tower
+from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.image_encoder import ClipResNet
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.prompts import Box, Mask, Points

@@ -8,6 +8,7 @@ import numpy as np
 from ovsam_plugin.curation.attributes import declare
 from ovsam_plugin.curation.decisions import accept, rename
 from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.fields import declare_fields, name_attributes
@@ -16,6 +17,8 @@ from ovsam_plugin.presets import get_preset
 from ovsam_plugin.vocabulary import load_vocabulary
 from ovsam_plugin.vocabulary.classifier import embed_names
 from ovsam_plugin.vocabulary.text import load_text_tower, unit
+
+LITE = Embedder("ovsam-lite", "")
 
 NAMES = "cat, cup, person, spoon"
 # What the instances of a photograph are, and what they look like: the spoons are taken for cups.
@@ -56,7 +59,7 @@ def make(vocabulary: str = NAMES) -> fo.Dataset:
         prompt_fields={}, find=None, min_confidence=None, points_per_side=None, refine_masks=False,
     )  # fmt: skip
     runs.register(dataset, "ovsam", settings, classes)
-    assert embedding_index.refresh(dataset, "ovsam", "ovsam-lite") == PHOTOGRAPHS * len(THINGS)
+    assert embedding_index.refresh(dataset, "ovsam", LITE) == PHOTOGRAPHS * len(THINGS)
     return dataset
 
 

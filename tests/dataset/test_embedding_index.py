@@ -16,6 +16,7 @@ import pytest
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import embedding_index, lance_table
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.labelers import cached_labeler
@@ -25,6 +26,7 @@ from ovsam_plugin.prompts import Box
 from ovsam_plugin.vocabulary import load_vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
+LITE = Embedder("ovsam-lite", "")
 NAMES = "cat, cup, person, spoon"
 SMALL: dict[str, Any] = {
     "vocabulary": NAMES,
@@ -232,7 +234,7 @@ def test_the_same_labels_can_be_kept_in_lancedb(
     gone = boxed.first().id
     lost = {label.id for label in boxed[gone]["ovsam"].detections}
     boxed.delete_samples([gone])
-    assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == len(ids(boxed))
+    assert embedding_index.refresh(boxed, "ovsam", LITE) == len(ids(boxed))
     after = embedding_index.load(boxed, "ovsam")
     assert lost.isdisjoint(after.label_ids.tolist())
     assert np.allclose(np.linalg.norm(after.vectors, axis=1), 1, atol=1e-5)
@@ -256,7 +258,7 @@ def test_a_clone_in_lancedb_and_its_original_do_not_change_each_other(
         one, other = (clone, boxed) if first == "clone" else (boxed, clone)
         before = embedding_index.load(other, "ovsam")
         one.delete_samples([one.first().id])
-        filed = embedding_index.refresh(one, "ovsam", "ovsam-lite")
+        filed = embedding_index.refresh(one, "ovsam", LITE)
         assert filed == len(ids(one)) < len(ids(other))
         assert set(embedding_index.load(one, "ovsam").label_ids.tolist()) == ids(one)
         after = embedding_index.load(other, "ovsam")

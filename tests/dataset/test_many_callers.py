@@ -16,9 +16,12 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin import label_dataset, relabel_dataset
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.workers import Worker
+
+LITE = Embedder("ovsam-lite", "")
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {
@@ -100,16 +103,16 @@ def test_what_is_filed_leaves_the_spool_and_what_others_put_meanwhile_stays(
     spool, sample = EmbeddingSpool(boxed, "ovsam"), boxed.first()
     with Worker(boxed, "ovsam") as other:
         spool.put(other.token, sample.id, ["a" * 24], row)
-        assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == 3
+        assert embedding_index.refresh(boxed, "ovsam", LITE) == 3
         assert len(spool.keys()) == 1  # its label is written next
         sample["ovsam"].detections.append(fo.Detection(id="a" * 24, bounding_box=[0, 0, 1, 1]))
         sample.save()
-        assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == 4
+        assert embedding_index.refresh(boxed, "ovsam", LITE) == 4
         assert spool.keys() == []
         spool.put(other.token, sample.id, ["b" * 24], row)
         spool.put(other.token, sample.id, ["a" * 24], row)
     # The other one is gone: what it spooled and did not write is forgotten.
-    assert embedding_index.refresh(boxed, "ovsam", "ovsam-lite") == 4
+    assert embedding_index.refresh(boxed, "ovsam", LITE) == 4
     assert spool.keys() == []
 
 

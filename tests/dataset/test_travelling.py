@@ -17,6 +17,9 @@ from fiftyone.core.brain import BrainMethod
 
 from ovsam_plugin import evaluate_dataset, label_dataset, relabel_dataset, remove_run, search
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.embedder import Embedder
+
+LITE = Embedder("ovsam-lite", "")
 
 STOCK = "fiftyone.brain.internal.core.sklearn.SklearnSimilarity"
 SETTINGS: dict[str, Any] = {"device": "cpu", "workers": 0, "progress": False}
@@ -106,7 +109,7 @@ def test_an_index_that_an_earlier_version_stored_is_read_and_becomes_fiftyones_o
     assert len(search(named, "a cat", k=2)) == 2
     gone = str(kept.label_ids[0])
     named.delete_labels(ids=[gone], fields=["ovsam"])
-    embedding_index.refresh(named, "ovsam", "ovsam-lite")
+    embedding_index.refresh(named, "ovsam", LITE)
     document = BrainMethod._get_run_doc(named, "ovsam_similarity")
     document.results.seek(0)
     stored = json.loads(document.results.read())

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext
 
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.text_model import text_model_name
 from ovsam_plugin.dataset.zoo import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
 from ovsam_plugin.presets import PRESETS
 from ovsam_plugin.vocabulary import load_vocabulary
@@ -155,7 +155,7 @@ def test_a_text_model_reads_words_as_the_preset_s_tower_does(zoo: Path) -> None:
 
 def test_every_preset_has_a_text_model_with_its_own_tower() -> None:
     for name, preset in PRESETS.items():
-        owner = PRESETS[TEXT_MODELS[text_model_name(name)]]
+        owner = PRESETS[TEXT_MODELS[Embedder(name, "").text_model[0]]]
         assert owner.text_tower == preset.text_tower
     assert set(TEXT_MODELS) <= set(foz.list_zoo_models())
 

@@ -104,7 +104,7 @@ def test_an_unknown_tower_says_what_there_is(name: str, said: str) -> None:
 def test_a_checkpoint_that_is_none_is_an_error_that_names_the_tower(tmp_path: Path) -> None:
     checkpoint = tmp_path / "weights.pt"
     checkpoint.write_bytes(b"not a checkpoint")
-    with pytest.raises(RuntimeError, match="cannot load the text tower openclip:RN50-quickgelu/"):
+    with pytest.raises(RuntimeError, match="cannot load openclip:RN50-quickgelu/"):
         load_text_tower(f"openclip:RN50-quickgelu/{checkpoint}", "cpu")
 
 

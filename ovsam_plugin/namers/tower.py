@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ovsam_plugin.baselines.segmenter import Pixels
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
+from ovsam_plugin.images import Pixels
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
@@ -17,7 +17,8 @@ from ovsam_plugin.network.image_encoder import ImageEncoder
 from ovsam_plugin.predictor import Predictor, mixed_precision
 
 _STRIDE = 32
-_CHUNK = 16
+CHUNK = 16
+"""Pictures embedded at once."""
 
 
 class Tower:
@@ -46,18 +47,19 @@ class Tower:
         return cls(predictor.network.backbone, predictor.network.description)
 
     @torch.inference_mode()
-    def embed_pictures(self, pictures: Sequence[Pixels]) -> Tensor:
+    def embed_pictures(self, pictures: Sequence[Pixels], chunk: int = CHUNK) -> Tensor:
         """Square pictures to embeddings.
 
         Args:
             pictures: N of (crop_size, crop_size, 3) uint8 RGB.
+            chunk: pictures embedded at once.
 
         Returns:
             (N, D) float32 on the CPU, not normalised.
         """
         parts = [torch.zeros(0, self.description.embed_dim)]
-        for start in range(0, len(pictures), _CHUNK):
-            frames = [make_frame(p, self.crops) for p in pictures[start : start + _CHUNK]]
+        for start in range(0, len(pictures), chunk):
+            frames = [make_frame(p, self.crops) for p in pictures[start : start + chunk]]
             size = (self.crop_size, self.crop_size)
             pixels = stack_pixels(frames, self.crops, size, self.device)
             with mixed_precision(self.device):

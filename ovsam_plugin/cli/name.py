@@ -1,0 +1,154 @@
+"""`ovsam name`: names for masks and boxes that came from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import CommandError, one_message, usage
+
+_SHOWN = 5
+
+
+def name(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET_or_IMAGES_DIR",
+            help="A dataset's name; with --predictions also a folder of images.",
+            show_default=False,
+        ),
+    ],
+    field: Annotated[
+        str,
+        typer.Option(help="Whose instances: Detections or Polylines. Where --predictions go."),
+    ] = "predictions",
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="preds.json", help="A COCO or LVIS results file with them."),
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="GT.json",
+            help="Which photographs its image_ids are, where it does not say file names.",
+        ),
+    ] = None,
+    namer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Who names: openclip:MODEL/WEIGHTS, any model of open_clip, or a preset; the "
+            "preset that draws masks for boxes if not given.",
+        ),
+    ] = None,
+    cuts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MARGIN:BACKGROUND,...",
+            help="How an open_clip model is shown an instance; several are averaged. 0.1:0.5,0.4:1 "
+            "if not given.",
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Draws masks for boxes without one.")] = "ovsam-lite",
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A .safetensors file in place of the preset's own."),
+    ] = None,
+    vocabulary: Annotated[str, typer.Option(help="As for ovsam label.")] = "lvis",
+    into: Annotated[
+        str | None, typer.Option(metavar="F", help="The new field; FIELD_named if not given.")
+    ] = None,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Also name the field's own instances without a name.")
+    ] = False,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What ovsam learn wrote.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images looked at together.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load images.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Name again what has names already.")
+    ] = False,
+    overwrite_all: Annotated[
+        bool,
+        typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Name masks and boxes that a person or another model made; called again, those that are new.
+
+    Names, scores and embeddings go to a field of their own, which can be searched, relabelled,
+    reviewed and evaluated like any run.
+    """
+    with one_message(debug), usage():
+        from rich.console import Console
+
+        from ovsam_plugin.cli.datasets import load_images, opened
+        from ovsam_plugin.curation.naming import name_instances
+        from ovsam_plugin.dataset.predictions import attach_predictions
+
+        console = Console(highlight=False, soft_wrap=True)
+        if predictions is None:
+            samples = load_images(target)
+        else:
+            dataset = opened(target)
+            found = attach_predictions(dataset, predictions, field=field, annotations=annotations)
+            samples = dataset.exists(field)
+            console.print(
+                f"{found.instances:,} instances of {predictions.name} on {found.samples:,} "
+                f"photographs of dataset {dataset.name!r}, in field {field!r}"
+            )
+            _tell(console, f"{len(found.problems):,} results are left out", found.problems)
+        summary = name_instances(
+            samples,
+            field=field,
+            into=into,
+            fill=fill,
+            namer=namer,
+            cuts=cuts,
+            preset=preset,
+            weights=weights,
+            vocabulary=vocabulary,
+            min_confidence=min_confidence,
+            adapter=adapter,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            overwrite="all" if overwrite_all else overwrite,
+            progress=console.is_terminal,
+        )
+        labels = summary.labels
+        kept = f" ({labels.kept:,} images named before)" if labels.kept else ""
+        console.print(
+            f"{labels.instances:,} instances named on {labels.labelled:,} images in field "
+            f"{labels.field!r} in {labels.seconds:.1f} s{kept}"
+        )
+        if summary.filled:
+            console.print(f"{summary.filled:,} instances of {field!r} have a name now")
+        why = f"something failed on {labels.failed:,} images: see {labels.field}_error"
+        _tell(console, why, labels.reasons)
+        if labels.failed and labels.failed == labels.samples and not labels.instances:
+            raise CommandError("nothing could be named; the reasons are above")
+
+
+def _tell(console: object, message: str, details: tuple[str, ...]) -> None:
+    if not details:
+        return
+    from rich.console import Console
+
+    assert isinstance(console, Console)
+    console.print(f"[yellow]warning:[/yellow] {message}")
+    for detail in details[:_SHOWN]:
+        console.print(f"  {detail}", markup=False)
+    if len(details) > _SHOWN:
+        console.print("  ...")

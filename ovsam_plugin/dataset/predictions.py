@@ -1,0 +1,195 @@
+"""A results file as labels on a dataset's samples: what another model found, to be named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import fiftyone as fo
+
+from ovsam_plugin.annotations import AnnotationFile, read_annotation_file
+from ovsam_plugin.annotations.photographs import PathFinder
+from ovsam_plugin.annotations.results import Result, read_results
+from ovsam_plugin.dataset.fields import check_storable, check_writable, describe, relative_box
+from ovsam_plugin.dataset.sizes import measure
+from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.dataset.writing import in_parts
+from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.prompts import Box
+
+_DESCRIPTION = "What a results file says that another model found"
+
+
+@dataclass(frozen=True)
+class AttachedPredictions:
+    """A results file whose instances lie on a dataset's samples.
+
+    Attributes:
+        field: of Detections, with the file's scores, and its classes where these have names.
+        samples: how many samples have some.
+        instances: how many there are.
+        problems: results that are left out, and why.
+    """
+
+    field: str
+    samples: int
+    instances: int
+    problems: tuple[str, ...]
+
+
+def attach_predictions(
+    dataset: fo.Dataset,
+    path: str | Path,
+    *,
+    field: str = "predictions",
+    annotations: str | Path | None = None,
+) -> AttachedPredictions:
+    """Puts a results file's instances on the samples of the photographs that it names.
+
+    A result that is broken, or does not lie on its photograph, is left out alone.
+
+    Args:
+        dataset: that has the photographs.
+        path: a COCO or LVIS results file: a list of objects with a `bbox` or a `segmentation`.
+        field: where they go; one that the same file filled before stays as it is.
+        annotations: an annotation file of the same photographs, where the results have an
+            `image_id` alone and no `file_name`.
+
+    Raises:
+        ValueError: no result can be used, or the field holds something else. Nothing is written
+            then.
+    """
+    path = Path(path).expanduser()
+    results = read_results(path)
+    truth = None if annotations is None else read_annotation_file(annotations)
+    problems: list[str] = []
+
+    def left_out(result: Result, why: object) -> None:
+        problems.append(f"result {result.index} of {path.name}: {why}")
+
+    by_sample: dict[str, list[Result]] = defaultdict(list)
+    images = all_images(dataset)
+    known = dict(zip(*images.values(["filepath", "id"]), strict=True))
+    named = {result.index: _photograph(result, truth) for result in results}
+    fits = PathFinder(tuple(known)).find([name for name in named.values() if name is not None])
+    for result in results:
+        name = named[result.index]
+        found = () if name is None else fits[name]
+        if result.error is not None:
+            left_out(result, result.error)
+        elif name is None:
+            left_out(result, _nameless(result, truth))
+        elif len(found) != 1:
+            left_out(result, f"{len(found) or 'no'} photographs of the dataset are called {name}")
+        else:
+            by_sample[known[found[0]]].append(result)
+
+    sizes: dict[str, tuple[int, int] | None] = {}
+    for part in in_parts(by_sample):
+        sizes |= measure(images.select(part))
+    values: dict[str, fo.Detections] = {}
+    for sample_id, some in by_sample.items():
+        labels = []
+        for result in some:
+            try:
+                labels.append(_label(result, sizes[sample_id], truth))
+            except ValueError as error:
+                left_out(result, error)
+        made = fo.Detections(detections=labels)
+        try:
+            check_storable(made)
+        except ValueError as error:
+            left_out(some[0], f"{error}; all of its photograph are left out")
+            continue
+        if labels:
+            values[sample_id] = made
+    if not values:
+        why = problems[0] if problems else "it is empty"
+        raise ValueError(f"no result of {path} can be used: {why}")
+    _store(dataset, field, values)
+    count = sum(len(made.detections) for made in values.values())
+    return AttachedPredictions(field, len(values), count, tuple(problems))
+
+
+def _photograph(result: Result, truth: AnnotationFile | None) -> str | None:
+    image = None if truth is None else truth.image_of(result.image_id)
+    return result.file_name if image is None else image.file_name
+
+
+def _nameless(result: Result, truth: AnnotationFile | None) -> str:
+    if truth is not None:
+        return f"{truth.path.name} has no image with id {result.image_id!r:.40}"
+    return (
+        f"it has an image_id, {result.image_id!r:.40}, and no file_name: give the annotation file "
+        "of the same photographs too"
+    )
+
+
+def _label(
+    result: Result, size: tuple[int, int] | None, truth: AnnotationFile | None
+) -> fo.Detection:
+    if size is None:
+        raise ValueError("its photograph cannot be read")
+    height, width = size
+    mask = result.mask(size)
+    if mask is None:
+        x1, y1, x2, y2 = Box(result.box()).on_image(width, height).xyxy
+        place = [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height]
+        drawn = None
+    else:
+        crop = MaskCrop.at(mask)
+        place, drawn = relative_box(crop.box, size), crop.mask
+    written = json.dumps(result.record, sort_keys=True, default=str)
+    told = f"{result.index} {written}".encode(errors="backslashreplace")
+    return fo.Detection(
+        # Follows from the file, so that the same file gives the same ids.
+        id=hashlib.sha256(told).hexdigest()[:24],
+        label=_class_name(result, truth),
+        bounding_box=place,
+        mask=drawn,
+        confidence=result.score,
+    )
+
+
+def _class_name(result: Result, truth: AnnotationFile | None) -> str | None:
+    place = None if truth is None else truth.place_of(result.record.get("category_id"))
+    if truth is not None and place is not None:
+        return truth.categories[place].name
+    name = result.record.get("category_name")
+    return name if isinstance(name, str) and name else None
+
+
+def _store(dataset: fo.Dataset, field: str, values: Mapping[str, fo.Detections]) -> None:
+    declared = dataset.get_field(field)
+    if declared is not None:
+        if getattr(declared, "document_type", None) is not fo.Detections:
+            raise ValueError(
+                f"field {field!r} holds {describe(declared)}, not Detections: choose another field"
+            )
+        there = all_images(dataset).exists(field).values(["id", f"{field}.detections.id"])
+        before = {i: _ids(labels) for i, labels in zip(*there, strict=True)}
+        now = {i: _ids(x.id for x in made.detections) for i, made in values.items()}
+        if before == now:
+            return
+        if before:
+            raise ValueError(
+                f"field {field!r} holds other labels on {len(before)} samples: give another field, "
+                f"or clear it before with dataset.clear_sample_field({field!r})"
+            )
+        check_writable(dataset, field)
+    else:
+        dataset.add_sample_field(
+            field,
+            fo.EmbeddedDocumentField,
+            embedded_doc_type=fo.Detections,
+            description=_DESCRIPTION,
+        )
+    all_images(dataset).set_values(field, dict(values), key_field="id")
+
+
+def _ids(labels: Iterable[str] | None) -> frozenset[str]:
+    return frozenset(labels or ())

@@ -1,0 +1,137 @@
+"""A results file's instances on a dataset's samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from ovsam_plugin.dataset.predictions import attach_predictions
+
+SIZE = (300, 451)  # of chelsea.png
+
+
+def rle(box: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> dict[str, Any]:
+    mask = np.zeros(size, np.uint8, order="F")
+    mask[box[1] : box[3], box[0] : box[2]] = 1
+    found: dict[str, Any] = coco_mask.encode(mask)
+    return {"size": list(size), "counts": found["counts"].decode()}
+
+
+def written(path: Path, rows: Any) -> Path:
+    path.write_text(json.dumps(rows))
+    return path
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """Two of the photographs, with ids."""
+    images = [
+        {"id": 7, "file_name": "chelsea.png", "width": 451, "height": 300},
+        {"id": 8, "file_name": "gone.png", "width": 10, "height": 10},
+    ]
+    categories = [{"id": 1, "name": "cat"}]
+    content = {"images": images, "annotations": [], "categories": categories}
+    return written(tmp_path / "truth.json", content)
+
+
+def test_masks_and_boxes_lie_where_the_file_says(
+    dataset: fo.Dataset, truth: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"image_id": 7, "category_id": 1, "segmentation": rle((10, 20, 110, 60)), "score": 0.5},
+        {"image_id": "7", "bbox": [45.1, 30, 90.2, 60], "score": 0.25},
+    ]
+    found = attach_predictions(dataset, written(tmp_path / "p.json", rows), annotations=truth)
+    assert (found.field, found.samples, found.instances, found.problems) == (
+        "predictions",
+        1,
+        2,
+        (),
+    )
+    masked, boxed = dataset.first()["predictions"].detections
+    assert (masked.label, masked.confidence) == ("cat", 0.5)
+    assert masked.mask.shape == (40, 100)
+    assert masked.mask.all()
+    x, y, w, h = masked.bounding_box
+    assert np.allclose([x * 451, y * 300, w * 451, h * 300], [10, 20, 100, 40])
+    assert boxed.mask is None
+    assert np.allclose(boxed.bounding_box, [0.1, 0.1, 0.2, 0.2])
+
+
+def test_file_names_need_no_annotation_file_and_ids_stay(
+    dataset: fo.Dataset, tmp_path: Path
+) -> None:
+    row = {"file_name": "val/chelsea.png", "bbox": [0, 0, 9, 9], "category_name": "kitty"}
+    path = written(tmp_path / "p.json", [row, row])
+    attach_predictions(dataset, path, field="sam3")
+    labels = dataset.first()["sam3"].detections
+    assert [label.label for label in labels] == ["kitty", "kitty"]
+    assert labels[0].id != labels[1].id
+    attach_predictions(dataset, path, field="sam3")
+    assert [label.id for label in dataset.first()["sam3"].detections] == [x.id for x in labels]
+    other = written(tmp_path / "other.json", [{**row, "bbox": [0, 0, 8, 9]}])
+    with pytest.raises(ValueError, match="'sam3' holds other labels on 1 samples"):
+        attach_predictions(dataset, other, field="sam3")
+
+
+def test_what_cannot_be_used_is_left_out_alone_with_its_reason(
+    dataset: fo.Dataset, truth: Path, tmp_path: Path
+) -> None:
+    rows = [
+        {"image_id": 7, "bbox": [0, 0, 9, 9]},
+        {"image_id": 7, "bbox": [500, 0, 9, 9]},
+        {"image_id": 7, "bbox": [0, 0, 9]},
+        {"image_id": 7, "segmentation": rle((0, 0, 0, 0))},
+        {"image_id": 7, "segmentation": rle((0, 0, 5, 5), (30, 45))},
+        {"image_id": 7},
+        {"image_id": 8, "bbox": [0, 0, 9, 9]},
+        {"image_id": 9, "bbox": [0, 0, 9, 9]},
+        {"image_id": 7, "bbox": [0, 0, 9, 9], "score": "high"},
+        {"image_id": 7, "bbox": [0, 0, 9, 9], "error": "no answer"},
+    ]
+    path = written(tmp_path / "p.json", rows)
+    found = attach_predictions(dataset, path, annotations=truth)
+    assert found.instances == 1
+    reasons = {int(problem.split()[1]): problem for problem in found.problems}
+    for index, why in {
+        1: "lies outside the 451 x 300",
+        2: "is not [x, y, width, height]",
+        3: "no pixel",
+        4: "30",
+        5: "bbox None",
+        6: "no photographs of the dataset are called gone.png",
+        7: "truth.json has no image with id 9",
+        8: "'high' is not a finite number",
+        9: "no answer",
+    }.items():
+        assert why in reasons.pop(index), index
+    assert not reasons
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([{"image_id": 7, "bbox": [0, 0, 9, 9]}], "give the annotation file"),
+        ([], "it is empty"),
+        ({"images": []}, "is no list of results"),
+        ([1], "is no list of results"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_used_is_refused(
+    dataset: fo.Dataset, tmp_path: Path, rows: Any, why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        attach_predictions(dataset, written(tmp_path / "p.json", rows))
+    assert dataset.get_field("predictions") is None
+
+
+def test_a_field_of_another_type_is_refused(dataset: fo.Dataset, tmp_path: Path) -> None:
+    rows = [{"file_name": "chelsea.png", "bbox": [0, 0, 9, 9]}]
+    with pytest.raises(ValueError, match="not Detections"):
+        attach_predictions(dataset, written(tmp_path / "p.json", rows), field="filepath")
