@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.calibrate import calibrate
+from ovsam_plugin.cli.encode import encode
 from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(label)
+app.command()(encode)
 app.command()(search)
 app.command()(relabel)
 app.command()(score)
