@@ -8,6 +8,7 @@ from ovsam_plugin.evaluation.registration import register_backend
 if TYPE_CHECKING:
     from ovsam_plugin.curation.clean_export import export_clean
     from ovsam_plugin.curation.comparison import compare_runs
+    from ovsam_plugin.curation.encoding import encode_dataset
     from ovsam_plugin.curation.label_errors import label_errors
     from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
     from ovsam_plugin.curation.naming import name_instances
@@ -24,6 +25,7 @@ __all__ = [
     "open_image",
     "Session",
     "Instance",
+    "encode_dataset",
     "label_dataset",
     "LabelSummary",
     "search",
@@ -45,6 +47,7 @@ _HOMES = {
     "open_image": "session",
     "Session": "session",
     "Instance": "session",
+    "encode_dataset": "curation.encoding",
     "label_dataset": "dataset.labeling",
     "LabelSummary": "dataset.labeling",
     "search": "curation.search",

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torchvision.ops import box_iou
 
+from ovsam_plugin.encoded_files import EncodedFiles
 from ovsam_plugin.encodings import MOST_BYTES, Encodings
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.frame import make_frame
@@ -32,6 +33,7 @@ from ovsam_plugin.presets import Preset
 from ovsam_plugin.prompts import Box, Points, Prompt
 from ovsam_plugin.proposing import boxes_at, proposals_of_all_sizes
 from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.vocabulary.cache import cache_directory
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -53,6 +55,11 @@ class Photograph:
 
     key: Hashable
     read: Callable[[int | None], Picture]
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the key means the same to another process."""
+        return isinstance(self.key, tuple)
 
     @classmethod
     def of(cls, source: str | os.PathLike[str] | npt.NDArray[np.uint8]) -> Photograph:
@@ -95,12 +102,19 @@ class Engine:
 
     Args:
         predictor: with its network.
-        most_bytes: that encodings may take.
+        most_bytes: that encodings may take in memory.
+        files: where photographs that were encoded beforehand lie; nowhere when None.
     """
 
-    def __init__(self, predictor: Predictor, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        most_bytes: int = MOST_BYTES,
+        files: EncodedFiles | None = None,
+    ) -> None:
         self.predictor = predictor
         self.encodings = Encodings(most_bytes)
+        self.files = files
         self._thread = InferenceThread()
         self._labeler = lru_cache(_VOCABULARIES)(self._build_labeler)
         self._finder = lru_cache(_VOCABULARIES)(self._build_finder)
@@ -196,7 +210,12 @@ class Engine:
         return Answers(answers.instances, names)
 
     def _encoding_of(self, photograph: Photograph) -> Callable[[], Encoding]:
-        """Reads the photograph; what is left to do for its encoding."""
+        """Reads the photograph, or its encoding; what is left to do for it."""
+        if self.files is not None and photograph.is_file:
+            read = self.files.read(photograph.key, self.predictor.device)
+            if read is not None:
+                self.encodings.put(photograph.key, read)
+                return lambda: read
         described = self.predictor.network.description
         picture = photograph.read(described.image_size)
         frame = make_frame(picture.pixels, described, picture.size)
@@ -250,7 +269,13 @@ def load_engine(
 
 @lru_cache(maxsize=2)
 def _engine(preset: str | Preset, device: str, weights: str | None) -> Engine:
-    return Engine(load_predictor(preset, device=device, weights=weights))
+    predictor = load_predictor(preset, device=device, weights=weights)
+    return Engine(predictor, files=EncodedFiles(encodings_directory(), predictor.weights_hash))
+
+
+def encodings_directory() -> Path:
+    """Where photographs that were encoded beforehand lie."""
+    return cache_directory() / "encodings"
 
 
 @lru_cache(maxsize=32)

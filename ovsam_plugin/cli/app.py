@@ -9,6 +9,7 @@ import typer
 
 from ovsam_plugin.cli.calibrate import calibrate
 from ovsam_plugin.cli.doctor import doctor
+from ovsam_plugin.cli.encode import encode
 from ovsam_plugin.cli.evaluate import evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(label)
 app.command()(name)
+app.command()(encode)
 app.command()(search)
 app.command()(relabel)
 app.command()(score)

@@ -1,0 +1,67 @@
+"""`ovsam encode`: photographs encoded before anybody clicks on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ovsam_plugin.cli.failure import one_message, usage
+
+_SHOWN = 5
+
+
+def encode(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name.", show_default=False)],
+    preset: Annotated[str, typer.Option(help="The model.")] = "ovsam-lite",
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A .safetensors file in place of the model's own."),
+    ] = None,
+    most_gigabytes: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            metavar="GB",
+            help="That all encodings on disk may take; those used longest ago make room.",
+        ),
+    ] = 20,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    """Encode photographs beforehand: the first click on each is answered at once."""
+    with one_message(debug, "stopped; what is encoded stays, and the same command goes on"):
+        from functools import partial
+
+        from rich.console import Console
+        from rich.progress import track
+
+        from ovsam_plugin.cli.datasets import load_images
+        from ovsam_plugin.curation.encoding import encode_dataset
+
+        console = Console(highlight=False, soft_wrap=True)
+        with usage():
+            made = encode_dataset(
+                load_images(dataset),
+                preset=preset,
+                weights=weights,
+                device=device,
+                most_bytes=int(most_gigabytes * 1e9),
+                progress=partial(track, description="photographs", console=console),
+            )
+        console.print(
+            f"{made.encoded:,} photographs encoded, {made.kept:,} were already; "
+            f"{made.bytes / 1e9:.2f} GB on disk"
+        )
+        if made.left:
+            console.print(
+                f"{made.left:,} did not fit into {most_gigabytes:g} GB: give more with "
+                "--most-gigabytes"
+            )
+        for path, reason in list(made.failed.items())[:_SHOWN]:
+            console.print(f"not encoded: {path}: {reason}", markup=False)
+        if len(made.failed) > _SHOWN:
+            console.print(f"and {len(made.failed) - _SHOWN:,} more")
+        if made.failed and not (made.encoded or made.kept):
+            raise typer.Exit(1)
