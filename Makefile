@@ -64,6 +64,11 @@ format: $(STAMP) ## rewrite the code in the house style
 test: lint ## every check: ruff, mypy, pytest
 	@$(BIN)/python -m pytest
 
+.PHONY: docs
+docs: $(STAMP) ## make the docs site in site/, without a network; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 .PHONY: dist
 dist: $(STAMP) ## dist/: the wheel, and the small archive that `fiftyone plugins download` takes
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
@@ -72,5 +77,5 @@ dist: $(STAMP) ## dist/: the wheel, and the small archive that `fiftyone plugins
 
 .PHONY: clean
 clean: ## remove .venv, caches and the demo's output
-	rm -rf $(VENV) build dist demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build dist site demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

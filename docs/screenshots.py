@@ -1,9 +1,10 @@
 """Makes the pictures of the README from the demo's dataset; run by hand, after `make demo`.
 
     .venv/bin/python docs/screenshots.py
+    .venv/bin/python docs/screenshots.py REPORT/report.html   # evaluate.jpg alone, of any report
 
-It starts the App and photographs it with the system's Chromium. Decisions that it needs for a
-picture are made in a copy of the dataset.
+The first starts the App and photographs it with the system's Chromium. Decisions that it needs
+for a picture are made in a copy of the dataset.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ SETTLED = 8
 
 
 def main() -> None:
-    """Writes app.jpg, review.jpg, search.jpg and segment.jpg beside this file."""
+    """Writes app.jpg, review.jpg, search.jpg and segment.jpg, or evaluate.jpg, beside this file."""
+    if sys.argv[1:]:
+        photograph_report(Path(sys.argv[1]).resolve())
+        return
     import fiftyone as fo
     from playwright.sync_api import sync_playwright
 
@@ -41,9 +45,7 @@ def main() -> None:
 
     if not fo.dataset_exists(DATASET):
         sys.exit(f"there is no dataset {DATASET!r}: run `make demo` first")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        sys.exit("there is no Chromium on this machine")
+    chromium = _chromium()
     if fo.dataset_exists(COPY):
         fo.delete_dataset(COPY)
     dataset = fo.load_dataset(DATASET).clone(COPY, persistent=True)
@@ -130,6 +132,30 @@ def photograph_segment(page: Any, field: str) -> None:
     _save(page, "segment.jpg")
 
 
+def photograph_report(path: Path) -> None:
+    """The figures of a report and its first chart; no photograph of anyone's."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=list(ARGUMENTS))
+        page = browser.new_page(viewport={"width": 800, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(path.as_uri())
+        # Where the files lay on this machine is nobody's business.
+        page.evaluate("document.querySelectorAll('ul').forEach(list => list.remove())")
+        end = page.get_by_text("How far confidence").first.bounding_box()
+        clip = {"x": 0, "y": 0, "width": 800, "height": end["y"] - 10}
+        _save(page, "evaluate.jpg", full_page=True, clip=clip)
+        browser.close()
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        sys.exit("there is no Chromium on this machine")
+    return found
+
+
 def _make_room(page: Any) -> None:
     """Larger photographs, no sidebar; waits for the picture to be whole."""
     page.locator("[data-cy=action-toggle-sidebar]").first.click()
@@ -150,9 +176,9 @@ def _page(browser: Any, port: int) -> Any:
     return page
 
 
-def _save(page: Any, name: str) -> None:
+def _save(page: Any, name: str, **settings: Any) -> None:
     path = Path(__file__).with_name(name)
-    page.screenshot(path=path, type="jpeg", quality=QUALITY)
+    page.screenshot(path=path, type="jpeg", quality=QUALITY, **settings)
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size / 1000:.0f} kB")
     if size > LARGEST:

@@ -1,0 +1,16 @@
+# --8<-- [start:curate]
+import fiftyone as fo
+
+from ovsam_plugin import relabel_dataset, score_run, search
+
+dataset = fo.load_dataset("my-dataset")
+view = search(dataset, "a red double-decker bus", k=50)  # best first, with their scores
+relabel_dataset(dataset, vocabulary=["bus", "tram", "truck"], into="vehicles")
+score_run(dataset, field="ovsam")
+# --8<-- [end:curate]
+# --8<-- [start:decide]
+from ovsam_plugin.curation import decisions, views
+
+first = views.as_patches(views.doubtful(dataset, "ovsam"), "ovsam").first()
+decisions.accept(dataset, "ovsam", first.id)
+# --8<-- [end:decide]

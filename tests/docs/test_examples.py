@@ -1,0 +1,180 @@
+"""What the pages tell a reader to type, typed: on photographs that come with scikit-image."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from ovsam_plugin.cli.app import app
+from ovsam_plugin.dataset.importing import import_images
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+# Smaller than they are: what is asked is whether the example works.
+SIZES = {"chelsea.png": (200, 133), "coffee.png": (200, 133)}
+# One box each, xywh in pixels of the small photographs, and what it shows.
+BOXES = {"chelsea.png": ("cat", (20, 0, 157, 133)), "coffee.png": ("cup", (53, 7, 85, 80))}
+
+
+def commands(name: str) -> list[list[str]]:
+    """The commands of an example, without its markers of sections."""
+    text = (EXAMPLES / name).read_text().replace("\\\n", " ")
+    lines = [shlex.split(line, comments=True) for line in text.splitlines()]
+    return [line for line in lines if line]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home folder with the folders, files and the dataset that the pages speak of."""
+    home = tmp_path_factory.mktemp("home")
+    import skimage
+
+    source = Path(skimage.__file__).parent / "data"
+    for folder in (home / "photos", home / "coco" / "val2017"):
+        folder.mkdir(parents=True)
+        for name in BOXES:
+            with Image.open(source / name) as image:
+                image.convert("RGB").resize(SIZES[name]).save(folder / name)
+    with Image.open(source / "chelsea.png") as image:
+        image.convert("RGB").save(home / "cat.jpg")
+    (home / "instances_val2017.json").write_text(json.dumps(truth()))
+    dataset = fo.Dataset("my-dataset")
+    for name, (label, (x, y, w, h)) in BOXES.items():
+        width, height = SIZES[name]
+        box = [x / width, y / height, w / width, h / height]
+        middle = [box[0] + box[2] / 2, box[1] + box[3] / 2]
+        dataset.add_sample(
+            fo.Sample(
+                filepath=str(home / "photos" / name),
+                ground_truth=fo.Detections(
+                    detections=[fo.Detection(label=label, bounding_box=box)]
+                ),
+                clicks=fo.Keypoints(keypoints=[fo.Keypoint(label=label, points=[middle])]),
+            )
+        )
+    dataset.compute_metadata(num_workers=1, progress=False)
+    yield home
+    dataset.delete()
+    for folder in (home / "photos", home / "coco" / "val2017"):
+        fo.delete_dataset(import_images(folder).name)
+
+
+def truth() -> dict[str, Any]:
+    """A COCO file of the two photographs."""
+    names = sorted({name for name, _ in BOXES.values()})
+    images, annotations = [], []
+    for number, (file, (name, (x, y, w, h))) in enumerate(BOXES.items(), start=1):
+        width, height = SIZES[file]
+        images.append({"id": number, "file_name": file, "width": width, "height": height})
+        corners = [x, y, x + w, y, x + w, y + h, x, y + h]
+        annotations.append(
+            {"id": number, "image_id": number, "category_id": names.index(name) + 1,
+             "bbox": [x, y, w, h], "area": w * h, "iscrowd": 0, "segmentation": [corners]}
+        )  # fmt: skip
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, start=1)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+@pytest.fixture
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder, being in it."""
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home)
+    return home
+
+
+# In the order of the pages: what is labelled on one is searched and evaluated on another.
+@pytest.mark.parametrize("name", ["label.sh", "curate.sh", "evaluate.sh"])
+def test_commands_do_what_their_page_says(name: str, at_home: Path, labelled_once: None) -> None:
+    for command in commands(name):
+        program, *arguments = command
+        assert program == "ovsam"
+        arguments = [str(Path(a).expanduser()) if a.startswith("~") else a for a in arguments]
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+        assert done.exit_code == 0, f"{shlex.join(command)}\n{done.output}"
+    written = {
+        "label.sh": ["sheet.png", "preds.json"],
+        "evaluate.sh": ["report/report.html", "report/report.md"],
+    }
+    for file in written.get(name, []):
+        assert (at_home / file).stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["label.py", "zoo.py", "segment.py", "curate.py", "evaluate.py"])
+def test_python_does_what_its_page_says(name: str, at_home: Path, labelled_once: None) -> None:
+    source = (EXAMPLES / name).read_text()
+    names: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), names)
+    if name == "label.py":
+        assert names["dataset"].count("by_click.detections") == len(BOXES)
+    if name == "curate.py":
+        assert names["dataset"].count_values("ovsam.detections.review")["accepted"] == 1
+    if name == "evaluate.py":
+        assert 0 <= names["results"].metrics()["accuracy"] <= 1
+
+
+@pytest.fixture(scope="module")
+def labelled_once(home: Path) -> None:
+    """`my-dataset` with the fields that the pages after the first speak of."""
+    from ovsam_plugin import label_dataset
+
+    dataset = fo.load_dataset("my-dataset")
+    settings: dict[str, Any] = {"device": "cpu", "workers": 0, "progress": False}
+    label_dataset(dataset, vocabulary="coco", box_field="ground_truth", **settings)
+    label_dataset(
+        dataset, vocabulary="coco", field="ovsam_boxes", box_field="ground_truth", **settings
+    )
+
+
+def test_commands_that_fetch_or_work_for_hours_are_read_as_the_pages_write_them() -> None:
+    """Their options are those of the command, their values of the right kind."""
+    root = typer.main.get_command(app)
+    read = 0
+    for _, *arguments in commands("long.sh"):
+        command: Any = root
+        while hasattr(command, "commands"):
+            name, *arguments = arguments
+            assert name in command.commands, name
+            command = command.commands[name]
+        with command.make_context(name, arguments):
+            read += 1
+    assert read > 10
+
+
+def test_every_example_is_on_a_page_and_every_page_in_the_menu() -> None:
+    pages = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+    all_text = "\n".join(pages.values())
+    for path in EXAMPLES.iterdir():
+        sections = [
+            line.split("[start:")[1].rstrip("]")
+            for line in path.read_text().splitlines()
+            if "[start:" in line
+        ]
+        assert sections, path.name
+        for section in sections:
+            assert f'--8<-- "docs/examples/{path.name}:{section}"' in all_text, (path.name, section)
+    menu = (ROOT / "mkdocs.yml").read_text()
+    assert not [name for name in pages if f": {name}\n" not in menu]
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert len(links) > 10
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = ROOT / path if path else ROOT / "README.md"
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), flags=re.MULTILINE)
+            assert anchor in {h.lower().replace(",", "").replace(" ", "-") for h in headings}, link
