@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ovsam_plugin.curation import attributes
+from ovsam_plugin.curation.groups import keep_names
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embeddings import Embeddings
@@ -20,18 +21,23 @@ from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.predictor import pick_device
-from ovsam_plugin.presets import get_preset
+from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.scoring.doubt import disagreement, doubt
 from ovsam_plugin.scoring.outliers import outlierness
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
 from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 # Everyday words that a vocabulary is held against: where one of these fits better, no class of the
 # vocabulary explains the instance.
 _REFERENCE = "imagenet-1k"
+# Where words for a group of unknown instances are looked for, beside the vocabulary itself.
+_NAMING = ("lvis", _REFERENCE)
+_NAMES_A_GROUP = 3
+_NAMED_GROUPS = 200
 _CHUNK = 1024
 _NUMBERS = ("confidence", "margin", "head_score", "clip_score", "objectness")
 
@@ -111,7 +117,9 @@ def score_run(
     names = [str(table.columns["label"][i]) for i in known]
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
-    here, there = _best_logits(recorded["preset"], vocabulary, some, pick_device(device))
+    preset = get_preset(recorded["preset"])
+    where = pick_device(device)
+    here, there = _best_logits(preset, vocabulary, some, where)
     far = outlierness(some.head, names)
     strange = unknownness(columns["confidence"], here, there)
     chosen = _unknown(strange, share)
@@ -126,6 +134,8 @@ def score_run(
     scored = dict(zip(known.tolist(), zip(*(values.tolist() for values in found.values()))))
     # Labels without scores lose those of an earlier scoring.
     none = (math.nan,) * len(found)
+    names_of = _nearest_names(preset, vocabulary, some, groups, where)
+    keep_names(dataset, field, names_of)
     values = (_as_stored(found, scored.get(row, none)) for row in range(len(table)))
     writing.set_attributes(dataset, field, zip(table.samples, table.ids, values))
     return ScoreSummary(
@@ -138,20 +148,54 @@ def score_run(
 
 
 def _best_logits(
-    preset_name: str, vocabulary: Vocabulary, embeddings: Embeddings, device: torch.device
+    preset: Preset, vocabulary: Vocabulary, embeddings: Embeddings, device: torch.device
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(N,) each: how well the vocabulary's best word fits, and the reference's."""
-    preset = get_preset(preset_name)
     found = []
     for words in (vocabulary, load_vocabulary(_REFERENCE)):
-        classifier = build_classifier(
-            words, preset.text_tower, preset.templates, device=str(device)
-        )
-        rows, owner = torch.from_numpy(classifier.embeddings), torch.from_numpy(classifier.owner)
-        synonyms = Synonyms(rows.to(device), owner.to(device))
+        synonyms = _synonyms(preset, words, device)
         parts = list(_logits(synonyms, embeddings, preset.fusion))
         found.append(np.concatenate(parts) if parts else np.zeros(0))
     return found[0], found[1]
+
+
+def _synonyms(preset: Preset, words: Vocabulary, device: torch.device) -> Synonyms:
+    classifier = build_classifier(words, preset.text_tower, preset.templates, device=str(device))
+    rows, owner = torch.from_numpy(classifier.embeddings), torch.from_numpy(classifier.owner)
+    return Synonyms(rows.to(device), owner.to(device))
+
+
+@torch.inference_mode()
+def _nearest_names(
+    preset: Preset,
+    vocabulary: Vocabulary,
+    embeddings: Embeddings,
+    groups: npt.NDArray[np.int64],
+    device: torch.device,
+) -> dict[int, list[str]]:
+    """By its number, the words that fit the mean of a group best, whichever vocabulary has them."""
+    largest = range(1, min(int(groups.max(initial=0)), _NAMED_GROUPS) + 1)
+    if not largest:
+        return {}
+    members = [embeddings[np.flatnonzero(groups == number)] for number in largest]
+    both = np.concatenate(
+        [np.stack([m.head.mean(0) for m in members]), np.stack([m.clip.mean(0) for m in members])]
+    )
+    weight = preset.fusion.seen_weight
+    found: list[dict[str, tuple[float, str]]] = [{} for _ in largest]
+    for words in (vocabulary, *map(load_vocabulary, _NAMING)):
+        cosines = _synonyms(preset, words, device).nearest(torch.from_numpy(both).to(device))
+        head, clip = cosines.cpu().numpy().reshape(2, len(members), -1)
+        fits = (1 - weight) * preset.fusion.head_scale * head
+        fits += weight * preset.fusion.clip_scale * clip
+        for best, row in zip(found, fits):
+            for place in np.argsort(-row)[:_NAMES_A_GROUP].tolist():
+                name = words.names[place]
+                best.setdefault(name_key(name), (float(row[place]), name))
+    return {
+        number: [name for _, name in sorted(best.values(), reverse=True)[:_NAMES_A_GROUP]]
+        for number, best in zip(largest, found)
+    }
 
 
 @torch.inference_mode()
