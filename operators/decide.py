@@ -1,4 +1,4 @@
-"""Form and calls of the decisions on labels that are selected in the App."""
+"""Form and calls of the decisions on what is selected in the App."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from fiftyone.operators import types
 
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.known_names import known_names
+from ovsam_plugin.curation.label_errors import evaluations_of, take_models_names
+from ovsam_plugin.curation.selection import LABELS, Selection
 
 from .form import mark, menu
 
@@ -17,23 +19,40 @@ _DECISIONS = {
     "accept": "Accept: the names are right",
     "rename": "Rename: all of them get one name",
     "reject": "Reject: they are no instances of anything",
+    "models_name": "Take the model's names, by an evaluation",
     "reopen": "Take back what was decided on them",
+    "undo": "Undo my last decision, whatever is selected",
 }
-_SELECT = "Select labels first: open a sample and click on its instances, or use a patches view."
+_DONE = {
+    "accept": "accepted",
+    "rename": "renamed",
+    "reject": "rejected",
+    "models_name": "given the model's name",
+    "reopen": "undecided again",
+    "undo": "undecided again",
+}
+_NONE = "no instances here: label the photographs first, with Label with Open-Vocabulary SAM"
 
 
 class Decide(foo.Operator):  # type: ignore[misc]
-    """Accepts, renames or rejects the selected labels, or takes decisions on them back."""
+    """Accepts, renames or rejects what is selected, or takes decisions back."""
 
     @property
     def config(self) -> foo.OperatorConfig:
         return foo.OperatorConfig(
             name="decide",
-            label="Decide on the selected labels",
-            description="Accept, rename or reject many instances at once",
+            label="Decide on what is selected",
+            description="Accept, rename or reject labels, patches or a whole view at once; or undo",
+            icon="rule",
             dynamic=True,
             risk_level=types.RiskLevel.MEDIUM,
             view_target=False,
+        )
+
+    def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement:
+        return types.Placement(
+            types.Places.SAMPLES_GRID_SECONDARY_ACTIONS,
+            types.Button(label="Decide on what is selected", icon="rule", prompt=True),
         )
 
     def __call__(
@@ -59,41 +78,92 @@ class Decide(foo.Operator):  # type: ignore[misc]
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        selected = _by_field(ctx)
-        if not selected:
-            mark(inputs, {"selection": _SELECT})
-        else:
-            told = ", ".join(f"{len(ids)} of {field}" for field, ids in selected.items())
-            inputs.view("selected", types.Notice(label=f"Selected: {told}"))
+        selection = _selection(ctx)
+        prop = types.Property(inputs, view=types.View(label="Decide on what is selected"))
+        if not selection.fields:
+            mark(inputs, {"selection": _NONE})
+            return prop
+        field = _field(ctx, selection)
+        choices = selection.choices(field)
         decision = ctx.params.get("decision", "accept")
-        menu(inputs, "decision", _DECISIONS, decision, "Decision")
-        if decision == "rename" and selected:
-            names = dict.fromkeys(n for field in selected for n in known_names(ctx.dataset, field))
+        what = _what(ctx, choices)
+        menu(inputs, "decision", _offered(ctx, field), decision, "Decision")
+        if decision != "undo":
+            menu(inputs, "what", choices, what, "About")
+        if len(selection.fields) > 1 and (what != LABELS or decision == "undo"):
+            menu(inputs, "field", selection.fields, field, "Field")
+        if decision == "rename":
+            names = known_names(ctx.dataset, field)
             view = types.AutocompleteView(choices=[types.Choice(n, label=n) for n in names])
             inputs.str("name", required=True, label="Name", view=view)
-        return types.Property(inputs, view=types.View(label="Decide on the selected labels"))
+        if decision == "models_name":
+            keys = evaluations_of(ctx.dataset, field)
+            menu(inputs, "eval_key", keys, ctx.params.get("eval_key") or keys[0], "Evaluation")
+        return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         decision = ctx.params.get("decision", "accept")
-        changed = 0
-        for field, ids in _by_field(ctx).items():
-            if decision == "rename":
-                changed += decisions.rename(ctx.dataset, field, ids, ctx.params.get("name") or "")
-            else:
-                changed += getattr(decisions, decision)(ctx.dataset, field, ids)
+        selection = _selection(ctx)
+        field = _field(ctx, selection)
+        chosen: dict[str, list[str]] = {}
+        if decision == "undo":
+            by = decisions.reviewer()
+            changed = asked = len(decisions.undo(ctx.dataset, field, by=by))
+        else:
+            what = _what(ctx, selection.choices(field))
+            chosen = selection.label_ids(what, field)
+            asked = sum(map(len, chosen.values()))
+            changed = sum(_decide(ctx, decision, name, ids) for name, ids in chosen.items())
+        selection.refresh()
         ctx.ops.clear_selected_labels()
+        ctx.ops.clear_selected_samples()
         ctx.ops.reload_dataset()
-        return {"changed": changed}
+        same = f"; {asked - changed:,} were so already" if asked > changed else ""
+        return {"changed": changed, "told": f"{changed:,} {_DONE[decision]}{same}"}
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         outputs = types.Object()
-        outputs.int("changed", label="Labels changed")
+        outputs.str("told", label="Instances")
         return types.Property(outputs, view=types.View(label="Decided"))
 
 
-def _by_field(ctx: foo.ExecutionContext) -> dict[str, list[str]]:
-    """Ids of the selected labels by their field."""
-    fields: dict[str, list[str]] = {}
+def _decide(ctx: foo.ExecutionContext, decision: str, field: str, ids: list[str]) -> int:
+    """Makes one decision about labels of one field; how many changed."""
+    if decision == "rename":
+        return decisions.rename(ctx.dataset, field, ids, ctx.params.get("name") or "")
+    if decision == "models_name":
+        key = ctx.params.get("eval_key") or evaluations_of(ctx.dataset, field)[0]
+        return take_models_names(ctx.dataset, key, ids)
+    call = {
+        "accept": decisions.accept,
+        "reject": decisions.reject,
+        "reopen": decisions.reopen,
+    }[decision]
+    return call(ctx.dataset, field, ids)
+
+
+def _offered(ctx: foo.ExecutionContext, field: str) -> dict[str, str]:
+    """The decisions that can be made about a field."""
+    judged = bool(evaluations_of(ctx.dataset, field))
+    return {key: told for key, told in _DECISIONS.items() if judged or key != "models_name"}
+
+
+def _selection(ctx: foo.ExecutionContext) -> Selection:
+    labels: dict[str, list[str]] = {}
     for label in ctx.selected_labels or ():
-        fields.setdefault(label["field"], []).append(label["label_id"])
-    return fields
+        labels.setdefault(label["field"], []).append(label["label_id"])
+    return Selection(ctx.view, tuple(ctx.selected or ()), labels)
+
+
+def _field(ctx: foo.ExecutionContext, selection: Selection) -> str:
+    """The chosen field; by default that of the selected labels, of the patches, or of the run."""
+    likely = [ctx.params.get("field"), *selection.labels, "ovsam", *selection.fields]
+    patches = selection.fields[:1] if ctx.view._is_patches else []
+    likely[1:1] = [] if selection.labels else patches
+    return str(next(name for name in likely if name in selection.fields))
+
+
+def _what(ctx: foo.ExecutionContext, choices: dict[str, str]) -> str:
+    """What is decided about; by default the narrowest that there is."""
+    asked = ctx.params.get("what")
+    return str(asked) if asked in choices else next(iter(choices))

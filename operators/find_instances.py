@@ -8,10 +8,11 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.finding_request import KINDS, FindingRequest
+from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.curation.label_errors import evaluations
 from ovsam_plugin.curation.run_fields import run_fields
-from ovsam_plugin.curation.views import DOUBTS, unknown_groups
 
-from .form import menu
+from .form import mark, menu
 
 
 class FindInstances(foo.Operator):  # type: ignore[misc]
@@ -34,36 +35,43 @@ class FindInstances(foo.Operator):  # type: ignore[misc]
         menu(inputs, "kind", KINDS, request.kind, "Which instances")
         menu(inputs, "field", fields, request.field or "", "Run")
         if request.kind == "doubtful":
-            menu(inputs, "by", list(DOUBTS), request.by, "Doubted by")
+            menu(inputs, "by", request.scores(ctx.dataset), request.by, "Doubted by")
         if request.kind in ("doubtful", "tail"):
             inputs.float("percent", default=request.percent, min=0, max=100, label="Percent")
         if request.kind == "rare":
             inputs.int("fewer_than", default=request.fewer_than, min=1, label="Fewer than")
         if request.kind == "group" and request.field:
-            sizes = unknown_groups(ctx.dataset, request.field)
-            said = ", ".join(f"{number}: {count}" for number, count in sizes.items())
-            inputs.int("group", default=1, min=1, label="Group", description=said or "none yet")
+            found = unknown_groups(ctx.dataset, request.field)
+            groups = {str(group.number): str(group) for group in found}
+            menu(inputs, "group", groups, str(request.group), "Group")
         if request.kind == "differing":
             others = [name for name in fields if name != request.field]
             menu(inputs, "other", others, request.other or "", "The other run")
         if request.kind == "label_errors":
-            keys = ctx.dataset.list_evaluations()
-            menu(inputs, "eval_key", keys, request.eval_key or "", "Evaluation")
-        inputs.bool("patches", default=True, label="One by one")
-        prop = types.Property(inputs, view=types.View(label="Find instances"))
-        try:
-            request.view(ctx.dataset)
-        except ValueError as error:
-            prop.invalid, prop.error_message = True, str(error)
-            inputs.view("problem", types.Error(label=str(error)))
-        return prop
+            menu(inputs, "eval_key", evaluations(ctx.dataset), request.eval_key or "", "Evaluation")
+            inputs.float(
+                "min_score",
+                default=request.min_score,
+                min=0,
+                max=1,
+                label="Least score",
+                description="by how much the model is surer of its own name than of the truth's",
+            )
+        else:
+            inputs.bool("patches", default=True, label="One by one")
+        mark(inputs, request.problems(ctx.dataset))
+        return types.Property(inputs, view=types.View(label="Find instances"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        view = FindingRequest.from_params(ctx.params, ctx.dataset).view(ctx.dataset)
-        ctx.ops.set_view(view=view)
-        return {"found": len(view)}
+        request = FindingRequest.from_params(ctx.params, ctx.dataset)
+        view = request.view(ctx.dataset)
+        found = len(view)
+        if found:
+            ctx.ops.set_view(view=view)
+        told = f"{found:,} found" if found else "none found, so that the view stays as it is"
+        return {"told": told, "found": found}
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         outputs = types.Object()
-        outputs.int("found", label="Found")
+        outputs.str("told", label="Instances" if ctx.params.get("patches", True) else "Photographs")
         return types.Property(outputs, view=types.View(label="Found"))

@@ -8,9 +8,14 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.decisions import rename, reviewer
-from ovsam_plugin.curation.views import unknown, unknown_groups
+from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.curation.known_names import known_names
+from ovsam_plugin.curation.views import unknown
 
-from .form import chosen_run, menu, run_menu
+from .form import chosen_run, mark, menu, run_menu
+
+_SHOWN = 100
+_NO_GROUPS = "no groups of unknown instances: score the run first, with Score a run"
 
 
 class NameGroup(foo.Operator):  # type: ignore[misc]
@@ -30,14 +35,18 @@ class NameGroup(foo.Operator):  # type: ignore[misc]
         inputs = types.Object()
         field = run_menu(inputs, ctx)
         prop = types.Property(inputs, view=types.View(label="Name a group"))
-        groups = unknown_groups(ctx.dataset, field) if field else {}
+        groups = unknown_groups(ctx.dataset, field, most=_SHOWN) if field else []
         if not groups:
-            inputs.view("none", types.Error(label="No groups yet: score the run first"))
+            mark(inputs, {"field": _NO_GROUPS} if field else {})
             prop.invalid = True
             return prop
-        sizes = {str(number): f"{number}: {count} instances" for number, count in groups.items()}
-        menu(inputs, "group", sizes, str(ctx.params.get("group") or next(iter(sizes))), "Group")
-        inputs.str("name", required=True, label="Name")
+        offered = {str(group.number): str(group) for group in groups}
+        number = str(ctx.params.get("group") or "")
+        chosen = next((g for g in groups if str(g.number) == number), groups[0])
+        menu(inputs, "group", offered, str(chosen.number), "Group")
+        names = dict.fromkeys((*chosen.names, *known_names(ctx.dataset, field)))
+        view = types.AutocompleteView(choices=[types.Choice(n, label=n) for n in names])
+        inputs.str("name", required=True, label="Name", view=view)
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:

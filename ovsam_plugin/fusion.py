@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # presets are read by forms, without torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Fusion:
 
 def with_background(cosines: Tensor, scale: float) -> Tensor:
     """(N, K) cosines -> (N, K + 1) logits; the background is last and its logit is 0."""
-    return torch.nn.functional.pad(cosines * scale, (0, 1))
+    from torch.nn.functional import pad
+
+    return pad(cosines * scale, (0, 1))
 
 
 def fuse(
@@ -46,6 +50,8 @@ def fuse(
     Returns:
         (N, K + 1), not normalised.
     """
+    import torch
+
     weight = torch.where(seen, fusion.seen_weight, fusion.unseen_weight)
     weight = torch.nn.functional.pad(weight, (0, 1), value=fusion.seen_weight)
     weight = weight * (~empty)[:, None]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # presets are read by forms, without torch
+    from torch import Tensor
 
 # Probabilities of exactly 0 and 1 have no logit.
 _EDGE = 1e-4
@@ -58,6 +59,8 @@ class Judge:
         if self.agreement and agreement is not None:
             total = total + self.agreement * agreement
         if isinstance(total, float):
+            import torch
+
             some = next(e for e in (thing, quality, likely, stability, agreement) if e is not None)
             total = torch.full_like(some, total, dtype=torch.float32)
         return total.sigmoid().float()

@@ -7,7 +7,9 @@ reason; the file is refused where nothing in it could be used.
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,10 +23,11 @@ from ovsam_plugin.annotations.records import (
     Annotation,
     AnnotationFile,
 )
-from ovsam_plugin.annotations.values import Id, flag, id_key, printable, read_id, whole
+from ovsam_plugin.annotations.values import Id, flag, id_key, in_words, read_id, whole
 from ovsam_plugin.vocabulary.names import clean_name, name_key
 
 _Record = Mapping[str, Any]
+_GZIP = b"\x1f\x8b"
 
 
 def read_annotation_file(path: str | Path, *, crowds: bool = False) -> AnnotationFile:
@@ -84,7 +87,8 @@ def load_object(path: Path) -> Mapping[str, Any]:
 
 
 def load_json(path: Path, what: str = "annotation file") -> Any:
-    """What a JSON file holds; a byte-order mark tells its encoding, else it is UTF-8.
+    """What a JSON file holds, also a gzipped one; a byte-order mark tells its encoding, else it is
+    UTF-8.
 
     Bytes that are not UTF-8 are kept as `os.fsdecode` keeps those of file names, so that names in
     another encoding still find their files.
@@ -94,10 +98,14 @@ def load_json(path: Path, what: str = "annotation file") -> Any:
     """
     try:
         data = path.read_bytes()
+        if data.startswith(_GZIP):
+            data = gzip.decompress(data)
         text = data.decode(json.detect_encoding(data), "surrogateescape")
         return json.loads(text)
     except FileNotFoundError:
         raise ValueError(f"there is no {what} {path}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged gzip file: {error}") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
@@ -235,14 +243,15 @@ def read_categories(
 def _class_name(name: object, where: str) -> str:
     if isinstance(name, int | float) and not isinstance(name, bool):
         name = str(name)
-    return clean_name(printable(name) if isinstance(name, str) else name, where)
+    return clean_name(in_words(name) if isinstance(name, str) else name, where)
 
 
 def _synonyms(written: object) -> tuple[str, ...]:
     names = [written] if isinstance(written, str) else written
     if not isinstance(names, list | tuple):
         return ()
-    return tuple(name for name in names if _is_name(name))
+    words = (in_words(name) if isinstance(name, str) else name for name in names)
+    return tuple(name for name in words if _is_name(name))
 
 
 def _is_name(written: object) -> bool:

@@ -19,6 +19,18 @@ def printable(name: str) -> str:
     return "".join(f"%{ord(c) & 0xFF:02X}" if "\ud800" <= c <= "\udfff" else c for c in name)
 
 
+def in_words(name: str) -> str:
+    """A name for people to read: bytes that are not UTF-8 are taken for Latin-1's, as Windows has
+    it, which is what old tools write."""
+    if name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name):
+        return name
+    written = name.encode("utf-8", "surrogateescape")
+    try:
+        return written.decode("cp1252")
+    except UnicodeDecodeError:
+        return written.decode("latin-1")
+
+
 def number(value: object) -> float | None:
     """A finite number, or None for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -110,7 +110,8 @@ class LabelJob:
         if 0 < summary.failed == summary.samples:
             return True
         # What was answered and then left out by a threshold was labelled all the same.
-        bounded = self.work["min_confidence"] is not None or self.work["calibration"] is not None
+        bounds = ("min_objectness", "min_confidence", "calibration")
+        bounded = any(self.work[name] is not None for name in bounds)
         if not asking or bounded:
             return False
         if samples.count(f"{self.field}.detections"):

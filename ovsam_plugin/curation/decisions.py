@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeAlias
 
 import fiftyone as fo
 from bson import ObjectId
@@ -24,11 +24,14 @@ from ovsam_plugin.curation.attributes import DECISION, check_detections, check_n
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import Expression, in_parts
+from ovsam_plugin.dataset.writing import Expression, Id, in_parts
 from ovsam_plugin.vocabulary.names import clean_name
 
 ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
 KINDS = (ACCEPTED, RENAMED, REJECTED)
+
+Ids: TypeAlias = Id | Iterable[Id]
+"""One label's id, or many."""
 
 _SHOWN = 3
 _MILLISECOND = timedelta(milliseconds=1)
@@ -65,9 +68,7 @@ class Progress:
         return self.decided + self.open
 
 
-def accept(
-    samples: Samples, field: str, label_ids: str | Iterable[str], *, by: str | None = None
-) -> int:
+def accept(samples: Samples, field: str, label_ids: Ids, *, by: str | None = None) -> int:
     """The names of these labels are right.
 
     A label that was renamed keeps the name that it was given. One that was rejected is accepted
@@ -92,7 +93,7 @@ def accept(
 def rename(
     samples: Samples,
     field: str,
-    label_ids: str | Iterable[str],
+    label_ids: Ids,
     name: str,
     *,
     by: str | None = None,
@@ -112,9 +113,34 @@ def rename(
     return _decide(samples, field, label_ids, RENAMED, clean_name(name, "the new name"), by)
 
 
-def reject(
-    samples: Samples, field: str, label_ids: str | Iterable[str], *, by: str | None = None
+def rename_each(
+    samples: Samples, field: str, names: Mapping[Id, str], *, by: str | None = None
 ) -> int:
+    """Gives each of these labels a name of its own, as one decision, undone in one step.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+        names: by label id.
+        by: as for `accept`.
+
+    Returns, Raises: see `rename`.
+    """
+    by = clean_name(reviewer() if by is None else by, "the reviewer's name")
+    chosen: dict[str, list[Id]] = {}
+    for label_id, name in names.items():
+        chosen.setdefault(clean_name(name, "the new name"), []).append(label_id)
+    dataset, ids = _prepare(samples, field, names)
+    found = _find(dataset, field, ids)
+    at = _now()
+    changed = 0
+    for name, some in chosen.items():
+        labels = {i: found[i] for i in map(ObjectId, some)}
+        changed += _change(dataset, field, labels, RENAMED, name, by, at)
+    return changed
+
+
+def reject(samples: Samples, field: str, label_ids: Ids, *, by: str | None = None) -> int:
     """These labels are no instances of anything: leave them out of the ground truth.
 
     Args, Returns, Raises: see `accept`. A label without a name may be rejected too.
@@ -122,7 +148,7 @@ def reject(
     return _decide(samples, field, label_ids, REJECTED, None, by)
 
 
-def reopen(samples: Samples, field: str, label_ids: str | Iterable[str]) -> int:
+def reopen(samples: Samples, field: str, label_ids: Ids) -> int:
     """Takes back the decisions on these labels, whoever made them: the model's name stands again.
 
     Args, Returns, Raises: see `accept`.
@@ -185,7 +211,7 @@ def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None)
         # Somebody may have decided anew since.
         at = next(iter(last.values()))["reviewed_at"]
         _write(dataset, field, last, _undecided(), unless={"$ne": ["$$d.reviewed_at", at]})
-        undone += [str(label_id) for label_id in last]
+        undone += [str(i) for i, d in _now_on(dataset, field, last).items() if not d.get("review")]
     return undone
 
 
@@ -230,7 +256,7 @@ def reviewer() -> str:
 def _decide(
     samples: Samples,
     field: str,
-    label_ids: str | Iterable[str],
+    label_ids: Ids,
     kind: str,
     name: str | None,
     by: str | None,
@@ -244,15 +270,28 @@ def _decide(
             f"{len(nameless)} of these labels have no name to accept ({_some(nameless)}): reject "
             "them, or give them a name"
         )
-    decision = _decision(kind, name, by)
+    return _change(dataset, field, found, kind, name, by, _now())
+
+
+def _change(
+    dataset: fo.Dataset,
+    field: str,
+    found: Mapping[ObjectId, Mapping[str, Any]],
+    kind: str,
+    name: str | None,
+    by: str,
+    at: datetime,
+) -> int:
+    """Decides about those labels that are not decided like this already; how many they are."""
+    decision = _decision(kind, name, by, at)
     changed = {i: d for i, d in found.items() if not _stands(d, kind, name)}
     _write(dataset, field, changed, decision, unless=_standing(kind, name))
     return len(changed)
 
 
-def _decision(kind: str, name: str | None, by: str) -> Expression:
+def _decision(kind: str, name: str | None, by: str, at: datetime) -> Expression:
     """What is set on a label, in the database's own expressions over the label `$$d`."""
-    said: Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": _now()}
+    said: Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": at}
     if kind != RENAMED:
         return {**said, "review": kind, "label": _MODELS_NAME, "predicted_label": None}
     given = {"$literal": name}
@@ -296,9 +335,7 @@ def _standing(kind: str, name: str | None) -> Expression:
     return {"$and": [kept, {"$eq": ["$$d.label", {"$literal": name}]}]}
 
 
-def _prepare(
-    samples: Samples, field: str, label_ids: str | Iterable[str]
-) -> tuple[fo.Dataset, list[ObjectId]]:
+def _prepare(samples: Samples, field: str, label_ids: Ids) -> tuple[fo.Dataset, list[ObjectId]]:
     """The dataset, its attributes declared and indexed, and the ids, each once."""
     check_no_copies(samples)
     dataset = root_dataset(samples)
@@ -307,7 +344,7 @@ def _prepare(
     # A label is found among millions by its id, and the last decision by its time.
     for name in ("id", "reviewed_at"):
         dataset.create_index(f"{field}.detections.{name}")
-    given = [label_ids] if isinstance(label_ids, str) else list(label_ids)
+    given = [label_ids] if isinstance(label_ids, str | ObjectId) else list(label_ids)
     try:
         return dataset, list(dict.fromkeys(ObjectId(i) for i in given))
     except (InvalidId, TypeError) as error:
@@ -316,9 +353,7 @@ def _prepare(
 
 def _find(dataset: fo.Dataset, field: str, ids: list[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
     """By id, what has been decided on these labels, and the `sample` of each."""
-    found: dict[ObjectId, dict[str, Any]] = {}
-    for part in in_parts(ids):
-        found |= _labels_where(dataset, field, {"_id": {"$in": part}})
+    found = _now_on(dataset, field, ids)
     missing = [i for i in ids if i not in found]
     if missing:
         raise ValueError(
@@ -326,6 +361,16 @@ def _find(dataset: fo.Dataset, field: str, ids: list[ObjectId]) -> dict[ObjectId
             f"{dataset.name!r} ({_some(missing)}): they belong to another field or dataset, or "
             "were deleted; nothing was decided"
         )
+    return found
+
+
+def _now_on(
+    dataset: fo.Dataset, field: str, ids: Iterable[ObjectId]
+) -> dict[ObjectId, dict[str, Any]]:
+    """The same, of those that are there."""
+    found: dict[ObjectId, dict[str, Any]] = {}
+    for part in in_parts(ids):
+        found |= _labels_where(dataset, field, {"_id": {"$in": part}})
     return found
 
 

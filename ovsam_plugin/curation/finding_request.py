@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ovsam_plugin.curation import comparison, views
-from ovsam_plugin.curation.label_errors import label_errors
+from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.curation.label_errors import MIN_SCORE, evaluations, label_errors
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.targets import Samples
 
@@ -24,6 +25,21 @@ KINDS = {
     "label_errors": "Likely mistakes of the ground truth, by an evaluation",
 }
 
+BY = {
+    "doubt": "Doubt: how likely the label is wrong",
+    "objectness": "Objectness: how surely it is one whole thing",
+    "confidence": "Confidence: how sure the name is",
+    "margin": "Margin: how far the second name is behind",
+    "stability": "Stability of the mask",
+    "similarity": "Similarity of the instance and its name",
+    "disagreement": "Disagreement of the two branches",
+    "outlier": "Outlier: how far it is from others of its class",
+}
+"""What instances can be doubted by, a score of `views.DOUBTS` each."""
+
+_NO_RUN = "no run yet: label the photographs first, with Label with Open-Vocabulary SAM"
+_SCORE_FIRST = "score the run first, with Score a run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class FindingRequest:
@@ -32,7 +48,7 @@ class FindingRequest:
     Attributes:
         field: a run's field.
         kind: a key of KINDS.
-        fewer_than, percent, group, by, other, eval_key: what the kind needs.
+        fewer_than, percent, group, by, other, eval_key, min_score: what the kind needs.
         patches: whether instances are shown cut out, one by one.
     """
 
@@ -44,14 +60,82 @@ class FindingRequest:
     by: str = "confidence"
     other: str | None = None
     eval_key: str | None = None
+    min_score: float = MIN_SCORE
     patches: bool = True
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], samples: Samples) -> FindingRequest:
-        """A request from what the form holds; the first run where none is chosen."""
+        """A request from what the form holds; what is not chosen is the first that there is."""
         known = cls.__dataclass_fields__
         given = {k: v for k, v in params.items() if k in known and v not in (None, "")}
-        return cls(**{"field": next(iter(run_fields(samples)), None), **given})
+        field = given.get("field") or next(iter(run_fields(samples)), None)
+        likely: dict[str, Any] = {"field": field}
+        kind = given.get("kind", cls.kind)
+        if field and kind == "doubtful":
+            likely["by"] = next(iter(cls._scores(samples, field)), cls.by)
+        elif kind == "label_errors":
+            likely["eval_key"] = next(iter(evaluations(samples)), None)
+        elif kind == "differing":
+            likely["other"] = next((f for f in run_fields(samples) if f != field), None)
+        if "group" in given:  # a menu gives text
+            given["group"] = int(given["group"])
+        return cls(**{**likely, **given})
+
+    def scores(self, samples: Samples) -> dict[str, str]:
+        """What the run's instances can be doubted by: of BY, the scores that they have."""
+        names = self._scores(samples, self.field) if self.field else []
+        return {name: BY[name] for name in names}
+
+    @staticmethod
+    def _scores(samples: Samples, field: str) -> list[str]:
+        return [name for name in BY if views.is_filled(samples, field, name)]
+
+    def problems(self, samples: Samples) -> dict[str, str]:
+        """What is wrong, by the form's field that can put it right; empty when all is well.
+
+        Nothing is looked for: that takes as long as there are instances.
+        """
+        if self.kind == "label_errors":
+            if self.eval_key is None:
+                return {
+                    "eval_key": "no evaluation yet: hold a run against the ground truth first, "
+                    "with Evaluate Open-Vocabulary SAM"
+                }
+            return {} if 0 <= self.min_score < 1 else {"min_score": "from 0 to below 1"}
+        if self.field is None:
+            return {"field": _NO_RUN}
+        lacking = {
+            "doubtful": ("by", self.by, f"no instance has this score: {_SCORE_FIRST}"),
+            "rare_lvis": (
+                "kind",
+                "frequency",
+                "the run's vocabulary has no groups of rare classes: label or relabel with LVIS",
+            ),
+            "novel": (
+                "kind",
+                "split",
+                "the run's vocabulary has no novel classes: label or relabel with COCO or LVIS",
+            ),
+            "unknown": ("kind", "unknown", _SCORE_FIRST),
+            "group": ("group", "group", f"no groups: {_SCORE_FIRST}"),
+        }
+        if self.kind in lacking:
+            name, attribute, told = lacking[self.kind]
+            if not views.is_filled(samples, self.field, attribute):
+                return {name: told}
+        if self.kind in ("doubtful", "tail") and not 0 < self.percent <= 100:
+            return {"percent": "above 0, at most 100"}
+        if self.kind == "group":
+            groups = [found.number for found in unknown_groups(samples, self.field)]
+            if self.group not in groups:
+                there = f"there are 1 to {max(groups)}" if groups else "all are decided about"
+                return {"group": f"there is no group {self.group}: {there}"}
+        if self.kind == "differing" and self.other in (None, self.field):
+            return {
+                "other": "no other run over these instances: make one first, with Relabel over "
+                "another vocabulary"
+            }
+        return {}
 
     def view(self, samples: Samples) -> views.View:
         """The instances.
@@ -59,11 +143,19 @@ class FindingRequest:
         Raises:
             ValueError: there is no run yet, or what the kind reads is not filled.
         """
+        if self.kind == "label_errors":
+            return label_errors(samples, self.eval_key or "", min_score=self.min_score)
         field = self.field
         if field is None:
             raise ValueError("there is no run yet: label the dataset first")
         makers: dict[str, Callable[[], views.View]] = {
-            "doubtful": lambda: views.doubtful(samples, field, by=self.by, percent=self.percent),
+            "doubtful": lambda: views.doubtful(
+                samples,
+                field,
+                by=self.by,
+                percent=self.percent,
+                worst_first=not self.patches,
+            ),
             "rare": lambda: views.rare_here(samples, field, fewer_than=self.fewer_than),
             "tail": lambda: views.rare_here(samples, field, tail_percent=self.percent),
             "rare_lvis": lambda: views.rare_in_lvis(samples, field),
@@ -73,8 +165,6 @@ class FindingRequest:
             "not_reviewed": lambda: views.not_reviewed(samples, field),
             "differing": lambda: comparison.named_differently(samples, self.other or "", field),
         }
-        if self.kind == "label_errors":
-            return label_errors(samples, self.eval_key or "")
         if self.kind not in makers:
             raise ValueError(f"there is no kind {self.kind!r}: choose of {', '.join(KINDS)}")
         view = makers[self.kind]()

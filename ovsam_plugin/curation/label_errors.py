@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import fiftyone as fo
 import fiftyone.core.view as fov
 import numpy as np
 from bson import ObjectId
 from fiftyone import ViewField as F
 
+from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.writing import Id
 from ovsam_plugin.evaluation.backend import OvsamEvaluation, OvsamEvaluationConfig
 from ovsam_plugin.scoring.label_errors import MIN_IOU, Pairs, likely_mistakes
 from ovsam_plugin.vocabulary.names import name_key
 
+MIN_SCORE = 0.3
+"""Least score of a likely mistake unless told otherwise: of COCO names of which one in twenty was
+made wrong, `ovsam-lite` then lists 17 %, and four of five wrong ones are among them."""
+
+
+def evaluations(samples: Samples) -> list[str]:
+    """The evaluations that can tell of mistakes: those of the method `ovsam`."""
+    dataset = root_dataset(samples)
+    return [key for key in dataset.list_evaluations() if _config(dataset, key) is not None]
+
 
 def label_errors(
-    samples: Samples, eval_key: str, *, min_score: float = 0.0, min_iou: float = MIN_IOU
+    samples: Samples, eval_key: str, *, min_score: float = MIN_SCORE, min_iou: float = MIN_IOU
 ) -> fov.DatasetView:
     """True instances whose name the model confidently contradicts, the likeliest mistake first.
+
+    What a person has decided about is not among them any more.
 
     Args:
         samples: a dataset or view.
@@ -28,44 +45,108 @@ def label_errors(
         min_iou: least overlap of the two masks, 0 to 1.
 
     Returns:
-        Patches of the ground truth.
+        Patches of the ground truth, each with the model's label beside it.
 
     Raises:
         ValueError: there is no such evaluation, it is of another method, or it pairs no labels
             with predictions.
     """
     dataset = root_dataset(samples)
-    if not dataset.has_evaluation(eval_key):
-        there = ", ".join(map(repr, dataset.list_evaluations())) or "none: run evaluate_dataset"
-        raise ValueError(f"there is no evaluation {eval_key!r}; there are {there}")
-    config = OvsamEvaluation.get_run_info(dataset, eval_key).config
-    if not isinstance(config, OvsamEvaluationConfig):
-        raise ValueError(
-            f"evaluation {eval_key!r} is of method {config.method!r}, which pairs equal names "
-            "alone: make one with evaluate_dataset, or method='ovsam'"
-        )
+    config = _evaluation(dataset, eval_key)
     gt_field, pred_field = config.gt_field, config.pred_field
     match, overlap = f"{eval_key}_id", f"{eval_key}_iou"
-    truth = LabelTable.read(samples, gt_field, ("label", match, overlap))
+    truth = LabelTable.read(samples, gt_field, ("label", match, overlap, "review"))
     found = LabelTable.read(
         samples, pred_field, ("label", "confidence", "top_labels", "top_scores")
     )
     row_of = {label_id: row for row, label_id in enumerate(found.ids)}
-    pairs = [
+    paired = [
         (row, row_of[other])
         for row, other in enumerate(truth.columns[match])
         if other in row_of and truth.columns["label"][row]
     ]
-    if not pairs and len(truth):
+    if not paired and len(truth):
         raise ValueError(
             f"evaluation {eval_key!r} pairs no label of {gt_field!r} with one of {pred_field!r}: "
             "make it with method 'ovsam', on masks"
         )
+    pairs = [pair for pair in paired if not truth.columns["review"][pair[0]]]
     order = likely_mistakes(_pairs(truth, found, pairs, overlap), min_score, min_iou)
     ids = [truth.ids[pairs[i][0]] for i in order]
     view = dataset.filter_labels(gt_field, F("_id").is_in([ObjectId(i) for i in ids]))
-    patches: fov.DatasetView = view.to_patches(gt_field)
-    return patches.select(ids, ordered=True)
+    patches: fov.DatasetView = view.to_patches(gt_field, other_fields=[pred_field])
+    beside = F("_id").to_string() == F(f"${gt_field}.{match}")
+    return patches.filter_labels(pred_field, beside, only_matches=False).select(ids, ordered=True)
+
+
+def evaluations_of(samples: Samples, gt_field: str) -> list[str]:
+    """Of `evaluations`, those in which a field is the ground truth."""
+    dataset = root_dataset(samples)
+    keys = dataset.list_evaluations()
+    configs = {key: _config(dataset, key) for key in keys}
+    return [k for k, c in configs.items() if c is not None and c.gt_field == gt_field]
+
+
+def take_models_names(
+    samples: Samples, eval_key: str, label_ids: Iterable[str], *, by: str | None = None
+) -> int:
+    """Gives these labels of the ground truth the names of the predictions they are paired with.
+
+    It is a renaming like any other, kept on the labels with who and when, and undone in one step.
+
+    Args:
+        samples: a dataset or view.
+        eval_key: as for `label_errors`.
+        label_ids: labels of the ground truth.
+        by: as for `decisions.accept`.
+
+    Returns:
+        How many labels changed.
+
+    Raises:
+        ValueError: there is no such evaluation, or some labels are paired with none that has a
+            name. Nothing is changed then.
+    """
+    dataset = root_dataset(samples)
+    config = _evaluation(dataset, eval_key)
+    match = f"{eval_key}_id"
+    truth = LabelTable.read(dataset, config.gt_field, (match,))
+    found = LabelTable.read(dataset, config.pred_field, ("label",))
+    name_of = dict(zip(found.ids, found.columns["label"]))
+    pair_of = dict(zip(truth.ids, truth.columns[match]))
+    names = {label_id: name_of.get(str(pair_of.get(label_id))) for label_id in label_ids}
+    named: dict[Id, str] = {label_id: name for label_id, name in names.items() if name}
+    if len(named) < len(names):
+        raise ValueError(
+            f"{len(names) - len(named)} of {len(names)} labels are paired with no named prediction "
+            f"in evaluation {eval_key!r}: nothing was renamed"
+        )
+    return decisions.rename_each(dataset, config.gt_field, named, by=by)
+
+
+def _evaluation(dataset: fo.Dataset, eval_key: str) -> OvsamEvaluationConfig:
+    """The configuration of an evaluation of ours.
+
+    Raises:
+        ValueError: there is no such evaluation, or it is of another method.
+    """
+    if not dataset.has_evaluation(eval_key):
+        there = ", ".join(map(repr, dataset.list_evaluations())) or "none: run evaluate_dataset"
+        raise ValueError(f"there is no evaluation {eval_key!r}; there are {there}")
+    config = _config(dataset, eval_key)
+    if config is None:
+        method = dataset.get_evaluation_info(eval_key).config.method
+        raise ValueError(
+            f"evaluation {eval_key!r} is of method {method!r}, which pairs equal names "
+            "alone: make one with evaluate_dataset, or method='ovsam'"
+        )
+    return config
+
+
+def _config(dataset: fo.Dataset, eval_key: str) -> OvsamEvaluationConfig | None:
+    """The same, or None where it is of another method."""
+    config = OvsamEvaluation.get_run_info(dataset, eval_key).config
+    return config if isinstance(config, OvsamEvaluationConfig) else None
 
 
 def _pairs(

@@ -108,10 +108,11 @@ def run_traces(samples: Samples, field: str) -> RunTraces:
     if sharers:
         brain_runs.discard(index)
     views = saved_views(dataset, field)
+    labels, reviewed = _counts(dataset, field)
     return RunTraces(
         field=field,
-        labels=_count(dataset, f"{field}.detections"),
-        reviewed=_count(dataset, f"{field}.detections.review"),
+        labels=labels,
+        reviewed=reviewed,
         fields=tuple(
             name
             for name in (field, error_field(field), *made.summary_fields)
@@ -222,9 +223,25 @@ def _views_about(dataset: fo.Dataset, field: str) -> list[str]:
     ]
 
 
-def _count(dataset: fo.Dataset, path: str) -> int:
-    images = all_images(dataset)
-    return 0 if dataset.get_field(path) is None else int(images.count(path))
+def _counts(dataset: fo.Dataset, field: str) -> tuple[int, int]:
+    """How many labels there are, and how many of them a person has decided about."""
+    labels = f"{field}.detections"
+    decided = {"$filter": {"input": f"${labels}.review", "cond": {"$gt": ["$$this", None]}}}
+    rows = all_images(dataset)._aggregate(
+        [
+            {"$match": {f"{labels}.0": {"$exists": True}}},
+            {"$project": {f"{labels}._id": True, f"{labels}.review": True}},
+            {
+                "$group": {
+                    "_id": None,
+                    "labels": {"$sum": {"$size": f"${labels}"}},
+                    "decided": {"$sum": {"$size": decided}},
+                }
+            },
+        ]
+    )
+    found = next(iter(rows), {"labels": 0, "decided": 0})
+    return int(found["labels"]), int(found["decided"])
 
 
 def _listed(what: str, names: tuple[str, ...]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import fiftyone as fo
 from bson import ObjectId
+from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.decisions import KINDS
@@ -186,12 +187,12 @@ def undecided(field: str, filters: Filters, needs: Sequence[str] = ()) -> list[_
 def load_instance(samples: Samples, field: str, sample_id: str, label_id: str) -> Instance | None:
     """One instance with its mask, or None when its sample or label was deleted meanwhile."""
     dataset = root_dataset(samples)
-    found = dataset.select(sample_id).select_fields(field)
+    # Of a sample's many labels, each with its mask, the database hands over the one.
+    wanted = F("_id") == ObjectId(label_id)
+    found = dataset.select(sample_id).select_fields(field).filter_labels(field, wanted)
     for sample in found:
-        value = sample[field]
-        for label in () if value is None else value.detections:
-            if label.id == label_id:
-                return Instance(sample_id=sample.id, filepath=sample.filepath, label=label)
+        (label,) = sample[field].detections
+        return Instance(sample_id=sample.id, filepath=sample.filepath, label=label)
     return None
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ovsam_plugin.curation import attributes
+from ovsam_plugin.curation.groups import keep_names
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
@@ -27,12 +28,17 @@ from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
 from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 # Everyday words that a vocabulary is held against: where one of these fits better, no class of the
 # vocabulary explains the instance.
 _REFERENCE = "imagenet-1k"
+# Where words for a group of unknown instances are looked for, beside the vocabulary itself.
+_NAMING = ("lvis", _REFERENCE)
+_NAMES_A_GROUP = 3
+_NAMED_GROUPS = 200
 _CHUNK = 1024
 _NUMBERS = ("confidence", "margin", "head_score", "clip_score", "objectness")
 
@@ -112,7 +118,9 @@ def score_run(
     names = [str(table.columns["label"][i]) for i in known]
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
-    here, there = _best_logits(Embedder.of(recorded).side, vocabulary, some, pick_device(device))
+    side = Embedder.of(recorded).side
+    where = pick_device(device)
+    here, there = _best_logits(side, vocabulary, some, where)
     far = outlierness(some.head, names)
     strange = unknownness(columns["confidence"], here, there)
     chosen = _unknown(strange, share)
@@ -127,6 +135,8 @@ def score_run(
     scored = dict(zip(known.tolist(), zip(*(values.tolist() for values in found.values()))))
     # Labels without scores lose those of an earlier scoring.
     none = (math.nan,) * len(found)
+    names_of = _nearest_names(side, vocabulary, some, groups, where)
+    keep_names(dataset, field, names_of)
     values = (_as_stored(found, scored.get(row, none)) for row in range(len(table)))
     writing.set_attributes(dataset, field, zip(table.samples, table.ids, values))
     return ScoreSummary(
@@ -144,12 +154,49 @@ def _best_logits(
     """(N,) each: how well the vocabulary's best word fits, and the reference's."""
     found = []
     for words in (vocabulary, load_vocabulary(_REFERENCE)):
-        classifier = build_classifier(words, side.text_tower, side.templates, device=str(device))
-        rows, owner = torch.from_numpy(classifier.embeddings), torch.from_numpy(classifier.owner)
-        synonyms = Synonyms(rows.to(device), owner.to(device))
+        synonyms = _synonyms(side, words, device)
         parts = list(_logits(synonyms, embeddings, side.fusion))
         found.append(np.concatenate(parts) if parts else np.zeros(0))
     return found[0], found[1]
+
+
+def _synonyms(side: TextSide, words: Vocabulary, device: torch.device) -> Synonyms:
+    classifier = build_classifier(words, side.text_tower, side.templates, device=str(device))
+    rows, owner = torch.from_numpy(classifier.embeddings), torch.from_numpy(classifier.owner)
+    return Synonyms(rows.to(device), owner.to(device))
+
+
+@torch.inference_mode()
+def _nearest_names(
+    side: TextSide,
+    vocabulary: Vocabulary,
+    embeddings: Embeddings,
+    groups: npt.NDArray[np.int64],
+    device: torch.device,
+) -> dict[int, list[str]]:
+    """By its number, the words that fit the mean of a group best, whichever vocabulary has them."""
+    largest = range(1, min(int(groups.max(initial=0)), _NAMED_GROUPS) + 1)
+    if not largest:
+        return {}
+    members = [embeddings[np.flatnonzero(groups == number)] for number in largest]
+    both = np.concatenate(
+        [np.stack([m.head.mean(0) for m in members]), np.stack([m.clip.mean(0) for m in members])]
+    )
+    weight = side.fusion.seen_weight
+    found: list[dict[str, tuple[float, str]]] = [{} for _ in largest]
+    for words in (vocabulary, *map(load_vocabulary, _NAMING)):
+        cosines = _synonyms(side, words, device).nearest(torch.from_numpy(both).to(device))
+        head, clip = cosines.cpu().numpy().reshape(2, len(members), -1)
+        fits = (1 - weight) * side.fusion.head_scale * head
+        fits += weight * side.fusion.clip_scale * clip
+        for best, row in zip(found, fits):
+            for place in np.argsort(-row)[:_NAMES_A_GROUP].tolist():
+                name = words.names[place]
+                best.setdefault(name_key(name), (float(row[place]), name))
+    return {
+        number: [name for _, name in sorted(best.values(), reverse=True)[:_NAMES_A_GROUP]]
+        for number, best in zip(largest, found)
+    }
 
 
 @torch.inference_mode()

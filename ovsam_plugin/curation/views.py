@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-import fiftyone as fo
 import fiftyone.core.view as fov
 import numpy as np
+import numpy.typing as npt
 from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.scoring.rarity import ClassCount
 from ovsam_plugin.scoring.rarity import fewer_than as rarer_than
@@ -147,7 +148,7 @@ def unknown(
         raise ValueError("above, percent and group are three ways to say what is unknown: give one")
     if group is not None:
         _require(samples, field, "group")
-        known = unknown_groups(samples, field)
+        known = [found.number for found in unknown_groups(samples, field)]
         if group not in known:
             there = f"there are 1 to {max(known)}" if known else "these samples have none"
             raise ValueError(f"there is no group {group!r} of unknown instances: {there}")
@@ -161,32 +162,24 @@ def unknown(
     return _only(samples, field, (F("unknown") >= least) & _undecided())
 
 
-def unknown_groups(samples: Samples, field: str) -> dict[int, int]:
-    """How many undecided instances of these samples each group of unknown ones has, by its number.
-
-    Raises:
-        ValueError: there is no such field, or it holds no detections.
-    """
-    check_detections(samples, field)
-    path = f"{field}.detections.group"
-    if samples.get_field(path) is None:
-        return {}
-    undecided = samples.filter_labels(field, (F("group") != None) & _undecided())  # noqa: E711
-    counts = undecided.count_values(path)
-    return {int(n): int(counts[n]) for n in sorted(n for n in counts if n is not None)}
-
-
 def doubtful(
-    samples: Samples, field: str, *, by: str = "doubt", percent: float = DOUBTFUL_PERCENT
+    samples: Samples,
+    field: str,
+    *,
+    by: str = "doubt",
+    percent: float = DOUBTFUL_PERCENT,
+    worst_first: bool = True,
 ) -> View:
     """The most doubtful instances that nobody has decided about.
 
     Args:
-        samples: a dataset or view; the samples with the most doubtful instances come first.
+        samples: a dataset or view.
         field: a field of Detections.
         by: one of DOUBTS.
         percent: share of these samples' undecided instances, 0 to 100; all that are as doubtful as
             the last are among them.
+        worst_first: whether the samples with the most doubtful instances come first. Patches are
+            sorted by themselves, and are there sooner without.
 
     Raises:
         ValueError: there is no such field or score, the field has no such score yet, or the share
@@ -195,9 +188,12 @@ def doubtful(
     if by not in DOUBTS:
         raise ValueError(f"instances cannot be doubted by {by!r}: there are {', '.join(DOUBTS)}")
     _require(samples, field, by)
+    most = _most(samples, field, by, percent)
+    if not worst_first:
+        return most
     values = F(f"{field}.detections.{by}")
     worst = values.max() if by in HIGH_FIRST else values.min()
-    return _most(samples, field, by, percent).sort_by(worst, reverse=by in HIGH_FIRST)
+    return most.sort_by(worst, reverse=by in HIGH_FIRST)
 
 
 def not_reviewed(samples: Samples, field: str) -> View:
@@ -207,6 +203,17 @@ def not_reviewed(samples: Samples, field: str) -> View:
         ValueError: there is no such field, or it holds no detections.
     """
     return _only(samples, field, _undecided())
+
+
+def is_filled(samples: Samples, field: str, attribute: str) -> bool:
+    """Whether any label of the dataset has the attribute; stops at the first that does."""
+    dataset = root_dataset(samples)
+    path = f"{field}.detections.{attribute}"
+    if dataset.get_field(path) is None:
+        return False
+    filled = {path: {"$type": ["number", "string"]}}
+    stages = [{"$match": filled}, {"$limit": 1}, {"$project": {"_id": True}}]
+    return next(iter(all_images(dataset)._aggregate(stages)), None) is not None
 
 
 def as_patches(view: View, field: str, by: str | None = None) -> View:
@@ -237,15 +244,30 @@ def _most(samples: Samples, field: str, by: str, percent: float) -> View:
     if not 0 < percent <= 100:
         raise ValueError(f"percent is {percent}, must be above 0 and at most 100")
     high = by in HIGH_FIRST
-    undecided = _only(samples, field, _undecided() & F(by).exists())
-    values = np.array(undecided.values(f"{field}.detections.{by}", unwind=True), dtype=float)
+    values = _open_values(samples, field, by)
     if not values.size:
-        return undecided
+        return _only(samples, field, _undecided() & F(by).exists())
     # 10 % of 30 is 3, although 0.1 * 30 is a little more.
     count = max(math.ceil(round(percent * values.size / 100, 9)), 1)
     bound = float(np.sort(-values if high else values)[count - 1])
     within = F(by) >= -bound if high else F(by) <= bound
     return _only(samples, field, _undecided() & within)
+
+
+def _open_values(samples: Samples, field: str, by: str) -> npt.NDArray[np.float64]:
+    """A score of all undecided instances, read without anything else of them."""
+    labels = f"{field}.detections"
+    is_open = {"$and": [{"$gt": ["$$d.label", None]}, {"$not": [{"$gt": ["$$d.review", None]}]}]}
+    wanted = {"$and": [is_open, {"$isNumber": f"$$d.{by}"}]}
+    chosen = {"$filter": {"input": f"${labels}", "as": "d", "cond": wanted}}
+    rows = samples._aggregate(
+        [
+            # First, so that no mask is copied on the way.
+            {"$project": {f"{labels}.{name}": True for name in ("label", "review", by)}},
+            {"$project": {"found": {"$map": {"input": chosen, "as": "d", "in": f"$$d.{by}"}}}},
+        ]
+    )
+    return np.array([value for row in rows for value in row["found"] or ()], dtype=float)
 
 
 def _require(samples: Samples, field: str, attribute: str) -> None:
@@ -255,9 +277,7 @@ def _require(samples: Samples, field: str, attribute: str) -> None:
         ValueError: none has; the message says what fills it.
     """
     check_detections(samples, field)
-    dataset: fo.Dataset = root_dataset(samples)
-    path = f"{field}.detections.{attribute}"
-    if dataset.get_field(path) is not None and all_images(dataset).count(path):
+    if is_filled(samples, field, attribute):
         return
     reason = f"no label of {field!r} has {attribute!r}"
     if attribute in _SCORES:

@@ -16,6 +16,10 @@ _FARTHEST = 4
 """Sizes of the image that a corner may lie from its own."""
 
 
+class UnreadableMaskError(ValueError):
+    """A label's mask lies in a file that is gone or damaged."""
+
+
 def crop_of(
     label: fo.Detection, size: tuple[int, int], *, resize_masks: bool = True
 ) -> MaskCrop | None:
@@ -58,12 +62,15 @@ def mask_of(label: fo.Detection) -> npt.NDArray[np.bool_] | None:
     """A detection's mask, (h, w) bool, from the database or its file; None where it has none.
 
     Raises:
-        ValueError: its file cannot be read, or it has another number of dimensions.
+        UnreadableMaskError: its file cannot be read.
+        ValueError: it has another number of dimensions.
     """
     try:
         mask = label.get_mask()
     except OSError as error:
-        raise ValueError(f"the mask's file cannot be read: {error}") from error
+        raise UnreadableMaskError(f"the mask's file cannot be read: {error}") from error
+    if mask is None and label.mask_path:  # how OpenCV tells of a file that is no image
+        raise UnreadableMaskError(f"the mask's file cannot be read: {label.mask_path}")
     if mask is None:
         return None
     pixels: npt.NDArray[np.bool_] = np.asarray(mask).astype(bool)

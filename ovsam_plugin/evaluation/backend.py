@@ -27,7 +27,7 @@ from fiftyone.utils.eval.detection import (
 )
 
 from ovsam_plugin.dataset.fields import check_writable
-from ovsam_plugin.dataset.label_masks import crop_of
+from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
@@ -150,6 +150,9 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         try:
             truths, targets = self._targets(doc, size)
             predictions, answers = self._answers(doc, size)
+        except UnreadableMaskError as error:  # one image must not cost the others
+            self._problems.append(f"{doc.filepath}: {error}")
+            return []
         except ValueError as error:
             raise ValueError(f"{doc.filepath}: {error}") from error
         if self._paired:

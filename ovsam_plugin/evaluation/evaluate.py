@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,15 @@ from fiftyone.utils.eval.detection import DetectionResults
 from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_writable, describe
-from ovsam_plugin.dataset.label_masks import crop_of
+from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import check_images, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.evaluated_fields import check_detections
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 from ovsam_plugin.evaluation.results import Evaluated
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,7 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
         field: where points go; `<gt_field>_centers` when not given.
 
     Returns:
-        The field.
+        The field. A label whose mask cannot be read has no point, with a warning.
 
     Raises:
         ValueError: the samples are not images, the field is unknown or holds no detections, the
@@ -142,7 +145,11 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
             raise ValueError(f"{sample.filepath} gives no size, and neither does its metadata")
         points = []
         for label in sample[gt_field].detections if sample[gt_field] else []:
-            crop = crop_of(label, size)
+            try:
+                crop = crop_of(label, size)
+            except UnreadableMaskError as error:  # one label must not cost the others
+                logger.warning("%s, label %s: %s", sample.filepath, label.id, error)
+                continue
             if crop is None or not crop.area:
                 continue
             x, y = deepest_point(crop.mask)

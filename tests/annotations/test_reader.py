@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import math
 from collections.abc import Callable
@@ -359,3 +360,22 @@ def test_whatever_is_damaged_the_rest_is_read_right_or_the_file_is_refused_in_wo
             assert annotation.category == written["category_id"] - 5
             assert annotation.box((8, 10)) == (2, 2, 7, 7)
             assert annotation.mask((8, 10)).sum() == 25
+
+
+def test_classes_of_a_file_in_latin_1_are_read_as_words(tmp_path: Path) -> None:
+    made = content()
+    made["categories"][0] |= {"name": "caf\u00e9 au lait", "synonyms": ["gar\u00e7on"]}
+    path = tmp_path / "old.json"
+    path.write_bytes(json.dumps(made, ensure_ascii=False).encode("latin-1"))
+    category = read_annotation_file(path).categories[0]
+    assert (category.name, category.synonyms) == ("caf\u00e9 au lait", ("gar\u00e7on",))
+
+
+def test_a_gzipped_file_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
+    packed = gzip.compress(json.dumps(content()).encode())
+    path = tmp_path / "made.json.gz"
+    path.write_bytes(packed)
+    assert len(read_annotation_file(path).images) == len(content()["images"])
+    path.write_bytes(packed[:-20])
+    with pytest.raises(ValueError, match="damaged gzip file"):
+        read_annotation_file(path)

@@ -17,6 +17,7 @@ from ovsam_plugin.curation.decisions import (
     accept,
     progress,
     rename,
+    rename_each,
     reopen,
     reviewer,
     undo,
@@ -345,3 +346,38 @@ def test_the_reviewer_is_the_systems_user_unless_named(monkeypatch: pytest.Monke
 def test_undoing_less_than_one_step_is_refused(labelled: fo.Dataset, steps: int) -> None:
     with pytest.raises(ValueError, match="must be 1 or more"):
         undo(labelled, FIELD, steps=steps)
+
+
+def test_an_id_may_be_the_database_s_own(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    assert accept(labelled, FIELD, ObjectId(ids["cat"])) == 1
+    assert reject_labels(labelled, FIELD, [ObjectId(ids["dog"]), ids["cup"]]) == 2
+
+
+def test_labels_get_names_of_their_own_in_one_decision(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    names = {ids["cat"]: "lynx", ids["dog"]: "fox", ids["cup"]: "cup"}
+    assert rename_each(labelled, FIELD, names, by="ann") == 3
+    given = [state(labelled, ids[name])["label"] for name in ("cat", "dog", "cup")]
+    assert given == ["lynx", "fox", "cup"]
+    assert progress(labelled, FIELD) == Progress(accepted=1, renamed=2, open=3)
+    with pytest.raises(ValueError, match="nothing was decided"):
+        rename_each(labelled, FIELD, {ids["cat"]: "a", "6" * 24: "b"})
+    assert sorted(undo(labelled, FIELD)) == sorted(names)
+    assert progress(labelled, FIELD) == Progress(open=6)
+
+
+def test_undo_tells_of_no_label_that_somebody_decided_anew_meanwhile(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(labelled, FIELD, [ids["cat"], ids["dog"]], by="ann")
+    last = decisions._last
+
+    def slow(*args: Any) -> Any:
+        found = last(*args)
+        reject_labels(labelled, FIELD, ids["dog"], by="ben")
+        return found
+
+    monkeypatch.setattr(decisions, "_last", slow)
+    assert undo(labelled, FIELD) == [ids["cat"]]
+    assert progress(labelled, FIELD) == Progress(rejected=1, open=5)

@@ -124,3 +124,21 @@ def test_a_run_registered_elsewhere_is_not_registered_anew(dataset: fo.Dataset) 
     recorded = runs.recorded_vocabulary(dataset, "ovsam")
     assert recorded is not None
     assert recorded.names == ("cat",)
+
+
+def test_what_has_not_changed_is_not_read_again(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_stored(dataset)
+    document = type(dataset._doc)
+    read: list[str] = []
+    reload = document.reload
+    monkeypatch.setattr(document, "reload", lambda self, *n: read.append("") or reload(self, *n))
+    as_stored(dataset)
+    assert read == []
+    dataset.add_sample_field("mine", fo.StringField)
+    as_stored(dataset)
+    assert len(read) == 1
+    dataset.set_values("mine", ["a", "b", "c"])  # of samples
+    as_stored(dataset)
+    assert len(read) == 1

@@ -7,10 +7,14 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from fiftyone.core.odm import get_db_conn
 from fiftyone.operators.executor import ExecutionContext, ExecutionError
 from fiftyone.operators.registry import OperatorRegistry
 
 from ovsam_plugin.curation.scores import score_run
+from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset.runs import Settings
+from ovsam_plugin.vocabulary import load_vocabulary
 from tests.curation.run_by_hand import add_run, add_truth, evaluate
 
 NAMES = ("find_instances", "name_group", "setup_workspace", "remove_run")
@@ -56,10 +60,10 @@ def test_the_operators_are_there(name: str) -> None:
         ({"kind": "rare", "fewer_than": 2}, 2),
         ({"kind": "tail", "percent": 40.0}, 2),
         ({"kind": "unknown"}, 3),
-        ({"kind": "group", "group": 1}, 2),
+        ({"kind": "group", "group": "1"}, 2),
         ({"kind": "doubtful", "by": "doubt", "percent": 20.0}, 1),
         ({"kind": "not_reviewed"}, 5),
-        ({"kind": "label_errors", "eval_key": "ovsam_eval"}, 4),
+        ({"kind": "label_errors", "eval_key": "ovsam_eval", "min_score": 0.0}, 4),
     ],
 )
 def test_each_kind_sets_the_view_to_its_instances(
@@ -71,14 +75,68 @@ def test_each_kind_sets_the_view_to_its_instances(
     assert "set_view" in requests
 
 
-def test_what_cannot_be_found_is_said_in_the_form(run: fo.Dataset) -> None:
-    shown = form("find_instances", run, kind="group", group=9)
-    assert shown.invalid
-    assert "there is no group 9 of unknown instances: there are 1 to 2" in shown.error_message
+@pytest.mark.parametrize(
+    ("params", "name", "message"),
+    [
+        ({"kind": "group", "group": "9"}, "group", "there is no group 9: there are 1 to 2"),
+        ({"kind": "doubtful", "percent": 0.0}, "percent", "above 0"),
+        ({"kind": "differing"}, "other", "with Relabel over another vocabulary"),
+        ({"kind": "label_errors", "min_score": 1.0}, "min_score", "below 1"),
+    ],
+)
+def test_what_cannot_be_found_is_said_at_its_question(
+    run: fo.Dataset, params: dict[str, Any], name: str, message: str
+) -> None:
+    shown = form("find_instances", run, **params).to_json()["type"]["properties"]
+    assert shown[name]["invalid"]
+    assert message in shown[name]["error_message"]
+    assert not any(p["invalid"] for n, p in shown.items() if n != name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("unknown", "with Score a run"),
+        ("novel", "label or relabel with COCO or LVIS"),
+        ("rare_lvis", "label or relabel with LVIS"),
+        ("label_errors", "with Evaluate Open-Vocabulary SAM"),
+    ],
+)
+def test_an_empty_choice_says_how_to_fill_it(labelled: fo.Dataset, kind: str, message: str) -> None:
+    register(labelled)
+    shown = str(form("find_instances", labelled, kind=kind).to_json())
+    assert message in shown
+    assert "score_run(" not in shown
+
+
+def register(dataset: fo.Dataset) -> None:
+    """As a run whose vocabulary has neither a split nor groups."""
+    vocabulary = load_vocabulary("cat, cup")
+    runs.register(dataset, "ovsam", Settings("ovsam-lite", "0", "names", "0"), vocabulary)
+
+
+def test_the_scores_that_a_run_has_are_those_it_can_be_doubted_by(labelled: fo.Dataset) -> None:
+    register(labelled)
+    shown = form("find_instances", labelled).to_json()["type"]["properties"]["by"]
+    offered = [choice["value"] for choice in shown["view"]["choices"]]
+    assert offered == ["confidence", "margin", "stability"]
+    assert shown["default"] == "confidence"
+
+
+def test_a_form_looks_for_nothing(run: fo.Dataset) -> None:
+    before = _collections()
+    for kind in ("doubtful", "not_reviewed", "unknown", "label_errors"):
+        form("find_instances", run, kind=kind)
+    assert _collections() == before
+
+
+def _collections() -> int:
+    """How many collections there are: patches are made into one of their own."""
+    return len(get_db_conn().list_collection_names())
 
 
 def test_a_group_has_one_name_at_once(named: fo.Dataset) -> None:
-    assert form("name_group", named).invalid
+    assert "with Score a run" in str(form("name_group", named).to_json())
     score_run(named, share=1.0, device="cpu")
     execute("name_group", named, group="1", name="thing")
     groups = named.values("ovsam.detections.group", unwind=True)

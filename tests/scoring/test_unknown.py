@@ -59,17 +59,23 @@ def test_without_a_reference_it_is_what_the_confidence_lacks() -> None:
 
 def test_a_better_word_elsewhere_makes_a_confident_label_unknown() -> None:
     found = unknownness([0.9, 0.9, 0.9], known=[10, 10, 10], elsewhere=[0, 10, 20])
-    assert np.allclose(found, [0.1, 0.55, 1.0], atol=1e-3)
+    assert np.allclose(found, [0.0, 0.081, 0.995], atol=1e-3)
+
+
+def test_where_a_word_of_the_reference_fits_a_little_better_it_is_still_known() -> None:
+    # Of a thousand words one fits better than the right one of eighty as a rule.
+    assert unknownness([0.6], known=[10], elsewhere=[10.5])[0] < 0.35
+    assert unknownness([0.1], known=[10], elsewhere=[12])[0] > 0.6
 
 
 @given(triple=TRIPLES)
 @settings(deadline=None)  # busy machines
-def test_unknownness_stays_within_0_and_1_and_above_what_the_confidence_lacks(
+def test_unknownness_stays_within_0_and_1_and_never_grows_with_the_confidence(
     triple: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
     found = unknownness(*triple)
     assert ((found >= 0) & (found <= 1)).all()
-    assert (found >= unknownness(triple[0]) - 1e-12).all()
+    assert (unknownness(np.minimum(triple[0] + 0.1, 1), *triple[1:]) <= found + 1e-12).all()
 
 
 @given(triple=TRIPLES, more=st.floats(0, 5))

@@ -1,0 +1,96 @@
+"""What a person has selected in the App, as labels: some labels, some samples, or a whole view.
+
+The grid may show photographs or patches; a patch is selected as a sample, and is one label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import fiftyone as fo
+from fiftyone.core.patches import PatchesView
+
+from ovsam_plugin.dataset.targets import Samples, fields_of
+
+LABELS, SAMPLES, VIEW = "labels", "samples", "view"
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What is selected, and the view that it is selected in.
+
+    Attributes:
+        view: what the grid shows.
+        samples: ids of the samples, or patches, that are selected.
+        labels: ids of the labels that are, by field.
+    """
+
+    view: Samples
+    samples: Sequence[str] = ()
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> list[str]:
+        """Fields of instances in the view, that of its patches first."""
+        return fields_of(self.view, (fo.Detection,)) + fields_of(self.view, (fo.Detections,))
+
+    def choices(self, chosen: str) -> dict[str, str]:
+        """What can be decided about, the narrowest first, in words with counts.
+
+        Args:
+            chosen: the field whose labels count where no labels are selected themselves.
+        """
+        found: dict[str, str] = {}
+        if self.labels:
+            counts = ", ".join(f"{len(ids):,} of {name}" for name, ids in self.labels.items())
+            found[LABELS] = f"The selected labels: {counts}"
+        if self.samples:
+            count = self._count(chosen, self.view.select(list(self.samples)))
+            what = "patches" if self._is_patches else "photographs"
+            found[SAMPLES] = f"{_all(count)} in the {len(self.samples):,} selected {what}"
+        whole = isinstance(self.view, fo.Dataset) or not self.view._stages
+        count = self._count(chosen, self.view)
+        found[VIEW] = f"{_all(count)} in {'the whole dataset' if whole else 'view'}"
+        return found
+
+    def label_ids(self, what: str, chosen: str) -> dict[str, list[str]]:
+        """Ids of labels by field.
+
+        Args:
+            what: a key of `choices`.
+            chosen: the field whose labels are meant where no labels are selected themselves.
+        """
+        if what == LABELS:
+            return {name: list(ids) for name, ids in self.labels.items()}
+        view = self.view.select(list(self.samples)) if what == SAMPLES else self.view
+        ids = view.values(f"{self._labels(chosen)}._id", unwind=not self._is_one(chosen))
+        return {chosen: [str(label_id) for label_id in ids if label_id is not None]}
+
+    def refresh(self) -> None:
+        """Makes the patches of a view anew, after their labels have been changed."""
+        if isinstance(self.view, PatchesView):
+            self.view._patches_stage.load_view(self.view._source_collection, reload=True)
+
+    @property
+    def _is_patches(self) -> bool:
+        return isinstance(self.view, PatchesView)
+
+    def _is_one(self, chosen: str) -> bool:
+        return chosen in fields_of(self.view, (fo.Detection,))
+
+    def _labels(self, chosen: str) -> str:
+        return chosen if self._is_one(chosen) else f"{chosen}.detections"
+
+    def _count(self, chosen: str, samples: Samples) -> int:
+        path = self._labels(chosen)
+        here = {"$cond": [{"$gt": [f"${path}._id", None]}, 1, 0]}
+        size = here if self._is_one(chosen) else {"$size": {"$ifNull": [f"${path}._id", []]}}
+        rows = samples._aggregate(
+            [{"$project": {f"{path}._id": True}}, {"$group": {"_id": None, "n": {"$sum": size}}}]
+        )
+        return int(next(iter(rows), {"n": 0})["n"])
+
+
+def _all(count: int) -> str:
+    return f"All {count:,} instances" if count != 1 else "The instance"
