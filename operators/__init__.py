@@ -9,6 +9,7 @@ from .export_clean import ExportClean
 from .find_instances import FindInstances
 from .label import Label
 from .learn import Learn
+from .make_class import MakeClass
 from .name_group import NameGroup
 from .recognize import Recognize
 from .relabel import Relabel
@@ -25,6 +26,7 @@ OPERATORS = (
     Recognize,
     Score,
     Learn,
+    MakeClass,
     FindInstances,
     NameGroup,
     Decide,

@@ -7,6 +7,7 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
+from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.run_fields import run_fields
@@ -140,6 +141,13 @@ def mark(inputs: types.Object, problems: dict[str, str]) -> None:
         if prop is None:
             prop = inputs.view(f"{name}_problem", types.Error(label=message))
         prop.invalid, prop.error_message = True, message
+
+
+def selected_labels(ctx: foo.ExecutionContext) -> list[str]:
+    """Ids of the selected labels, of whatever field; in a view of patches, of the selected ones."""
+    if isinstance(ctx.view, PatchesView):
+        return [str(label_id) for label_id in ctx.selected or ()]
+    return [str(label["label_id"]) for label in ctx.selected_labels or ()]
 
 
 def progress(ctx: foo.ExecutionContext) -> Callable[[Any], None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ovsam_plugin.evaluation.registration import register_backend
 
 if TYPE_CHECKING:
+    from ovsam_plugin.curation.by_example import make_class
     from ovsam_plugin.curation.clean_export import export_clean
     from ovsam_plugin.curation.comparison import compare_runs
     from ovsam_plugin.curation.encoding import encode_dataset
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
     from ovsam_plugin.session import Instance, Session, open_image
+    from ovsam_plugin.vocabulary.vocabulary import Category
 
 __all__ = [
     "open_image",
@@ -31,6 +33,8 @@ __all__ = [
     "search",
     "relabel_dataset",
     "name_instances",
+    "make_class",
+    "Category",
     "learn_names",
     "learn_from_decisions",
     "compare_runs",
@@ -53,6 +57,8 @@ _HOMES = {
     "search": "curation.search",
     "relabel_dataset": "curation.relabeling",
     "name_instances": "curation.naming",
+    "make_class": "curation.by_example",
+    "Category": "vocabulary.vocabulary",
     "learn_names": "curation.learning",
     "learn_from_decisions": "curation.learning",
     "compare_runs": "curation.comparison",

@@ -1,4 +1,4 @@
-"""Names that learn: what a person's decisions add to the scores that words give.
+"""Names that learn: what decisions and examples add to the scores that words give.
 
 A file of one is `safetensors`: numbers, and a header of JSON. Reading it runs nothing.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -25,11 +25,15 @@ from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 _FORMAT = "ovsam adapter 1"
 # A header is read whole; that of 22k classes with synonyms takes 2 MB.
 _LARGEST = 64 << 20
+_NONE = np.zeros(0, np.float32)
+_FLOATS = {np.dtype(np.float32)}
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """What decisions on some instances add to the log scores of all.
+    """What decisions on some instances, or examples of classes, add to the log scores of all.
+
+    The log score of a class of `classes` becomes `kept * words + weights @ embedding + bias`.
 
     Attributes:
         vocabulary: the K classes, those that a person has added last.
@@ -39,6 +43,9 @@ class Adapter:
         weights: (C, E) float32; E is the length of a kept embedding, both branches joined.
         network: sha256 of the weights of the network that made the embeddings.
         provenance: what else is known of its making; plain JSON.
+        bias: (C,) float32; zeros when not given.
+        kept: (C,) float32 in 0..1, how much of the score that words give stays; ones when not
+            given.
 
     Raises:
         ValueError: the shapes do not agree, a class is none of them, or a weight is no number.
@@ -50,9 +57,17 @@ class Adapter:
     network: str
     added: int = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    bias: npt.NDArray[np.float32] = field(default_factory=lambda: _NONE)
+    kept: npt.NDArray[np.float32] = field(default_factory=lambda: _NONE)
 
     def __post_init__(self) -> None:
         rows, total = len(self.classes), len(self.vocabulary)
+        if not self.bias.size:
+            object.__setattr__(self, "bias", np.zeros(rows, np.float32))
+        if not self.kept.size:
+            object.__setattr__(self, "kept", np.ones(rows, np.float32))
+        if self.bias.shape != (rows,) or self.kept.shape != (rows,):
+            raise ValueError(f"need (C,) bias and kept, got {self.bias.shape}, {self.kept.shape}")
         if self.classes.ndim != 1 or self.weights.ndim != 2 or len(self.weights) != rows:
             raise ValueError(
                 f"need (C,) classes and (C, E) weights, got {self.classes.shape} and "
@@ -62,7 +77,7 @@ class Adapter:
             raise ValueError(f"a class of the adapter is none of the vocabulary's {total}")
         if (np.diff(self.classes) <= 0).any():
             raise ValueError("the classes of an adapter are ascending, each once")
-        if not np.isfinite(self.weights).all():
+        if not all(np.isfinite(part).all() for part in (self.weights, self.bias, self.kept)):
             raise ValueError("a weight of the adapter is not a finite number")
         if not 0 <= self.added < total:
             raise ValueError(f"{self.added} of the adapter's {total} classes cannot be added ones")
@@ -78,19 +93,43 @@ class Adapter:
         digest = sha256(f"{self.network}\n{self.vocabulary.hash}\n".encode())
         digest.update(self.classes.astype("<i8").tobytes())
         digest.update(self.weights.astype("<f4").tobytes())
+        if self.bias.any() or (self.kept != 1).any():
+            digest.update(self.bias.astype("<f4").tobytes() + self.kept.astype("<f4").tobytes())
         return digest.hexdigest()
 
     def added_scores(
         self, head: npt.NDArray[np.float32], clip: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float32]:
-        """(N, C) float32, what is added to the log scores of `classes`.
+        """(N, C) float32, what is added to what is kept of the log scores of `classes`.
 
         Args:
             head, clip: (N, D) float32, unit length: the two branches' embeddings.
         """
         joined = np.concatenate([head, clip], axis=1) * np.float32(np.sqrt(0.5))
-        added: npt.NDArray[np.float32] = joined @ self.weights.T
+        added: npt.NDArray[np.float32] = joined @ self.weights.T + self.bias
         return added
+
+    def over(self, before: Adapter | None) -> Adapter:
+        """The same on top of another, whose scores it was learned over.
+
+        Args:
+            before: over the same classes, but for those that this one has added at their end.
+        """
+        if before is None or not len(before.classes):
+            return self
+        # "None of these" is last, wherever that is.
+        theirs = np.where(
+            before.classes == len(before.vocabulary), len(self.vocabulary), before.classes
+        )
+        classes = np.union1d(theirs, self.classes)
+        weights = np.zeros((len(classes), self.weights.shape[1]), np.float32)
+        bias, kept = np.zeros(len(classes), np.float32), np.ones(len(classes), np.float32)
+        for places, one in ((theirs, before), (self.classes, self)):
+            rows = np.searchsorted(classes, places)
+            kept[rows] *= one.kept
+            weights[rows] = one.kept[:, None] * weights[rows] + one.weights
+            bias[rows] = one.kept * bias[rows] + one.bias
+        return replace(self, classes=classes, weights=weights, bias=bias, kept=kept)
 
     def check(self, network: str, vocabulary: Vocabulary) -> None:
         """That it was learned for these.
@@ -127,7 +166,10 @@ class Adapter:
         }
         told = {"format": _FORMAT, "adapter": json.dumps(header, ensure_ascii=False)}
         part = path.with_name(path.name + ".part")
-        save_file({"classes": self.classes, "weights": self.weights}, part, metadata=told)
+        tensors: dict[str, npt.NDArray[Any]] = {"classes": self.classes, "weights": self.weights}
+        if self.bias.any() or (self.kept != 1).any():
+            tensors |= {"bias": self.bias, "kept": self.kept}
+        save_file(tensors, part, metadata=told)
         part.replace(path)
 
     @classmethod
@@ -164,7 +206,11 @@ class Adapter:
                     raise ValueError("its header does not say so")
                 header = json.loads(told["adapter"])
                 classes, weights = file.get_tensor("classes"), file.get_tensor("weights")
-            if classes.dtype != np.int64 or weights.dtype != np.float32:
+                there = set(file.keys())
+                bias, kept = (
+                    file.get_tensor(name) if name in there else _NONE for name in ("bias", "kept")
+                )
+            if classes.dtype != np.int64 or {t.dtype for t in (weights, bias, kept)} != _FLOATS:
                 raise ValueError(f"its numbers are {classes.dtype} and {weights.dtype}")
             rows = [Category(*row) for row in header["categories"]]
             name = str(header["vocabulary"])
@@ -175,6 +221,8 @@ class Adapter:
                 network=str(header["network"]),
                 added=int(header["added"]),
                 provenance=dict(header["provenance"]),
+                bias=bias,
+                kept=kept,
             )
         except (SafetensorError, ValueError, TypeError, KeyError, OSError) as error:
             raise ValueError(f"{path} is not an adapter: {error}") from error
@@ -185,7 +233,7 @@ def without_added(vocabulary: Vocabulary, added: int) -> Vocabulary:
     if not added:
         return vocabulary
     kept = vocabulary.categories[: len(vocabulary) - added]
-    return Vocabulary(vocabulary.name.partition("+")[0], kept)
+    return Vocabulary(vocabulary.name.rpartition("+")[0], kept)
 
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:

@@ -8,10 +8,12 @@ import torch
 
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.instances import Instances
+from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.synonyms import Synonyms
 from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import Classifier, build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 MIN_MATCH = 0.5
 _RIVALS = "lvis"
@@ -51,6 +53,35 @@ class Finder:
         match[torch.from_numpy(instances.empty)] = 0
         found: npt.NDArray[np.float32] = match.numpy()
         return found
+
+
+class ClassFinder:
+    """How well instances fit a class that has examples, against names that might fit better.
+
+    Args:
+        recognizer: over the class and its rivals, with what the examples teach.
+        name: of the class.
+    """
+
+    def __init__(self, recognizer: Recognizer, name: str) -> None:
+        place = recognizer.vocabulary.find(name)
+        assert place is not None
+        self._recognizer = recognizer
+        self._place = place
+
+    def match(self, instances: Instances) -> npt.NDArray[np.float32]:
+        """(N,) float32 in 0..1; see `Finder.match`."""
+        head, clip = instances.head_embeddings, instances.clip_embeddings
+        scores = self._recognizer.log_scores(head, clip, instances.empty)
+        rivals = np.delete(scores, self._place, axis=1).max(axis=1)
+        found: npt.NDArray[np.float32] = np.exp(np.minimum(scores[:, self._place] - rivals, 0))
+        found[instances.empty] = 0
+        return found
+
+
+def rivals_of(category: Category) -> Vocabulary:
+    """A class among those that it is held against."""
+    return load_vocabulary(_RIVALS).with_class(category)
 
 
 def build_finder(side: TextSide, words: str, device: str | torch.device = "cpu") -> Finder:

@@ -238,7 +238,10 @@ class Recognizer:
         fused = fuse(q, c, self._seen, torch.from_numpy(empty).to(self.device), self.fusion)
         if self._adapter is not None and len(self._adapter.classes):
             added = self._adapter.added_scores(unit(head), unit(clip)) * ~empty[:, None]
-            fused[:, self._adapter.classes] += torch.from_numpy(added).to(self.device)
+            kept = np.where(empty[:, None], np.float32(1), self._adapter.kept)
+            scores = fused[:, self._adapter.classes]
+            scores = scores * torch.from_numpy(kept).to(self.device)
+            fused[:, self._adapter.classes] = scores + torch.from_numpy(added).to(self.device)
         return q, c, fused
 
     def _recognize_part(

@@ -134,3 +134,44 @@ def test_what_is_neither_an_adapter_nor_its_file_is_refused(tmp_path: Path) -> N
         Adapter.of(tmp_path / "none")
     with pytest.raises(TypeError, match="an Adapter or its file"):
         Adapter.of(3)  # type: ignore[arg-type]
+
+
+def test_what_was_learned_over_another_adapter_gives_both_their_scores() -> None:
+    rng = np.random.default_rng(0)
+    vocabulary = load_vocabulary(NAMES)
+    last = len(vocabulary)
+    before = Adapter(
+        vocabulary,
+        np.array([0, last]),
+        rng.normal(size=(2, 768)).astype(np.float32),
+        "w",
+        bias=np.array([0.5, -1], np.float32),
+        kept=np.array([0.25, 1], np.float32),
+    )
+    whole = Vocabulary("more", (*vocabulary.categories, Category("zebra")))
+    weights = rng.normal(size=(3, 768)).astype(np.float32)
+    after = Adapter(whole, np.array([0, last, last + 1]), weights, "w", added=1)
+    both = after.over(before)
+    assert both.classes.tolist() == [0, last, last + 1]
+    np.testing.assert_allclose(both.weights[0], before.weights[0] + weights[0], rtol=1e-6)
+    np.testing.assert_allclose(both.weights[1], weights[1])
+    np.testing.assert_allclose(both.weights[2], before.weights[1] + weights[2], rtol=1e-6)
+    assert both.bias.tolist() == [0.5, 0, -1]
+    assert both.kept.tolist() == [0.25, 1, 1]
+    assert after.over(None) is after
+
+
+def test_bias_and_what_is_kept_go_into_the_file_and_the_hash(tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(NAMES)
+    rows = np.ones((1, 768), np.float32)
+    plain = Adapter(vocabulary, np.array([1]), rows, "w")
+    half = np.array([0.5], np.float32)
+    moved = Adapter(vocabulary, np.array([1]), rows, "w", bias=half, kept=half)
+    assert plain.hash != moved.hash
+    for one in (plain, moved):
+        one.save(tmp_path / "a.safetensors")
+        again = Adapter.load(tmp_path / "a.safetensors")
+        assert again.hash == one.hash
+        assert (again.bias.tolist(), again.kept.tolist()) == (one.bias.tolist(), one.kept.tolist())
+    with pytest.raises(ValueError, match="bias and kept"):
+        Adapter(vocabulary, np.array([1]), rows, "w", bias=np.zeros(2, np.float32))

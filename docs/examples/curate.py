@@ -14,3 +14,12 @@ from ovsam_plugin.curation import decisions, views
 first = views.as_patches(views.doubtful(dataset, "ovsam"), "ovsam").first()
 decisions.accept(dataset, "ovsam", first.id)
 # --8<-- [end:decide]
+# --8<-- [start:class]
+from ovsam_plugin import Category, label_dataset, make_class
+
+chosen = view.values("id")[:2]  # instances that show it
+make_class(dataset, "our valve", chosen)  # the others are named anew, with this class
+search(dataset, "our valve", field="ovsam_our_valve")  # all like these, in every photograph
+valve = Category("our valve", examples=chosen, words=False)
+label_dataset(dataset, find=valve, field="valves")
+# --8<-- [end:class]

@@ -35,6 +35,10 @@ ovsam name my-dataset --field sam3 --vocabulary lvis
 ovsam name my-dataset --field sam3 --namer openclip:ViT-SO400M-16-SigLIP2-384/webli
 ovsam name ~/coco/val2017 --predictions preds.json --annotations instances_val2017.json
 # --8<-- [end:name]
+# --8<-- [start:example]
+ovsam label ~/photos --vocabulary "bolt, pipe" --example "our valve=valve.jpg:110,20,410,290"
+ovsam search my-dataset valve.jpg:110,20,410,290
+# --8<-- [end:example]
 # --8<-- [start:app]
 ovsam app install
 ovsam app open my-dataset

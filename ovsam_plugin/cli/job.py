@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ovsam_plugin.dataset.importing import AttachedPrompts
     from ovsam_plugin.dataset.labeling import LabelSummary
-    from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+    from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 _SHOWN = 5
 
@@ -38,6 +38,7 @@ class LabelJob:
     point_field: str | None
     everything: bool
     find: str | None
+    examples: tuple[str, ...]
     field: str
     export: Path | None
     contact_sheet: Path | None
@@ -47,6 +48,7 @@ class LabelJob:
         self._check_options()
         vocabulary = self._vocabulary(console)
         annotations = self._annotations()
+        find, examples = self._examples()
 
         from ovsam_plugin.dataset.fields import check_field
         from ovsam_plugin.dataset.importing import attach_prompts
@@ -82,7 +84,8 @@ class LabelJob:
                 preset=self.preset,
                 vocabulary=vocabulary,
                 field=self.field,
-                find=self.find,
+                examples=examples,
+                find=find,
                 progress=console.is_terminal,
                 **fields,
                 **self.work,
@@ -156,6 +159,17 @@ class LabelJob:
         for warning in noted:
             _warn(console, str(warning.message))
         return vocabulary
+
+    def _examples(self) -> tuple[str | Category | None, dict[str, list[str]]]:
+        """What is to be found, and the examples of other classes."""
+        from ovsam_plugin.vocabulary.example import read_examples
+        from ovsam_plugin.vocabulary.vocabulary import Category
+
+        with usage():
+            examples = read_examples(self.examples)
+            if self.find is None or self.find not in examples:
+                return self.find, examples
+            return Category(self.find, examples=tuple(examples.pop(self.find))), examples
 
     def _annotations(self) -> Any:
         from ovsam_plugin.dataset.annotations import read_annotations

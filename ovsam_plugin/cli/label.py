@@ -35,6 +35,14 @@ def label(
             'file, names such as "cat, dog, fire hydrant", or dataset:FIELD.'
         ),
     ] = "lvis",
+    example: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=IMAGE:x1,y1,x2,y2",
+            help="An instance of a class, in a box of an image file, or NAME=ID of a label; give "
+            "it several times for several.",
+        ),
+    ] = None,
     boxes: Annotated[
         Path | None,
         typer.Option(
@@ -179,6 +187,7 @@ def label(
         point_field=point_field,
         everything=everything,
         find=find,
+        examples=tuple(example or ()),
         field=field,
         export=export,
         contact_sheet=contact_sheet,

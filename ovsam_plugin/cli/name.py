@@ -58,6 +58,14 @@ def name(
         typer.Option(metavar="FILE", help="A .safetensors file in place of the preset's own."),
     ] = None,
     vocabulary: Annotated[str, typer.Option(help="As for ovsam label.")] = "lvis",
+    example: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=IMAGE:x1,y1,x2,y2",
+            help="An instance of a class, in a box of an image file, or NAME=ID of a label; give "
+            "it several times for several.",
+        ),
+    ] = None,
     into: Annotated[
         str | None, typer.Option(metavar="F", help="The new field; FIELD_named if not given.")
     ] = None,
@@ -96,6 +104,7 @@ def name(
         from ovsam_plugin.cli.datasets import load_images, opened
         from ovsam_plugin.curation.naming import name_instances
         from ovsam_plugin.dataset.predictions import attach_predictions
+        from ovsam_plugin.vocabulary.example import read_examples
 
         console = Console(highlight=False, soft_wrap=True)
         if predictions is None:
@@ -119,6 +128,7 @@ def name(
             preset=preset,
             weights=weights,
             vocabulary=vocabulary,
+            examples=read_examples(example or ()),
             min_confidence=min_confidence,
             adapter=adapter,
             device=device,

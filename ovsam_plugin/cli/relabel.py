@@ -16,6 +16,14 @@ def relabel(
         str, typer.Option(help="As for ovsam label.", show_default=False, metavar="V")
     ],
     field: Annotated[str, typer.Option(help="The field of a labelling run.")] = "ovsam",
+    example: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=IMAGE:x1,y1,x2,y2",
+            help="An instance of a class, in a box of an image file, or NAME=ID of a label; give "
+            "it several times for several.",
+        ),
+    ] = None,
     into: Annotated[
         str | None, typer.Option(metavar="F", help="The new field; FIELD_VOCABULARY if not given.")
     ] = None,
@@ -45,10 +53,12 @@ def relabel(
 
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.relabeling import relabel_dataset
+        from ovsam_plugin.vocabulary.example import read_examples
 
         summary = relabel_dataset(
             load_images(dataset),
             vocabulary=vocabulary,
+            examples=read_examples(example or ()),
             field=field,
             into=into,
             min_confidence=min_confidence,

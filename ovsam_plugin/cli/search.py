@@ -14,7 +14,11 @@ def search(
     dataset: Annotated[str, typer.Argument(help="A dataset's name.", show_default=False)],
     words: Annotated[
         str,
-        typer.Argument(help='Such as "a red bus", or the id of a label.', show_default=False),
+        typer.Argument(
+            help='Such as "a red bus"; the name of a class that has examples; the id of a label; '
+            "or IMAGE:x1,y1,x2,y2, a box of an image file.",
+            show_default=False,
+        ),
     ],
     field: Annotated[str, typer.Option(help="The field of a labelling run.")] = "ovsam",
     k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 10,

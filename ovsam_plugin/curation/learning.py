@@ -17,6 +17,7 @@ from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
 from ovsam_plugin.dataset import embedding_index, outlines, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.examples import run_adapter
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.labeler import build_recognizer
@@ -120,6 +121,9 @@ def learn_from_decisions(
     classes, added = _with_names(without_added(vocabulary, earlier), told)
     embedder = Embedder.of(recorded)
     recognizer = build_recognizer(embedder.side, classes, pick_device(device))
+    shown, _ = run_adapter(dataset, classes, embedder, device)
+    if shown is not None:
+        recognizer = recognizer.adapted(shown)
     places = np.array([_place(classes, one.name) for one in told], dtype=np.int64)
     taught, targets = np.unique(places, return_inverse=True)
     some = embeddings[rows[usable]]
@@ -131,7 +135,7 @@ def learn_from_decisions(
         rejected=bool((places == len(classes)).any()),
     )
     gain = cross_validated(decisions)
-    adapter = Adapter(
+    learned = Adapter(
         vocabulary=classes,
         classes=taught,
         weights=fit_head(decisions),
@@ -147,7 +151,7 @@ def learn_from_decisions(
         },
     )
     rejected = int((places == len(classes)).sum())
-    return Lesson(adapter, gain, len(told), rejected, added, int((~usable).sum()))
+    return Lesson(learned.over(shown), gain, len(told), rejected, added, int((~usable).sum()))
 
 
 def learn_names(

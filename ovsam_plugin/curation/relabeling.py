@@ -29,10 +29,11 @@ from ovsam_plugin.curation.relabeled_field import (
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder, same_namer
 from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.examples import Kept, run_adapter
 from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
+from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.namers import NamerSpec
 from ovsam_plugin.predictor import pick_device
@@ -79,6 +80,7 @@ def relabel_dataset(
     samples: Samples,
     *,
     vocabulary: VocabularySpec,
+    examples: Examples | None = None,
     field: str = "ovsam",
     into: str | None = None,
     min_confidence: float | None = None,
@@ -96,7 +98,8 @@ def relabel_dataset(
 
     Args:
         samples: a dataset or view of images.
-        vocabulary: as for `label_dataset`.
+        vocabulary, examples: as for `label_dataset`. Examples that the run has no embedding of are
+            looked at.
         field: a field that `label_dataset` or an earlier relabelling filled.
         into: the new field; `<field>_<vocabulary>` when None.
         min_confidence: labels below it are left out; None keeps every answer.
@@ -122,9 +125,12 @@ def relabel_dataset(
     assert recorded is not None
     embedder = Embedder.of(recorded)
     _check_namer(field, embedder, NamerSpec.of(namer))
-    classes = vocabulary_of(dataset, vocabulary)
+    classes = vocabulary_of(dataset, vocabulary, examples)
     calibration, adapter = Calibration.of(calibration), Adapter.of(adapter)
-    if adapter is not None:
+    shown: Kept = {}
+    if adapter is None:
+        adapter, shown = run_adapter(dataset, classes, embedder, device)
+    else:
         adapter.check(embedder.fingerprint, classes)
         classes = adapter.vocabulary
     if min_confidence is not None and not 0 <= min_confidence <= 1:
@@ -175,7 +181,7 @@ def relabel_dataset(
     # Decided ones get a name too: a person may take the decision back before it is written.
     chosen = np.flatnonzero((rows >= 0) & ~by_hand)
     names = _Names.found(recognizer, embeddings, rows, chosen, least)
-    runs.register(dataset, into, settings, classes)
+    runs.register(dataset, into, settings, classes, shown)
     declare(dataset, field, into)
     copies = _copies(samples, field, labels, earlier, names, _forgotten(dataset, field))
     writing.copy_labels(dataset, field, into, copies, replaces_decided=overwrite == "all")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -12,31 +13,46 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset import embedding_index, writing
+from ovsam_plugin.dataset import embedding_index, runs, writing
+from ovsam_plugin.dataset.embedder import Embedder
+from ovsam_plugin.dataset.examples import run_vectors
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.prototypes import prototype, words_weigh
+from ovsam_plugin.vocabulary.example import picture_example
+from ovsam_plugin.vocabulary.vocabulary import Category
 
 _PATH = "search_score"
 # Results asked for beyond those wanted, since some may lie outside the view or be gone.
 _SLACK = 32
 
 
-def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -> fo.DatasetView:
+def search(
+    samples: Samples,
+    query: str | Sequence[str],
+    *,
+    field: str = "ovsam",
+    k: int = 25,
+    device: str = "auto",
+) -> fo.DatasetView:
     """The instances that fit best, best first, as patches.
 
     Each has its score in the attribute `search_score`: the mean of both branches' cosines, with
-    the words' embedding or with the other instance's. Those of an earlier search are removed, so
-    its view is no more what it was once it is loaded again.
+    the words' embedding, or with what the examples have in common. Those of an earlier search are
+    removed, so its view is no more what it was once it is loaded again.
 
     Args:
         samples: a dataset or view of images.
-        query: words such as "a red bus", or the id of a label ("like this one").
+        query: words such as "a red bus"; the name of a class of the run that has examples; the id
+            of a label ("like this one") or "IMAGE:x1,y1,x2,y2", a box of an image file; or a list
+            of these last two ("like all of these").
         field: a field that `label_dataset` or `relabel_dataset` filled.
         k: how many, at least 1.
+        device: where an image file is looked at.
 
     Raises:
-        ValueError: there are no words, no such label, the field has no embeddings, none of these
-            samples' labels has one, or a view of patches is given.
+        ValueError: there are no words, no such label or image, the field has no embeddings, none
+            of these samples' labels has one, or a view of patches is given.
     """
     if k < 1:
         raise ValueError(f"k is how many instances to show, at least 1, got {k}")
@@ -44,7 +60,7 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
     index = embedding_index.opened(dataset, field)
     attributes.check_detections(samples, field)
     check_writable(dataset, field, (_PATH,))
-    found = _nearest(samples, index, _asked(index, query), field, k)
+    found = _nearest(samples, index, _asked(dataset, field, index, query, device), field, k)
     if not found and samples.count(f"{field}.detections"):
         raise ValueError(
             f"no label of field {field!r} has an embedding here: they were made by hand, or anew "
@@ -63,10 +79,23 @@ def search(samples: Samples, query: str, *, field: str = "ovsam", k: int = 25) -
     return view
 
 
-def _asked(index: Any, query: str) -> npt.NDArray[np.float32] | list[str]:
+def _asked(
+    dataset: fo.Dataset, field: str, index: Any, query: str | Sequence[str], device: str
+) -> npt.NDArray[np.float32] | list[str]:
     """What to look near to: (2 D,) float32, or an id that the index knows."""
+    if not isinstance(query, str):
+        return _common(dataset, field, query, device)
     if not query.strip():
         raise ValueError('a search needs words, such as "a red bus", or the id of a label')
+    if picture_example(query) is not None:
+        return _common(dataset, field, [query], device)
+    if (category := _by_example(dataset, field, query)) is not None:
+        shown = _common(dataset, field, category.examples, device)
+        if not category.words:
+            return shown
+        own = words_weigh(len(category.examples))
+        words: npt.NDArray[np.float32] = index.get_model().embed_prompts([category.name])[0]
+        return (1 - own) * shown + own * words
     if not ObjectId.is_valid(query):
         vector: npt.NDArray[np.float32] = index.get_model().embed_prompts([query])[0]
         return vector
@@ -78,6 +107,31 @@ def _asked(index: Any, query: str) -> npt.NDArray[np.float32] | list[str]:
             "its mask is empty"
         ) from error
     return [query]
+
+
+def _by_example(dataset: fo.Dataset, field: str, name: str) -> Category | None:
+    """The class of that name in the run's vocabulary, if it has examples."""
+    vocabulary = runs.recorded_vocabulary(dataset, field)
+    place = None if vocabulary is None else vocabulary.find(name)
+    if vocabulary is None or place not in vocabulary.by_example:
+        return None
+    assert place is not None
+    return vocabulary.categories[place]
+
+
+def _common(
+    dataset: fo.Dataset, field: str, examples: Sequence[str], device: str
+) -> npt.NDArray[np.float32]:
+    """(2 D,) float32, what examples have in common."""
+    if not examples:
+        raise ValueError("a search by example needs at least one: the id of a label")
+    recorded = runs.recorded(dataset, field)
+    assert recorded is not None
+    found = run_vectors(dataset, examples, Embedder.of(recorded), device)
+    if len(found) < len(set(examples)):
+        gone = next(example for example in examples if example not in found)
+        raise ValueError(f"no label of the dataset has the id {gone!r}: choose another example")
+    return prototype(np.stack(list(found.values())))
 
 
 def _nearest(

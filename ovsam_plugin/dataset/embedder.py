@@ -24,18 +24,25 @@ class Embedder:
         name: a preset, or an open_clip namer.
         fingerprint: digest of the embeddings' making: of weights, and of cuts if there are any.
         tower: fingerprint of the text tower that goes with an open_clip namer; None of a preset.
+        cuts: how an open_clip namer was shown the instances.
     """
 
     name: str
     fingerprint: str
     tower: str | None = None
+    cuts: str | None = None
 
     @classmethod
     def of(cls, recorded: Mapping[str, Any]) -> Embedder:
         """What the record of a run says."""
         if recorded.get("namer") is None:
             return cls(recorded["preset"], recorded["weights"])
-        return cls(recorded["namer"], recorded["namer_hash"], recorded.get("namer_tower"))
+        return cls(
+            recorded["namer"],
+            recorded["namer_hash"],
+            recorded.get("namer_tower"),
+            recorded.get("cuts"),
+        )
 
     @property
     def side(self) -> TextSide:

@@ -30,11 +30,11 @@ from ovsam_plugin.dataset.targets import (
     check_prompt_fields,
     root_dataset,
 )
-from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
+from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.tiles import Tiles
-from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Category
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +75,13 @@ def label_dataset(
     preset: str = "ovsam-lite",
     weights: str | Path | None = None,
     vocabulary: VocabularySpec = "lvis",
+    examples: Examples | None = None,
     field: str = "ovsam",
     box_field: str | None = None,
     point_field: str | None = None,
     mask_field: str | None = None,
     refine_masks: bool = False,
-    find: str | None = None,
+    find: str | Category | None = None,
     min_confidence: float | None = None,
     min_objectness: float | None = None,
     all_candidates: bool = False,
@@ -115,11 +116,14 @@ def label_dataset(
         weights: a .safetensors file of the assembled model; the preset's own when None.
         vocabulary: as for `load_vocabulary`, or "dataset:FIELD" for the classes present in a
             label field of the dataset.
+        examples: instances of classes, by the classes' names, which say what words cannot: ids of
+            labels of the dataset, or "IMAGE:x1,y1,x2,y2". They are kept with the run; see
+            `Category.examples`, which does the same.
         field: where labels go; reasons of failure go to `<field>_error`.
         box_field, point_field, mask_field: fields whose labels ask, one answer a label; without
             any of them, everything is labelled. See `prompt_fields` for their types.
         refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
-        find: words; only instances that fit them are kept.
+        find: words, or a class with examples; only instances that fit them are kept.
         min_confidence: labels below it are left out; None keeps every answer.
         min_objectness: instances that are less surely one whole thing are left out; when None,
             those below the preset's own when nothing is asked, and none else.
@@ -177,7 +181,8 @@ def label_dataset(
     model = build_model(
         preset,
         weights=weights,
-        vocabulary=vocabulary_of(dataset, vocabulary),
+        vocabulary=vocabulary_of(dataset, vocabulary, examples),
+        dataset=dataset,
         device=device,
         min_confidence=min_confidence,
         min_objectness=min_objectness,
@@ -199,9 +204,7 @@ def label_dataset(
     with Worker(dataset, field) as worker:
         with worker.lease("fields and runs"):
             as_stored(dataset)
-            _prepare_field(
-                samples, dataset, field, settings, model.vocabulary, bool(overwrite), worker
-            )
+            _prepare_field(samples, dataset, field, settings, model, bool(overwrite), worker)
             worker.begin()
         together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
         if model.namer is not None:
@@ -278,7 +281,7 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         points_per_side=None if prompt_fields or grid is None else grid.points_per_side,
         refine_masks=config.refine_masks,
         calibration=None if calibration is None else calibration.to_json(),
-        adapter=None if adapter is None else adapter.hash,
+        adapter=model.found_by if adapter is None else adapter.hash,
         min_objectness=labeler.min_objectness,
         all_candidates=labeler.all_candidates and not prompt_fields,
         tiles=config.tiles,
@@ -291,7 +294,7 @@ def _prepare_field(
     dataset: fo.Dataset,
     field: str,
     settings: runs.Settings,
-    vocabulary: Vocabulary,
+    model: OvsamModel,
     overwrite: bool,
     worker: Worker,
 ) -> None:
@@ -309,7 +312,7 @@ def _prepare_field(
     filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
     if same and not overwrite:
         declare_fields(dataset, field)
-        runs.keep_classes(dataset, field, vocabulary)
+        runs.keep_classes(dataset, field, model.vocabulary, model.examples)
         return
     if others := worker.others():
         what = f"with other settings ({'; '.join(changed)})" if changed else "now"
@@ -338,7 +341,7 @@ def _prepare_field(
         _forget_embeddings(dataset, field, settings)
     declare_fields(dataset, field)
     if not same:
-        runs.register(dataset, field, settings, vocabulary)
+        runs.register(dataset, field, settings, model.vocabulary, model.examples)
 
 
 def _forget_embeddings(dataset: fo.Dataset, field: str, settings: runs.Settings) -> None:

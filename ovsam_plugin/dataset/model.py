@@ -19,6 +19,7 @@ from fiftyone.core.video import FramesView
 
 from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
+from ovsam_plugin.dataset.examples import Kept, adapter_of
 from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     check_storable,
@@ -31,16 +32,17 @@ from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.overwriting import made_by_hand
 from ovsam_plugin.dataset.prompt_fields import Asked, left_out
 from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
-from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
+from ovsam_plugin.finding import MIN_MATCH, ClassFinder, Finder, build_finder, rivals_of
 from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.labeler import Labeler, Unnamed
-from ovsam_plugin.namers import Cut, NamerSpec
+from ovsam_plugin.labeler import Labeler, Unnamed, build_recognizer
+from ovsam_plugin.namers import Cut, Namer, NamerSpec
+from ovsam_plugin.namers.ovsam import OvsamNamer
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
-from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 
 @dataclass
@@ -94,9 +96,10 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         labeler: a predictor with a vocabulary.
         config: defaults when not given.
         namer: what the labeler's namer was asked for by.
+        examples: embeddings of the examples of its classes.
 
     Attributes:
-        labeler, namer: as given.
+        labeler, namer, examples: as given.
 
     Raises:
         ValueError: `config.find` has no words.
@@ -107,13 +110,16 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         labeler: Labeler,
         config: OvsamModelConfig | None = None,
         namer: NamerSpec | None = None,
+        examples: Kept | None = None,
     ) -> None:
         super().__init__()
         self.labeler = labeler
         self.namer = namer
+        self.examples = examples or {}
         self.config = config or OvsamModelConfig()
         self.preprocess = True
-        self._finder: Finder | None = None
+        self._finder: Finder | ClassFinder | None = None
+        self.found_by: str | None = None
         if self.config.find is not None:
             device = labeler.predictor.device
             self._finder = build_finder(labeler.side, self.config.find, device)
@@ -143,6 +149,25 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             if self._applied:
                 raise _Refused(str(error)) from error
             raise
+
+    def look_for(self, category: Category, dataset: fo.Dataset | None) -> None:
+        """Keeps instances of a class alone, which has examples, where nothing else is asked.
+
+        Args:
+            category: with examples.
+            dataset: that has those which are labels.
+
+        Raises:
+            ValueError: an example is gone, or shows nothing; or there is none.
+        """
+        classes = rivals_of(category)
+        adapter, self.examples = _by_example(dataset, classes, self.labeler)
+        if adapter is None:
+            raise ValueError(f"{category.name!r} has no examples to be found by")
+        device = self.labeler.predictor.device
+        recognizer = build_recognizer(self.labeler.side, classes, device).adapted(adapter)
+        self.found_by = adapter.hash
+        self._finder = ClassFinder(recognizer, category.name)
 
     @property
     def media_type(self) -> str:
@@ -413,11 +438,12 @@ def build_model(
     tiles: Tiles = "auto",
     points_per_side: int | None = None,
     refine_masks: bool = False,
-    find: str | None = None,
+    find: str | Category | None = None,
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
     namer: str | NamerSpec | None = None,
     cuts: str | Sequence[Cut] | None = None,
+    dataset: fo.Dataset | None = None,
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -433,11 +459,12 @@ def build_model(
         tiles: "auto", "off" or a number along the longer side; see `tiles`.
         points_per_side: the lattice of "everything"; the preset's own when None.
         refine_masks: whether mask prompts are drawn anew instead of only named.
-        find: words that instances have to fit when nothing else is asked.
+        find: words that instances have to fit when nothing else is asked, or a class by example.
         calibration: of the confidences, or its file; labels below its thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file.
         namer: who names what the preset draws, where not the preset itself; see `NamerSpec.of`.
         cuts: how an open_clip namer is shown an instance; see `namers.cuts`.
+        dataset: that has the labels which are examples of classes, where there are any.
 
     Raises:
         ValueError: an unknown preset, namer, vocabulary or device, a number out of range, or a
@@ -452,7 +479,7 @@ def build_model(
     config = OvsamModelConfig(
         grid=None if points_per_side is None else Grid(points_per_side),
         refine_masks=refine_masks,
-        find=find,
+        find=find.name if isinstance(find, Category) else find,
         confidence_thresh=min_confidence,
         tiles=check_tiles(tiles),
     )
@@ -460,11 +487,27 @@ def build_model(
     fitted = Calibration.of(calibration)
     learned = Adapter.of(adapter)
     spec = NamerSpec.of(namer, cuts)
-    labeler = cached_labeler(
-        preset, load_vocabulary(vocabulary), device, path, fitted, learned, spec
-    )
+    classes = load_vocabulary(vocabulary)
+    labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec)
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
-    return OvsamModel(labeler, config, spec)
+    kept: Kept = {}
+    if learned is None:
+        shown, kept = _by_example(dataset, classes, labeler)
+        if shown is not None:
+            labeler.recognizer = labeler.recognizer.adapted(shown)
+    model = OvsamModel(labeler, config, spec, kept)
+    if isinstance(find, Category):
+        model.look_for(find, dataset)
+    return model
+
+
+def _by_example(
+    dataset: fo.Dataset | None, classes: Vocabulary, labeler: Labeler
+) -> tuple[Adapter | None, Kept]:
+    def namer() -> Namer:
+        return labeler.namer or OvsamNamer(labeler.predictor)
+
+    return adapter_of(dataset, classes, labeler.side, namer, labeler.embedder)
 
 
 def _pixels(item: Loaded) -> Pixels:

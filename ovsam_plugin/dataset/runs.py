@@ -7,6 +7,7 @@ that was killed can be told from labels of unknown origin and goes on where it s
 from __future__ import annotations
 
 import platform
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass
 from dataclasses import field as default
@@ -16,6 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
 
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.tiles import Tiles
@@ -170,21 +173,51 @@ def recorded_settings(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
 
 
 def register(
-    dataset: fo.Dataset, field: str, settings: Settings | Renaming, vocabulary: Vocabulary
+    dataset: fo.Dataset,
+    field: str,
+    settings: Settings | Renaming,
+    vocabulary: Vocabulary,
+    examples: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> None:
-    """Records the settings, versions and time of a run that begins, and its classes."""
+    """Records the settings, versions and time of a run that begins, its classes and examples."""
     method = _LABEL if isinstance(settings, Settings) else _RELABEL
     config = dataset.init_run(method=method, versions=_versions(), **asdict(settings))
     dataset.register_run(field, config, overwrite=True)
     _sessions(dataset, field).clear()
-    keep_classes(dataset, field, vocabulary)
+    keep_classes(dataset, field, vocabulary, examples)
 
 
-def keep_classes(dataset: fo.Dataset, field: str, vocabulary: Vocabulary) -> None:
-    """Records a run's classes, where they are not: a call may have been killed before it did."""
+def keep_classes(
+    dataset: fo.Dataset,
+    field: str,
+    vocabulary: Vocabulary,
+    examples: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> None:
+    """Records a run's classes, where they are not: a call may have been killed before it did.
+
+    Args:
+        dataset: the run's dataset.
+        field: its label field.
+        vocabulary: its classes.
+        examples: the embeddings of the examples of its classes.
+    """
     if recorded_vocabulary(dataset, field) is None:
-        results = dataset.init_run_results(field, classes=_rows(vocabulary))
+        shown = {name: _as_text(vector) for name, vector in (examples or {}).items()}
+        results = dataset.init_run_results(field, classes=_rows(vocabulary), examples=shown)
         dataset.save_run_results(field, results)
+
+
+def kept_examples(dataset: fo.Dataset, field: str) -> dict[str, npt.NDArray[np.float32]]:
+    """The embeddings of the examples of a run's classes, by example."""
+    vocabulary = (recorded(dataset, field) or {}).get("vocabulary")
+    if vocabulary is None or vocabulary in BUILT_IN or not dataset.has_run(field):
+        return {}
+    shown = getattr(_results(dataset, field), "examples", None) or {}
+    return {name: np.frombuffer(b64decode(text), "<f4") for name, text in shown.items()}
+
+
+def _as_text(vector: npt.NDArray[np.float32]) -> str:
+    return b64encode(vector.astype("<f4").tobytes()).decode()
 
 
 def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
@@ -193,14 +226,13 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
     config = recorded(dataset, field)
     if config is None:
         return None
-    if config["vocabulary"] in BUILT_IN:
+    rows = getattr(_results(dataset, field), "classes", None)
+    if rows:
+        vocabulary = Vocabulary(config["vocabulary"], tuple(Category(*row) for row in rows))
+    elif config["vocabulary"] in BUILT_IN:
         vocabulary = load_vocabulary(config["vocabulary"])
     else:
-        results = _results(dataset, field)
-        rows = getattr(results, "classes", None)
-        if not rows:
-            return None
-        vocabulary = Vocabulary(config["vocabulary"], tuple(Category(*row) for row in rows))
+        return None
     return vocabulary if vocabulary.hash == config["vocabulary_hash"] else None
 
 
@@ -267,7 +299,8 @@ def _results(dataset: fo.Dataset, field: str) -> Any:
 
 def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
     """Classes as JSON has them; none of a vocabulary that the package knows by its name."""
-    if vocabulary.name in BUILT_IN:
+    name = vocabulary.name
+    if name in BUILT_IN and load_vocabulary(name).hash == vocabulary.hash:
         return []
     return [astuple(category) for category in vocabulary]
 

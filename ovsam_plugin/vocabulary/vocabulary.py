@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from ovsam_plugin.vocabulary.names import clean_name, joined_key, name_key
 
@@ -27,10 +27,14 @@ class Category:
         split: "base" (seen in training), "novel", or None when in neither group.
         frequency: LVIS's "f" (frequent), "c" (common), "r" (rare), or None.
         id: its number where it comes from: a COCO or LVIS category id, an ImageNet-1k index.
+        examples: instances of the class that say what words cannot: ids of labels, or
+            "IMAGE:x1,y1,x2,y2", a box in pixels of an image file.
+        words: whether its names are read too; False where they say nothing ("type B").
 
     Raises:
-        TypeError: a name or synonym is not a string, or the id not an integer.
-        ValueError: an empty or overlong name or synonym, an unknown split or frequency.
+        TypeError: a name, synonym or example is not a string, or the id not an integer.
+        ValueError: an empty or overlong name or synonym, an unknown split or frequency, or neither
+            words nor examples.
     """
 
     name: str
@@ -38,6 +42,8 @@ class Category:
     split: Split | None = None
     frequency: Frequency | None = None
     id: int | None = None
+    examples: tuple[str, ...] = ()
+    words: bool = True
 
     def __post_init__(self) -> None:
         name = clean_name(self.name)
@@ -56,6 +62,12 @@ class Category:
                 raise ValueError(f"{field} of {name!r} is {value!r}, allowed: {choices} or none")
         if self.id is not None and (not isinstance(self.id, int) or isinstance(self.id, bool)):
             raise TypeError(f"id of {name!r} must be an integer, got {self.id!r}")
+        shown: object = self.examples
+        if isinstance(shown, str) or not all(isinstance(one, str) for one in self.examples):
+            raise TypeError(f"examples of {name!r} is a list of label ids, got {shown!r:.60}")
+        object.__setattr__(self, "examples", tuple(dict.fromkeys(map(str, self.examples))))
+        if not self.words and not self.examples:
+            raise ValueError(f"{name!r} has neither words nor examples to be known by")
 
 
 @dataclass(frozen=True)
@@ -98,9 +110,27 @@ class Vocabulary:
         return tuple(category.name for category in self.categories)
 
     @cached_property
+    def by_example(self) -> tuple[int, ...]:
+        """The places of the classes that have examples."""
+        return tuple(i for i, category in enumerate(self.categories) if category.examples)
+
+    def with_class(self, category: Category) -> Vocabulary:
+        """The same with one more class, or with another in place of the one of its name."""
+        key = name_key(category.name)
+        others = [c for c in self.categories if name_key(c.name) != key]
+        if len(others) < len(self.categories):
+            kept = (category if name_key(c.name) == key else c for c in self.categories)
+            return Vocabulary(_varied(self.name), tuple(kept))
+        return Vocabulary(_varied(self.name), (*self.categories, category))
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256, 64 hex digits, over everything that changes a result: all but `name`."""
-        facts = [[c.name, c.synonyms, c.split, c.frequency, c.id] for c in self.categories]
+        facts: list[list[Any]] = [
+            [c.name, c.synonyms, c.split, c.frequency, c.id]
+            + ([c.examples, c.words] if c.examples else [])
+            for c in self.categories
+        ]
         text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -135,3 +165,8 @@ class Vocabulary:
             for key, classes in claims.items():
                 found.setdefault(key, next(iter(classes)) if len(classes) == 1 else None)
         return found
+
+
+def _varied(name: str) -> str:
+    """The name of a vocabulary that is no longer the one that is known by it."""
+    return name if name.endswith("+examples") else f"{name}+examples"

@@ -1,0 +1,72 @@
+"""Form and call of `make_class`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from .form import FormOperator, chosen_run, form_config, mark, run_menu, selected_labels
+
+_SELECT = "Select instances of it first: labels in a photograph, or patches in a patches view."
+
+
+class MakeClass(FormOperator):
+    """A class of which the selected instances are examples; the run is named anew with it."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return form_config(
+            "make_class",
+            "Make a class of these",
+            "A class by example: other instances like the selected ones get its name",
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        field = run_menu(inputs, ctx)
+        ids = selected_labels(ctx)
+        if not ids:
+            mark(inputs, {"selection": _SELECT})
+        else:
+            inputs.view("examples", types.Notice(label=f"{len(ids)} examples are selected"))
+        inputs.str("name", required=True, label="Name of the class")
+        inputs.bool(
+            "words",
+            default=True,
+            label="Its name is read too",
+            description='off where the name says nothing, such as "type B"',
+        )
+        inputs.str("into", label="New field", description=f"none: {field or 'the run'}_NAME")
+        inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
+        return types.Property(inputs, view=types.View(label="Make a class of these"))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.curation.by_example import make_class
+
+        summary = make_class(
+            ctx.dataset,
+            ctx.params.get("name") or "",
+            selected_labels(ctx),
+            field=chosen_run(ctx),
+            into=ctx.params.get("into") or None,
+            words=bool(ctx.params.get("words", True)),
+            overwrite=bool(ctx.params.get("overwrite")),
+        )
+        if not ctx.delegated:
+            ctx.ops.reload_dataset()
+        return {
+            "field": summary.field,
+            "instances": summary.instances,
+            "changed": summary.changed,
+            "decided": summary.decided,
+        }
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        outputs = types.Object()
+        outputs.str("field", label="New field")
+        outputs.int("instances", label="Instances named")
+        outputs.int("changed", label="With another name than before")
+        outputs.int("decided", label="Kept, since a person decided")
+        return types.Property(outputs, view=types.View(label="Named anew"))
