@@ -1,11 +1,11 @@
-"""How long relabelling, searching and reviewing take on many instances.
+"""How long the App's forms, relabelling, searching and reviewing take on many instances.
 
-    python benchmarks/curation_scale.py [--relabel 10000] [--search 100000] [--lancedb 1000000]
+    python benchmarks/curation_scale.py [--app 120000] [--relabel 10000] [--search 100000]
+                                        [--lancedb 1000000]
 
-The labels are synthetic (a size of 0 leaves a part out), and so are the vectors: embeddings of
-names with noise around them, few names being most of them, so that an index by clusters is asked
-for what it will be asked for. Datasets are made in FiftyOne's database and removed. The text tower
-is loaded before a question is timed, as in an App that has answered one.
+A size of 0 leaves a part out. Labels and vectors are synthetic (`synthetic_run.py`); with `--app`
+the labels have masks, 80 on each photograph. Datasets are made in FiftyOne's database and removed.
+The text tower is loaded before a question is timed, as in an App that has answered one.
 """
 
 from __future__ import annotations
@@ -18,115 +18,46 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import numpy as np
-import numpy.typing as npt
 import torch
-from bson import ObjectId
+from fiftyone.operators.executor import ExecutionContext
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import operators  # noqa: E402
+from benchmarks.synthetic_run import (  # noqa: E402
+    FIELD,
+    fill_index,
+    make_dataset,
+    name_embeddings,
+)
 from ovsam_plugin.curation.attributes import declare  # noqa: E402
+from ovsam_plugin.curation.finding_request import FindingRequest  # noqa: E402
 from ovsam_plugin.curation.relabeling import relabel_dataset  # noqa: E402
+from ovsam_plugin.curation.removal import remove_run, run_traces  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING  # noqa: E402
 from ovsam_plugin.curation.review_session import Session  # noqa: E402
+from ovsam_plugin.curation.scores import score_run  # noqa: E402
 from ovsam_plugin.curation.search import search  # noqa: E402
-from ovsam_plugin.dataset import embedding_index, runs  # noqa: E402
-from ovsam_plugin.dataset.embeddings import Embeddings, join  # noqa: E402
-from ovsam_plugin.dataset.fields import declare_fields  # noqa: E402
-from ovsam_plugin.presets import get_preset  # noqa: E402
-from ovsam_plugin.scoring.columns import unit_rows  # noqa: E402
+from ovsam_plugin.dataset import embedding_index  # noqa: E402
+from ovsam_plugin.dataset.embeddings import join  # noqa: E402
 from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402
-from ovsam_plugin.vocabulary.classifier import build_classifier  # noqa: E402
 
-A_SAMPLE = 15
-# About what the two branches' cosines with their names are on photographs.
-_NOISE = (1.2, 2.5)
-_PART = 20_000
-_DOCUMENTS = 2_000
+# Of embeddings: the best 25 of so many questions are held against an exact search.
 _ASKED = 10
 _DECISIONS = 21
 _DOUBTED = {"$mergeObjects": ["$$d", {"doubt": {"$rand": {}}}]}
-
-
-def make_dataset(instances: int) -> fo.Dataset:
-    """A dataset as a labelling run leaves it, but for pictures and masks."""
-    dataset = fo.Dataset()
-    declare_fields(dataset, "ovsam")
-    vocabulary = load_vocabulary("coco")
-    settings = runs.Settings(
-        preset="ovsam-lite",
-        weights="0" * 64,
-        vocabulary=vocabulary.name,
-        vocabulary_hash=vocabulary.hash,
-    )
-    runs.register(dataset, "ovsam", settings, vocabulary)
-    # Written as FiftyOne stores them: its own way of adding samples would take most of the time.
-    template = fo.Detection(label="cat", bounding_box=[0, 0, 1, 1], confidence=0.5)
-    first = fo.Sample(filepath="/0.jpg", ovsam=fo.Detections(detections=[template]))
-    dataset.add_samples([first], progress=False)
-    sample = next(iter(dataset._sample_collection.find({})))
-    label = {**sample["ovsam"]["detections"][0], "top_labels": ["cat"] * 5, "top_scores": [0.1] * 5}
-    dataset.clear()
-    left = instances
-    while left:
-        documents = []
-        for _ in range(_DOCUMENTS):
-            labels = [{**label, "_id": ObjectId()} for _ in range(min(A_SAMPLE, left))]
-            left -= len(labels)
-            own = {"_id": ObjectId(), "filepath": f"/{left}.jpg"}
-            field = {"_cls": "Detections", "detections": labels}
-            documents.append({**sample, **own, "ovsam": field})
-            if not left:
-                break
-        dataset._sample_collection.insert_many(documents)
-    dataset.reload()
-    return dataset
-
-
-def vectors(dataset: fo.Dataset) -> Iterator[Embeddings]:
-    """Embeddings for every label, some at a time."""
-    rng = np.random.default_rng(0)
-    names = name_embeddings()
-    samples, labels = dataset.values(["id", "ovsam.detections.id"])
-    pairs = np.array([(s, i) for s, row in zip(samples, labels) for i in row])
-    for start in range(0, len(pairs), _PART):
-        part = pairs[start : start + _PART]
-        shown = names[rng.zipf(1.3, len(part)) % len(names)]
-        head, clip = (noisy(rng, shown, share) for share in _NOISE)
-        yield Embeddings(part[:, 1], part[:, 0], join(head, clip))
-
-
-def name_embeddings() -> npt.NDArray[np.float32]:
-    """(N, D) float32 unit vectors of everything that the largest vocabulary calls something."""
-    preset = get_preset("ovsam-lite")
-    words = load_vocabulary("open-22k")
-    return build_classifier(words, preset.text_tower, preset.templates, device="cpu").embeddings
-
-
-def noisy(
-    rng: np.random.Generator, rows: npt.NDArray[np.float32], share: float
-) -> npt.NDArray[np.float32]:
-    """The rows with something of `share` times their length added in a random direction."""
-    noise = rng.standard_normal(rows.shape, dtype=np.float32)
-    return unit_rows(rows + share * unit_rows(noise))
-
-
-def fill_index(dataset: fo.Dataset, backend: str) -> tuple[float, int]:
-    """Makes the index; seconds and instances."""
-    began = time.perf_counter()
-    index = embedding_index._create(dataset, "ovsam", "ovsam-lite", backend)
-    owners = {i: s for s, row in zip(*dataset.values(["id", "ovsam.detections.id"])) for i in row}
-    marked = embedding_index._marked(dataset, "ovsam", vectors(dataset))
-    count = embedding_index._rewrite(index, marked, owners)
-    return time.perf_counter() - began, count
+# Instances of each photograph in the part that times the App.
+_IN_THE_APP = 80
 
 
 def time_relabel(instances: int, rows: list[tuple[str, str]]) -> None:
@@ -210,12 +141,66 @@ def time_review(dataset: fo.Dataset, rows: list[tuple[str, str]]) -> None:
     took = []
     for _ in range(_DECISIONS):
         began = time.perf_counter()
-        session, instance = session.current(dataset)
-        assert instance is not None
-        session = session.accept(dataset, instance.label.id)
+        session = decide(dataset, session)
         took.append(time.perf_counter() - began)
     rows.append(("review: the first decision, which makes database indexes", f"{took[0]:.2f} s"))
     rows.append((f"review: a decision, median of {len(took) - 1}", f"{np.median(took[1:]):.3f} s"))
+
+
+def time_app(instances: int, rows: list[tuple[str, str]]) -> None:
+    """What somebody waits for who works on a run in the App, without drawing."""
+    dataset = make_dataset(instances, _IN_THE_APP, masks=True)
+    try:
+        fill_index(dataset, "database")
+        took = timed(lambda: score_run(dataset))
+        rows.append((f"app: {instances:,} instances scored", f"{took:.1f} s"))
+        forms = {op.__name__: timed(lambda op=op: form(op, dataset)) for op in with_forms()}
+        slowest = max(forms, key=lambda name: forms[name])
+        rows.append((f"app: the slowest form to open, {slowest}", f"{forms[slowest]:.2f} s"))
+        finding = FindingRequest.from_params({"kind": "doubtful"}, dataset)
+        took = timed(lambda: len(finding.view(dataset)))
+        rows.append(("app: the most doubtful tenth, as patches", f"{took:.2f} s"))
+        sessions: list[Session] = []
+        took = timed(lambda: sessions.append(Session.start(dataset, FIELD)))
+        rows.append(("app: a review opened", f"{took:.2f} s"))
+        decided = [timed(lambda: sessions.append(decide(dataset, sessions[-1]))) for _ in range(9)]
+        rows.append(("app: the first decision", f"{decided[0]:.2f} s"))
+        rows.append(("app: a decision, median of 8", f"{np.median(decided[1:]):.3f} s"))
+        took = timed(lambda: (run_traces(dataset, FIELD).lines(), remove_run(dataset, FIELD)))
+        rows.append(("app: the run removed, with the list before", f"{took:.1f} s"))
+    finally:
+        dataset.delete()
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def with_forms() -> list[type[foo.Operator]]:
+    """The operators that a person opens."""
+    asks = foo.Operator.resolve_input
+    return [op for op in operators.OPERATORS if op.resolve_input is not asks and not _unlisted(op)]
+
+
+def _unlisted(operator: type[foo.Operator]) -> bool:
+    return bool(operator().config.unlisted)
+
+
+def form(operator: type[foo.Operator], dataset: fo.Dataset) -> None:
+    """Opens a form on the run, as the App does each time that a value changes."""
+    made = operator()
+    request = {"dataset_name": dataset.name, "params": {"field": FIELD}}
+    made.resolve_input(ExecutionContext(request, operator_uri=f"@ovsam/curation/{made.name}"))
+
+
+def decide(dataset: fo.Dataset, session: Session) -> Session:
+    """Accepts the instance that is shown."""
+    session, instance = session.current(dataset)
+    assert instance is not None
+    return session.accept(dataset, instance.label.id)
 
 
 def show(rows: list[tuple[str, str]]) -> None:
@@ -243,6 +228,7 @@ def time_lancedb(instances: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--app", type=int, default=120_000)
     parser.add_argument("--relabel", type=int, default=10_000)
     parser.add_argument("--search", type=int, default=100_000)
     parser.add_argument("--lancedb", type=int, default=1_000_000)
@@ -260,6 +246,8 @@ def main() -> None:
     if args.step == "compare":
         compare_with_exact(fo.load_dataset(args.dataset), rows)
         return show(rows)
+    if args.app:
+        time_app(args.app, rows)
     if args.relabel:
         time_relabel(args.relabel, rows)
     if args.search:

@@ -7,6 +7,7 @@ from .decide import Decide
 from .evaluate import Evaluate
 from .export_clean import ExportClean
 from .find_instances import FindInstances
+from .groups import Groups
 from .label import Label
 from .learn import Learn
 from .make_class import MakeClass
@@ -35,4 +36,4 @@ OPERATORS = (
     RemoveRun,
     *QUESTIONS,
 )
-PANELS = (Review, Segment)
+PANELS = (Review, Groups, Segment)

@@ -11,7 +11,7 @@ from fiftyone.operators import types
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.label_errors import evaluations_of, take_models_names
-from ovsam_plugin.curation.selection import LABELS, Selection
+from ovsam_plugin.curation.selection import LABELS, VIEW, Selection
 
 from .form import mark, menu
 
@@ -31,6 +31,9 @@ _DONE = {
     "reopen": "undecided again",
     "undo": "undecided again",
 }
+_SELECT = (
+    "select first: labels in a photograph, patches or photographs in the grid; or choose all here"
+)
 _NONE = "no instances here: label the photographs first, with Label with Open-Vocabulary SAM"
 
 
@@ -86,7 +89,7 @@ class Decide(foo.Operator):  # type: ignore[misc]
         field = _field(ctx, selection)
         choices = selection.choices(field)
         decision = ctx.params.get("decision", "accept")
-        what = _what(ctx, choices)
+        what = _what(ctx, choices, selection)
         menu(inputs, "decision", _offered(ctx, field), decision, "Decision")
         if decision != "undo":
             menu(inputs, "what", choices, what, "About")
@@ -99,6 +102,8 @@ class Decide(foo.Operator):  # type: ignore[misc]
         if decision == "models_name":
             keys = evaluations_of(ctx.dataset, field)
             menu(inputs, "eval_key", keys, ctx.params.get("eval_key") or keys[0], "Evaluation")
+        if not what and decision != "undo":
+            mark(inputs, {"what": _SELECT})
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
@@ -110,7 +115,9 @@ class Decide(foo.Operator):  # type: ignore[misc]
             by = decisions.reviewer()
             changed = asked = len(decisions.undo(ctx.dataset, field, by=by))
         else:
-            what = _what(ctx, selection.choices(field))
+            what = _what(ctx, selection.choices(field), selection)
+            if not what:
+                raise ValueError(_SELECT)
             chosen = selection.label_ids(what, field)
             asked = sum(map(len, chosen.values()))
             changed = sum(_decide(ctx, decision, name, ids) for name, ids in chosen.items())
@@ -163,7 +170,10 @@ def _field(ctx: foo.ExecutionContext, selection: Selection) -> str:
     return str(next(name for name in likely if name in selection.fields))
 
 
-def _what(ctx: foo.ExecutionContext, choices: dict[str, str]) -> str:
-    """What is decided about; by default the narrowest that there is."""
+def _what(ctx: foo.ExecutionContext, choices: dict[str, str], selection: Selection) -> str:
+    """What is decided about; by default the narrowest that there is, but never a whole dataset."""
     asked = ctx.params.get("what")
-    return str(asked) if asked in choices else next(iter(choices))
+    if asked in choices:
+        return str(asked)
+    narrowest = next(iter(choices))
+    return "" if narrowest == VIEW and selection.is_whole else narrowest

@@ -8,12 +8,13 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.clean_export import export_clean
+from ovsam_plugin.curation.clean_export import CleanCounts, count_clean, export_clean
 from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.dataset.targets import fields_of
 
 from .form import FormOperator, flat_target, form_config, mark, menu
 
+_NONE = "no field of instances: label the photographs first, with Label with Open-Vocabulary SAM"
 _FORMATS = {
     "coco": "COCO (one .json file)",
     "lvis": "LVIS (one .json file)",
@@ -40,8 +41,6 @@ class ExportClean(FormOperator):
             (f for f in ("ovsam", *fields) if f in fields), "ovsam"
         )
         menu(inputs, "field", fields, field, "Field")
-        if field in fields:
-            inputs.view("progress", types.Notice(label=_told(progress(samples, field))))
         chosen = ctx.params.get("format", "coco")
         menu(inputs, "format", _FORMATS, chosen, "Format")
         where = "a new folder" if chosen == "fiftyone" else "a .json file"
@@ -51,12 +50,23 @@ class ExportClean(FormOperator):
             min=0,
             max=1,
             label="Also undecided instances, from this confidence",
-            description="none leaves them out",
+            description="empty leaves them out",
         )
-        inputs.bool("only_finished", default=False, label="Only images without open instances")
+        inputs.bool(
+            "half_reviewed",
+            default=False,
+            label="Also photographs that are only half reviewed",
+            description="their undecided instances are not in the export, so that they look "
+            "complete and are not",
+        )
         inputs.bool("overwrite", default=False, label="Replace what is there")
         if not fields:
-            mark(inputs, {"field": "this dataset has no field of instances: label it first"})
+            mark(inputs, {"field": _NONE})
+            return types.Property(inputs, view=types.View(label="Export reviewed instances"))
+        counts = count_clean(samples, field, **_chosen(ctx))
+        inputs.view("counts", types.Notice(label=_told(progress(samples, field), counts)))
+        if not counts.images:
+            mark(inputs, {"half_reviewed" if counts.half_reviewed else "field": _nothing(counts)})
         return types.Property(inputs, view=types.View(label="Export reviewed instances"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
@@ -65,8 +75,7 @@ class ExportClean(FormOperator):
             ctx.params["field"],
             ctx.params["path"],
             ctx.params.get("format", "coco"),
-            undecided_above=ctx.params.get("undecided_above"),
-            only_finished=ctx.params.get("only_finished", False),
+            **_chosen(ctx),
             overwrite=ctx.params.get("overwrite", False),
         )
         return {
@@ -74,6 +83,7 @@ class ExportClean(FormOperator):
             "images": export.images,
             "instances": export.instances,
             "classes": len(export.categories),
+            "half_reviewed": export.half_reviewed,
             "open": export.open,
             "left_out": "\n".join(export.left_out[:10]),
             "cut": "\n".join(export.cut[:10]),
@@ -82,14 +92,41 @@ class ExportClean(FormOperator):
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         outputs = types.Object()
         outputs.str("path", label="Written to")
-        outputs.int("images", label="Images")
+        outputs.int("images", label="Photographs")
         outputs.int("instances", label="Instances")
         outputs.int("classes", label="Classes")
+        outputs.int("half_reviewed", label="Half-reviewed photographs left out")
         outputs.int("open", label="Undecided instances left out")
         outputs.str("left_out", label="Left out otherwise")
         outputs.str("cut", label="Cut at the image's edge")
         return types.Property(outputs, view=types.View(label="Exported"))
 
 
-def _told(p: Progress) -> str:
-    return f"{p.accepted} accepted, {p.renamed} renamed, {p.rejected} rejected, {p.open} undecided"
+def _chosen(ctx: foo.ExecutionContext) -> dict[str, Any]:
+    """What the form says of which instances are taken."""
+    return {
+        "undecided_above": ctx.params.get("undecided_above"),
+        "only_finished": not ctx.params.get("half_reviewed", False),
+    }
+
+
+def _told(p: Progress, counts: CleanCounts) -> str:
+    reviewed = f"{p.accepted:,} accepted, {p.renamed:,} renamed, {p.rejected:,} rejected"
+    left_out = (
+        f" {counts.half_reviewed:,} half-reviewed photographs are left out."
+        if counts.half_reviewed
+        else ""
+    )
+    return (
+        f"{reviewed}, {p.open:,} undecided. The export will hold {counts.instances:,} instances on "
+        f"{counts.images:,} photographs.{left_out}"
+    )
+
+
+def _nothing(counts: CleanCounts) -> str:
+    if counts.half_reviewed:
+        return (
+            f"all {counts.half_reviewed:,} reviewed photographs have undecided instances, too: "
+            "finish one, or tick this"
+        )
+    return "nothing is accepted or renamed yet: review some in the panel OVSAM review"

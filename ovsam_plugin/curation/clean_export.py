@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.sizes import size_of
@@ -29,6 +31,7 @@ Format: TypeAlias = Literal["coco", "lvis", "fiftyone"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _SAMPLES_A_QUERY = 10_000
+_SORTED_BY = ("label", "review", "confidence")
 _SHOWN = 3
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class CleanExport:
         instances: how many.
         categories: names of the classes that have instances, sorted.
         open: undecided instances on these images that are not in the export.
+        half_reviewed: images that were left out, since they have open instances.
         left_out: why instances that should have been in it are not, a line each.
         cut: instances whose box reaches over their image's edge, where the mask was cut, a line
             each.
@@ -56,6 +60,55 @@ class CleanExport:
     open: int
     left_out: tuple[str, ...]
     cut: tuple[str, ...] = ()
+    half_reviewed: int = 0
+
+
+@dataclass(frozen=True)
+class CleanCounts:
+    """What an export would hold.
+
+    Attributes:
+        images, instances: in the export, but for instances that turn out to have no mask.
+        open: undecided instances on these images that are not in it.
+        half_reviewed: images that are left out, since they have open instances.
+    """
+
+    images: int = 0
+    instances: int = 0
+    open: int = 0
+    half_reviewed: int = 0
+
+
+def count_clean(
+    samples: Samples,
+    field: str,
+    *,
+    undecided_above: float | None = None,
+    only_finished: bool = True,
+) -> CleanCounts:
+    """Counts what `export_clean` would write; no mask and no image is read.
+
+    Args, Raises: see `export_clean`.
+    """
+    check_detections(samples, field)
+    shown = set(LabelTable.read(samples, field, ()).ids)
+    owners = set(samples.values("_id"))
+    table = LabelTable.read(root_dataset(samples), field, ("label", "review", "confidence"))
+    rows = zip(table.samples, table.ids, *(table.columns[n] for n in _SORTED_BY))
+    images = instances = still_open = half = 0
+    for owner, labels in groupby(rows, key=itemgetter(0)):
+        if owner not in owners:
+            continue
+        found = _sort_out([_Row(*row[1:], row[1] in shown) for row in labels], undecided_above)
+        if not found.is_clean:
+            continue
+        if only_finished and found.open:
+            half += 1
+            continue
+        images += 1
+        instances += len(found.taken)
+        still_open += len(found.open)
+    return CleanCounts(images, instances, still_open, half)
 
 
 def export_clean(
@@ -65,7 +118,7 @@ def export_clean(
     format: Format = "coco",
     *,
     undecided_above: float | None = None,
-    only_finished: bool = False,
+    only_finished: bool = True,
     vocabulary: str | Path | Vocabulary | None = None,
     overwrite: bool = False,
 ) -> CleanExport:
@@ -85,7 +138,7 @@ def export_clean(
         format: "coco", "lvis", or "fiftyone" (`fo.types.FiftyOneDataset`; images stay where they
             are, the labels are in `ground_truth`).
         undecided_above: also take undecided instances whose confidence is at least this, 0..1.
-        only_finished: leave out images that still have open instances.
+        only_finished: leave out images that still have open instances; they would look complete.
         vocabulary: gives category ids, synonyms and frequencies; by default the one that the
             field was labelled with. A synonym counts as its class; names that it lacks get ids
             after its largest.
@@ -117,16 +170,23 @@ def export_clean(
     )
     with closing(writer):
         tally = _Tally()
-        for image in _clean(samples, field, undecided_above, only_finished):
-            tally.add(image, writer)
+        for image in _clean(samples, field, undecided_above):
+            if only_finished and image.open:
+                tally.half_reviewed += 1
+            else:
+                tally.add(image, writer)
         if not tally.images and tally.left_out:
             shown = "; ".join(tally.left_out[:_SHOWN])
             raise ValueError(f"nothing of {field!r} can be written: {shown}")
+        if tally.half_reviewed and not tally.images:
+            raise ValueError(
+                f"all {tally.half_reviewed} images of {field!r} with decided instances have open "
+                "ones, too: finish one, or take half-reviewed images with only_finished=False"
+            )
         if not tally.images:
             raise ValueError(
-                f"no instance of {field!r} is accepted or renamed"
-                + (", on an image without open ones" if only_finished else "")
-                + ": review some first, or take undecided ones with undecided_above"
+                f"no instance of {field!r} is accepted or renamed: review some first, or take "
+                "undecided ones with undecided_above"
             )
         writer.write()
     return CleanExport(
@@ -137,6 +197,7 @@ def export_clean(
         open=tally.open,
         left_out=tuple(tally.left_out),
         cut=tuple(tally.cut),
+        half_reviewed=tally.half_reviewed,
     )
 
 
@@ -157,21 +218,20 @@ class _Tally:
 
     images: int = 0
     open: int = 0
+    half_reviewed: int = 0
     instances: Counter[str] = dataclass_field(default_factory=Counter)
     left_out: list[str] = dataclass_field(default_factory=list)
     cut: list[str] = dataclass_field(default_factory=list)
 
     def add(self, image: _Image, writer: JsonFile | FiftyOneFolder) -> None:
-        size = size_of(image.sample) if writer.needs_masks else None
+        size = size_of(image.sample)
         if size is None and writer.needs_masks:
             self.left_out.append(f"{image.sample.filepath}: the image gives no size")
             return
         written, missing = [], list(image.missing)
         for label in image.labels:
             try:
-                if size is None:
-                    mask_of(label)
-                crop = None if size is None else self._crop(image.sample, label, size)
+                crop = self._crop(image.sample, label, size, needed=writer.needs_masks)
             except ValueError as error:
                 self.left_out.append(f"{image.sample.filepath}, label {label.id}: {error}")
                 missing.append(label.label)
@@ -184,23 +244,79 @@ class _Tally:
         self.open += len(image.open)
         self.instances.update(instance.label.label for instance in written)
 
-    def _crop(self, sample: fo.Sample, label: fo.Detection, size: tuple[int, int]) -> MaskCrop:
-        """A label's mask, which has a pixel.
+    def _crop(
+        self,
+        sample: fo.Sample,
+        label: fo.Detection,
+        size: tuple[int, int] | None,
+        *,
+        needed: bool,
+    ) -> MaskCrop | None:
+        """A label's mask on its image, which has a pixel; None where there is none or no size.
 
         Raises:
-            ValueError: it has none.
+            ValueError: it has none and needs one, or none of its pixels lies on the image.
         """
+        if size is None:
+            mask_of(label)
+            return None
         crop = crop_of(label, size)
-        if crop is None or not crop.area:
-            raise ValueError("it has no mask" if crop is None else "its mask is empty")
-        if reaches_over(label, size):
+        if crop is None:
+            if needed:
+                raise ValueError("it has no mask")
+            return None
+        if not crop.area:
+            raise ValueError("its mask is empty, or lies outside the image")
+        if needed and reaches_over(label, size):
             self.cut.append(f"{sample.filepath}, label {label.id}")
         return crop
 
 
-def _clean(
-    samples: Samples, field: str, undecided_above: float | None, only_finished: bool
-) -> Iterator[_Image]:
+class _Row(NamedTuple):
+    """What of a label says whether it is exported; `shown` is whether the view shows it."""
+
+    id: str
+    label: str | None
+    review: str | None
+    confidence: float | None
+    shown: bool
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """An image's labels: places of those to be exported, names of open ones and of hidden ones."""
+
+    taken: list[int]
+    open: list[str]
+    missing: list[str]
+    decided: bool
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether somebody has looked at the image, or something of it is taken undecided."""
+        return self.decided or bool(self.taken)
+
+
+def _sort_out(rows: Sequence[_Row], undecided_above: float | None) -> _Sorted:
+    found = _Sorted([], [], [], any(row.shown and row.review in KINDS for row in rows))
+    for place, row in enumerate(rows):
+        if row.review == REJECTED or not row.label:
+            continue
+        sure = (
+            undecided_above is not None
+            and row.confidence is not None
+            and row.confidence >= undecided_above
+        )
+        if row.review not in (ACCEPTED, RENAMED) and not sure:
+            found.open.append(row.label)
+        elif row.shown:
+            found.taken.append(place)
+        else:
+            found.missing.append(row.label)
+    return found
+
+
+def _clean(samples: Samples, field: str, undecided_above: float | None) -> Iterator[_Image]:
     """The images of the export; those that nobody has looked at are passed over.
 
     What a view hides of an image's labels is not exported, and not forgotten either.
@@ -213,29 +329,20 @@ def _clean(
     views = (images.select(part, ordered=True).select_fields(field) for part in parts)
     for sample in chain.from_iterable(views):
         value = sample[field]
-        labels: list[fo.Detection] = []
-        still_open: list[str] = []
-        missing: list[str] = []
-        decided = False
-        for label in () if value is None else value.detections:
-            review = label.get_attribute_value("review", None)
-            shown = label.id in asked[sample.id]
-            decided = decided or (shown and review in KINDS)
-            if review == REJECTED or not label.label:
-                continue
-            sure = (
-                undecided_above is not None
-                and label.confidence is not None
-                and label.confidence >= undecided_above
+        labels = [] if value is None else list(value.detections)
+        rows = [
+            _Row(
+                label.id,
+                label.label,
+                label.get_attribute_value("review", None),
+                label.confidence,
+                label.id in asked[sample.id],
             )
-            if review not in (ACCEPTED, RENAMED) and not sure:
-                still_open.append(label.label)
-            elif shown:
-                labels.append(label)
-            else:
-                missing.append(label.label)
-        if (decided or labels) and not (only_finished and still_open):
-            yield _Image(sample, labels, still_open, missing)
+            for label in labels
+        ]
+        found = _sort_out(rows, undecided_above)
+        if found.is_clean:
+            yield _Image(sample, [labels[i] for i in found.taken], found.open, found.missing)
 
 
 def _target(path: str | Path, format: str, overwrite: bool) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import fiftyone as fo
 
 from ovsam_plugin.curation import sidebar
+from ovsam_plugin.curation.groups import forget_names
 from ovsam_plugin.curation.run_fields import require_run
 from ovsam_plugin.curation.workspace import (
     WORKSPACE,
@@ -193,6 +194,7 @@ def _index(dataset: fo.Dataset, field: str) -> tuple[str | None, list[str]]:
 def _forget_embeddings(dataset: fo.Dataset, traces: RunTraces) -> None:
     """Removes the embeddings, or hands them to a run that needs them."""
     EmbeddingSpool(dataset, traces.field).clear()
+    forget_names(dataset, traces.field)
     if traces.kept_index is not None:
         _hand_over(dataset, traces.kept_index, traces.field, traces.sharers[0])
         return

@@ -49,9 +49,8 @@ class Selection:
             count = self._count(chosen, self.view.select(list(self.samples)))
             what = "patches" if self._is_patches else "photographs"
             found[SAMPLES] = f"{_all(count)} in the {len(self.samples):,} selected {what}"
-        whole = isinstance(self.view, fo.Dataset) or not self.view._stages
         count = self._count(chosen, self.view)
-        found[VIEW] = f"{_all(count)} in {'the whole dataset' if whole else 'view'}"
+        found[VIEW] = f"{_all(count)} in {'the whole dataset' if self.is_whole else 'view'}"
         return found
 
     def label_ids(self, what: str, chosen: str) -> dict[str, list[str]]:
@@ -66,6 +65,11 @@ class Selection:
         view = self.view.select(list(self.samples)) if what == SAMPLES else self.view
         ids = view.values(f"{self._labels(chosen)}._id", unwind=not self._is_one(chosen))
         return {chosen: [str(label_id) for label_id in ids if label_id is not None]}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the grid shows the whole dataset."""
+        return isinstance(self.view, fo.Dataset) or not (self._is_patches or self.view._stages)
 
     def refresh(self) -> None:
         """Makes the patches of a view anew, after their labels have been changed."""

@@ -12,12 +12,18 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from ovsam_plugin.curation.clean_export import Format, export_clean
+from ovsam_plugin.curation import clean_export
+from ovsam_plugin.curation.clean_export import Format, count_clean
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.vocabulary.tables import built_in
 
 FIELD = "ovsam"
+
+
+def export_clean(*args: Any, **options: Any) -> clean_export.CleanExport:
+    """With half-reviewed images, which most of these tests have."""
+    return clean_export.export_clean(*args, **{"only_finished": False, **options})
 
 
 @pytest.fixture
@@ -101,15 +107,49 @@ def test_confident_undecided_instances_are_taken_on_request(
     assert (export.images, export.open) == (3, 1)
 
 
-def test_images_with_open_instances_are_left_out_on_request(
+def test_half_reviewed_images_are_left_out_unless_asked_for_and_told(
     reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "clean.json"
-    assert export_clean(reviewed, FIELD, path, only_finished=True).images == 1
+    export = clean_export.export_clean(reviewed, FIELD, path)
+    assert (export.images, export.half_reviewed) == (1, 1)
     assert classes(path) == ["cup"]
     accept(reviewed, FIELD, ids["cup"])
     export_clean(reviewed, FIELD, path, only_finished=True, overwrite=True)
     assert classes(path) == ["Arctic fox", "cat", "cup", "cup"]
+
+
+@pytest.mark.parametrize("only_finished", [False, True])
+@pytest.mark.parametrize("above", [None, 0.4])
+def test_what_is_counted_before_is_what_is_written(
+    reviewed: fo.Dataset, tmp_path: Path, only_finished: bool, above: float | None
+) -> None:
+    asked: dict[str, Any] = {"only_finished": only_finished, "undecided_above": above}
+    for number, view in enumerate(
+        (
+            reviewed,
+            reviewed.limit(2),
+            reviewed.filter_labels(FIELD, fo.ViewField("label").is_in(["cup", "cat"])),
+        )
+    ):
+        counts = count_clean(view, FIELD, **asked)
+        export = export_clean(view, FIELD, tmp_path / f"{number}.json", **asked)
+        written = export.images, export.instances, export.open, export.half_reviewed
+        assert (counts.images, counts.instances, counts.open, counts.half_reviewed) == written
+
+
+@pytest.mark.parametrize("format", clean_export.FORMATS)
+def test_a_mask_that_lies_outside_its_image_is_left_out_everywhere(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path, format: Format
+) -> None:
+    sample = reviewed.first()
+    sample[FIELD].detections[0].bounding_box = [1.2, 0.1, 0.2, 0.2]
+    sample.save()
+    export = export_clean(reviewed, FIELD, tmp_path / "out", format)
+    assert export.instances == 2
+    (told,) = export.left_out
+    assert ids["cat"] in told
+    assert "outside the image" in told
 
 
 def test_an_image_whose_every_instance_was_rejected_is_a_negative(
@@ -231,7 +271,7 @@ def test_what_a_view_hides_is_open_all_the_same(reviewed: fo.Dataset, tmp_path: 
     export = export_clean(accepted, FIELD, path, "lvis")
     assert (export.instances, export.open) == (2, 1)
     assert classes(path) == ["cat", "cup"]
-    with pytest.raises(ValueError, match="on an image without open ones"):
+    with pytest.raises(ValueError, match="all 1 images of 'ovsam' with decided .* only_finished"):
         export_clean(accepted.limit(1), FIELD, tmp_path / "b.json", only_finished=True)
 
 

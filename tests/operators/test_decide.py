@@ -10,7 +10,10 @@ import pytest
 from fiftyone.operators.executor import ExecutionContext, ExecutionError
 from fiftyone.operators.registry import OperatorRegistry
 
+from ovsam_plugin.curation import views
 from ovsam_plugin.curation.decisions import Progress, progress
+from ovsam_plugin.curation.label_errors import label_errors
+from tests.curation.run_by_hand import add_run, add_truth, evaluate
 
 URI = "@ovsam/curation/decide"
 FIELD = "ovsam"
@@ -35,11 +38,11 @@ def form(dataset: fo.Dataset, label_ids: list[str], **params: Any) -> dict[str, 
 def test_selected_labels_are_decided_together(labelled: fo.Dataset, ids: dict[str, str]) -> None:
     chosen = [ids["cat"], ids["cup2"]]
     result = run(labelled, chosen, decision="rename", name="thing")
-    assert (result.error, result.result) == (None, {"changed": 2})
+    assert (result.error, result.result) == (None, {"changed": 2, "told": "2 renamed"})
     requests = {r["operator_uri"] for r in result.executor.to_json()["requests"]}
     assert {"reload_dataset", "clear_selected_labels"} <= requests
     assert progress(labelled, FIELD) == Progress(renamed=2, open=4)
-    assert run(labelled, chosen, decision="reopen").result == {"changed": 2}
+    assert run(labelled, chosen, decision="reopen").result["told"] == "2 undecided again"
     run(labelled, [ids["cat"]], decision="accept")
     run(labelled, [ids["dog"]], decision="reject")
     assert progress(labelled, FIELD) == Progress(accepted=1, rejected=1, open=4)
@@ -49,7 +52,7 @@ def test_the_form_counts_what_is_selected_and_offers_names(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:
     shown = form(labelled, [ids["cat"], ids["dog"]], decision="rename")
-    assert "Selected: 2 of ovsam" in str(shown["selected"])
+    assert "The selected labels: 2 of ovsam" in str(shown["what"])
     assert [c["value"] for c in shown["name"]["view"]["choices"]] == [
         "cat",
         "cup",
@@ -62,9 +65,55 @@ def test_the_form_counts_what_is_selected_and_offers_names(
 
 def test_nothing_selected_is_said_in_the_form_and_refused(labelled: fo.Dataset) -> None:
     shown = form(labelled, [])
-    assert shown["selection_problem"]["error_message"].startswith("Select labels first")
-    with pytest.raises(ExecutionError, match="Select labels first"):
+    assert shown["what"]["error_message"].startswith("select first: labels")
+    with pytest.raises(ExecutionError, match="select first: labels"):
         run(labelled, [], decision="accept")
+    assert progress(labelled, FIELD) == Progress(open=6)
+
+
+def in_view(view: Any, selected: list[str], **params: Any) -> Any:
+    ctx = {"view": view, "selected": selected, "params": params}
+    return foo.execute_operator(URI, ctx)
+
+
+def test_patches_that_are_selected_are_decided_and_leave_the_view(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    view = views.as_patches(views.not_reviewed(labelled, FIELD), FIELD, "confidence")
+    done = in_view(view, [ids["cat"], ids["dog"], ids["cup"]], decision="rename", name="pet")
+    assert done.result["told"] == "3 renamed"
+    assert progress(labelled, FIELD) == Progress(renamed=3, open=3)
+    again = fo.DatasetView._build(labelled, view._serialize())
+    assert sorted(again.values("id")) == sorted([ids["cup2"], ids["spoon"], ids["person"]])
+    assert in_view(again, [], decision="undo", field=FIELD).result["told"] == "3 undecided again"
+    assert progress(labelled, FIELD) == Progress(open=6)
+
+
+def test_a_whole_view_is_decided_and_undone_in_one_step(labelled: fo.Dataset) -> None:
+    sure = labelled.filter_labels(FIELD, fo.ViewField("confidence") > 0.4)
+    assert in_view(sure, [], decision="accept").result["told"] == "4 accepted"
+    assert progress(labelled, FIELD) == Progress(accepted=4, open=2)
+    # The cup of the second photograph, and its spoon, which another view hides.
+    second = labelled.values("id")[1]
+    done = in_view(labelled.view(), [second], decision="accept")
+    assert done.result["told"] == "1 accepted; 1 were so already"
+    for left in (Progress(accepted=4, open=2), Progress(open=6)):
+        in_view(labelled.view(), [], decision="undo", field=FIELD)
+        assert progress(labelled, FIELD) == left
+    assert "All 7 instances in the whole dataset" in str(form(labelled, [])["what"])
+
+
+def test_what_label_errors_finds_gets_the_models_names(dataset: fo.Dataset) -> None:
+    add_truth(dataset)
+    add_run(dataset)
+    evaluate(dataset)
+    view = label_errors(dataset, "ovsam_eval", min_score=0)
+    before, wrong = dataset.values("truth.detections.label"), view.values("id")
+    assert in_view(view, wrong[:1], decision="models_name").result["changed"] == 1
+    assert dataset.values("truth.detections.label") != before
+    assert label_errors(dataset, "ovsam_eval", min_score=0).values("id") == wrong[1:]
+    in_view(view, [], decision="undo", field="truth")
+    assert dataset.values("truth.detections.label") == before
 
 
 def test_it_can_be_called_from_a_notebook(labelled: fo.Dataset, ids: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
+import pytest
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.registry import OperatorRegistry
 from pycocotools.coco import COCO
@@ -29,23 +30,45 @@ def test_the_operator_writes_what_was_reviewed(
 ) -> None:
     accept(labelled, FIELD, ids["cat"])
     path = tmp_path / "clean.json"
-    params = {"field": FIELD, "path": str(path), "undecided_above": 0.6}
+    params = {"field": FIELD, "path": str(path), "undecided_above": 0.6, "half_reviewed": True}
     result = foo.execute_operator(URI, {"dataset": labelled, "params": params})
     assert result.error is None
     assert result.result["instances"] == 3
     assert len(COCO(str(path)).getAnnIds()) == 3
     operator = foo.get_operator(URI)
-    operator(labelled.limit(1), field=FIELD, path=str(tmp_path / "one.json"), format="lvis")
+    operator(
+        labelled.limit(1),
+        field=FIELD,
+        path=str(tmp_path / "one.json"),
+        format="lvis",
+        half_reviewed=True,
+    )
     assert (tmp_path / "one.json").is_file()
 
 
 def test_the_form_tells_how_far_the_review_is(labelled: fo.Dataset, ids: dict[str, str]) -> None:
     accept(labelled, FIELD, ids["cat"])
     shown = form(labelled)
-    assert "1 accepted, 0 renamed, 0 rejected, 5 undecided" in str(shown["progress"])
+    assert "1 accepted, 0 renamed, 0 rejected, 5 undecided" in str(shown["counts"])
+    assert "finish one, or tick this" in shown["half_reviewed"]["error_message"]
     assert shown["field"]["default"] == FIELD
     assert "folder" in form(labelled, format="fiftyone")["path"]["view"]["description"]
 
 
 def test_a_dataset_without_instances_is_said_in_the_form(dataset: fo.Dataset) -> None:
     assert form(dataset)["field"]["invalid"]
+    assert "with Label" in form(dataset)["field"]["error_message"]
+
+
+@pytest.mark.parametrize("half_reviewed", [False, True])
+def test_the_form_counts_what_the_export_will_hold(
+    labelled: fo.Dataset, ids: dict[str, str], tmp_path: Path, half_reviewed: bool
+) -> None:
+    accept(labelled, FIELD, [ids["cat"], ids["cup2"], ids["spoon"]])
+    shown = str(form(labelled, half_reviewed=half_reviewed)["counts"])
+    held = (3, 2, 0) if half_reviewed else (2, 1, 1)
+    assert f"hold {held[0]} instances on {held[1]} photographs" in shown
+    assert ("1 half-reviewed photographs are left out" in shown) == (not half_reviewed)
+    params = {"field": FIELD, "path": str(tmp_path / "a.json"), "half_reviewed": half_reviewed}
+    found = foo.execute_operator(URI, {"dataset": labelled, "params": params}).result
+    assert (found["instances"], found["images"], found["half_reviewed"]) == held
