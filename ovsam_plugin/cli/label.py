@@ -128,6 +128,14 @@ def label(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_WORK)
     ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|fp32|bf16|fp16",
+            help="What to compute with; auto is half precision where the processor is made for it.",
+            rich_help_panel=_WORK,
+        ),
+    ] = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a pass.", rich_help_panel=_WORK)
     ] = None,
@@ -180,6 +188,7 @@ def label(
             "calibration": calibration,
             "adapter": adapter,
             "device": device,
+            "precision": precision,
             "batch_size": batch_size,
             "workers": workers,
             "overwrite": "all" if overwrite_all else overwrite,

@@ -9,6 +9,7 @@ from pathlib import Path
 from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.labeler import Labeler, build_recognizer
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Predictor, load_predictor
 from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -23,16 +24,17 @@ def cached_labeler(
     weights: Path | None = None,
     calibration: Calibration | None = None,
     adapter: Adapter | None = None,
+    precision: Precision = "auto",
 ) -> Labeler:
     """A labeler of the last predictor and the last few vocabularies, loaded when it must be.
 
     Raises:
-        ValueError: unknown preset or device, or a calibration or adapter for other weights or
+        ValueError: unknown preset, device or precision, or a calibration or adapter for other weights or
             classes.
         FileNotFoundError: the weights are not on this machine.
     """
     with _LOADING:
-        predictor = _predictor(preset, device, weights)
+        predictor = _predictor(preset, device, weights, precision)
         if adapter is not None:
             adapter.check(predictor.weights_hash, vocabulary)
             vocabulary = adapter.vocabulary
@@ -45,8 +47,10 @@ def cached_labeler(
 
 
 @lru_cache(maxsize=1)
-def _predictor(preset: str, device: str, weights: Path | None) -> Predictor:
-    return load_predictor(preset, device=device, weights=weights)
+def _predictor(
+    preset: str, device: str, weights: Path | None, precision: Precision
+) -> Predictor:
+    return load_predictor(preset, device=device, weights=weights, precision=precision)
 
 
 @lru_cache(maxsize=4)

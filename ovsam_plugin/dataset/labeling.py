@@ -31,6 +31,7 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_spec import VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -87,6 +88,7 @@ def label_dataset(
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
     embeddings: bool = True,
     index_backend: str | None = None,
     overwrite: Overwrite = False,
@@ -130,6 +132,9 @@ def label_dataset(
         batch_size: images an encoder pass; 8 on CUDA and 1 elsewhere when None.
         workers: processes that load images.
         device: "auto", "cpu", "cuda", ...
+        precision: what is computed with: "fp32" gives the published numbers, "bf16" and "fp16" are
+            faster where the processor has them, "auto" is whichever suits the device. It is
+            recorded with the run; calls of one run may differ in it.
         embeddings: whether the instances' embeddings are kept in the similarity run
             `<field>_similarity`, for text search, relabelling and what else curation does.
         index_backend: of that run, "database" or "lancedb"; by size when None.
@@ -177,6 +182,7 @@ def label_dataset(
         find=find,
         calibration=calibration,
         adapter=adapter,
+        precision=precision,
     )
     settings = _settings(model, prompt_fields)
     if embeddings:
@@ -215,7 +221,10 @@ def label_dataset(
             seconds=round(time.monotonic() - clock, 3),
             reasons=tuple(job.tally.reasons),
         )
-        runs.add_session(dataset, field, {"started": started, **asdict(summary)})
+        precision = settings.precision
+        runs.add_session(
+            dataset, field, {"started": started, "precision": precision, **asdict(summary)}
+        )
     return summary
 
 
@@ -266,6 +275,7 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         min_objectness=labeler.min_objectness,
         all_candidates=labeler.all_candidates and not prompt_fields,
         tiles=config.tiles,
+        precision=labeler.predictor.precision,
     )
 
 

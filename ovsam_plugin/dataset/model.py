@@ -34,6 +34,7 @@ from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
@@ -353,6 +354,7 @@ def build_model(
     find: str | None = None,
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
+    precision: Precision = "auto",
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -371,9 +373,10 @@ def build_model(
         find: words that instances have to fit when nothing else is asked.
         calibration: of the confidences, or its file; labels below its thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file.
+        precision: "auto", "fp32", "bf16" or "fp16"; see `precision`.
 
     Raises:
-        ValueError: an unknown preset, vocabulary or device, a number out of range, or a
+        ValueError: an unknown preset, vocabulary, device or precision, a number out of range, or a
             calibration or adapter that was made for others.
         FileNotFoundError: the weights, the calibration or the adapter are not on this machine.
     """
@@ -391,7 +394,9 @@ def build_model(
     path = None if weights is None else Path(weights).expanduser()
     fitted = Calibration.of(calibration)
     learned = Adapter.of(adapter)
-    labeler = cached_labeler(preset, load_vocabulary(vocabulary), device, path, fitted, learned)
+    labeler = cached_labeler(
+        preset, load_vocabulary(vocabulary), device, path, fitted, learned, precision
+    )
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     return OvsamModel(labeler, config)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
     from ovsam_plugin.dataset.text_model import TextModel
+    from ovsam_plugin.precision import Precision
 
 MODELS = {
     "ovsam-lite": (
@@ -117,6 +118,7 @@ def load_model(
     min_confidence: float | None = None,
     points_per_side: int | None = None,
     refine_masks: bool = False,
+    precision: Precision = "auto",
 ) -> OvsamModel | TextModel:
     """A model for `apply_model`, or for an index's text searches (`TEXT_MODELS`).
 
@@ -132,9 +134,10 @@ def load_model(
         min_confidence: labels below it are left out; None keeps every answer.
         points_per_side: the lattice of "everything"; the preset's when None.
         refine_masks: whether mask prompts are drawn anew instead of only named.
+        precision: what is computed with, "auto", "fp32", "bf16" or "fp16".
 
     Raises:
-        ValueError: an unknown preset or vocabulary, or a number out of range.
+        ValueError: an unknown preset, vocabulary or precision, or a number out of range.
         FileNotFoundError: the preset's weights are not on this machine and cannot be fetched.
     """
     if model_name in TEXT_MODELS:
@@ -152,6 +155,7 @@ def load_model(
         min_confidence=min_confidence,
         points_per_side=points_per_side,
         refine_masks=refine_masks,
+        precision=precision,
     )
 
 
