@@ -14,8 +14,8 @@ from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.choosing import choose
 from ovsam_plugin.everything import find_everything
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.precision import Precision
+from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
 from ovsam_plugin.prompts import Grid, Prompt
 from ovsam_plugin.published.store import classifier_file

@@ -29,8 +29,8 @@ def cached_labeler(
     """A labeler of the last predictor and the last few vocabularies, loaded when it must be.
 
     Raises:
-        ValueError: unknown preset, device or precision, or a calibration or adapter for other weights or
-            classes.
+        ValueError: unknown preset, device or precision, or a calibration or adapter for other
+            weights or classes.
         FileNotFoundError: the weights are not on this machine.
     """
     with _LOADING:
@@ -47,9 +47,7 @@ def cached_labeler(
 
 
 @lru_cache(maxsize=1)
-def _predictor(
-    preset: str, device: str, weights: Path | None, precision: Precision
-) -> Predictor:
+def _predictor(preset: str, device: str, weights: Path | None, precision: Precision) -> Predictor:
     return load_predictor(preset, device=device, weights=weights, precision=precision)
 
 

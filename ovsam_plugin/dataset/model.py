@@ -34,6 +34,7 @@ from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
 from ovsam_plugin.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.memory import free_memory, is_out_of_memory
 from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
@@ -111,6 +112,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self._prompt_fields: dict[str, str] = {}
         self._failed_before: dict[tuple[str, str], set[str]] = {}
         self._applied = False
+        # Photographs encoded at once, where memory has run out before.
+        self._at_once: int | None = None
 
     def __enter__(self) -> OvsamModel:
         self._failed_before.clear()
@@ -275,20 +278,42 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
         No photograph costs another: those that fail have the reason and no labels.
         """
+        return self.decode(batch, self.encode(batch))
+
+    def encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception | None]:
+        """The first half of `answer`: encodings, None of what asks nothing, or why there is none.
+
+        Where memory runs out, fewer are encoded at once from then on.
+        """
         wanted = [i for i, item in enumerate(batch) if _asks(item)]
-        encodings = dict(zip(wanted, self._encode([batch[i] for i in wanted])))
-        return [self._answer_one(item, encodings.get(i)) for i, item in enumerate(batch)]
+        found: list[Encoding | Exception | None] = [None] * len(batch)
+        start = 0
+        while start < len(wanted):
+            rows = wanted[start : start + (self._at_once or len(wanted))]
+            for row, encoding in zip(rows, self._encode([batch[i] for i in rows])):
+                found[row] = encoding
+            start += len(rows)
+        return found
+
+    def decode(
+        self, batch: Sequence[Loaded], encodings: Sequence[Encoding | Exception | None]
+    ) -> list[Answer]:
+        """The second half of `answer`."""
+        return [self._answer_one(*pair) for pair in zip(batch, encodings)]
 
     def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
-        if not batch:
-            return []
         try:
             frames = [item.frame for item in batch if item.frame is not None]
             return list(self.labeler.predictor.encode(frames))
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            return [encoding for item in batch for encoding in self._encode([item])]
+            half = len(batch) // 2
+            if is_out_of_memory(error):
+                self._at_once = half
+        # Outside of the handler, which holds what had been computed.
+        free_memory()
+        return self._encode(batch[:half]) + self._encode(batch[half:])
 
     def _answer_one(self, item: Loaded, encoding: Encoding | Exception | None) -> Answer:
         asked = item.asked or Asked()
@@ -297,7 +322,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         try:
             if isinstance(encoding, Exception):
                 raise encoding
-            detections, instances, empty = self._label(encoding, item)
+            detections, instances, empty = self._label_in_memory(encoding, item)
             check_storable(detections)
             refused = asked.refused
             if item.asked is not None:
@@ -305,6 +330,19 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
+
+    def _label_in_memory(
+        self, encoding: Encoding, item: Loaded
+    ) -> tuple[fo.Detections, Instances, list[str | None]]:
+        """`_label`, with fewer prompts at once from then on where memory runs out."""
+        while True:
+            try:
+                return self._label(encoding, item)
+            except Exception as error:
+                if self.labeler.chunk == 1 or not is_out_of_memory(error):
+                    raise
+                self.labeler.chunk //= 2
+            free_memory()
 
     def _label(
         self, encoding: Encoding, item: Loaded

@@ -56,8 +56,11 @@ def attend(attention: SamAttention, x: Tensor, window: int) -> Tensor:
     heads = attention.num_heads
     parts = qkv.view(b, down, rows, across, columns, 3, heads, -1)
     parts = parts.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, -1, rows, columns, parts.shape[-1])
+    q, k, v = parts.unbind(0)
     seen = with_positions(
-        *parts,
+        q,
+        k,
+        v,
         get_rel_pos(rows, rows, attention.rel_pos_h),
         get_rel_pos(columns, columns, attention.rel_pos_w),
         attention.scale,
@@ -94,9 +97,9 @@ def with_positions(
                 q[i : i + part, None],
                 k[i : i + part, None],
                 v[i : i + part, None],
-                attn_mask=(
-                    rows[i : i + part, :, :, None] + columns[i : i + part, :, None, :]
-                ).view(-1, 1, h * w, h * w),
+                attn_mask=(rows[i : i + part, :, :, None] + columns[i : i + part, :, None, :]).view(
+                    -1, 1, h * w, h * w
+                ),
                 scale=scale,
             )[:, 0]
             for i in range(0, b, part)
@@ -112,8 +115,10 @@ def with_positions(
     pad = -query.shape[-1] % 8
     query, key = F.pad(query, (0, pad)), F.pad(key, (0, pad))
     value = F.pad(v, (0, query.shape[-1] - c))
-    seen = F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)
-    return seen[:, 0, :, :c]
+    carried = F.scaled_dot_product_attention(
+        query[:, None], key[:, None], value[:, None], scale=1.0
+    )
+    return carried[:, 0, :, :c]
 
 
 class TwoWayDecoder(TwoWayTransformer):  # type: ignore[misc]
@@ -173,9 +178,14 @@ def tokens_to_cells(attention: CrossAttention, q: Tensor, k: Tensor, v: Tensor) 
     n, t, _ = q.shape
     heads, width = attention.num_heads, attention.internal_dim // attention.num_heads
     asked = attention.q_proj(q).view(n, t, heads, width) * width**-0.5
-    # The key's bias adds the same to all logits of a query, which the softmax takes away.
     wanted = torch.einsum("nthd,hdc->nthc", asked, _by_head(attention.k_proj, heads, asked))
     wanted = wanted.reshape(n, t * heads, -1)
+    if torch.is_grad_enabled():
+        # The key's bias adds the same to all logits of a query, which the softmax takes away; to
+        # devices that train together it must have a gradient all the same, of 0.
+        bias = attention.k_proj.bias.to(asked.dtype).view(heads, width)
+        same = torch.einsum("nthd,hd->nth", asked, bias).mean() * 0
+        wanted = wanted + same
     if len(k) < n:
         likeness = (k[0] @ wanted.flatten(0, 1).T).view(-1, n, t * heads).permute(1, 2, 0)
         seen = (likeness.softmax(-1).flatten(0, 1) @ v[0]).view(n, t, heads, -1)
@@ -212,7 +222,8 @@ def cells_to_tokens(attention: CrossAttention, q: Tensor, k: Tensor, v: Tensor) 
     values = attention.v_proj(v).view(n, t, heads, width)
     out = attention.out_proj.weight.to(values.dtype).view(-1, heads, width)
     told = torch.einsum("nthd,chd->nhtc", values, out).reshape(n, heads * t, -1)
-    return share @ told + attention.out_proj.bias.to(told.dtype)
+    seen: Tensor = torch.matmul(share, told) + attention.out_proj.bias.to(told.dtype)
+    return seen
 
 
 def _by_head(projection: torch.nn.Linear, heads: int, like: Tensor) -> Tensor:

@@ -182,9 +182,7 @@ class TimmClassifier(ImageEncoder):
         return torch.einsum("nk,nkd->nd", weights, table[classes])
 
 
-def attention_pool(
-    pool: AttentionPool2d, regions: Tensor, weights: Tensor | None = None
-) -> Tensor:
+def attention_pool(pool: AttentionPool2d, regions: Tensor, weights: Tensor | None = None) -> Tensor:
     """CLIP's attention pool, also where some cells count less.
 
     The mean of the cells alone asks. Its query is multiplied into the projection of the keys, and
@@ -210,7 +208,7 @@ def attention_pool(
         mean = share @ cells / share.sum(2, keepdim=True).clamp(min=1e-6)
         bias = F.pad(share, (1, 0), value=1.0).log()
     tokens = torch.cat([mean, cells], 1) + pool.positional_embedding.to(cells.dtype)
-    n, heads = len(tokens), pool.num_heads
+    heads = pool.num_heads
     query = pool.q_proj(tokens[:, 0]).unflatten(1, (heads, -1))
     query = query * query.shape[-1] ** -0.5
     # The key's bias adds the same to all logits, which the softmax takes away.
@@ -220,7 +218,7 @@ def attention_pool(
         likeness = likeness + bias
     seen = likeness.softmax(-1) @ tokens
     told = torch.einsum("nhc,hdc->nhd", seen, pool.v_proj.weight.unflatten(0, (heads, -1)))
-    told = told.reshape(n, -1) + pool.v_proj.bias.to(told.dtype)
+    told = told.flatten(1) + pool.v_proj.bias.to(told.dtype)
     return cast(Tensor, pool.c_proj(told))
 
 

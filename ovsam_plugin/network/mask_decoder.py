@@ -149,10 +149,11 @@ class MaskDecoder(nn.Module):
             (N, 4 h, 4 w) logits.
         """
         n, (h, w) = len(cells), size
-        first, norm, _, second, _ = self.output_upscaling
-        x = _squares(first, cells)
+        up = self.output_upscaling
+        norm = cast(LayerNorm2d, up[1])
+        x = _squares(cast(nn.ConvTranspose2d, up[0]), cells)
         x = F.gelu(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
-        x = F.gelu(_squares(second, x))
+        x = F.gelu(_squares(cast(nn.ConvTranspose2d, up[3]), x))
         logits = x.flatten(1, 3) @ weights.to(x.dtype)[:, :, None]
         placed = logits.view(n, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
         return placed.reshape(n, 4 * h, 4 * w)
@@ -162,7 +163,7 @@ def _squares(up: nn.ConvTranspose2d, x: Tensor) -> Tensor:
     """(..., C) cells to (..., 4, C'), the four that each becomes, row by row."""
     weight = up.weight.permute(2, 3, 1, 0).flatten(0, 2)
     bias = None if up.bias is None else up.bias.repeat(4)
-    return F.linear(x, weight, bias).unflatten(-1, (4, -1))
+    return F.linear(x, weight, bias).view(*x.shape[:-1], 4, -1)
 
 
 class RecognizingDecoder(nn.Module):
