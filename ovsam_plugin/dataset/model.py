@@ -36,8 +36,10 @@ from ovsam_plugin.finding import MIN_MATCH, ClassFinder, Finder, build_finder, r
 from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler, Unnamed, build_recognizer
+from ovsam_plugin.memory import free_memory, is_out_of_memory
 from ovsam_plugin.namers import Cut, Namer, NamerSpec
 from ovsam_plugin.namers.ovsam import OvsamNamer
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
@@ -126,6 +128,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self._prompt_fields: dict[str, str] = {}
         self._failed_before: dict[tuple[str, str], set[str]] = {}
         self._applied = False
+        # Photographs encoded at once, where memory has run out before.
+        self._at_once: int | None = None
 
     def __enter__(self) -> OvsamModel:
         self._failed_before.clear()
@@ -311,9 +315,29 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
         No photograph costs another: those that fail have the reason and no labels.
         """
-        wanted = [i for i, item in enumerate(batch) if _asks(item)]
-        found = dict(zip(wanted, self._found([batch[i] for i in wanted])))
-        return [self._answer_one(item, found.get(i)) for i, item in enumerate(batch)]
+        return self.decode(batch, self.encode(batch))
+
+    def encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception | None]:
+        """The first half of `answer`: encodings, None of what asks nothing, or why there is none.
+
+        Where memory runs out, fewer are encoded at once from then on.
+        """
+        wanted = [i for i, item in enumerate(batch) if self._is_looked_at(item)]
+        found: list[Encoding | Exception | None] = [None] * len(batch)
+        start = 0
+        while start < len(wanted):
+            rows = wanted[start : start + (self._at_once or len(wanted))]
+            for row, encoding in zip(rows, self._encode([batch[i] for i in rows])):
+                found[row] = encoding
+            start += len(rows)
+        return found
+
+    def decode(
+        self, batch: Sequence[Loaded], encodings: Sequence[Encoding | Exception | None]
+    ) -> list[Answer]:
+        """The second half of `answer`."""
+        found = self._found(batch, encodings)
+        return [self._answer_one(*pair) for pair in zip(batch, found)]
 
     def embed(self, item: Loaded) -> Instances:
         """What the prompts of one photograph show, with embeddings; no names.
@@ -322,38 +346,44 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             item: with a frame and prompts.
         """
         assert item.asked is not None
-        (found,) = self._found([item])
+        (found,) = self._found([item], self.encode([item]))
+        assert found is not None
         if isinstance(found, Exception):
             raise found
         if isinstance(found, Unnamed):
             return found.instances
         return self.labeler.predictor.decode(found, item.asked.prompts)
 
-    def _found(self, batch: Sequence[Loaded]) -> list[Encoding | Unnamed | Exception]:
+    def _is_looked_at(self, item: Loaded) -> bool:
+        """Whether the encoder has to see a photograph: not where all is drawn, for a namer."""
+        return _asks(item) and not (item.asked and self.labeler.is_drawn(item.asked.prompts))
+
+    def _found(
+        self, batch: Sequence[Loaded], encodings: Sequence[Encoding | Exception | None]
+    ) -> list[Encoding | Unnamed | Exception | None]:
         """What names are given to: encodings; with a namer, what it made of all photographs."""
+        found: list[Encoding | Unnamed | Exception | None] = list(encodings)
         if self.labeler.namer is None:
-            return list(self._encode(batch))
-        asked = [None if item.asked is None else item.asked.prompts for item in batch]
-        looked = [i for i, prompts in enumerate(asked) if not self.labeler.is_drawn(prompts)]
-        encodings = dict(zip(looked, self._encode([batch[i] for i in looked])))
-        found: list[Encoding | Unnamed | Exception] = []
-        for i, (item, prompts) in enumerate(zip(batch, asked)):
+            return found
+        seen = []
+        for i, (item, encoding) in enumerate(zip(batch, encodings)):
+            if not _asks(item) or isinstance(encoding, Exception):
+                continue
             assert item.frame is not None
-            encoding = encodings.get(i, item.frame.original_size)
+            prompts = None if item.asked is None else item.asked.prompts
+            looked_at = encoding or item.frame.original_size
             try:
-                if isinstance(encoding, Exception):
-                    raise encoding
-                found.append(self.labeler.find(encoding, prompts or self.config.grid))
+                unnamed = self.labeler.find(looked_at, prompts or self.config.grid)
+                seen.append((i, unnamed))
             except Exception as error:
-                found.append(error)
-        seen = [(i, one) for i, one in enumerate(found) if isinstance(one, Unnamed)]
-        pairs = [(_pixels(batch[i]), one) for i, one in seen]
+                found[i] = error
+        pairs = [(_pixels(batch[i]), unnamed) for i, unnamed in seen]
         for (i, _), embedded in zip(seen, self._embedded(pairs)):
             found[i] = embedded
         return found
 
     def _embedded(self, pairs: Sequence[tuple[Pixels, Unnamed]]) -> list[Unnamed | Exception]:
-        """All at once; one at a time where that fails, so that no photograph costs another."""
+        """All at once; half at a time where that fails, so that no photograph costs another."""
         if not pairs:
             return []
         try:
@@ -361,18 +391,23 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         except Exception as error:
             if len(pairs) == 1:
                 return [error]
-            return [one for pair in pairs for one in self._embedded([pair])]
+        half = len(pairs) // 2
+        free_memory()
+        return self._embedded(pairs[:half]) + self._embedded(pairs[half:])
 
     def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
-        if not batch:
-            return []
         try:
             frames = [item.frame for item in batch if item.frame is not None]
             return list(self.labeler.predictor.encode(frames))
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            return [encoding for item in batch for encoding in self._encode([item])]
+            half = len(batch) // 2
+            if is_out_of_memory(error):
+                self._at_once = half
+        # Outside of the handler, which holds what had been computed.
+        free_memory()
+        return self._encode(batch[:half]) + self._encode(batch[half:])
 
     def _answer_one(self, item: Loaded, found: Encoding | Unnamed | Exception | None) -> Answer:
         asked = item.asked or Asked()
@@ -381,7 +416,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         try:
             if isinstance(found, Exception):
                 raise found
-            detections, instances, empty = self._label(found, item)
+            detections, instances, empty = self._label_in_memory(found, item)
             check_storable(detections)
             refused = asked.refused
             if item.asked is not None:
@@ -389,6 +424,19 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
+
+    def _label_in_memory(
+        self, found: Encoding | Unnamed, item: Loaded
+    ) -> tuple[fo.Detections, Instances, list[str | None]]:
+        """`_label`, with fewer prompts at once from then on where memory runs out."""
+        while True:
+            try:
+                return self._label(found, item)
+            except Exception as error:
+                if self.labeler.chunk == 1 or not is_out_of_memory(error):
+                    raise
+                self.labeler.chunk //= 2
+            free_memory()
 
     def _label(
         self, found: Encoding | Unnamed, item: Loaded
@@ -444,6 +492,7 @@ def build_model(
     namer: str | NamerSpec | None = None,
     cuts: str | Sequence[Cut] | None = None,
     dataset: fo.Dataset | None = None,
+    precision: Precision = "auto",
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -465,10 +514,11 @@ def build_model(
         namer: who names what the preset draws, where not the preset itself; see `NamerSpec.of`.
         cuts: how an open_clip namer is shown an instance; see `namers.cuts`.
         dataset: that has the labels which are examples of classes, where there are any.
+        precision: "auto", "fp32", "bf16" or "fp16"; see `precision`.
 
     Raises:
-        ValueError: an unknown preset, namer, vocabulary or device, a number out of range, or a
-            calibration or adapter that was made for others.
+        ValueError: an unknown preset, namer, vocabulary, device or precision, a number out of
+            range, or a calibration or adapter that was made for others.
         FileNotFoundError: the weights, the calibration or the adapter are not on this machine.
         RuntimeError: open_clip cannot fetch or read the namer.
     """
@@ -488,7 +538,7 @@ def build_model(
     learned = Adapter.of(adapter)
     spec = NamerSpec.of(namer, cuts)
     classes = load_vocabulary(vocabulary)
-    labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec)
+    labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec, precision)
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     kept: Kept = {}
     if learned is None:
