@@ -15,9 +15,11 @@ from .name_group import NameGroup
 from .recognize import Recognize
 from .relabel import Relabel
 from .remove_run import RemoveRun
+from .review import QUESTIONS as REVIEW_QUESTIONS
 from .review import Review
 from .score import Score
-from .segment import QUESTIONS, Segment
+from .segment import QUESTIONS as SEGMENT_QUESTIONS
+from .segment import Segment
 from .setup_workspace import SetupWorkspace
 
 OPERATORS = (
@@ -34,6 +36,7 @@ OPERATORS = (
     ExportClean,
     SetupWorkspace,
     RemoveRun,
-    *QUESTIONS,
+    *REVIEW_QUESTIONS,
+    *SEGMENT_QUESTIONS,
 )
 PANELS = (Review, Groups, Segment)

@@ -1,13 +1,11 @@
 // The panel "Segment": a photograph on a canvas, where what the mouse points at is cut out and named.
-// Written by hand and loaded as it is: the App puts its React and its own packages on window.
-(function () {
-  "use strict";
+// Written by hand and loaded as it is, by panels.js, which gives it what it shares with other panels.
+export default function segment({ call, changes, Line, reviewer, useAsked }) {
   const { React, recoil } = window;
-  const fos = window.__fos__, fop = window.__fop__, fou = window.__fou__, mui = window.__mui__;
+  const fos = window.__fos__, mui = window.__mui__;
   const h = React.createElement;
 
   const COLOURS = { hover: [64, 156, 255], kept: [64, 208, 96], there: [255, 176, 32], found: [200, 120, 255] };
-  const PATIENCE = 60_000; // milliseconds until an answer counts as lost
   const LARGEST = 2048; // of the bitmap that is drawn of a large photograph when it is seen whole
   const TRAVELS = 1024; // pixels along the longer side of what is painted, as it is sent
 
@@ -21,15 +19,6 @@
       sheets.set(key, { id, steps: [], found: [], held: null, name: null, view: null, there: [], size: null });
     }
     return sheets.get(key);
-  }
-
-  async function call(name, params, context) {
-    const body = { operator_uri: `@ovsam/curation/${name}`, params, ...context };
-    const late = new Promise((_, no) => setTimeout(() => no(new Error("no answer from the server")), PATIENCE));
-    const told = await Promise.race([fou.getFetchFunction()("POST", "/operators/execute", body), late]);
-    const error = told.error_message || told.error || told.result?.problem;
-    if (error) throw new Error(String(error).trim().split("\n").pop());
-    return told.result;
   }
 
   // An instance that came as runs along its rows, ready to be drawn and to be hit.
@@ -148,7 +137,8 @@
         .then((told) => told.found.map((one) => new Shape(one)));
     }
 
-    async open(context, id) {
+    // `chosen` is a label that is to be taken up: its field and its id.
+    async open(context, id, chosen = null) {
       this.context = context; this.dataset = context.dataset_name;
       const number = ++this.asked, fresh = () => this.asked === number && !this.gone;
       this.sheet = null; this.image = this.small = null; this.hovered = this.choices = this.wanted = null;
@@ -157,6 +147,7 @@
         const offer = await call("segment_open", { sample_id: id }, context);
         if (!fresh()) return;
         this.offer = offer; this.settings.field ??= offer.field;
+        if (chosen && offer.fields.includes(chosen.field)) this.settings.field = chosen.field;
         this.sheet = sheetOf(this.dataset, offer.sample_id);
         this.render();
       });
@@ -164,7 +155,7 @@
       if (!fresh() || !sheet) return;
       await Promise.all([
         this.attempt(() => this.show(fos.getSampleSrc(this.offer.filepath), sheet)),
-        this.attempt(() => this.look(sheet)),
+        this.attempt(() => this.look(sheet, chosen?.label)),
       ]);
       // An array of ids may be long: it is asked for last, and its failure costs nothing.
       const beside = await call("segment_ahead", { sample_id: sheet.id }, context).catch(() => null);
@@ -184,11 +175,12 @@
       if (!sheet.view) this.fit();
       this.stale.base = true; this.refresh();
     }
-    async look(sheet) {
+    async look(sheet, chosen = null) {
       const told = await call("segment_look", { sample_id: sheet.id, field: this.settings.field }, this.context);
       sheet.size = [told.width, told.height];
       this.put(sheet, told.instances);
       sheet.ready = true;
+      if (chosen) this.choose(sheet, chosen);
       this.stale.base = true;
       this.next();
     }
@@ -282,6 +274,19 @@
       this.sheet.steps.push({ prompt: shape.prompt, shape });
       this.sheet.name = null; this.hovered = null; this.refresh();
     }
+    // An instance that was chosen elsewhere: in the review, or by a click in the open sample.
+    adopt({ field, label }) {
+      if (!this.offer.fields.includes(field)) return;
+      this.settings.field = field;
+      this.attempt(() => this.look(this.sheet, label));
+    }
+    choose(sheet, id) {
+      const shape = sheet.there.find((one) => one.id === id);
+      if (!shape) throw new Error(`This instance is not in ${this.settings.field} any more`);
+      if (sheet.held === shape) return;
+      Object.assign(sheet, { steps: [], found: [] });
+      this.hold(shape);
+    }
     hold(shape) { this.sheet.held = shape; this.sheet.name = null; this.hovered = null; this.refresh(); }
     undo() {
       if (this.sheet.steps.length) this.sheet.steps.pop(); else this.sheet.held = null;
@@ -342,7 +347,7 @@
     remove() { return this.sheet.held && !this.step ? this.change("remove", { label_id: this.sheet.held.id }) : undefined; }
     change(action, asked) {
       const sheet = this.sheet;
-      const told = { ...asked, field: this.settings.field, vocabulary: this.vocabulary };
+      const told = { ...asked, field: this.settings.field, vocabulary: this.vocabulary, by: reviewer.name };
       return this.attempt(async () => {
         const made = await call("segment_change", { sample_id: sheet.id, action, asked: told }, this.context);
         // What was taken up from all that was found is added once.
@@ -351,6 +356,8 @@
         this.hovered = this.choices = null;
         this.put(sheet, made.instances);
         this.changed?.(made.sample);
+        const detail = { field: told.field, labels: [made.label_id, ...(asked.merged ?? [])] };
+        changes.dispatchEvent(new CustomEvent("changed", { detail }));
       });
     }
 
@@ -532,29 +539,10 @@
     };
   }
 
-  // A line to type in that tells what was typed by Enter, or when it is left.
-  function Line({ id, label, value, options, onDone, width, theme }) {
-    const [typed, type] = React.useState(value);
-    React.useEffect(() => type(value), [value]);
-    const input = React.useRef(null);
-    // Native, as what is typed is kept from the App below the place where React would hear of it.
-    React.useEffect(() => {
-      const here = input.current, enter = (event) => { if (event.key === "Enter") onDone(typed.trim(), false); };
-      here.addEventListener("keydown", enter);
-      return () => here.removeEventListener("keydown", enter);
-    });
-    return h("label", { style: { display: "flex", flexDirection: "column", fontSize: 11, color: theme.palette.text.secondary } }, label,
-      h("input", {
-        id, ref: input, value: typed, list: options && `${id}-list`, autoComplete: "off", onChange: (event) => type(event.target.value),
-        onBlur: () => { if (typed !== value) onDone(typed.trim(), true); },
-        style: { width, padding: 4, fontSize: 13, color: theme.palette.text.primary, background: "transparent", border: `1px solid ${theme.palette.divider}`, borderRadius: 4 },
-      }),
-      options && h("datalist", { id: `${id}-list` }, options.map((one) => h("option", { key: one, value: one }))));
-  }
-
   function Segment() {
     const theme = mui.useTheme();
-    const dataset = recoil.useRecoilValue(fos.datasetName), view = recoil.useRecoilValue(fos.view);
+    const context = useAsked(), dataset = context.dataset_name;
+    const labels = recoil.useRecoilValue(fos.selectedLabels);
     const modal = recoil.useRecoilValue(fos.nullableModalSampleId);
     const selected = recoil.useRecoilValue(fos.selectedSamples);
     const changed = fos.useRefreshSample();
@@ -585,9 +573,17 @@
       return () => { made.close(); here.removeEventListener("keydown", key); };
     }, []);
 
-    const id = modal ? modal.replace(/-modal$/, "") : [...selected.keys()].pop() ?? null;
-    React.useEffect(() => { held.current.open({ dataset_name: dataset, view }, id); }, [dataset, id]);
-    if (desk) Object.assign(desk, { modal: !!modal, changed: modal ? changed : null, context: { dataset_name: dataset, view } });
+    // The label that was selected last, if it is of the sample in the modal; in the grid of any.
+    const open = modal ? modal.replace(/-modal$/, "") : null;
+    const label = [...labels].reverse().find((one) => !open || one.sampleId === open) ?? null;
+    const id = open ?? label?.sampleId ?? [...selected.keys()].pop() ?? null;
+    const chosen = label && `${label.field}/${label.labelId}`;
+    React.useEffect(() => {
+      const here = held.current, told = label && { field: label.field, label: label.labelId };
+      const same = here.sheet && here.dataset === dataset && (!id || here.sheet.id === id);
+      if (!same) here.open(context, id, told); else if (told) here.adopt(told);
+    }, [dataset, id, chosen]);
+    if (desk) Object.assign(desk, { modal: !!modal, changed: modal ? changed : null, context });
 
     const handlers = React.useMemo(() => (desk ? mouse(desk) : {}), [desk]);
     const sheet = desk?.sheet, step = desk?.step, names = desk?.names ?? [];
@@ -627,5 +623,5 @@
       desk?.notice || (desk?.busy ? "..." : sheet?.ready ? `${sheet.there.length} in ${desk.settings.field}` : "")));
   }
 
-  fop.registerComponent({ name: "OvsamSegment", label: "OVSAM segment", type: fop.PluginComponentType.Component, component: Segment, activator: () => true });
-})();
+  return Segment;
+}

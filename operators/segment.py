@@ -8,6 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from .question import Question, asker
+
 # Before torch is imported: its threads, as they wait for each other, otherwise take the cores from
 # whatever else runs, and an answer takes ten times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -40,26 +42,7 @@ class Segment(foo.Panel):  # type: ignore[misc]
         return types.Property(types.Object(), view=view)
 
 
-class _Question(foo.Operator):  # type: ignore[misc]
-    """One question of the script; what a person did wrong comes back as a `problem`."""
-
-    name = ""
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name=self.name, label=self.name, unlisted=True)
-
-    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        try:
-            return self.answer(ctx, ctx.params)
-        except (ValueError, FileNotFoundError) as error:
-            return {"problem": str(error)}
-
-    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
-
-
-class SegmentOpen(_Question):
+class SegmentOpen(Question):
     """Which photograph, and which fields there are."""
 
     name = "segment_open"
@@ -70,7 +53,7 @@ class SegmentOpen(_Question):
         return open_photograph(ctx.view, params.get("sample_id"))
 
 
-class SegmentLook(_Question):
+class SegmentLook(Question):
     """Encodes the photograph; the instances that are there."""
 
     name = "segment_look"
@@ -81,7 +64,7 @@ class SegmentLook(_Question):
         return look(ctx.dataset, params["sample_id"], params["field"])
 
 
-class SegmentAsk(_Question):
+class SegmentAsk(Question):
     """Instances for a prompt, for words, or for nothing."""
 
     name = "segment_ask"
@@ -94,7 +77,7 @@ class SegmentAsk(_Question):
         return {"found": ask(ctx.dataset, sample_id, params["kind"], vocabulary, asked)}
 
 
-class SegmentChange(_Question):
+class SegmentChange(Question):
     """Adds, redraws, renames or removes an instance."""
 
     name = "segment_change"
@@ -102,10 +85,11 @@ class SegmentChange(_Question):
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         from ovsam_plugin.curation.segmenting import change
 
-        return change(ctx.dataset, params["sample_id"], params["action"], params["asked"])
+        asked = {**params["asked"], "by": asker(ctx, params["asked"])}
+        return change(ctx.dataset, params["sample_id"], params["action"], asked)
 
 
-class SegmentAhead(_Question):
+class SegmentAhead(Question):
     """The photographs beside this one; the next is encoded ahead."""
 
     name = "segment_ahead"

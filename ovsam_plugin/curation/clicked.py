@@ -7,6 +7,8 @@ no later labelling replaces them unasked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import fiftyone as fo
 from bson import ObjectId
 
@@ -93,13 +95,18 @@ class ClickedField:
         instance: Instance,
         name: str | None = None,
         by: str | None = None,
+        merged: Sequence[str] = (),
     ) -> None:
         """Gives a label the mask, the box and the scores of an instance. Args: as for `add`.
 
+        Args:
+            merged: ids of the sample's labels that are in this one now, and go with the same write.
+
         Raises:
-            ValueError: the label is gone, does not fit, or nothing was found.
+            ValueError: one of the labels is gone, it does not fit, or nothing was found.
         """
-        self._check_label(sample_id, label_id)
+        for one in (label_id, *merged):
+            self._check_label(sample_id, one)
         self._declare(instance)
         labels = self._label(instance, name, by)
         made = labels.detections[0].to_mongo()
@@ -107,8 +114,9 @@ class ClickedField:
         values = {key: value for key, value in made.items() if key not in kept}
         with Worker(self._dataset, self._source) as worker:
             self._spool(worker, sample_id, label_id, instance)
-            rows = [(sample_id, label_id, {**values, "mask_path": None})]
-            writing.set_attributes(self._dataset, self._field, rows)
+            values = {**values, "mask_path": None}
+            gone = [one for one in merged if one != label_id]
+            writing.merge_labels(self._dataset, self._field, sample_id, label_id, values, gone)
 
     def rename(self, sample_id: str, label_id: str, name: str, by: str | None = None) -> None:
         """Gives a label a name, as in a review. Raises: as `decisions.rename`."""

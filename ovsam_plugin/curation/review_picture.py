@@ -16,7 +16,10 @@ from ovsam_plugin.images import ImageError, read_image
 from ovsam_plugin.mask_crop import IntBox, MaskCrop
 
 SIZE = (480, 360)
-"""(width, height) in pixels of every picture, so that buttons below it stay where they are."""
+"""(width, height) in pixels of every large picture, so that buttons below stay where they are."""
+
+SMALL = (120, 90)
+"""The same of one among many."""
 
 _CONTEXT = 0.35
 """How much of its own size an instance is shown with on each side."""
@@ -27,24 +30,27 @@ _PAPER, _INK = (30, 32, 36), (200, 203, 210)
 _QUALITY = 88
 
 
-def instance_picture(filepath: str, label: fo.Detection) -> Image.Image:
+def instance_picture(
+    filepath: str, label: fo.Detection, within: tuple[int, int] = SIZE
+) -> Image.Image:
     """An instance cut out of its photograph, with the mask outlined and the rest darkened.
 
     Args:
         filepath: the photograph.
         label: with a relative box, and a mask or none; without one the box is outlined.
+        within: (width, height) of the picture in pixels.
 
     Returns:
-        An RGB image of SIZE. A photograph that cannot be read gives its reason in words.
+        An RGB image of that size. A photograph that cannot be read gives its reason in words.
     """
     try:
         photograph = read_image(filepath)
         mask = _mask_of(label, (photograph.shape[0], photograph.shape[1]))
     except (ImageError, ValueError) as error:
-        return _words(str(error))
-    x1, y1, x2, y2 = _window(mask, photograph.shape[:2])
+        return _words(str(error), within)
+    x1, y1, x2, y2 = _window(mask, photograph.shape[:2], within)
     width, height = x2 - x1, y2 - y1
-    scale = min(SIZE[0] / width, SIZE[1] / height)
+    scale = min(within[0] / width, within[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     pixels = cv2.resize(photograph[y1:y2, x1:x2], size, interpolation=smooth)
@@ -54,8 +60,8 @@ def instance_picture(filepath: str, label: fo.Detection) -> Image.Image:
     # A dark line around the bright one is seen on any background.
     pixels[_grown(inside, 4) & ~inside] = _HALO
     pixels[_grown(inside, 2) & ~inside] = _OUTLINE
-    picture = Image.new("RGB", SIZE, _PAPER)
-    corner = ((SIZE[0] - size[0]) // 2, (SIZE[1] - size[1]) // 2)
+    picture = Image.new("RGB", within, _PAPER)
+    corner = ((within[0] - size[0]) // 2, (within[1] - size[1]) // 2)
     picture.paste(Image.fromarray(pixels), corner)
     return picture
 
@@ -81,14 +87,15 @@ def _grown(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc), dtype=bool)
 
 
-def _window(mask: MaskCrop, size: tuple[int, ...]) -> IntBox:
-    """Around a mask with some context, of SIZE's proportions where the photograph allows."""
+def _window(mask: MaskCrop, size: tuple[int, ...], within: tuple[int, int]) -> IntBox:
+    """Around a mask with some context, of the picture's proportions where the photograph allows."""
     height, width = size
     if not mask.area:
         return 0, 0, width, height
     x1, y1, x2, y2 = mask.box
     wide, high = (x2 - x1) * (1 + 2 * _CONTEXT), (y2 - y1) * (1 + 2 * _CONTEXT)
-    wide, high = max(wide, high * SIZE[0] / SIZE[1]), max(high, wide * SIZE[1] / SIZE[0])
+    ratio = within[0] / within[1]
+    wide, high = max(wide, high * ratio), max(high, wide / ratio)
     left, right = _span((x1 + x2) / 2, wide, width)
     top, bottom = _span((y1 + y2) / 2, high, height)
     return left, top, right, bottom
@@ -101,8 +108,8 @@ def _span(middle: float, extent: float, total: int) -> tuple[int, int]:
     return start, start + length
 
 
-def _words(text: str) -> Image.Image:
-    picture = Image.new("RGB", SIZE, _PAPER)
+def _words(text: str, within: tuple[int, int]) -> Image.Image:
+    picture = Image.new("RGB", within, _PAPER)
     lines = [text[i : i + 60] for i in range(0, min(len(text), 360), 60)]
     ImageDraw.Draw(picture).multiline_text((20, 20), "\n".join(lines), _INK)
     return picture

@@ -7,10 +7,10 @@ that it is about, so a click that arrives twice, or late, decides nothing else.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
@@ -26,8 +26,12 @@ from ovsam_plugin.curation.review_queue import (
     orders,
     queue,
 )
-from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.vocabulary.names import clean_name
+
+LabelIds: TypeAlias = str | Sequence[str]
+"""One label's id, or those of labels that are decided together."""
 
 _TOLD = ("confidence", "margin", "stability", "disagreement", "outlier", "doubt")
 
@@ -128,27 +132,48 @@ class Session:
             if not session.waiting:
                 return session, None
 
-    def accept(self, samples: Samples, label_id: str, by: str | None = None) -> Session:
-        """The name of this label is right; see `decisions.accept`."""
-        changed = decisions.accept(samples, self.field, label_id, by=by)
-        return self._decided(samples, label_id, ACCEPTED, changed)
+    def accept(self, samples: Samples, labels: LabelIds, by: str | None = None) -> Session:
+        """The names of these labels are right; see `decisions.accept`."""
+        changed = decisions.accept(samples, self.field, labels, by=by)
+        return self._decided(samples, labels, lambda _: ACCEPTED, changed)
 
-    def rename(self, samples: Samples, label_id: str, name: str, by: str | None = None) -> Session:
-        """This label shows something else; see `decisions.rename`."""
-        changed = decisions.rename(samples, self.field, label_id, name, by=by)
+    def rename(
+        self, samples: Samples, labels: LabelIds, name: str, by: str | None = None
+    ) -> Session:
+        """These labels show something else; see `decisions.rename`."""
+        changed = decisions.rename(samples, self.field, labels, name, by=by)
         given = clean_name(name)
-        same = any(e.label_id == label_id and e.label == given for e in self.waiting)
-        return self._decided(samples, label_id, ACCEPTED if same else RENAMED, changed)
+        kind = lambda entry: ACCEPTED if entry.label == given else RENAMED  # noqa: E731
+        return self._decided(samples, labels, kind, changed)
 
-    def reject(self, samples: Samples, label_id: str, by: str | None = None) -> Session:
-        """This label shows nothing; see `decisions.reject`."""
-        changed = decisions.reject(samples, self.field, label_id, by=by)
-        return self._decided(samples, label_id, REJECTED, changed)
+    def reject(self, samples: Samples, labels: LabelIds, by: str | None = None) -> Session:
+        """These labels show nothing; see `decisions.reject`."""
+        changed = decisions.reject(samples, self.field, labels, by=by)
+        return self._decided(samples, labels, lambda _: REJECTED, changed)
 
-    def skip(self, label_id: str) -> Session:
-        """Passes this label over."""
-        rest = tuple(entry for entry in self.waiting if entry.label_id != label_id)
-        return replace(self, waiting=rest, skipped=(*self.skipped, label_id))
+    def delete(self, samples: Samples, labels: LabelIds) -> Session:
+        """Removes these labels from the dataset; that is not undone.
+
+        Raises:
+            ValueError: one is not there.
+        """
+        ids = _listed(labels)
+        found = find_entries(samples, self.field, self.order, ids)
+        if len(found) < len(ids):
+            raise ValueError("this instance is no longer there, or somebody has decided about it")
+        gone = [(entry.sample_id, entry.label_id) for entry in found]
+        writing.delete_labels(root_dataset(samples), self.field, gone)
+        return self.without(ids)._counted(samples)
+
+    def skip(self, labels: LabelIds) -> Session:
+        """Passes these labels over."""
+        return replace(self.without(labels), skipped=(*self.skipped, *_listed(labels)))
+
+    def without(self, labels: LabelIds) -> Session:
+        """With these labels waiting no longer."""
+        ids = set(_listed(labels))
+        rest = tuple(entry for entry in self.waiting if entry.label_id not in ids)
+        return replace(self, waiting=rest)
 
     def undo(self, samples: Samples, by: str | None = None) -> tuple[Session, int]:
         """Takes back the last decision and shows its labels again; also, how many they are."""
@@ -160,28 +185,37 @@ class Session:
         session = replace(self, waiting=(*found, *rest))
         return session._counted(samples), len(undone)
 
-    def _decided(self, samples: Samples, label_id: str, kind: str, changed: int) -> Session:
+    def _decided(
+        self, samples: Samples, labels: LabelIds, kind: Callable[[Entry], str], changed: int
+    ) -> Session:
         """What follows from a decision: the next instance is chosen, the counts go on."""
-        rest = tuple(entry for entry in self.waiting if entry.label_id != label_id)
-        session = replace(self, waiting=rest)
-        gone = [entry for entry in self.waiting if entry.label_id == label_id]
-        if not gone or not changed:  # somebody else was faster
-            return session._counted(samples)
-        session = replace(
-            session,
-            progress=self.progress.plus(kind),
-            figures=self.figures.less(gone[0].label, gone[0].confidence),
-        )
+        ids = set(_listed(labels))
+        gone = [entry for entry in self.waiting if entry.label_id in ids]
+        session = self.without(labels)
+        if not len(gone) == changed == len(ids):  # others wait behind; somebody else was faster
+            return session._counted(samples)._refilled(samples)
+        progress, figures = self.progress, self.figures
+        for entry in gone:
+            progress = progress.plus(kind(entry))
+            figures = figures.less(entry.label, entry.confidence)
+        return replace(session, progress=progress, figures=figures)._refilled(samples)
+
+    def _refilled(self, samples: Samples) -> Session:
+        """In its order after a decision, with another page where this one comes to its end."""
         # Half a page is left to choose from, as long as there is more.
-        more = session.figures.matching - len(self.skipped) > len(rest)
-        if more and len(rest) <= PAGE // 2:
-            return session._filled(samples)
-        return session._ranked(samples)
+        more = self.figures.matching - len(self.skipped) > len(self.waiting)
+        if more and len(self.waiting) <= PAGE // 2:
+            return self._filled(samples)
+        return self._ranked(samples)
 
     def _ranked(self, samples: Samples) -> Session:
         if self.order != LEARNING:
             return self
         return replace(self, waiting=learned(samples, self.field, self.waiting))
+
+    def recounted(self, samples: Samples) -> Session:
+        """After somebody else changed labels."""
+        return self._counted(samples)
 
     def _counted(self, samples: Samples) -> Session:
         return replace(
@@ -227,3 +261,7 @@ def describe_instance(instance: Instance) -> dict[str, Any]:
 
 def _review(instance: Instance) -> Any:
     return instance.label.get_attribute_value("review", None)
+
+
+def _listed(labels: LabelIds) -> list[str]:
+    return [labels] if isinstance(labels, str) else list(dict.fromkeys(labels))

@@ -133,7 +133,7 @@ def change(
         action: "add", "redraw", "rename" or "remove".
         asked: `field`; `label_id` of an instance that is there; the prompt and `vocabulary` of what
             is drawn; `name`, where the person gave one; `merged`, the ids of instances that are in
-            what is redrawn, and go.
+            what is redrawn, and go; `by`, who does it, where the App knows.
 
     Returns:
         the instances that are there now, and the sample's document.
@@ -147,17 +147,17 @@ def change(
     size = engine.size(photograph)
     clicked = ClickedField(dataset, field, engine.predictor)
     label_id, name = str(asked.get("label_id") or ""), asked.get("name") or None
+    by = asked.get("by") or None
     if action in ("add", "redraw"):
         names = vocabulary_of_text(str(asked.get("vocabulary") or ""))
         instance = Instance(engine.answer(photograph, read_prompt(asked, size), names))
         if action == "add":
-            label_id = clicked.add(sample_id, instance, name)
+            label_id = clicked.add(sample_id, instance, name, by)
         else:
-            clicked.redraw(sample_id, label_id, instance, name)
-            for merged in asked.get("merged") or ():
-                clicked.remove(sample_id, merged)
+            merged = asked.get("merged") or ()
+            clicked.redraw(sample_id, label_id, instance, name, by, merged)
     elif action == "rename":
-        clicked.rename(sample_id, label_id, name or "")
+        clicked.rename(sample_id, label_id, name or "", by)
     elif action == "remove":
         clicked.remove(sample_id, label_id)
     else:

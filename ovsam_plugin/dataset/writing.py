@@ -143,6 +143,35 @@ def set_attributes(
     _require(field, _apply(dataset, (field,), updates))
 
 
+def merge_labels(
+    dataset: fo.Dataset,
+    field: str,
+    sample_id: Id,
+    label_id: Id,
+    values: Mapping[str, Any],
+    merged: Iterable[Id],
+) -> None:
+    """Sets attributes of a label and deletes those that are merged into it, in one update.
+
+    Args:
+        dataset: the labels' dataset.
+        field: a field of Detections.
+        sample_id: of all of them.
+        label_id: the label that stays; where it is gone, nothing changes.
+        values: its new values by attribute.
+        merged: ids of the labels that go.
+    """
+    path, kept = f"{field}.detections", ObjectId(label_id)
+    gone = [ObjectId(one) for one in merged]
+    rows = _rows([(label_id, values)])
+    stays = {"$not": [{"$and": [{"$in": ["$$d._id", gone]}, {"$in": [kept, f"${path}._id"]}]}]}
+    stages = [
+        *_mapped(field, _merged(rows), _listed(rows)),
+        {"$set": {path: {"$filter": {"input": f"${path}", "as": "d", "cond": stays}}}},
+    ]
+    _require(field, _apply(dataset, (field,), [(ObjectId(sample_id), stages)]))
+
+
 def put_labels(
     dataset: fo.Dataset,
     field: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +12,13 @@ import pytest
 from ovsam_plugin import label_dataset
 from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.curation.review_queue import Entry, queue
+from tests.browser.panel import Panel, eventually
 
 FIELD = "ovsam"
-# Milliseconds from the last letter to the click: the App hears of what is typed a moment later.
-HAND = 2_000
 # Boxes (relative) around the cat, the cup and the woman.
 BOXES = ([0.1, 0.0, 0.78, 1.0], [0.27, 0.05, 0.42, 0.6], [0.03, 0.01, 0.69, 0.99])
+# Milliseconds from a press until the next instance is in view.
+SOON = 300
 
 
 @pytest.fixture
@@ -31,27 +32,62 @@ def found(dataset: fo.Dataset) -> list[Entry]:
     return queue(dataset, FIELD, "confidence")
 
 
+def stored(dataset: fo.Dataset) -> dict[str, dict[str, Any]]:
+    """The labels by their ids, as the database has them."""
+    found = dataset._sample_collection.find({})
+    return {str(label["_id"]): label for one in found for label in one[FIELD]["detections"]}
+
+
 def state(dataset: fo.Dataset, label_id: str) -> tuple[str, str | None, str | None]:
     """(name, decision, the model's name) as the database has them."""
-    for sample in dataset._sample_collection.find({}):
-        for label in sample[FIELD]["detections"]:
-            if str(label["_id"]) == label_id:
-                return label["label"], label.get("review"), label.get("predicted_label")
-    raise KeyError(label_id)
+    label = stored(dataset)[label_id]
+    return label["label"], label.get("review"), label.get("predicted_label")
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.1)
+class Review:
+    """The panel in a page."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        page.locator("[data-cy=new-panel-btn]").first.click()
+        page.get_by_text("OVSAM review").first.click()
+        self.wait("desk.shown")
+
+    def desk(self, code: str) -> Any:
+        """A JavaScript expression over `desk`, what the script keeps of the review."""
+        return self.page.evaluate(
+            f"(desk => {code})(document.querySelector('.ovsam-review').ovsam)"
+        )
+
+    def wait(self, code: str) -> None:
+        desk = "const desk = document.querySelector('.ovsam-review')?.ovsam; "
+        self.page.wait_for_function(f"(() => {{ {desk} return desk && ({code}); }})()")
+
+    def settle(self) -> None:
+        """Until the server knows all that was pressed."""
+        self.wait("!desk.opening && !desk.presses.length && !desk.todo.length && !desk.sending")
+
+    def press(self, *keys: str) -> None:
+        self.page.locator(".ovsam-review").focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.settle()
+
+    def click(self, name: str) -> None:
+        self.page.get_by_role("button", name=name).click()
+        self.settle()
+
+    @property
+    def ahead(self) -> list[str]:
+        """Ids of what waits, the one in view first."""
+        return list(self.desk("desk.waiting.map(one => one.label_id)"))
+
+    def see(self, label_id: str) -> None:
+        self.wait(f"desk.shown?.label_id === '{label_id}'")
+        self.page.get_by_alt_text("the instance").wait_for()
 
 
-def source(picture: Any) -> str:
-    return str(picture.get_attribute("src"))
-
-
-def press(page: Any, key: str) -> None:
+def access_key(page: Any, key: str) -> None:
     """Alt and a key, as a keyboard gives them: access keys go by the character, which Playwright
     leaves out when Alt is held."""
     session = page.context.new_cdp_session(page)
@@ -62,78 +98,213 @@ def press(page: Any, key: str) -> None:
     session.detach()
 
 
+def drawn_masks(page: Any) -> int:
+    """Photographs of the grid whose canvases have coloured pixels of labels over them."""
+    return int(
+        page.evaluate(
+            """() => [...document.querySelectorAll('[data-cy=looker] canvas')].filter(canvas => {
+                const bits = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+                return bits.data.some((value, i) => i % 4 === 3 && value > 0)
+            }).length"""
+        )
+    )
+
+
 def test_instances_are_decided_by_click_and_key_and_one_is_undone(
     dataset: fo.Dataset, found: list[Entry], open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     first, second, third = (entry.label_id for entry in found)
     page = open_app(dataset)
-    page.locator("[data-cy=new-panel-btn]").first.click()
-    page.get_by_text("OVSAM review").first.click()
-
+    panel = Review(page)
     page.get_by_text("0 of 3 decided").wait_for()
+    panel.see(first)
     picture = page.get_by_alt_text("the instance")
-    before = source(picture)
-    width = picture.evaluate("image => image.naturalWidth")
-    assert (before[:15], width) == ("data:image/jpeg", 480)
+    assert picture.get_attribute("src")[:15] == "data:image/jpeg"
+    assert picture.evaluate("image => image.naturalWidth") == 480
 
-    page.get_by_role("button", name="Accept").click()
-    page.get_by_text("1 of 3 decided").wait_for()
+    page.locator("#ovsam-reviewer").fill("ada")
+    page.locator("#ovsam-reviewer").press("Enter")
+    panel.click("Accept")
+    panel.see(second)
     assert state(dataset, first) == (found[0].label, "accepted", None)
-    eventually(lambda: source(picture) != before, "the picture stayed")
+    assert stored(dataset)[first]["reviewed_by"] == "ada"
 
-    before = source(picture)
     other = next(name for name in ("cat", "cup", "person", "spoon") if name != found[1].label)
     button = page.get_by_role("button", name=other)
-    press(page, button.inner_text().split()[0])
-    page.get_by_text("2 of 3 decided").wait_for()
+    panel.press(button.inner_text().split()[0])
+    panel.see(third)
     assert state(dataset, second) == (other, "renamed", found[1].label)
-    eventually(lambda: source(picture) != before, "the picture stayed")
 
-    press(page, "u")
-    page.get_by_text("1 of 3 decided").wait_for()
-    eventually(lambda: source(picture) == before, "the picture did not come back")
+    access_key(page, "u")
+    panel.see(second)
+    panel.settle()
     assert state(dataset, second) == (found[1].label, None, None)
 
-    box = page.get_by_placeholder("Type or select a value")
-    button = page.get_by_role("button", name="Give this name")
-    button.click()
-    page.get_by_text("Type a name first").wait_for()
-    box.fill("tabby")
-    page.wait_for_timeout(HAND)
-    button.click()
-    page.get_by_text("2 of 3 decided").wait_for()
+    # A name is typed, and Enter gives it.
+    panel.press("n")
+    page.keyboard.type("tabby")
+    page.keyboard.press("Enter")
+    panel.settle()
     assert state(dataset, second) == ("tabby", "renamed", found[1].label)
-    eventually(lambda: box.input_value() == "", "the typed name stayed")
+    panel.see(third)
+    assert page.locator("#ovsam-review-name").input_value() == ""
 
-    page.get_by_role("button", name="Show in the grid").click()
-    page.get_by_text("1 sample", exact=True).wait_for()
-    assert state(dataset, third)[1] is None
+    panel.press("Delete")
+    page.get_by_text("Press Delete again").wait_for()
+    assert third in stored(dataset)
+    panel.press("Delete")
+    page.get_by_text("Nothing is left in this queue").wait_for()
+    assert third not in stored(dataset)
     dataset.reload()
-    assert progress(dataset, FIELD) == Progress(accepted=1, renamed=1, open=1)
+    assert progress(dataset, FIELD) == Progress(accepted=1, renamed=1)
+
+
+def test_every_press_counts_and_the_next_instance_is_there_at_once(
+    labelled: fo.Dataset, ids: dict[str, str], open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(labelled)
+    panel = Review(page)
+    waiting = panel.ahead
+    assert len(waiting) == 6
+    panel.wait("desk.pictures.size === 6 && [...desk.pictures.values()].every(one => one.picture)")
+    # From the key to the next instance's picture, while the server is busy with what came before.
+    spent = panel.desk(
+        """(async () => {
+            const spent = [];
+            for (const key of ['a', '1', 's', 'r']) {
+                const start = performance.now(), before = desk.front.label_id;
+                document.querySelector('.ovsam-review')
+                    .dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+                const shown = () => document.querySelector('[alt="the instance"]')?.src;
+                while (desk.front.label_id === before || shown() !== desk.shown?.picture) {
+                    await new Promise(requestAnimationFrame);
+                }
+                spent.push(performance.now() - start);
+            }
+            return spent;
+        })()"""
+    )
+    assert max(spent) < SOON, spent
+    panel.settle()
+    reviews = [state(labelled, i)[1] for i in waiting]
+    assert reviews == ["accepted", "accepted", None, "rejected", None, None]
+    # Presses before there is anything to see wait for it.
+    panel.desk("desk.pictures.clear()")
+    page.locator(".ovsam-review").focus()
+    page.keyboard.press("a")
+    page.keyboard.press("a")
+    assert panel.desk("desk.presses.length") == 2
+    panel.desk("desk.fetch()")
+    panel.settle()
+    assert [state(labelled, i)[1] for i in waiting[4:]] == ["accepted"] * 2
+
+
+def test_a_decision_whose_answer_is_lost_is_sent_again(
+    labelled: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(labelled)
+    panel = Review(page)
+    first, second, *_ = panel.ahead
+    panel.wait("desk.pictures.size === 6 && [...desk.pictures.values()].every(one => one.picture)")
+    page.route("**/operators/execute", lambda route: route.abort())
+    page.locator(".ovsam-review").focus()
+    page.keyboard.press("a")
+    page.keyboard.press("r")
+    page.get_by_text("2 decisions wait and are sent again").wait_for()
+    assert state(labelled, first)[1] is None
+    page.unroute("**/operators/execute")
+    panel.settle()
+    assert [state(labelled, i)[1] for i in (first, second)] == ["accepted", "rejected"]
+    panel.press("u")
+    assert [state(labelled, i)[1] for i in (first, second)] == ["accepted", None]
+    panel.see(second)
 
 
 def test_a_bar_that_is_clicked_filters_the_queue(
     labelled: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     page = open_app(labelled)
-    page.locator("[data-cy=new-panel-btn]").first.click()
-    page.get_by_text("OVSAM review").first.click()
+    panel = Review(page)
     page.get_by_text("spoon in coffee.png").wait_for()
-    picture = page.get_by_alt_text("the instance")
-    before = source(picture)
-    # The classes' chart is the second one; its uppermost bar is the most frequent class.
-    page.locator(".js-plotly-plot").nth(1).locator(".bars .point path").last.click(force=True)
+    page.locator("[data-bar=cup]").click()
     page.get_by_text("cup in chelsea.png").wait_for()
-    eventually(lambda: source(picture) != before, "the picture stayed")
-    box = page.get_by_placeholder("Type or select a value")
-    box.fill("mug")
-    page.wait_for_timeout(HAND)
-    page.get_by_role("button", name="Give this name").click()
+    assert len(panel.ahead) == 2
+    panel.press("n")
+    page.keyboard.type("mug")
+    page.keyboard.press("Enter")
     page.get_by_text("1 of 6 decided").wait_for()
-    # The App once kept the tail of a longer chart after something had been typed.
-    bars = "charts => charts[1].data[0].x"
-    eventually(
-        lambda: page.locator(".js-plotly-plot").evaluate_all(bars) == [1, 1, 1, 1, 1], "bars"
-    )
-    page.get_by_role("button", name="Show everything").click()
+    panel.settle()
+    assert len(panel.ahead) == 1
+    panel.click("Show everything")
     page.get_by_text("spoon in coffee.png").wait_for()
+
+
+def test_the_queue_follows_the_grid_and_one_instance_is_shown_alone(
+    labelled: fo.Dataset, ids: dict[str, str], open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(labelled)
+    panel = Review(page)
+    cats = labelled.match(fo.ViewField("filepath").ends_with("chelsea.png"))
+    stages = json.dumps(cats._serialize())
+    page.evaluate(f"window.__foo__.executeOperator('set_view', {{ view: {stages} }})")
+    page.get_by_text("0 of 3 decided").wait_for()
+    panel.settle()
+    assert set(panel.ahead) == {ids["dog"], ids["cup"], ids["cat"]}
+    panel.see(ids["dog"])
+
+    panel.press("g")
+    page.get_by_text("1 sample", exact=True).wait_for()
+    page.wait_for_timeout(1000)
+    assert len(panel.ahead) == 3
+    panel.press("a")
+    assert state(labelled, ids["dog"])[1] == "accepted"
+    panel.press("w")
+    panel.wait("!desk.before")
+    page.wait_for_timeout(1000)
+    assert set(panel.ahead) == {ids["cup"], ids["cat"]}
+
+
+def test_those_that_look_alike_are_decided_as_one(
+    named: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(named)
+    panel = Review(page)
+    panel.press("l")
+    page.locator(".ovsam-set img").first.wait_for()
+    members = panel.desk("desk.set.members")
+    assert len(members) == 8
+    chosen = [one["label_id"] for one in members if one["chosen"]]
+    page.locator(".ovsam-set img").nth(0).click()
+    changed = members[0]["label_id"]
+    chosen = sorted({*chosen} ^ {changed})
+    (first, *_) = panel.ahead
+    panel.press("r")
+    rejected = [i for i, label in stored(named).items() if label.get("review") == "rejected"]
+    assert sorted(rejected) == sorted([first, *chosen])
+    panel.press("u")
+    assert not [label for label in stored(named).values() if label.get("review")]
+
+
+def test_what_is_wrongly_cut_out_is_redrawn_in_segment(
+    dataset: fo.Dataset, found: list[Entry], open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    panel = Review(page)
+    first, second, *_ = panel.ahead
+    before = stored(dataset)[second]["mask"]
+    panel.press("s")
+    panel.see(second)
+    panel.press("d")
+    segment = Panel(page)
+    segment.wait(f"desk.sheet?.held?.id === '{second}' && desk.image")
+    sample = next(e.sample_id for e in found if e.label_id == second)
+    assert segment.desk("desk.sheet.id") == sample
+    width, height = segment.desk("desk.sheet.size")
+    segment.drag(width * 0.3, height * 0.2, width * 0.7, height * 0.8)
+    segment.press("Enter")
+    eventually(lambda: stored(dataset)[second]["mask"] != before, "it was not redrawn")
+    assert stored(dataset)[second]["review"] in ("accepted", "renamed")
+    assert len(stored(dataset)) == 3
+    # What is decided by that leaves the queue.
+    page.get_by_text("1 of 3 decided").wait_for()
+    assert second not in panel.ahead

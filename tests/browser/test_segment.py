@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,79 +12,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.browser.panel import Panel, eventually, show
+
 FIELD = "clicked"
 NAMES = "cat, cup, person, spoon"
 CAT, FUR, WALL = (230, 120), (330, 250), (430, 150)
-
-
-class Panel:
-    """The panel in a page, addressed in pixels of its photograph."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-
-    def desk(self, code: str) -> Any:
-        """A JavaScript expression over `desk`, what the script keeps of the mounted panel."""
-        found = "(desk => {})(document.querySelector('.ovsam-segment').ovsam)"
-        return self.page.evaluate(found.replace("{}", code))
-
-    def wait(self, code: str) -> None:
-        ready = f"document.querySelector('.ovsam-segment')?.ovsam && {code}"
-        desk = "const desk = document.querySelector('.ovsam-segment')?.ovsam; return "
-        self.page.wait_for_function(f"(() => {{ {desk}{ready} }})()", timeout=120_000)
-
-    def wait_for_photograph(self, size: tuple[int, int]) -> None:
-        width, height = size
-        same = f"desk.sheet.size[0] === {width} && desk.sheet.size[1] === {height}"
-        self.wait(f"desk.sheet?.ready && desk.image && {same}")
-
-    def settled(self) -> None:
-        self.wait("desk.busy === 0 && (!desk.step || desk.step.shape)")
-
-    def move(self, x: float, y: float) -> None:
-        left, top = self.desk(f"desk.clientOf([{x}, {y}])")
-        self.page.mouse.move(left, top)
-
-    def click(self, x: float, y: float, *, button: str = "left") -> None:
-        self.move(x, y)
-        self.page.mouse.click(*self.desk(f"desk.clientOf([{x}, {y}])"), button=button)
-        self.settled()
-
-    def drag(self, x1: float, y1: float, x2: float, y2: float, *, button: str = "left") -> None:
-        self.move(x1, y1)
-        self.page.mouse.down(button=button)
-        self.move((x1 + x2) / 2, (y1 + y2) / 2)
-        self.move(x2, y2)
-        self.page.mouse.up(button=button)
-        self.settled()
-
-    def press(self, key: str) -> None:
-        if key.startswith("Arrow"):
-            self.wait("desk.beside")
-        self.page.locator(".ovsam-segment").focus()
-        self.page.keyboard.press(key)
-        self.settled()
-
-    def type(self, box: str, text: str) -> None:
-        self.page.locator(box).fill(text)
-        self.page.locator(box).press("Enter")
-        self.settled()
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        """What is asked now."""
-        return list(self.desk("desk.sheet.steps.map(step => step.prompt)"))
-
-    @property
-    def notice(self) -> str:
-        return str(self.desk("desk.notice"))
-
-
-def show(page: Any) -> Panel:
-    """Opens the panel beside the grid."""
-    page.locator("[data-cy=new-panel-btn]").first.click()
-    page.get_by_text("OVSAM segment").first.click()
-    return Panel(page)
+LARGE = (6000, 4000)
 
 
 def labels(dataset: fo.Dataset) -> list[dict[str, Any]]:
@@ -100,13 +32,6 @@ def whole_mask(label: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[np.b
     return np.asarray(detection.to_segmentation(frame_size=size[::-1], target=1).mask, dtype=bool)
 
 
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def turned(tmp_path: Path, photographs: dict[str, Path]) -> Iterator[fo.Dataset]:
     """The cat, stored on its side as phones do."""
@@ -117,6 +42,17 @@ def turned(tmp_path: Path, photographs: dict[str, Path]) -> Iterator[fo.Dataset]
     stored.save(tmp_path / "turned.jpg", exif=exif, quality=95)
     made = fo.Dataset()
     made.add_images([str(tmp_path / "turned.jpg")])
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def large(tmp_path: Path, photographs: dict[str, Path]) -> Iterator[fo.Dataset]:
+    """The woman on 24 million pixels."""
+    with Image.open(photographs["astronaut.png"]) as image:
+        image.resize(LARGE).save(tmp_path / "large.jpg", quality=90)
+    made = fo.Dataset()
+    made.add_images([str(tmp_path / "large.jpg")])
     yield made
     made.delete()
 
@@ -321,3 +257,86 @@ def test_a_photograph_that_is_open_shows_what_is_added(
     panel.press("ArrowRight")
     panel.wait_for_photograph((600, 400))
     assert panel.steps == []
+
+
+def test_a_large_photograph_is_zoomed_moved_and_clicked_where_it_is_seen(
+    large: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(large)
+    panel = show(page)
+    panel.wait_for_photograph(LARGE)
+    face = (220 * LARGE[0] // 512, 120 * LARGE[1] // 512)
+    scale = panel.desk("desk.sheet.view.scale")
+
+    # The wheel zooms about the mouse, the middle button moves, and F shows all again.
+    panel.move(*face)
+    there = f"desk.clientOf([{face[0]}, {face[1]}])"
+    before = panel.desk(there)
+    page.mouse.wheel(0, -800)
+    panel.wait(f"desk.sheet.view.scale > 4 * {scale}")
+    assert np.abs(np.subtract(panel.desk(there), before)).max() < 2
+    page.mouse.down(button="middle")
+    page.mouse.move(before[0] + 60, before[1] + 40)
+    page.mouse.up(button="middle")
+    moved = np.subtract(panel.desk(there), before)
+    assert np.abs(moved - [60, 40]).max() < 2
+    assert panel.steps == []
+
+    panel.click(*face)
+    ((x, y, on),) = panel.steps[-1]["points"]
+    assert abs(x - face[0]) <= 8
+    assert abs(y - face[1]) <= 8
+    assert on == 1
+    panel.press("f")
+    assert panel.desk("desk.sheet.view.scale") == pytest.approx(scale)
+    panel.press("Enter")
+    (label,) = labels(large)
+    mask = whole_mask(label, LARGE[::-1])
+    assert mask.shape == LARGE[::-1]
+    assert mask[face[1], face[0]]
+
+
+def test_a_network_that_does_not_load_is_told_and_asked_again(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    refused = {"result": {"problem": "the weights are not on this machine"}}
+
+    def answer(route: Any) -> None:
+        asks = "segment_look" in (route.request.post_data or "")
+        route.fulfill(json=refused) if asks else route.continue_()
+
+    page.route("**/operators/execute", answer)
+    panel = show(page)
+    panel.wait("desk.notice.includes('weights are not on this machine')")
+    assert panel.desk("!!desk.image")
+    page.unroute("**/operators/execute")
+    panel.press("ArrowRight")
+    panel.wait_for_photograph((600, 400))
+    panel.press("ArrowLeft")
+    panel.wait_for_photograph((451, 300))
+    panel.click(*CAT)
+    assert len(panel.steps) == 1
+
+
+def test_a_label_that_is_selected_in_an_open_sample_is_taken_up(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    box = fo.Detection(label="thing", bounding_box=[0.2, 0.1, 0.5, 0.6])
+    sample = dataset.first()
+    sample["drawn"] = fo.Detections(detections=[box])
+    sample.save()
+    page = open_app(dataset)
+    page.locator("[data-cy=looker]").first.click()
+    page.locator("#modal [data-cy=panel-tab-segment]").click()
+    panel = Panel(page)
+    panel.wait_for_photograph((451, 300))
+    chosen = f"[{{ sample_id: '{sample.id}', label_id: '{box.id}', field: 'drawn' }}]"
+    page.evaluate(f"window.__foo__.executeOperator('set_selected_labels', {{ labels: {chosen} }})")
+    panel.wait(f"desk.sheet?.held?.id === '{box.id}'")
+    assert panel.desk("desk.settings.field") == "drawn"
+    # What is clicked stays when the selection is taken back.
+    panel.drag(60, 20, 420, 280)
+    page.evaluate("window.__foo__.executeOperator('set_selected_labels', { labels: [] })")
+    page.wait_for_timeout(500)
+    assert len(panel.steps) == 1

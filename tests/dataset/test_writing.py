@@ -284,3 +284,13 @@ def test_copies_leave_what_a_person_drew_and_remove_what_the_source_lost(
     one = Copy(sample.id, [pairs(twice)[0][1]])
     writing.copy_labels(twice, FIELD, "again", [one], replaces_decided=True)
     assert names(twice, "again")[0] == ["cat"]
+
+
+def test_labels_are_merged_in_one_write_or_not_at_all(labelled: fo.Dataset) -> None:
+    (sample, kept), (_, other), (_, third), *_ = pairs(labelled)
+    writing.merge_labels(labelled, FIELD, sample, kept, {"label": "$all"}, [other])
+    assert names(labelled)[0] == ["$all", "cup"]
+    # The one that stays is gone meanwhile: the others stay.
+    writing.merge_labels(labelled, FIELD, sample, other, {"label": "none"}, [kept, third])
+    assert names(labelled)[0] == ["$all", "cup"]
+    assert [len(row or ()) for row in stored(labelled)] == [2, 2, 2]

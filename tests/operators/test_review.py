@@ -1,247 +1,209 @@
-"""The panel "Review", through FiftyOne's own executor."""
+"""What the panel "Review" asks, through FiftyOne's own executor."""
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
-import pydash
 import pytest
+from fiftyone import ViewField as F
 from fiftyone.operators.registry import OperatorRegistry
 
+from ovsam_plugin.curation import reviewing
 from ovsam_plugin.curation.decisions import progress
 
-URI = "@ovsam/curation/review"
+ROOT = Path(__file__).resolve().parent.parent.parent
 FIELD = "ovsam"
 
 
-class Browser:
-    """What the App does with a panel: keeps its state and data, and calls its methods."""
-
-    def __init__(self, dataset: fo.Dataset) -> None:
-        self.dataset, self.state, self.data = dataset, {}, {}
-        self.requests: list[dict[str, Any]] = []
-        self.shown: dict[str, Any] = {}
-        self.call("on_load")
-
-    def call(self, method: str, **params: Any) -> None:
-        # Under its own key, as the App sends it: state is merged, data replaced.
-        request = {"panel_id": "p", "__method__": method, "panel_state": self.state, **params}
-        result = foo.execute_operator(URI, {"dataset": self.dataset, "params": request})
-        assert result.error is None, result.error
-        self.requests = result.executor.to_json()["requests"]
-        for asked in self.requests:
-            name, told = asked["operator_uri"], asked["params"]
-            if name == "patch_panel_state":
-                for key, value in told["state"].items():
-                    pydash.set_(self.state, key, value)
-            elif name == "set_panel_data":
-                self.data = told["data"]
-            elif name == "show_panel_output":
-                self.shown = told["output"]["type"]["properties"]
-
-    def press(self, row: str, name: str) -> None:
-        """A click on a button as it was drawn."""
-        view = self.find(row, name)["view"]
-        self.call(view["operator"].rsplit("#", 1)[-1], **(view["params"] or {}))
-
-    def find(self, *path: str) -> dict[str, Any]:
-        found: dict[str, Any] = {"type": {"properties": self.shown}}
-        for name in path:
-            found = found["type"]["properties"][name]
-        return found
-
-    @property
-    def instance(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.state["shown"])
-        return told
-
-    def asked(self, operator: str) -> list[dict[str, Any]]:
-        return [r["params"] for r in self.requests if r["operator_uri"] == operator]
+def call(name: str, view: fo.DatasetView | fo.Dataset, **params: Any) -> dict[str, Any]:
+    ctx = {"dataset": view._root_dataset, "view": view.view(), "params": params}
+    result = foo.execute_operator(f"@ovsam/curation/review_{name}", ctx)
+    assert result.error is None, result.error
+    told: dict[str, Any] = result.result
+    return told
 
 
-@pytest.fixture
-def browser(labelled: fo.Dataset) -> Browser:
-    return Browser(labelled)
+def act(view: fo.DatasetView, session: dict[str, Any], *actions: dict[str, Any]) -> dict[str, Any]:
+    return call("act", view, session=session, actions=list(actions), by="ada")
 
 
-def reviews(dataset: fo.Dataset) -> list[tuple[str, str]]:
+def reviews(dataset: fo.Dataset) -> list[tuple[str, str, str]]:
     dataset.reload()
-    paths = [f"{FIELD}.detections.{name}" for name in ("label", "review")]
-    return [p for p in zip(*dataset.values(paths, unwind=True)) if p[1]]
+    paths = [f"{FIELD}.detections.{name}" for name in ("label", "review", "reviewed_by")]
+    return sorted(p for p in zip(*dataset.values(paths, unwind=True)) if p[1])
 
 
-def test_the_panel_loads_without_an_error_and_shows_the_first_instance(browser: Browser) -> None:
+def waiting(told: dict[str, Any]) -> list[str]:
+    return [entry["label"] for entry in told["session"]["waiting"]]
+
+
+def test_the_panel_is_there_and_brings_no_torch() -> None:
     assert OperatorRegistry().list_errors() == []
-    assert browser.instance["label"] == "spoon"
-    assert browser.data["instance"]["picture"].startswith("data:image/jpeg;base64,")
-    assert sum(browser.data["charts"]["confidence"][0]["y"]) == 6
-    assert browser.find("settings", "field")["type"]["values"] == [FIELD]
-    assert browser.find("settings", "order")["type"]["values"][0] == "confidence"
-    assert "0 of 6 decided" in str(browser.find("counts"))
-    labels = [browser.find("instance", "side", f"name_{i}")["view"]["label"] for i in (1, 2)]
-    assert labels == ["1  spoon  0.20", "2  lamp  0.05"]
+    code = "import operators.review, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_buttons_decide_on_the_instance_they_were_drawn_for(browser: Browser) -> None:
-    browser.press("steps", "accept")
-    assert browser.instance["label"] == "dog"
-    view = browser.find("instance", "side", "name_3")["view"]
-    browser.call(view["operator"].rsplit("#", 1)[-1], **view["params"])
-    browser.press("steps", "reject")
-    assert sorted(reviews(browser.dataset)) == [
-        ("book", "renamed"),
-        ("cup", "rejected"),
-        ("spoon", "accepted"),
+def test_a_review_opens_on_what_the_grid_shows(labelled: fo.Dataset) -> None:
+    told = call("open", labelled)
+    assert (told["fields"], told["field"], told["trouble"]) == ([FIELD], FIELD, None)
+    assert waiting(told)[0] == "spoon"
+    assert told["session"]["offered"][0] == "confidence"
+    assert told["names"][:3] == ["cat", "cup", "dog"]
+    cats = labelled.match(F("filepath").ends_with("chelsea.png"))
+    assert waiting(call("open", cats)) == ["dog", "cup", "cat"]
+    cups = labelled.filter_labels(FIELD, F("label") == "cup")
+    told = call("open", cups)
+    assert waiting(told) == ["cup", "cup"]
+    assert told["session"]["progress"]["open"] == 2
+    patches = labelled.to_patches(FIELD).match(F(f"{FIELD}.confidence") > 0.55)
+    assert waiting(call("open", patches)) == ["person", "cup", "cat"]
+
+
+def test_a_review_is_filtered_and_ordered(labelled: fo.Dataset) -> None:
+    told = call("open", labelled, order="instability", classes=["cup"], confidence=[0.4, 0.6])
+    assert waiting(told) == ["cup"]
+    assert told["session"]["order"] == "instability"
+    assert waiting(call("open", labelled, order="instability"))[0] == "person"
+
+
+def test_decisions_are_made_in_their_order(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    session = call("open", labelled)["session"]
+    told = act(
+        labelled,
+        session,
+        {"kind": "accept", "labels": [ids["spoon"]]},
+        {"kind": "rename", "labels": [ids["dog"]], "name": " tabby "},
+        {"kind": "reject", "labels": [ids["cup"]]},
+        {"kind": "skip", "labels": [ids["person"]]},
+        {"kind": "undo", "labels": []},
+    )
+    assert told["problems"] == []
+    assert reviews(labelled) == [("spoon", "accepted", "ada"), ("tabby", "renamed", "ada")]
+    assert waiting(told) == ["cup", "cup", "cat"]
+    assert told["session"]["progress"] == {"accepted": 1, "renamed": 1, "rejected": 0, "open": 4}
+
+
+def test_the_same_decisions_sent_again_change_nothing(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    session = call("open", labelled)["session"]
+    actions = [{"kind": "accept", "labels": [ids["spoon"]]}]
+    first = act(labelled, session, *actions)
+    again = act(labelled, session, *actions)
+    assert again["problems"] == []
+    assert again["session"]["progress"] == first["session"]["progress"]
+    assert waiting(again) == waiting(first)
+
+
+def test_what_cannot_be_done_is_told_and_the_rest_is_done(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    session = call("open", labelled)["session"]
+    told = act(
+        labelled,
+        session,
+        {"kind": "rename", "labels": [ids["spoon"]], "name": "x" * 300},
+        {"kind": "undo", "labels": []},
+        {"kind": "accept", "labels": ["0" * 24]},
+        {"kind": "accept", "labels": [ids["dog"]]},
+    )
+    messages = [problem["message"] for problem in told["problems"]]
+    assert "at most 256" in messages[0]
+    assert "no decision of yours" in messages[1]
+    assert "not in field" in messages[2]
+    assert reviews(labelled) == [("dog", "accepted", "ada")]
+    assert waiting(told)[0] == "spoon"
+
+
+def test_many_are_one_decision(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    session = call("open", labelled)["session"]
+    several = [ids["cup"], ids["cup2"], ids["cat"]]
+    told = act(labelled, session, {"kind": "rename", "labels": several, "name": "cup"})
+    assert reviews(labelled) == [
+        ("cup", "accepted", "ada"),
+        ("cup", "accepted", "ada"),
+        ("cup", "renamed", "ada"),
     ]
-    assert "3 of 6 decided" in str(browser.find("counts"))
-    browser.press("steps", "undo")
-    assert browser.instance["label"] == "cup"
-    browser.press("steps", "skip")
-    assert browser.instance["label"] == "person"
+    assert told["session"]["progress"]["renamed"] == 1
+    told = act(labelled, told["session"], {"kind": "undo", "labels": []})
+    assert reviews(labelled) == []
+    assert len(waiting(told)) == 6
 
 
-def test_every_button_has_a_key_of_its_own(browser: Browser) -> None:
-    keys: list[str] = []
-
-    def collect(value: Any) -> None:
-        if isinstance(value, dict):
-            if "accessKey" in value:
-                keys.append(value["accessKey"])
-            for inner in value.values():
-                collect(inner)
-
-    browser.call("choose_class", y="cup")
-    collect(browser.shown)
-    assert sorted(keys) == sorted("12345ensaruwg")
+def test_deleted_labels_are_gone(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    session = call("open", labelled)["session"]
+    told = act(labelled, session, {"kind": "delete", "labels": [ids["spoon"]]})
+    assert "spoon" not in labelled.values(f"{FIELD}.detections.label", unwind=True)
+    assert told["session"]["progress"]["open"] == 5
+    assert progress(labelled, FIELD).open == 5
+    told = act(labelled, session, {"kind": "delete", "labels": [ids["spoon"]]})
+    assert "no longer there" in told["problems"][0]["message"]
 
 
-def test_a_typed_name_is_offered_and_given(browser: Browser) -> None:
-    browser.state["naming"] = {"name": "Do"}
-    browser.call("type_name", value="Do")
-    assert json.loads(browser.state["names"]) == ["dog"]
-    browser.state["naming"] = {"name": " tea spoon "}
-    browser.press("naming", "rename")
-    assert reviews(browser.dataset) == [("tea spoon", "renamed")]
-    assert browser.state["naming"]["name"] == ""
+def test_an_instance_is_shown_or_gone(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    sample = labelled.first().id
+    told = call("picture", labelled, field=FIELD, sample_id=sample, label_id=ids["cat"])
+    assert told["picture"].startswith("data:image/jpeg;base64,")
+    assert told["top"][0] == ["cat", 0.9]
+    labelled.delete_labels(ids=ids["cat"], fields=FIELD)
+    assert call("picture", labelled, field=FIELD, sample_id=sample, label_id=ids["cat"]) == {}
 
 
-def test_without_a_name_the_panel_stays_as_it_is_and_says_why(browser: Browser) -> None:
-    browser.press("naming", "rename")
-    (told,) = browser.asked("notify")
-    assert "Type a name first" in told["message"]
-    assert not browser.asked("patch_panel_state")
-    assert not browser.asked("set_panel_data")
-    assert reviews(browser.dataset) == []
-
-
-def test_a_name_that_cannot_be_one_is_refused_in_words(browser: Browser) -> None:
-    browser.state["naming"] = {"name": "x" * 300}
-    browser.press("naming", "rename")
-    (told,) = browser.asked("notify")
-    assert "at most 256" in told["message"]
-    assert browser.instance["label"] == "spoon"
-    assert reviews(browser.dataset) == []
-
-
-def test_bars_filter_the_queue_and_release_it(browser: Browser) -> None:
-    browser.call("choose_class", y="cup")
-    assert browser.instance["label"] == "cup"
-    browser.call("choose_confidence", x=0.725)
-    session = json.loads(browser.state["session"])
-    assert (session["classes"], session["confidence"]) == (["cup"], [0.7, 0.75])
-    assert len(session["waiting"]) == 1
-    assert "confidence" in str(browser.find("filters", "chosen"))
-    browser.call("choose_confidence", x=0.725)
-    browser.call("choose_class", y="cup")
-    assert len(json.loads(browser.state["session"])["waiting"]) == 6
-    browser.call("choose_class", y="cat")
-    browser.press("filters", "clear")
-    assert browser.instance["label"] == "spoon"
-
-
-def test_the_order_can_be_chosen(browser: Browser) -> None:
-    browser.call("choose_order", value="instability")
-    assert browser.instance["label"] == "person"
-    assert browser.state["settings"]["order"] == "instability"
-
-
-def test_what_a_menu_reports_when_it_is_first_drawn_changes_nothing(browser: Browser) -> None:
-    browser.press("steps", "skip")
-    before = dict(browser.state)
-    for method, value in (("choose_order", "confidence"), ("choose_field", FIELD)):
-        browser.call(method, value=value)
-        assert browser.requests == []
-    assert browser.state == before
-
-
-def test_events_that_come_before_the_panel_has_loaded_do_no_harm(browser: Browser) -> None:
-    browser.state = {}
-    for method, params in (
-        ("choose_order", {"value": "margin"}),
-        ("choose_field", {"value": FIELD}),
-        ("choose_class", {"y": "cup"}),
-        ("type_name", {"value": "c"}),
-        ("undo", {}),
-        ("accept", {"label_id": "0" * 24}),
-        ("show_in_grid", {}),
-    ):
-        browser.call(method, **params)
-    assert reviews(browser.dataset) == []
-
-
-def test_a_button_drawn_for_another_instance_decides_nothing(
-    browser: Browser, ids: dict[str, str]
+def test_those_that_look_alike_come_first(
+    named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser.call("pick", label_id=ids["cat"], name="lynx")
-    assert reviews(browser.dataset) == []
-    assert browser.instance["label"] == "spoon"
+    monkeypatch.setattr(reviewing, "DRAWN", 5)
+    sample = named.first()
+    label = sample[FIELD].detections[0]
+    asked = {"field": FIELD, "sample_id": sample.id, "label_id": label.id}
+    told = call("together", named, **asked)
+    assert told["kind"] == "alike"
+    members = told["members"]
+    assert len(members) == 5
+    assert label.id not in [one["label_id"] for one in members]
+    assert all(one["picture"].startswith("data:") for one in members)
+    # The same photograph's other instances look more alike than those of the others.
+    assert members[0]["sample_id"] == sample.id
+    assert [one["chosen"] for one in members] == [one["label"] == label.label for one in members]
+    alone = call("together", named.select(sample.id), **asked)
+    assert len(alone["members"]) == 2
+    gone = call("together", named, **{**asked, "label_id": "0" * 24})
+    assert "no longer there" in gone["problem"]
 
 
-def test_show_in_the_grid_asks_the_app_for_the_sample_and_its_label(
-    browser: Browser, ids: dict[str, str]
-) -> None:
-    browser.press("steps", "grid")
-    (view,) = browser.asked("set_view")
-    assert browser.instance["sample_id"] in str(view)
-    (labels,) = browser.asked("set_selected_labels")
-    assert labels["labels"][0]["label_id"] == ids["spoon"]
-    browser.press("steps", "whole")
-    assert browser.asked("clear_view")
+def test_all_of_a_group_are_one_decision(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    for sample in labelled.iter_samples(autosave=True):
+        for label in sample[FIELD].detections:
+            label["group"] = 1 if label.label in ("cup", "spoon") else None
+    sample_id = labelled.match_labels(ids=ids["spoon"]).first().id
+    asked = {"field": FIELD, "sample_id": sample_id, "label_id": ids["spoon"]}
+    told = call("together", labelled, **asked)
+    assert told["kind"] == "group"
+    assert {one["label_id"] for one in told["members"]} == {ids["cup"], ids["cup2"]}
+    assert all(one["chosen"] for one in told["members"])
 
 
-def test_the_end_of_the_queue_says_so_and_can_be_undone(
-    browser: Browser, ids: dict[str, str]
-) -> None:
-    for _ in range(6):
-        browser.press("steps", "accept")
-    assert browser.state["shown"] == "null"
-    assert "done" in browser.shown
-    assert progress(browser.dataset, FIELD).open == 0
-    browser.press("steps", "undo")
-    assert browser.instance["label_id"] == ids["cat"]
-    browser.press("steps", "undo")
-    assert progress(browser.dataset, FIELD).open == 2
+def test_without_embeddings_the_reason_is_told(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    sample_id = labelled.first().id
+    asked = {"field": FIELD, "sample_id": sample_id, "label_id": ids["cat"]}
+    assert "no labelling run filled" in call("together", labelled, **asked)["problem"]
 
 
-def test_undoing_nothing_is_said(browser: Browser) -> None:
-    browser.press("steps", "undo")
-    (told,) = browser.asked("notify")
-    assert "no decision of yours" in told["message"]
-
-
-def test_a_dataset_without_instances_says_what_to_do(dataset: fo.Dataset) -> None:
-    browser = Browser(dataset)
-    assert "run the operator `label` first" in str(browser.find("problem_text"))
-    browser.call("on_change_dataset")
+def test_a_dataset_that_cannot_be_reviewed_says_what_to_do(dataset: fo.Dataset) -> None:
+    told = call("open", dataset)
+    assert told["session"] is None
+    assert "run Label first" in told["trouble"]
 
 
 def test_a_field_without_scores_leaves_the_choice_of_another(labelled: fo.Dataset) -> None:
     labelled.add_sample_field("boxes", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
-    browser = Browser(labelled)
-    browser.call("choose_field", value="boxes")
-    assert "has a score to sort by" in str(browser.find("problem_text"))
-    browser.call("choose_field", value=FIELD)
-    assert browser.instance["label"] == "spoon"
+    told = call("open", labelled, field="boxes")
+    assert "has a score to sort by" in told["trouble"]
+    assert told["fields"] == [FIELD, "boxes"]
+    told = call("open", labelled.to_patches(FIELD), field="boxes")
+    assert "shows patches of 'ovsam'" in told["trouble"]

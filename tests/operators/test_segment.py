@@ -45,11 +45,17 @@ def filled(told: dict[str, Any]) -> np.ndarray:
     return bits.reshape(told["shape"])
 
 
-def test_the_panel_is_there_and_its_script_is_well_formed() -> None:
+def test_the_panel_is_there_and_the_scripts_are_well_formed() -> None:
     assert OperatorRegistry().list_errors() == []
+    folder = ROOT / "operators"
+    scripts = sorted(path.name for path in folder.glob("*.js"))
+    loaded = [name for name in scripts if f'"./{name}"' in (folder / "panels.js").read_text()]
+    assert scripts == sorted([*loaded, "panels.js"])
     node = shutil.which("node")
-    if node is not None:
-        subprocess.run([node, "--check", ROOT / "operators" / "segment.js"], check=True)
+    for name in scripts if node is not None else ():
+        kind = [] if name == "panels.js" else ["--input-type=module"]
+        with (folder / name).open() as script:
+            subprocess.run([node, *kind, "--check", "-"], stdin=script, check=True)
 
 
 def test_the_operators_bring_no_torch() -> None:
@@ -159,6 +165,12 @@ def test_an_instance_is_renamed_redrawn_and_removed(dataset: fo.Dataset) -> None
     assert merged.mask.all()
     assert merged.mask.shape == (300, 451)
 
+    # A part that is gone: nothing of the merging is done.
+    again = change(dataset, sample_id, "redraw", **{**asked, "merged": [first, third]})
+    assert "somebody has removed it" in again["problem"]
+    dataset.reload()
+    assert [label.id for label in dataset.first().clicked.detections] == [first, second]
+
     told = change(dataset, sample_id, "remove", label_id=first)
     assert [one["id"] for one in told["instances"]] == [second]
     again = change(dataset, sample_id, "remove", label_id=first)
@@ -190,3 +202,29 @@ def test_what_goes_wrong_comes_back_as_a_sentence(dataset: fo.Dataset) -> None:
     ):
         assert told in asked["problem"]
     assert dataset.get_field("clicked") is None
+
+
+def test_a_network_that_does_not_load_is_told_and_loaded_later(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise FileNotFoundError("the weights are not on this machine")
+
+    sample_id = dataset.first().id
+    with monkeypatch.context() as patched:
+        patched.setattr("ovsam_plugin.curation.segmenting.load_engine", fail)
+        told = call("look", dataset, sample_id=sample_id, field="clicked")
+        assert told == {"problem": "the weights are not on this machine"}
+    assert call("look", dataset, sample_id=sample_id, field="clicked")["width"] == 451
+
+
+def test_a_server_that_was_started_anew_goes_on(dataset: fo.Dataset) -> None:
+    sample_id = dataset.first().id
+    call("look", dataset, sample_id=sample_id, field="clicked")
+    # All that a server keeps; what was clicked is in the browser.
+    load_engine().encodings.clear()
+    asked = {**CAT, "by": "ada"}
+    told = change(dataset, sample_id, "add", **asked)
+    assert told["instances"][0]["label"] == "cat"
+    dataset.reload()
+    assert dataset.first().clicked.detections[0].reviewed_by == "ada"

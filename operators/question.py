@@ -1,0 +1,34 @@
+"""A question that a panel's script asks in Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+
+
+class Question(foo.Operator):  # type: ignore[misc]
+    """One question of a script; what a person did wrong comes back as a `problem`."""
+
+    name = ""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name=self.name, label=self.name, unlisted=True)
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        try:
+            return self.answer(ctx, ctx.params)
+        except (ValueError, FileNotFoundError) as error:
+            return {"problem": str(error)}
+
+    def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
+        """What the script is told, as JSON has it. Raises ValueError, FileNotFoundError."""
+        raise NotImplementedError
+
+
+def asker(ctx: foo.ExecutionContext, params: dict[str, Any]) -> str | None:
+    """Who asks: as the browser was told, else as the App knows; None where neither does."""
+    user = getattr(ctx, "user", None)
+    known = getattr(user, "name", None) or getattr(user, "email", None)
+    return str(params.get("by") or known or "").strip() or None
