@@ -270,16 +270,17 @@ def test_a_large_photograph_is_zoomed_moved_and_clicked_where_it_is_seen(
 
     # The wheel zooms about the mouse, the middle button moves, and F shows all again.
     panel.move(*face)
-    there = f"desk.clientOf([{face[0]}, {face[1]}])"
-    before = panel.desk(there)
+    left, top = map(round, panel.desk(f"desk.clientOf([{face[0]}, {face[1]}])"))
+    under = "desk.place({ clientX: %d, clientY: %d })"
+    page.mouse.move(left, top)
+    before = panel.desk(under % (left, top))
     page.mouse.wheel(0, -800)
     panel.wait(f"desk.sheet.view.scale > 4 * {scale}")
-    assert np.abs(np.subtract(panel.desk(there), before)).max() < 2
+    assert panel.desk(under % (left, top)) == pytest.approx(before, abs=1)
     page.mouse.down(button="middle")
-    page.mouse.move(before[0] + 60, before[1] + 40)
+    page.mouse.move(left + 60, top + 40)
     page.mouse.up(button="middle")
-    moved = np.subtract(panel.desk(there), before)
-    assert np.abs(moved - [60, 40]).max() < 2
+    assert panel.desk(under % (left + 60, top + 40)) == pytest.approx(before, abs=1)
     assert panel.steps == []
 
     panel.click(*face)
