@@ -99,7 +99,8 @@ def count_clean(
     for owner, labels in groupby(rows, key=itemgetter(0)):
         if owner not in owners:
             continue
-        found = _sort_out([_Row(*row[1:], row[1] in shown) for row in labels], undecided_above)
+        told = [_Row(i, name, review, sure, i in shown) for _, i, name, review, sure in labels]
+        found = _sort_out(told, undecided_above)
         if not found.is_clean:
             continue
         if only_finished and found.open:

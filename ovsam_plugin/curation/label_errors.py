@@ -113,7 +113,7 @@ def take_models_names(
     found = LabelTable.read(dataset, config.pred_field, ("label",))
     name_of = dict(zip(found.ids, found.columns["label"]))
     pair_of = dict(zip(truth.ids, truth.columns[match]))
-    names = {label_id: name_of.get(pair_of.get(label_id)) for label_id in label_ids}
+    names = {label_id: name_of.get(pair_of.get(label_id) or "") for label_id in label_ids}
     named = {label_id: name for label_id, name in names.items() if name}
     if len(named) < len(names):
         raise ValueError(
