@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import fiftyone as fo
@@ -141,12 +142,12 @@ def _decide(ctx: foo.ExecutionContext, decision: str, field: str, ids: list[str]
     if decision == "models_name":
         key = ctx.params.get("eval_key") or evaluations_of(ctx.dataset, field)[0]
         return take_models_names(ctx.dataset, key, ids)
-    call = {
+    calls: dict[str, Callable[..., int]] = {
         "accept": decisions.accept,
         "reject": decisions.reject,
         "reopen": decisions.reopen,
-    }[decision]
-    return call(ctx.dataset, field, ids)
+    }
+    return calls[decision](ctx.dataset, field, ids)
 
 
 def _offered(ctx: foo.ExecutionContext, field: str) -> dict[str, str]:

@@ -99,7 +99,7 @@ def count_clean(
     for owner, labels in groupby(rows, key=itemgetter(0)):
         if owner not in owners:
             continue
-        told = [_Row._make((*row[1:], row[1] in shown)) for row in labels]
+        told = [_Row(i, name, review, sure, i in shown) for _, i, name, review, sure in labels]
         found = _sort_out(told, undecided_above)
         if not found.is_clean:
             continue

@@ -114,7 +114,7 @@ def rename(
 
 
 def rename_each(
-    samples: Samples, field: str, names: Mapping[Id, str], *, by: str | None = None
+    samples: Samples, field: str, names: Mapping[str, str], *, by: str | None = None
 ) -> int:
     """Gives each of these labels a name of its own, as one decision, undone in one step.
 
@@ -127,7 +127,7 @@ def rename_each(
     Returns, Raises: see `rename`.
     """
     by = clean_name(reviewer() if by is None else by, "the reviewer's name")
-    chosen: dict[str, list[Id]] = {}
+    chosen: dict[str, list[str]] = {}
     for label_id, name in names.items():
         chosen.setdefault(clean_name(name, "the new name"), []).append(label_id)
     dataset, ids = _prepare(samples, field, names)

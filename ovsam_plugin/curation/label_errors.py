@@ -13,7 +13,6 @@ from fiftyone import ViewField as F
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import Id
 from ovsam_plugin.evaluation.backend import OvsamEvaluation, OvsamEvaluationConfig
 from ovsam_plugin.scoring.label_errors import MIN_IOU, Pairs, likely_mistakes
 from ovsam_plugin.vocabulary.names import name_key
@@ -114,8 +113,8 @@ def take_models_names(
     found = LabelTable.read(dataset, config.pred_field, ("label",))
     name_of = dict(zip(found.ids, found.columns["label"]))
     pair_of = dict(zip(truth.ids, truth.columns[match]))
-    names = {label_id: name_of.get(str(pair_of.get(label_id))) for label_id in label_ids}
-    named: dict[Id, str] = {label_id: name for label_id, name in names.items() if name}
+    names = {label_id: name_of.get(pair_of.get(label_id) or "") for label_id in label_ids}
+    named = {label_id: name for label_id, name in names.items() if name}
     if len(named) < len(names):
         raise ValueError(
             f"{len(names) - len(named)} of {len(names)} labels are paired with no named prediction "
