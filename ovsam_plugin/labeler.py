@@ -17,6 +17,7 @@ from ovsam_plugin.everything import find_everything
 from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances, given
 from ovsam_plugin.namers.namer import Masked, Namer
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
 from ovsam_plugin.prompts import Grid, Mask, Prompt
@@ -275,14 +276,15 @@ def load_labeler(
     grid: Grid | None = None,
     chunk: int = CHUNK,
     calibration: Calibration | str | Path | None = None,
+    precision: Precision = "auto",
 ) -> Labeler:
     """A labeler with its weights and its vocabulary's text embeddings loaded.
 
     Raises:
-        ValueError: unknown preset, vocabulary or device, or a calibration for others.
+        ValueError: unknown preset, vocabulary, device or precision, or a calibration for others.
         FileNotFoundError: the weights are not on this machine.
     """
-    predictor = load_predictor(preset, device=device, weights=weights)
+    predictor = load_predictor(preset, device=device, weights=weights, precision=precision)
     recognizer = build_recognizer(predictor.preset, vocabulary, predictor.device)
     calibration = Calibration.of(calibration)
     if calibration is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
+from ovsam_plugin.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 from ovsam_plugin.tiles import holds, is_small
@@ -70,11 +72,6 @@ def alike(prompts: Sequence[Prompt], chunk: int) -> Iterator[list[int]]:
             yield indices[start : start + chunk]
 
 
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 where it pays, on CUDA; nothing elsewhere."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
-
-
 class Predictor:
     """Encodes photographs and answers prompts; holds no state between calls.
 
@@ -82,9 +79,22 @@ class Predictor:
         network: with its weights, in evaluation mode, on its device.
         preset: what the network is.
         weights_hash: sha256 of the weights' bytes.
+        precision: what it computes with.
+
+    Attributes:
+        precision: the same, "auto" having become one of the others.
+
+    Raises:
+        ValueError: there is no such precision.
     """
 
-    def __init__(self, network: OVSAM, preset: Preset, weights_hash: str) -> None:
+    def __init__(
+        self,
+        network: OVSAM,
+        preset: Preset,
+        weights_hash: str,
+        precision: Precision = "fp32",
+    ) -> None:
         # Channels last is the layout that convolutions are fastest in, on CPUs and GPUs alike.
         network.backbone = network.backbone.fused()
         network = network.to(memory_format=torch.channels_last)
@@ -92,6 +102,13 @@ class Predictor:
         self.preset = preset
         self.weights_hash = weights_hash
         self.device = next(network.parameters()).device
+        self.precision = pick_precision(precision, self.device)
+
+    def at_precision(self, precision: Precision) -> Predictor:
+        """The same network computing with another precision; weights are shared, not copied."""
+        other = copy(self)
+        other.precision = pick_precision(precision, self.device)
+        return other
 
     def preprocess(self, image: npt.NDArray[np.uint8]) -> Frame:
         """`make_frame` for this network."""
@@ -367,7 +384,7 @@ class Predictor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
     def _autocast(self) -> torch.autocast:
-        return mixed_precision(self.device)
+        return computing_in(self.precision, self.device)
 
 
 def tile_of_each(frame: Frame, prompts: Sequence[Prompt], input_size: int) -> list[int]:
@@ -399,6 +416,7 @@ def load_predictor(
     *,
     device: str = "auto",
     weights: Path | str | None = None,
+    precision: Precision = "auto",
 ) -> Predictor:
     """A predictor with its weights loaded.
 
@@ -406,14 +424,16 @@ def load_predictor(
         preset: a name of `presets.PRESETS`, or a description of one's own.
         device: "auto" takes CUDA, then Apple's MPS, then the CPU; else a torch device.
         weights: a `.safetensors` file of the assembled model; the preset's own when not given.
+        precision: "auto" takes half precision where the device is made for it; see `precision`.
 
     Raises:
-        ValueError: no such preset or device, or the weights do not fit the network.
+        ValueError: no such preset, device or precision, or the weights do not fit the network.
         FileNotFoundError: the weights are not on this machine; the message says how to get them.
     """
+    check_precision(precision)
     chosen = preset if isinstance(preset, Preset) else get_preset(preset)
     network, weights_hash = load_network(chosen, Path(weights).expanduser() if weights else None)
-    return Predictor(network.to(pick_device(device)), chosen, weights_hash)
+    return Predictor(network.to(pick_device(device)), chosen, weights_hash, precision)
 
 
 def pick_device(device: str) -> torch.device:

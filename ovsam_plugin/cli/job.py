@@ -144,9 +144,11 @@ class LabelJob:
         check_file("--export", self.export, "preds.json")
         check_picture("--contact-sheet", self.contact_sheet, "sheet.png")
         with usage():
+            from ovsam_plugin.precision import check_precision
             from ovsam_plugin.presets import get_preset
 
             get_preset(self.preset)
+            check_precision(self.work["precision"])
 
     def _vocabulary(self, console: Console) -> Vocabulary | str:
         from ovsam_plugin.vocabulary.sources import load_vocabulary

@@ -147,6 +147,47 @@ def label(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_WORK)
     ] = "auto",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|D,D",
+            help="Several devices, a process each: all accelerators, or some such as "
+            "cuda:0,cuda:1.",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray",
+            help="Where the work runs: here, or on a Ray cluster.",
+            rich_help_panel=_WORK,
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="The cluster's; one is started here without it.",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    worker_gpus: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="GPUs that a worker on the cluster takes, such as 0.5.",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|fp32|bf16|fp16",
+            help="What to compute with; auto is half precision where the processor is made for it.",
+            rich_help_panel=_WORK,
+        ),
+    ] = "auto",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Images a pass.", rich_help_panel=_WORK)
     ] = None,
@@ -202,6 +243,11 @@ def label(
             "namer": namer,
             "cuts": cuts,
             "device": device,
+            "devices": devices,
+            "engine": engine,
+            "address": address,
+            "worker_gpus": worker_gpus,
+            "precision": precision,
             "batch_size": batch_size,
             "workers": workers,
             "overwrite": "all" if overwrite_all else overwrite,

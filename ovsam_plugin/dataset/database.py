@@ -1,11 +1,23 @@
-"""Whether FiftyOne has a database to write to."""
+"""Whether FiftyOne has a database to write to, and what is done where it goes away for a while."""
 
 from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import fiftyone as fo
 from fiftyone.core.config import FiftyOneConfigError
 from fiftyone.core.service import ServiceException
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+# Seconds that a database may be away, and between two tries.
+_MOST_AWAY, _BETWEEN = 300.0, 2.0
 
 _ADVICE = (
     "FiftyOne keeps datasets in MongoDB and can reach none ({reason}). Either install one that "
@@ -34,3 +46,26 @@ def require_database() -> None:
         ServiceException,
     ) as error:
         raise NoDatabaseError(_ADVICE.format(reason=str(error).splitlines()[0])) from error
+
+
+def patiently(work: Callable[[], _T], most: float = _MOST_AWAY) -> _T:
+    """What the work returns; it is done again where the database was away, for a few minutes.
+
+    Args:
+        work: may be done twice: a write may have arrived whose answer did not.
+        most: seconds until the error is the caller's.
+
+    Raises:
+        AutoReconnect: the database stayed away.
+    """
+    end, told = time.monotonic() + most, False
+    while True:
+        try:
+            return work()
+        except AutoReconnect as error:  # also of a server that cannot be selected
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                logger.warning("the database is away (%.200s): trying for %g s", error, most)
+                told = True
+            time.sleep(min(_BETWEEN, most / 4))

@@ -10,6 +10,7 @@ from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.labeler import Labeler, build_recognizer
 from ovsam_plugin.namers import Namer, NamerSpec, load_namer
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Predictor, load_predictor
 from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.text_side import TextSide
@@ -26,17 +27,18 @@ def cached_labeler(
     calibration: Calibration | None = None,
     adapter: Adapter | None = None,
     namer: NamerSpec | None = None,
+    precision: Precision = "auto",
 ) -> Labeler:
     """A labeler of the last predictor, namer and the last few vocabularies, loaded when it must be.
 
     Raises:
-        ValueError: unknown preset or device, or a calibration or adapter for other weights or
-            classes.
+        ValueError: unknown preset, device or precision, or a calibration or adapter for other
+            weights or classes.
         FileNotFoundError: the weights are not on this machine.
         RuntimeError: open_clip cannot fetch or read the namer.
     """
     with _LOADING:
-        predictor = _predictor(preset, device, weights)
+        predictor = _predictor(preset, device, weights, precision)
         names = None if namer is None else _namer(namer, namer.fingerprint, device)
         if adapter is not None:
             embedder = predictor.weights_hash if names is None else names.fingerprint
@@ -52,8 +54,8 @@ def cached_labeler(
 
 
 @lru_cache(maxsize=1)
-def _predictor(preset: str, device: str, weights: Path | None) -> Predictor:
-    return load_predictor(preset, device=device, weights=weights)
+def _predictor(preset: str, device: str, weights: Path | None, precision: Precision) -> Predictor:
+    return load_predictor(preset, device=device, weights=weights, precision=precision)
 
 
 @lru_cache(maxsize=1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.utils as fou
 from fiftyone import ViewField as F
 
 from ovsam_plugin.adapter import Adapter
@@ -33,6 +34,8 @@ from ovsam_plugin.dataset.targets import (
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.namers import Cut, NamerSpec
+from ovsam_plugin.precision import Precision
+from ovsam_plugin.scale.share import Engine, Share
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Category
 
@@ -94,6 +97,11 @@ def label_dataset(
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
+    devices: str | Sequence[str] | None = None,
+    engine: str = "local",
+    address: str | None = None,
+    worker_gpus: float | None = None,
+    precision: Precision = "auto",
     embeddings: bool = True,
     index_backend: str | None = None,
     overwrite: Overwrite = False,
@@ -145,6 +153,14 @@ def label_dataset(
         batch_size: images an encoder pass; 8 on CUDA, 1 elsewhere, 16 with a namer when None.
         workers: processes that load images.
         device: "auto", "cpu", "cuda", ...
+        devices: several, each with a process of its own: "all" accelerators of this machine,
+            "cuda:0,cuda:1", or a list.
+        engine: "local", or "ray" for a cluster; see docs/scale.md.
+        address: of the Ray cluster, such as "auto"; one is started on this machine when None.
+        worker_gpus: GPUs that a worker on the cluster takes, such as 0.5.
+        precision: what is computed with: "fp32" gives the published numbers, "bf16" and "fp16" are
+            faster where the processor has them, "auto" is whichever suits the device. It is
+            recorded with the run; calls of one run may differ in it.
         embeddings: whether the instances' embeddings are kept in the similarity run
             `<field>_similarity`, for text search, relabelling and what else curation does.
         index_backend: of that run, "database" or "lancedb"; by size when None.
@@ -178,24 +194,25 @@ def label_dataset(
     check_images(samples)
     check_prompt_fields(samples, prompt_fields)
     check_replaceable(samples, field, overwrite)
-    model = build_model(
-        preset,
-        weights=weights,
-        vocabulary=vocabulary_of(dataset, vocabulary, examples),
-        dataset=dataset,
-        device=device,
-        min_confidence=min_confidence,
-        min_objectness=min_objectness,
-        all_candidates=all_candidates,
-        tiles=tiles,
-        points_per_side=grid,
-        refine_masks=refine_masks,
-        find=find,
-        calibration=calibration,
-        adapter=adapter,
-        namer=namer,
-        cuts=cuts,
-    )
+    crew = _crew(engine, address, worker_gpus, devices)
+    arguments: dict[str, Any] = {
+        "preset": preset,
+        "weights": weights,
+        "vocabulary": vocabulary_of(dataset, vocabulary, examples),
+        "min_confidence": min_confidence,
+        "min_objectness": min_objectness,
+        "all_candidates": all_candidates,
+        "tiles": tiles,
+        "points_per_side": grid,
+        "refine_masks": refine_masks,
+        "find": find,
+        "calibration": calibration,
+        "adapter": adapter,
+        "namer": namer,
+        "cuts": cuts,
+        "precision": precision,
+    }
+    model = build_model(**arguments, dataset=dataset, device=device)
     settings = _settings(model, prompt_fields)
     if embeddings:
         embedding_index.check_possible(Embedder.of(asdict(settings)), index_backend)
@@ -220,7 +237,23 @@ def label_dataset(
             batch_size=batch_size or together,
             workers=workers,
         )
-        job.run(ids, runs.last_started(dataset, field), progress)
+        since = runs.last_started(dataset, field)
+        if crew is not None and (todo := job.unfinished(ids)):
+            share = Share(
+                dataset=dataset.name,
+                view=samples._serialize() if isinstance(samples, fo.DatasetView) else (),
+                field=field,
+                model=arguments,
+                prompt_fields=prompt_fields,
+                embeddings=embeddings,
+                batch_size=job.batch_size,
+                workers=workers,
+                since=since,
+            )
+            with fou.ProgressBar(total=len(todo), progress=progress) as bar:
+                job.tally.add(crew.run(share, todo, bar.update))
+        # With workers elsewhere, what they left.
+        job.run(ids, since, progress)
         if embeddings:
             _file(job, dataset, field, settings, index_backend, worker, set(ids))
         summary = LabelSummary(
@@ -233,8 +266,37 @@ def label_dataset(
             seconds=round(time.monotonic() - clock, 3),
             reasons=tuple(job.tally.reasons),
         )
-        runs.add_session(dataset, field, {"started": started, **asdict(summary)})
+        session = {"started": started, "precision": settings.precision, **asdict(summary)}
+        runs.add_session(dataset, field, session)
     return summary
+
+
+def _crew(
+    engine: str,
+    address: str | None,
+    worker_gpus: float | None,
+    devices: str | Sequence[str] | None,
+) -> Engine | None:
+    """Who labels besides this process; None for nobody.
+
+    Raises:
+        ValueError: there is no such engine, it is not installed, or the settings are another's.
+    """
+    if engine not in ("local", "ray"):
+        raise ValueError(f"engine is 'local' or 'ray', got {engine!r}")
+    if engine == "ray":
+        if devices is not None:
+            raise ValueError("devices is for engine 'local': Ray gives its workers their own")
+        from ovsam_plugin.scale.cluster import RayEngine
+
+        return RayEngine(address, worker_gpus)
+    if address is not None or worker_gpus is not None:
+        raise ValueError("address and worker_gpus are for engine 'ray'")
+    if devices is None:
+        return None
+    from ovsam_plugin.scale.devices import DeviceEngine, devices_named
+
+    return DeviceEngine(devices_named(devices))
 
 
 def _file(
@@ -286,6 +348,7 @@ def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings
         all_candidates=labeler.all_candidates and not prompt_fields,
         tiles=config.tiles,
         **recorded_as(model.namer, labeler.embedder),
+        precision=labeler.predictor.precision,
     )
 
 

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as default
 from datetime import datetime
 from pathlib import Path
@@ -26,10 +26,11 @@ from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
 
 from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.loading import Loaded
-from ovsam_plugin.dataset.model import Answer, OvsamModel
+from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
 from ovsam_plugin.dataset.new_prompts import (
     Asked,
     asking,
@@ -43,6 +44,7 @@ from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
 from ovsam_plugin.instances import Instances
+from ovsam_plugin.stages import Stages
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +54,28 @@ _SAMPLES_A_PASS = 50_000
 _PAUSE = 0.5
 _SHOWN_REASONS = 10
 
-_Done = Callable[[Sequence[str], Sequence[Loaded]], None]
 _Open = Callable[[Sequence[str]], Sequence[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Some samples on their way through the stages.
+
+    Attributes:
+        ids: the samples.
+        items: what was loaded of them.
+        encodings: of each, once it is encoded.
+        answers: of each, once it is labelled.
+    """
+
+    ids: Sequence[str]
+    items: Sequence[Loaded]
+    encodings: Sequence[Found | None] = ()
+    answers: Sequence[Answer] = ()
+
+
+_Done = Callable[[_Batch], None]
+_Stage = Callable[[_Batch], _Batch]
 
 
 @dataclass
@@ -74,6 +96,13 @@ class Tally:
             if len(self.reasons) < _SHOWN_REASONS:
                 self.reasons.append(f"{Path(filepath).name}: {error}")
 
+    def add(self, other: Tally) -> None:
+        """Adds what another worker has done."""
+        self.labelled += other.labelled
+        self.failed += other.failed
+        self.instances += other.instances
+        self.reasons = (self.reasons + other.reasons)[:_SHOWN_REASONS]
+
 
 class LabelingJob:
     """One call's work.
@@ -91,6 +120,7 @@ class LabelingJob:
 
     Attributes:
         tally: what has been done.
+        batch_size: as given.
     """
 
     def __init__(
@@ -113,7 +143,7 @@ class LabelingJob:
         self._prompt_fields = prompt_fields
         self._worker = worker
         self._spool = EmbeddingSpool(dataset, field) if embeddings else None
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._workers = fout.recommend_num_workers(workers)
         self.tally = Tally()
 
@@ -133,13 +163,13 @@ class LabelingJob:
             since: as for `unanswered`.
             progress: as for FiftyOne's progress bar.
         """
-        todo = self._unfinished(ids)
+        todo = self.unfinished(ids)
         started = set(todo)
         fresh = self._unanswered([i for i in ids if i not in started], since)
         total = len(todo) + len(fresh)
         with fou.ProgressBar(total=total, progress=progress if total else False) as bar:
             while todo:
-                todo = self._unfinished(self._pass(todo, bar))
+                todo = self.unfinished(self._pass(todo, bar))
                 self._wait(todo)
             # Some of them another may have labelled, whose view asks other prompts.
             fresh |= self._unanswered([i for i in ids if i in started], since)
@@ -166,11 +196,11 @@ class LabelingJob:
             view = all_images(self._dataset).select(ids)
             view = view.filter_labels(self._field, F("_id").is_in(labels), only_matches=False)
 
-            def done(_: Sequence[str], items: Sequence[Loaded]) -> None:
+            def done(batch: _Batch) -> None:
                 nonlocal count
-                count += sum(self._embed(one) for one in items)
+                count += sum(self._embed(one) for one in batch.items)
 
-            self._load(view, fields, lambda mine: mine, done)
+            self._load(view, fields, lambda mine: mine, (), done)
         return count
 
     def _pass(self, ids: Sequence[str], bar: Any) -> list[str]:
@@ -180,22 +210,19 @@ class LabelingJob:
             asked: dict[str, Asked] = {}
 
             def open_(mine: Sequence[str], asked: dict[str, Asked] = asked) -> Sequence[str]:
-                mine = self._unfinished(mine)
+                mine = self.unfinished(mine)
                 # Before they are loaded: a prompt that is moved in between asks again.
                 if self._prompt_fields and mine:
                     asked |= prompts_of(self._samples, self._prompt_fields, mine)
                 return mine
 
-            def done(
-                sample_ids: Sequence[str],
-                items: Sequence[Loaded],
-                asked: dict[str, Asked] = asked,
-            ) -> None:
-                told = {i: asked.pop(i, {}) for i in sample_ids} if self._prompt_fields else {}
-                self._write(sample_ids, items, told, adds=False)
-                bar.update(len(sample_ids))
+            def done(batch: _Batch, asked: dict[str, Asked] = asked) -> None:
+                told = {i: asked.pop(i, {}) for i in batch.ids} if self._prompt_fields else {}
+                self._write(batch, told, adds=False)
+                bar.update(len(batch.ids))
 
-            left += self._load(self._samples.select(part), self._prompt_fields, open_, done)
+            view = self._samples.select(part)
+            left += self._load(view, self._prompt_fields, open_, self._stages(), done)
         return left
 
     def _answer(
@@ -209,33 +236,58 @@ class LabelingJob:
                 now = self._unanswered(mine, since)
                 return [i for i in mine if now.get(i) == fresh[i]]
 
-            def done(sample_ids: Sequence[str], items: Sequence[Loaded]) -> None:
-                told = {i: fresh[i] for i in sample_ids}
-                self._write(sample_ids, items, told, adds=True)
+            def done(batch: _Batch) -> None:
+                told = {i: fresh[i] for i in batch.ids}
+                self._write(batch, told, adds=True)
                 tried.update(told)
-                bar.update(len(sample_ids))
+                bar.update(len(batch.ids))
 
             view = asking(self._samples, self._prompt_fields, {i: fresh[i] for i in part})
-            self._load(view, self._prompt_fields, open_, done)
+            self._load(view, self._prompt_fields, open_, self._stages(), done)
         return tried
 
+    def _stages(self) -> tuple[_Stage, ...]:
+        """From what was loaded to its labels.
+
+        An accelerator encodes the next batch while labels are made of the last; on a CPU two
+        stages would only take the cores from each other.
+        """
+        model = self._model
+
+        def encode(batch: _Batch) -> _Batch:
+            return replace(batch, encodings=model.encode(batch.items))
+
+        def decode(batch: _Batch) -> _Batch:
+            answers = model.decode(batch.items, batch.encodings)
+            return replace(batch, encodings=(), answers=answers)
+
+        if model.labeler.predictor.device.type == "cpu":
+            return (lambda batch: decode(encode(batch)),)
+        return encode, decode
+
     def _load(
-        self, view: Samples, prompt_fields: Mapping[str, str], open_: _Open, done: _Done
+        self,
+        view: Samples,
+        prompt_fields: Mapping[str, str],
+        open_: _Open,
+        stages: Sequence[_Stage],
+        done: _Done,
     ) -> list[str]:
-        """Loads samples batch by batch.
+        """Loads samples batch by batch, and takes them through the stages while it writes others.
 
         Args:
             view: the samples, as they ask.
             prompt_fields: of them.
-            open_: those of some claimed samples that are still to be done.
-            done: takes a batch.
+            open_: those of some claimed samples that are still to be done; on another thread.
+            stages: what is done with a batch, each on a thread of its own.
+            done: takes a batch out of the last.
 
         Returns:
             samples that another worker has.
         """
         loader = self._model.build_get_item(dict(prompt_fields))
         table = view.to_torch(loader, skip_failures=True)
-        claims = _Claims(self._worker, [str(i) for i in table.keys], self._batch_size, open_)
+        claims = _Claims(self._worker, [str(i) for i in table.keys], self.batch_size, open_)
         batches = DataLoader(
             table,
             batch_sampler=claims,
@@ -243,25 +295,22 @@ class LabelingJob:
             collate_fn=list,
             worker_init_fn=table.worker_init,
         )
+        # Processes are started before threads are.
+        loaded = iter(batches)
+        matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaded)
         try:
-            for items in batches:
-                ids = claims.batches[0]
-                done(*_matched(ids, items))
-                self._worker.release(claims.batches.popleft())
+            with Stages(matched, stages) as batches_out:
+                for batch in batches_out:
+                    done(batch)
+                    self._worker.release(claims.batches.popleft())
         finally:
             for ids in claims.batches:
                 self._worker.release(ids)
         return claims.left
 
-    def _write(
-        self,
-        sample_ids: Sequence[str],
-        items: Sequence[Loaded],
-        asked: Mapping[str, Asked],
-        *,
-        adds: bool,
-    ) -> None:
-        answers = dict(zip(sample_ids, self._model.answer(items)))
+    def _write(self, batch: _Batch, asked: Mapping[str, Asked], *, adds: bool) -> None:
+        sample_ids, items = batch.ids, batch.items
+        answers = dict(zip(sample_ids, batch.answers))
         before = still_refused(self._dataset, self._field, asked) if adds else {}
         fresh = []
         for item, (sample_id, answer) in zip(items, answers.items()):
@@ -276,7 +325,7 @@ class LabelingJob:
                 reasons = (*others, *reasons)
                 error = left_out(reasons, total)
             fresh.append(FreshLabels(sample_id, answer.detections, error, told, reasons))
-        refused = put_labels(self._dataset, self._field, fresh, adds=adds)
+        refused = patiently(lambda: put_labels(self._dataset, self._field, fresh, adds=adds))
         paths = self._paths(sample_ids) if refused or any(a.error for a in answers.values()) else {}
         for sample_id, answer in answers.items():
             why = refused.get(sample_id, answer.error)
@@ -298,10 +347,11 @@ class LabelingJob:
         assert self._spool is not None
         solid = np.flatnonzero(~instances.empty).tolist()
         vectors = join(instances.head_embeddings[solid], instances.clip_embeddings[solid])
-        self._spool.put(self._worker.token, sample_id, [label_ids[i] for i in solid], vectors)
+        spool, kept = self._spool, [label_ids[i] for i in solid]
+        patiently(lambda: spool.put(self._worker.token, sample_id, kept, vectors))
         return len(solid)
 
-    def _unfinished(self, ids: Sequence[str]) -> list[str]:
+    def unfinished(self, ids: Sequence[str]) -> list[str]:
         """Those that are to be labelled as a whole, in the same order."""
         found: set[str] = set()
         for part in in_parts(ids):
@@ -336,6 +386,7 @@ class _Claims:
 
     Attributes:
         batches: the samples of each batch that was handed out and is not taken off yet.
+        handed: the same, of those that are not loaded yet.
         left: samples that another worker has.
     """
 
@@ -345,17 +396,20 @@ class _Claims:
         self._size = size
         self._open = open_
         self.batches: deque[list[str]] = deque()
+        self.handed: deque[list[str]] = deque()
         self.left: list[str] = []
 
     def __iter__(self) -> Iterator[list[int]]:
         for start in range(0, len(self._ids), self._size):
             part = self._ids[start : start + self._size]
-            mine = self._worker.claim(part)
+            mine = patiently(lambda part=part: self._worker.claim(part))  # type: ignore[misc]
             ready = set(self._open(mine))
             self._worker.release([i for i in mine if i not in ready])
             self.left += [i for i in part if i not in mine]
             if ready:
-                self.batches.append([i for i in part if i in ready])
+                chosen = [i for i in part if i in ready]
+                self.batches.append(chosen)
+                self.handed.append(chosen)
                 yield [start + place for place, i in enumerate(part) if i in ready]
 
 

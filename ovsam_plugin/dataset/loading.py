@@ -16,7 +16,11 @@ from ovsam_plugin.frame import Frame, make_frame
 from ovsam_plugin.images import Pixels, read_picture
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.prompts import Box
+from ovsam_plugin.stages import within
 from ovsam_plugin.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
+
+# Seconds that reading one sample may take.
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,7 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         refine_masks: whether mask prompts are drawn anew.
         tiles: what large photographs and small boxes are looked at in too; see `tiles`.
         whole: whether the photographs' own pixels are kept, for a namer.
+        patience: seconds that a sample may take, as where a network's disk hangs.
     """
 
     def __init__(
@@ -59,9 +64,11 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         refine_masks: bool = False,
         tiles: Tiles = "auto",
         whole: bool = False,
+        patience: float = PATIENCE,
     ) -> None:
         self._whole = whole
         self._tiles = tiles
+        self._patience = patience
         self._description = description
         self._prompt_keys = tuple(prompt_fields)
         self._refine_masks = refine_masks
@@ -76,7 +83,9 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
             # OpenCV's threads do not survive the fork that made this process.
             cv2.setNumThreads(0)
         try:
-            return self._load(values)
+            return within(self._patience, lambda: self._load(values))
+        except TimeoutError as error:
+            return Loaded(values["id"], error=f"the image could not be read: {error}")
         except (ValueError, TypeError) as error:
             return Loaded(values["id"], error=str(error))
         except Exception as error:

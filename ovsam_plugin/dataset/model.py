@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import fiftyone as fo
 import numpy as np
@@ -36,13 +36,18 @@ from ovsam_plugin.finding import MIN_MATCH, ClassFinder, Finder, build_finder, r
 from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler, Unnamed, build_recognizer
+from ovsam_plugin.memory import free_memory, is_out_of_memory
 from ovsam_plugin.namers import Cut, Namer, NamerSpec
 from ovsam_plugin.namers.ovsam import OvsamNamer
+from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
+
+Found: TypeAlias = Encoding | Unnamed | Exception
+"""What names are given to, or why there is nothing."""
 
 
 @dataclass
@@ -126,6 +131,8 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self._prompt_fields: dict[str, str] = {}
         self._failed_before: dict[tuple[str, str], set[str]] = {}
         self._applied = False
+        # Photographs encoded at once, where memory has run out before.
+        self._at_once: int | None = None
 
     def __enter__(self) -> OvsamModel:
         self._failed_before.clear()
@@ -311,9 +318,22 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
         No photograph costs another: those that fail have the reason and no labels.
         """
+        return self.decode(batch, self.encode(batch))
+
+    def encode(self, batch: Sequence[Loaded]) -> list[Found | None]:
+        """The first half of `answer`: what names are given to, None where nothing is asked.
+
+        Where memory runs out, fewer are encoded at once from then on.
+        """
         wanted = [i for i, item in enumerate(batch) if _asks(item)]
-        found = dict(zip(wanted, self._found([batch[i] for i in wanted])))
-        return [self._answer_one(item, found.get(i)) for i, item in enumerate(batch)]
+        found: list[Found | None] = [None] * len(batch)
+        for row, one in zip(wanted, self._found([batch[i] for i in wanted])):
+            found[row] = one
+        return found
+
+    def decode(self, batch: Sequence[Loaded], found: Sequence[Found | None]) -> list[Answer]:
+        """The second half of `answer`."""
+        return [self._answer_one(*pair) for pair in zip(batch, found)]
 
     def embed(self, item: Loaded) -> Instances:
         """What the prompts of one photograph show, with embeddings; no names.
@@ -329,14 +349,14 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return found.instances
         return self.labeler.predictor.decode(found, item.asked.prompts)
 
-    def _found(self, batch: Sequence[Loaded]) -> list[Encoding | Unnamed | Exception]:
+    def _found(self, batch: Sequence[Loaded]) -> list[Found]:
         """What names are given to: encodings; with a namer, what it made of all photographs."""
         if self.labeler.namer is None:
             return list(self._encode(batch))
         asked = [None if item.asked is None else item.asked.prompts for item in batch]
         looked = [i for i, prompts in enumerate(asked) if not self.labeler.is_drawn(prompts)]
         encodings = dict(zip(looked, self._encode([batch[i] for i in looked])))
-        found: list[Encoding | Unnamed | Exception] = []
+        found: list[Found] = []
         for i, (item, prompts) in enumerate(zip(batch, asked)):
             assert item.frame is not None
             encoding = encodings.get(i, item.frame.original_size)
@@ -364,24 +384,35 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return [one for pair in pairs for one in self._embedded([pair])]
 
     def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
-        if not batch:
-            return []
+        size = self._at_once or len(batch)
+        done: list[Encoding | Exception] = []
+        while len(done) < len(batch):
+            done += self._encode_at_once(batch[len(done) : len(done) + size])
+            size = self._at_once or size
+        return done
+
+    def _encode_at_once(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
         try:
             frames = [item.frame for item in batch if item.frame is not None]
             return list(self.labeler.predictor.encode(frames))
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            return [encoding for item in batch for encoding in self._encode([item])]
+            half = len(batch) // 2
+            if is_out_of_memory(error):
+                self._at_once = half
+        # Outside of the handler, which holds what had been computed.
+        free_memory()
+        return self._encode_at_once(batch[:half]) + self._encode_at_once(batch[half:])
 
-    def _answer_one(self, item: Loaded, found: Encoding | Unnamed | Exception | None) -> Answer:
+    def _answer_one(self, item: Loaded, found: Found | None) -> Answer:
         asked = item.asked or Asked()
         if found is None:
             return Answer(fo.Detections(), item.error or asked.error, refused=asked.refused)
         try:
             if isinstance(found, Exception):
                 raise found
-            detections, instances, empty = self._label(found, item)
+            detections, instances, empty = self._label_in_memory(found, item)
             check_storable(detections)
             refused = asked.refused
             if item.asked is not None:
@@ -389,6 +420,19 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")
+
+    def _label_in_memory(
+        self, found: Encoding | Unnamed, item: Loaded
+    ) -> tuple[fo.Detections, Instances, list[str | None]]:
+        """`_label`, with fewer prompts at once from then on where memory runs out."""
+        while True:
+            try:
+                return self._label(found, item)
+            except Exception as error:
+                if self.labeler.chunk == 1 or not is_out_of_memory(error):
+                    raise
+                self.labeler.chunk //= 2
+            free_memory()
 
     def _label(
         self, found: Encoding | Unnamed, item: Loaded
@@ -444,6 +488,7 @@ def build_model(
     namer: str | NamerSpec | None = None,
     cuts: str | Sequence[Cut] | None = None,
     dataset: fo.Dataset | None = None,
+    precision: Precision = "auto",
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -465,10 +510,11 @@ def build_model(
         namer: who names what the preset draws, where not the preset itself; see `NamerSpec.of`.
         cuts: how an open_clip namer is shown an instance; see `namers.cuts`.
         dataset: that has the labels which are examples of classes, where there are any.
+        precision: "auto", "fp32", "bf16" or "fp16"; see `precision`.
 
     Raises:
-        ValueError: an unknown preset, namer, vocabulary or device, a number out of range, or a
-            calibration or adapter that was made for others.
+        ValueError: an unknown preset, namer, vocabulary, device or precision, a number out of
+            range, or a calibration or adapter that was made for others.
         FileNotFoundError: the weights, the calibration or the adapter are not on this machine.
         RuntimeError: open_clip cannot fetch or read the namer.
     """
@@ -488,7 +534,7 @@ def build_model(
     learned = Adapter.of(adapter)
     spec = NamerSpec.of(namer, cuts)
     classes = load_vocabulary(vocabulary)
-    labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec)
+    labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec, precision)
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     kept: Kept = {}
     if learned is None:

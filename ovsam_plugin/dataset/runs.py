@@ -53,6 +53,7 @@ class Settings:
         refine_masks: whether mask prompts were drawn anew.
         calibration: of the confidences, as JSON, or None.
         adapter: hash of what had been learned from decisions, or None.
+        precision: that the first call computed with. Others may have another, as machines differ.
     """
 
     preset: str
@@ -73,13 +74,14 @@ class Settings:
     cuts: str | None = None
     namer_hash: str | None = None
     namer_tower: str | None = None
+    precision: str = "fp32"
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """In words, each setting that is not as recorded."""
         return [
             f"{name} was {recorded.get(name)!r:.80}, now {value!r:.80}"
             for name, value in asdict(self).items()
-            if recorded.get(name) != value
+            if name != "precision" and recorded.get(name) != value
         ]
 
 
@@ -244,7 +246,7 @@ def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> 
 def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
     """What each call of a run did, those that began first first; calls that were killed left none.
 
-    Each has the `field`, when it `started` (`now`), and the counts of its summary.
+    Each has the `field`, when it `started` (`now`), its `precision`, and the counts of its summary.
     """
     earlier: list[dict[str, Any]] = []
     if dataset.has_run(field):  # versions before 0.5 kept them in the run's results

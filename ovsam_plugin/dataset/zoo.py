@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
     from ovsam_plugin.dataset.text_model import TextModel
+    from ovsam_plugin.precision import Precision
 
 MODELS = {
     "ovsam-lite": (
@@ -123,6 +124,7 @@ def load_model(
     namer: str | None = None,
     cuts: str | None = None,
     fingerprint: str | None = None,
+    precision: Precision = "auto",
 ) -> OvsamModel | TextModel:
     """A model for `apply_model`, or for an index's text searches (`TEXT_MODELS`).
 
@@ -140,6 +142,7 @@ def load_model(
         refine_masks: whether mask prompts are drawn anew instead of only named.
         namer, cuts: who names in the preset's place; see `label_dataset`.
         fingerprint: of the text tower that an open_clip namer had when it made an index.
+        precision: what is computed with, "auto", "fp32", "bf16" or "fp16".
 
     Raises:
         ValueError: an unknown preset, vocabulary or namer, or a number out of range.
@@ -161,6 +164,7 @@ def load_model(
         refine_masks=refine_masks,
         namer=namer,
         cuts=cuts,
+        precision=precision,
     )
 
 

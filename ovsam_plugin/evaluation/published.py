@@ -35,6 +35,7 @@ class Published:
         self.name = "ovsam (faithful)"
         self.seconds = 0.0
         self._labeler = labeler
+        self._predictor = labeler.predictor.at_precision("fp32")
         classifier, device = labeler.recognizer.classifier, labeler.predictor.device
         marks = {"base": faithful.BASE, "novel": faithful.NOVEL, None: faithful.NO_SPLIT}
         split = [marks[category.split] for category in classifier.vocabulary]
@@ -72,7 +73,7 @@ class Published:
             prompts: N boxes, or N single points.
             truth_boxes: (N, 4) xyxy in pixels of the image.
         """
-        predictor = self._labeler.predictor
+        predictor = self._predictor
         start = time.perf_counter()
         (encoding,) = predictor.encode([predictor.preprocess(image)])
         found = [predictor.finish(encoding, predictor.nothing())]

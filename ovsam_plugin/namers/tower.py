@@ -14,7 +14,8 @@ from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import ImageEncoder
-from ovsam_plugin.predictor import Predictor, mixed_precision
+from ovsam_plugin.precision import Precision, computing_in, pick_precision
+from ovsam_plugin.predictor import Predictor
 
 _STRIDE = 32
 CHUNK = 16
@@ -28,14 +29,20 @@ class Tower:
         encoder: with its weights, in evaluation mode, on its device.
         description: sizes and pixel values of the large picture.
         crop_size: pixels a side of whole pictures; what the pool's size says when not given.
+        precision: what it computes with.
     """
 
     def __init__(
-        self, encoder: ImageEncoder, description: NetworkDescription, crop_size: int | None = None
+        self,
+        encoder: ImageEncoder,
+        description: NetworkDescription,
+        crop_size: int | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         self.encoder = encoder
         self.description = description
         self.device = next(encoder.parameters()).device
+        self.precision = pick_precision(precision, self.device)
         # The pool's own size is that of the last stage in pretraining: 12 x 32 = 384 for RN50x16.
         self.crop_size = crop_size or description.encoder_roi_size * _STRIDE
         mean, std = encoder.pretraining_pixels or (description.mean, description.std)
@@ -44,7 +51,8 @@ class Tower:
     @classmethod
     def of(cls, predictor: Predictor) -> Tower:
         """The frozen encoder of a preset's network."""
-        return cls(predictor.network.backbone, predictor.network.description)
+        network = predictor.network
+        return cls(network.backbone, network.description, precision=predictor.precision)
 
     @torch.inference_mode()
     def embed_pictures(self, pictures: Sequence[Pixels], chunk: int = CHUNK) -> Tensor:
@@ -62,7 +70,7 @@ class Tower:
             frames = [make_frame(p, self.crops) for p in pictures[start : start + chunk]]
             size = (self.crop_size, self.crop_size)
             pixels = stack_pixels(frames, self.crops, size, self.device)
-            with mixed_precision(self.device):
+            with computing_in(self.precision, self.device):
                 embeddings = self.encoder.picture(pixels)
             parts.append(embeddings.float().cpu())
         return torch.cat(parts)
@@ -73,7 +81,7 @@ class Tower:
         frame = make_frame(image, self.description)
         size = padded_size(frame, self.description)
         pixels = stack_pixels([frame], self.description, size, self.device)
-        with mixed_precision(self.device):
+        with computing_in(self.precision, self.device):
             return self.encoder(pixels)[3], frame
 
     @torch.inference_mode()
@@ -91,7 +99,7 @@ class Tower:
         """
         boxes, weights = boxes.to(self.device), weights.to(self.device)
         rois = torch.cat([boxes.new_zeros((len(boxes), 1)), boxes], 1)
-        with mixed_precision(self.device):
+        with computing_in(self.precision, self.device):
             regions = align_regions(last, rois, self.description.encoder_roi_size, _STRIDE)
             embeddings = self.encoder.embed(self.encoder.features(regions, weights))
         return embeddings.float().cpu()

@@ -61,6 +61,12 @@ def _elementwise(per_element: float) -> Callable[..., float]:
     return count
 
 
+def _attention(
+    q: tuple[int, ...], k: tuple[int, ...], v: tuple[int, ...], *_: Any, **__: Any
+) -> int:
+    return 2 * prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+
+
 # As the counter that the paper's figure comes from (fvcore's and mmengine's) has it: a convolution
 # or a matrix product costs one per multiply-add, a normalisation or a resize a few per element.
 _NORMALISATIONS = {
@@ -70,6 +76,7 @@ _NORMALISATIONS = {
     torch.ops.aten.upsample_nearest2d: _elementwise(1),
     torch.ops.aten.upsample_bilinear2d: _elementwise(4),
     torch.ops.aten.avg_pool2d: _elementwise(1),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
 }
 
 

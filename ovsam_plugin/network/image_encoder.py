@@ -59,8 +59,15 @@ class ImageEncoder(nn.Module):
         raise NotImplementedError
 
     def fused(self) -> ImageEncoder:
-        """An encoder for inference alone that gives the same; this one where nothing is gained."""
-        return self
+        """For inference alone: every batch normalisation folded into the convolution before it."""
+        encoder = deepcopy(self).eval()
+        for module in encoder.modules():
+            children = list(module.named_children())
+            for (before, conv), (name, norm) in pairwise(children):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(module, before, fuse_conv_bn_eval(conv, norm))
+                    setattr(module, name, getattr(norm, "act", nn.Identity()))
+        return encoder
 
 
 class ClipResNet(ImageEncoder):
@@ -110,9 +117,7 @@ class ClipResNet(ImageEncoder):
         return c2, c3, c4, self.layer4(c4)
 
     def features(self, regions: Tensor, weights: Tensor | None = None) -> Tensor:
-        if weights is None:
-            return cast(Tensor, self.head(regions))
-        return weighted_attention_pool(self.head, regions, weights)
+        return attention_pool(self.head, regions, weights)
 
     def embed(self, features: Tensor) -> Tensor:
         return features
@@ -176,60 +181,45 @@ class TimmClassifier(ImageEncoder):
         table = cast(Tensor, self.class_embeddings)
         return torch.einsum("nk,nkd->nd", weights, table[classes])
 
-    def fused(self) -> ImageEncoder:
-        """With every batch normalisation folded into the convolution before it."""
-        encoder = deepcopy(self).eval()
-        for module in encoder.modules():
-            children = list(module.named_children())
-            for (before, conv), (name, norm) in pairwise(children):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    setattr(module, before, fuse_conv_bn_eval(conv, norm))
-                    setattr(module, name, getattr(norm, "act", nn.Identity()))
-        return encoder
 
+def attention_pool(pool: AttentionPool2d, regions: Tensor, weights: Tensor | None = None) -> Tensor:
+    """CLIP's attention pool, also where some cells count less.
 
-def weighted_attention_pool(pool: AttentionPool2d, regions: Tensor, weights: Tensor) -> Tensor:
-    """CLIP's attention pool where some cells count less.
+    The mean of the cells alone asks. Its query is multiplied into the projection of the keys, and
+    what it has seen into that of the values, in place of projecting every cell.
 
-    The query is the weighted mean, and each cell's logarithm of its weight is added to its
-    attention logits, so weight 0 hides a cell and weight 1 everywhere is the pool itself.
+    With weights the query is the weighted mean, and each cell's logarithm of its weight is added to
+    its attention logits, so weight 0 hides a cell and weight 1 everywhere is the pool itself.
 
     Args:
         pool: open_clip's.
         regions: (N, C, s, s), s the pool's own.
-        weights: (N, s, s) float32 in 0..1.
+        weights: (N, s, s) float32 in 0..1; all 1 when not given.
 
     Returns:
         (N, D).
     """
-    cells = regions.flatten(2).permute(2, 0, 1)
-    share = weights.flatten(1).to(cells.dtype)
-    mean = (cells * share.T[..., None]).sum(0) / share.sum(1).clamp(min=1e-6)[:, None]
-    tokens = torch.cat([mean[None], cells]) + pool.positional_embedding[:, None].to(cells.dtype)
-    bias = F.pad(share, (1, 0), value=1.0).log().repeat_interleave(pool.num_heads, 0)[:, None]
-    pooled, _ = F.multi_head_attention_forward(
-        query=tokens[:1],
-        key=tokens,
-        value=tokens,
-        embed_dim_to_check=tokens.shape[-1],
-        num_heads=pool.num_heads,
-        in_proj_weight=None,
-        in_proj_bias=torch.cat([pool.q_proj.bias, pool.k_proj.bias, pool.v_proj.bias]),
-        bias_k=None,
-        bias_v=None,
-        add_zero_attn=False,
-        dropout_p=0.0,
-        out_proj_weight=pool.c_proj.weight,
-        out_proj_bias=pool.c_proj.bias,
-        training=False,
-        need_weights=False,
-        attn_mask=bias,
-        use_separate_proj_weight=True,
-        q_proj_weight=pool.q_proj.weight,
-        k_proj_weight=pool.k_proj.weight,
-        v_proj_weight=pool.v_proj.weight,
-    )
-    return pooled[0]
+    cells = regions.flatten(2).mT
+    bias = None
+    if weights is None:
+        mean = cells.mean(1, keepdim=True)
+    else:
+        share = weights.flatten(1, 2).to(cells.dtype)[:, None]
+        mean = share @ cells / share.sum(2, keepdim=True).clamp(min=1e-6)
+        bias = F.pad(share, (1, 0), value=1.0).log()
+    tokens = torch.cat([mean, cells], 1) + pool.positional_embedding.to(cells.dtype)
+    heads = pool.num_heads
+    query = pool.q_proj(tokens[:, 0]).unflatten(1, (heads, -1))
+    query = query * query.shape[-1] ** -0.5
+    # The key's bias adds the same to all logits, which the softmax takes away.
+    wanted = torch.einsum("nhd,hdc->nhc", query, pool.k_proj.weight.unflatten(0, (heads, -1)))
+    likeness = wanted @ tokens.mT
+    if bias is not None:
+        likeness = likeness + bias
+    seen = likeness.softmax(-1) @ tokens
+    told = torch.einsum("nhc,hdc->nhd", seen, pool.v_proj.weight.unflatten(0, (heads, -1)))
+    told = told.flatten(1) + pool.v_proj.bias.to(told.dtype)
+    return cast(Tensor, pool.c_proj(told))
 
 
 def build_image_encoder(description: NetworkDescription) -> ImageEncoder:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
-from segment_anything.modeling.transformer import TwoWayTransformer
 from torch import Tensor, nn
 
+from ovsam_plugin.network.attention import TwoWayDecoder
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import ConvModule
 from ovsam_plugin.network.prompt_encoder import RASTER_CHANNELS, PromptBatch, rasterize
@@ -68,7 +68,7 @@ class MaskDecoder(nn.Module):
     def __init__(self, description: NetworkDescription) -> None:
         super().__init__()
         channels = description.channels
-        self.transformer = TwoWayTransformer(
+        self.transformer = TwoWayDecoder(
             depth=2,
             embedding_dim=channels,
             num_heads=description.decoder_heads,
@@ -109,7 +109,7 @@ class MaskDecoder(nn.Module):
             pyramid: the four levels of the one image.
             extra_tokens: (T, C) queries that go before the mask token.
             sparse: (N, P, C) prompt tokens.
-            dense: (N, C, h, w) dense prompt.
+            dense: (N, C, h, w) dense prompt, or (1, C, h, w) where it is the same for all.
             prompts: the N prompts themselves.
 
         Returns:
@@ -122,22 +122,48 @@ class MaskDecoder(nn.Module):
         h, w = source.shape[-2:]
         if self.raster is not None:
             source = source + self.raster(rasterize(prompts, (h, w), 16).to(source.dtype))
-        tokens, cells = self.transformer(source, image_pe.expand(n, -1, -1, -1), tokens)
+        tokens, cells = self.transformer(source, image_pe, tokens)
+        weights = self.output_hypernetworks_mlps[0](tokens[:, len(extra_tokens)])
+        if self.detail is None:
+            return self._upscale(cells, weights, (h, w))[:, None]
         up = self.output_upscaling
         x = up[0](cells.transpose(1, 2).reshape(n, -1, h, w))
-        if self.detail is not None:
-            x = self.detail(0, x, pyramid[1], prompts, 8)
-        x = up[2](up[1](x))
-        if self.detail is not None:
-            x = self.detail.sharpen(0, x)
-        x = up[3](x)
-        if self.detail is not None:
-            x = self.detail(1, x, pyramid[0], prompts, 4)
-        x = up[4](x)
-        if self.detail is not None:
-            x = self.detail.sharpen(1, x)
-        weights = self.output_hypernetworks_mlps[0](tokens[:, len(extra_tokens)])
+        x = self.detail(0, x, pyramid[1], prompts, 8)
+        x = self.detail.sharpen(0, up[2](up[1](x)))
+        x = self.detail(1, up[3](x), pyramid[0], prompts, 4)
+        x = self.detail.sharpen(1, up[4](x))
         return torch.einsum("nc,nchw->nhw", weights, x)[:, None]
+
+    def _upscale(self, cells: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
+        """`output_upscaling` and the product with the mask's weights, cell by cell.
+
+        A transposed convolution as wide as its stride makes each cell a square of cells that no
+        other adds to: a matrix product. Only the logits are put in their places, at last.
+
+        Args:
+            cells: (N, h * w, C).
+            weights: (N, C / 8).
+            size: (h, w).
+
+        Returns:
+            (N, 4 h, 4 w) logits.
+        """
+        n, (h, w) = len(cells), size
+        up = self.output_upscaling
+        norm = cast(LayerNorm2d, up[1])
+        x = _squares(cast(nn.ConvTranspose2d, up[0]), cells)
+        x = F.gelu(F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps))
+        x = F.gelu(_squares(cast(nn.ConvTranspose2d, up[3]), x))
+        logits = x.flatten(1, 3) @ weights.to(x.dtype)[:, :, None]
+        placed = logits.view(n, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
+        return placed.reshape(n, 4 * h, 4 * w)
+
+
+def _squares(up: nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """(..., C) cells to (..., 4, C'), the four that each becomes, row by row."""
+    weight = up.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    bias = None if up.bias is None else up.bias.repeat(4)
+    return F.linear(x, weight, bias).view(*x.shape[:-1], 4, -1)
 
 
 class RecognizingDecoder(nn.Module):

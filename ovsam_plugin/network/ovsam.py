@@ -189,6 +189,8 @@ class OVSAM(nn.Module):
             if prompts.points is not None and prompts.point_labels is not None:
                 points = (prompts.points.float(), prompts.point_labels.float())
             sparse, dense = pe(points, prompts.boxes, prompts.masks)
+            if prompts.masks is None:  # the same for all prompts
+                dense = dense[:1]
             dense, image_pe = dense[..., :h, :w], pe.get_dense_pe()[..., :h, :w]
         dtype = features.image.dtype
         head = self.mask_decoder

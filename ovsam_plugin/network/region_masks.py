@@ -91,14 +91,16 @@ class RegionMaskHead(nn.Module):
     def project(self, image: Tensor, pyramid: Sequence[Tensor]) -> RegionFeatures:
         """What regions are read from: a narrow copy of the features, once for all prompts.
 
+        In the layout and precision that RoIAlign reads: it would convert whole maps for every call.
+
         Args:
             image: (B, channels, h, w), the neck's output.
             pyramid: its four levels.
         """
         return RegionFeatures(
-            self.from_image(image),
-            [self.from_level(level) for level in pyramid],
-            [self.detail(level) for level in pyramid[:3]],
+            _project(self.from_image, image),
+            [_project(self.from_level, level) for level in pyramid],
+            [_project(self.detail, level) for level in pyramid[:3]],
         )
 
     def forward(
@@ -124,13 +126,13 @@ class RegionMaskHead(nn.Module):
         levels = pyramid_level(rois[:, 1:])
         whole = align_regions(features.image, rois, BINS, 16, SAMPLES)
         near = align_pyramid(features.levels, rois, BINS, levels, SAMPLES)
-        drawn = self.from_prompt(self._draw(boxes, prompts, coarse).to(near.dtype))
+        drawn = self.from_prompt(self._draw(boxes, prompts, coarse))
         finer = (levels - 1).clamp(min=0)
         fine = align_pyramid(features.details, rois, 2 * BINS, finer, SAMPLES)
-        read = whole.to(near.dtype) + near + drawn
+        read = (whole + near).to(drawn.dtype) + drawn
         return self.draw(
             read.contiguous(memory_format=torch.channels_last),
-            fine.contiguous(memory_format=torch.channels_last),
+            fine.to(drawn.dtype).contiguous(memory_format=torch.channels_last),
         )
 
     def draw(self, regions: Tensor, details: Tensor) -> RegionMasks:
@@ -175,6 +177,14 @@ class RegionMaskHead(nn.Module):
             seen = roi_align(coarse.float(), rois.float(), BINS, 0.25, 1, aligned=True)
             out[:, 5] = torch.tanh(seen[:, 0] / 4)
         return out
+
+
+def _project(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1 x 1 convolution whose output is contiguous and float32, in whatever layout its input is:
+    (B, C, h, w) -> (B, C', h, w)."""
+    assert convolution.bias is not None
+    out = torch.matmul(convolution.weight.flatten(1), x.flatten(2)).float()
+    return (out + convolution.bias[:, None]).view(len(x), -1, *x.shape[-2:])
 
 
 def windows(boxes: Tensor) -> Tensor:

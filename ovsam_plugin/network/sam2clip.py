@@ -8,9 +8,9 @@ from typing import cast
 
 import torch
 from segment_anything.modeling.common import LayerNorm2d
-from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 
+from ovsam_plugin.network.attention import NeckBlock
 from ovsam_plugin.network.description import NetworkDescription
 
 
@@ -51,7 +51,7 @@ class Sam2ClipNeck(nn.Module):
         self.level_encoding = nn.Embedding(4, dim)
         self.blocks = nn.ModuleList(
             [
-                Block(
+                NeckBlock(
                     dim=dim,
                     num_heads=description.neck_heads,
                     norm_layer=partial(nn.LayerNorm, eps=1e-6),

@@ -1,0 +1,96 @@
+"""What a worker needs to know to do its share of a labelling, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import fiftyone as fo
+
+from ovsam_plugin.dataset.labeling_job import LabelingJob, Tally
+from ovsam_plugin.dataset.model import build_model
+from ovsam_plugin.dataset.workers import Worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """The settings of a labelling whose run is registered and whose field is ready.
+
+    Can be sent between processes. Samples are claimed as they are labelled, so that nothing is
+    labelled twice however the ids are given out, and labels are written whole or not at all, so
+    that a share may be begun again by anybody.
+
+    Attributes:
+        dataset: its name.
+        view: the stages of the view that asks, as FiftyOne serialises them; none of a dataset.
+        field: the label field.
+        model: keywords of `build_model`, all but the device and the dataset.
+        prompt_fields: field names by keyword of `apply_model`; empty for everything.
+        embeddings: whether they are kept.
+        batch_size: images an encoder pass.
+        workers: processes that load images.
+        since: when the last call of the run began.
+    """
+
+    dataset: str
+    view: Sequence[Mapping[str, Any]]
+    field: str
+    model: Mapping[str, Any]
+    prompt_fields: Mapping[str, str]
+    embeddings: bool
+    batch_size: int
+    workers: int | None
+    since: datetime | None
+
+    def label(
+        self, ids: Sequence[str], device: str, begun: Callable[[Tally], None] | None = None
+    ) -> Tally:
+        """Labels some of the samples; those that another worker has are waited for.
+
+        Args:
+            ids: of the samples.
+            device: as for `label_dataset`.
+            begun: given the counts once, which go on counting.
+        """
+        dataset = fo.load_dataset(self.dataset)
+        samples = fo.DatasetView._build(dataset, list(self.view)) if self.view else dataset
+        model = build_model(**self.model, dataset=dataset, device=device)
+        with Worker(dataset, self.field) as worker:
+            worker.begin()
+            job = LabelingJob(
+                samples,
+                dataset,
+                self.field,
+                model,
+                self.prompt_fields,
+                worker,
+                embeddings=self.embeddings,
+                batch_size=self.batch_size,
+                workers=self.workers,
+            )
+            if begun is not None:
+                begun(job.tally)
+            job.run(ids, self.since, progress=False)
+        return job.tally
+
+
+class Engine(Protocol):
+    """Where shares are done."""
+
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
+        """Has samples labelled.
+
+        Not all of them may be done in the end, as where workers died too often: the caller looks,
+        and does what is left.
+
+        Args:
+            share: what is to be done.
+            ids: samples that are to be labelled.
+            count: told how many more have been.
+
+        Raises:
+            RuntimeError: a worker could not work at all; what was labelled is kept.
+        """
+        ...

@@ -1,0 +1,172 @@
+"""What a labelling run survives: memory that runs out, files that hang, a database that is away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pymongo.errors import AutoReconnect
+
+from ovsam_plugin import label_dataset
+from ovsam_plugin.dataset import database, labeling_job, loading, runs
+from ovsam_plugin.dataset.database import patiently
+from ovsam_plugin.dataset.loading import Loaded
+from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.prompt_fields import Asked
+from ovsam_plugin.memory import is_out_of_memory
+from ovsam_plugin.predictor import Predictor
+from ovsam_plugin.prompts import Box
+
+QUICK: dict[str, Any] = {
+    "vocabulary": "cat, cup, person, spoon",
+    "device": "cpu",
+    "workers": 0,
+    "progress": False,
+    "box_field": "asks",
+}
+
+
+@pytest.fixture
+def asking(dataset: Any) -> Any:
+    """The photographs, each with one box that asks."""
+    import fiftyone as fo
+
+    for sample in dataset.iter_samples(autosave=True):
+        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.5, 0.5])
+        sample["asks"] = fo.Detections(detections=[box])
+    return dataset
+
+
+@pytest.fixture
+def model() -> OvsamModel:
+    return build_model(vocabulary="cat, cup, person, spoon", device="cpu")
+
+
+def loaded(model: OvsamModel, paths: list[Path], boxes: int = 1) -> list[Loaded]:
+    asked = Asked(prompts=tuple(Box((20.0 + i, 20, 150, 180)) for i in range(boxes)))
+    frames = [
+        model.labeler.predictor.preprocess(np.array(Image.open(path).convert("RGB")))
+        for path in paths
+    ]
+    return [Loaded(str(i), frame, asked) for i, frame in enumerate(frames)]
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(
+    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    whole = Predictor.encode
+
+    def tight(self: Predictor, frames: Any) -> Any:
+        sizes.append(len(frames))
+        if len(frames) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, frames)
+
+    monkeypatch.setattr(Predictor, "encode", tight)
+    batch = loaded(model, images)
+    assert [len(a.detections.detections) for a in model.answer(batch)] == [1, 1, 1]
+    assert sizes == [3, 1, 2, 1, 1]
+    sizes.clear()
+    model.answer(batch)
+    assert sizes == [1, 1, 1]
+
+
+def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
+    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Predictor._decode
+
+    def tight(self: Predictor, encoding: Any, prompts: Any, *rest: Any) -> Any:
+        if len(prompts) > 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")
+        return whole(self, encoding, prompts, *rest)
+
+    monkeypatch.setattr(Predictor, "_decode", tight)
+    (answer,) = model.answer(loaded(model, images[:1], boxes=9))
+    assert answer.error is None
+    assert len(answer.detections.detections) == 9
+    assert model.labeler.chunk == 4
+
+
+def test_other_errors_cost_their_own_photograph_and_no_memory_is_blamed(
+    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Predictor.encode
+
+    def picky(self: Predictor, frames: Any) -> Any:
+        if any(frame is bad for frame in frames):
+            raise RuntimeError("not this one")
+        return whole(self, frames)
+
+    batch = loaded(model, images)
+    bad = batch[1].frame
+    monkeypatch.setattr(Predictor, "encode", picky)
+    answers = model.answer(batch)
+    assert [answer.error for answer in answers] == [None, "RuntimeError: not this one", None]
+    assert not is_out_of_memory(RuntimeError("not this one"))
+    assert is_out_of_memory(MemoryError())
+
+
+def test_a_file_that_hangs_costs_itself(
+    asking: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fiftyone as fo
+
+    read = loading.read_picture
+    pipe = tmp_path / "never.png"
+    os.mkfifo(pipe)
+
+    def hanging(path: str, *rest: Any) -> Any:
+        if path == str(pipe):
+            pipe.read_bytes()  # of a pipe that nobody writes to
+        return read(path, *rest)
+
+    monkeypatch.setattr(loading, "read_picture", hanging)
+    monkeypatch.setattr(
+        loading.SampleLoader.__init__,
+        "__kwdefaults__",
+        {
+            **loading.SampleLoader.__init__.__kwdefaults__,
+            "patience": 3.0,
+        },
+    )
+    box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.5, 0.5])
+    asking.add_sample(fo.Sample(filepath=str(pipe), asks=fo.Detections(detections=[box])))
+    summary = label_dataset(asking, **QUICK)
+    assert (summary.labelled, summary.failed, summary.instances) == (4, 1, 3)
+    assert "not done after 3 seconds" in summary.reasons[0]
+
+
+def test_a_database_that_is_away_for_a_moment_costs_nothing(
+    asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, away = labeling_job.put_labels, [True, True]
+
+    def absent(*args: Any, **kwargs: Any) -> Any:
+        if away:
+            away.pop()
+            raise AutoReconnect("connection refused")
+        return put(*args, **kwargs)
+
+    monkeypatch.setattr(labeling_job, "put_labels", absent)
+    monkeypatch.setattr(database, "_BETWEEN", 0.05)
+    summary = label_dataset(asking, **QUICK)
+    assert (summary.labelled, summary.failed, away) == (3, 0, [])
+    with pytest.raises(AutoReconnect):
+        patiently(lambda: (_ for _ in ()).throw(AutoReconnect("gone")), most=0.1)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_precision_is_recorded_and_another_one_goes_on(asking: Any, precision: str) -> None:
+    label_dataset(asking[:1], precision=precision, **QUICK)
+    assert runs.recorded_settings(asking, "ovsam")["precision"] == precision
+    label_dataset(asking, precision="fp32", **QUICK)
+    assert [s["precision"] for s in runs.sessions(asking, "ovsam")] == [precision, "fp32"]
+    with pytest.raises(ValueError, match="auto, fp32, bf16, fp16"):
+        label_dataset(asking, precision="fp8", **QUICK)
