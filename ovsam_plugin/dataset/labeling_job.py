@@ -30,7 +30,7 @@ from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.loading import Loaded
-from ovsam_plugin.dataset.model import Answer, OvsamModel
+from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
 from ovsam_plugin.dataset.new_prompts import (
     Asked,
     asking,
@@ -44,7 +44,6 @@ from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
 from ovsam_plugin.instances import Instances
-from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.stages import Stages
 
 logger = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class _Batch:
 
     ids: Sequence[str]
     items: Sequence[Loaded]
-    encodings: Sequence[Encoding | Exception | None] = ()
+    encodings: Sequence[Found | None] = ()
     answers: Sequence[Answer] = ()
 
 

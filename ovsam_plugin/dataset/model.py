@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import fiftyone as fo
 import numpy as np
@@ -45,6 +45,9 @@ from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
+
+Found: TypeAlias = Encoding | Unnamed | Exception
+"""What names are given to, or why there is nothing."""
 
 
 @dataclass
@@ -317,26 +320,19 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         """
         return self.decode(batch, self.encode(batch))
 
-    def encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception | None]:
-        """The first half of `answer`: encodings, None of what asks nothing, or why there is none.
+    def encode(self, batch: Sequence[Loaded]) -> list[Found | None]:
+        """The first half of `answer`: what names are given to, None where nothing is asked.
 
         Where memory runs out, fewer are encoded at once from then on.
         """
-        wanted = [i for i, item in enumerate(batch) if self._is_looked_at(item)]
-        found: list[Encoding | Exception | None] = [None] * len(batch)
-        start = 0
-        while start < len(wanted):
-            rows = wanted[start : start + (self._at_once or len(wanted))]
-            for row, encoding in zip(rows, self._encode([batch[i] for i in rows])):
-                found[row] = encoding
-            start += len(rows)
+        wanted = [i for i, item in enumerate(batch) if _asks(item)]
+        found: list[Found | None] = [None] * len(batch)
+        for row, one in zip(wanted, self._found([batch[i] for i in wanted])):
+            found[row] = one
         return found
 
-    def decode(
-        self, batch: Sequence[Loaded], encodings: Sequence[Encoding | Exception | None]
-    ) -> list[Answer]:
+    def decode(self, batch: Sequence[Loaded], found: Sequence[Found | None]) -> list[Answer]:
         """The second half of `answer`."""
-        found = self._found(batch, encodings)
         return [self._answer_one(*pair) for pair in zip(batch, found)]
 
     def embed(self, item: Loaded) -> Instances:
@@ -354,21 +350,16 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             return found.instances
         return self.labeler.predictor.decode(found, item.asked.prompts)
 
-    def _is_looked_at(self, item: Loaded) -> bool:
-        """Whether the encoder has to see a photograph: not where all is drawn, for a namer."""
-        return _asks(item) and not (item.asked and self.labeler.is_drawn(item.asked.prompts))
-
-    def _found(
-        self, batch: Sequence[Loaded], encodings: Sequence[Encoding | Exception | None]
-    ) -> list[Encoding | Unnamed | Exception | None]:
+    def _found(self, batch: Sequence[Loaded]) -> list[Found]:
         """What names are given to: encodings; with a namer, what it made of all photographs."""
         found: list[Encoding | Unnamed | Exception | None] = list(encodings)
         if self.labeler.namer is None:
-            return found
-        seen = []
-        for i, (item, encoding) in enumerate(zip(batch, encodings)):
-            if not _asks(item) or isinstance(encoding, Exception):
-                continue
+            return list(self._encode(batch))
+        asked = [None if item.asked is None else item.asked.prompts for item in batch]
+        looked = [i for i, prompts in enumerate(asked) if not self.labeler.is_drawn(prompts)]
+        encodings = dict(zip(looked, self._encode([batch[i] for i in looked])))
+        found: list[Found] = []
+        for i, (item, prompts) in enumerate(zip(batch, asked)):
             assert item.frame is not None
             prompts = None if item.asked is None else item.asked.prompts
             looked_at = encoding or item.frame.original_size
@@ -396,6 +387,14 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         return self._embedded(pairs[:half]) + self._embedded(pairs[half:])
 
     def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
+        size = self._at_once or len(batch)
+        done: list[Encoding | Exception] = []
+        while len(done) < len(batch):
+            done += self._encode_at_once(batch[len(done) : len(done) + size])
+            size = self._at_once or size
+        return done
+
+    def _encode_at_once(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
         try:
             frames = [item.frame for item in batch if item.frame is not None]
             return list(self.labeler.predictor.encode(frames))
@@ -407,9 +406,9 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                 self._at_once = half
         # Outside of the handler, which holds what had been computed.
         free_memory()
-        return self._encode(batch[:half]) + self._encode(batch[half:])
+        return self._encode_at_once(batch[:half]) + self._encode_at_once(batch[half:])
 
-    def _answer_one(self, item: Loaded, found: Encoding | Unnamed | Exception | None) -> Answer:
+    def _answer_one(self, item: Loaded, found: Found | None) -> Answer:
         asked = item.asked or Asked()
         if found is None:
             return Answer(fo.Detections(), item.error or asked.error, refused=asked.refused)

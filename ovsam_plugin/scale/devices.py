@@ -1,4 +1,4 @@
-"""Several accelerators of one machine: each has a process, `python -m ovsam_plugin.scale.devices`.
+"""Several accelerators of one machine: a process for each, `python -m ovsam_plugin.scale.devices`.
 
 A process of its own and not a thread, so that no device waits for another's Python; started anew
 and not forked, so that it owes nothing to the program that called.

@@ -26,7 +26,7 @@ class Share:
         dataset: its name.
         view: the stages of the view that asks, as FiftyOne serialises them; none of a dataset.
         field: the label field.
-        model: keywords of `build_model`, all but the device.
+        model: keywords of `build_model`, all but the device and the dataset.
         prompt_fields: field names by keyword of `apply_model`; empty for everything.
         embeddings: whether they are kept.
         batch_size: images an encoder pass.
@@ -56,7 +56,7 @@ class Share:
         """
         dataset = fo.load_dataset(self.dataset)
         samples = fo.DatasetView._build(dataset, list(self.view)) if self.view else dataset
-        model = build_model(**self.model, device=device)
+        model = build_model(**self.model, dataset=dataset, device=device)
         with Worker(dataset, self.field) as worker:
             worker.begin()
             job = LabelingJob(

@@ -70,7 +70,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(
 
     monkeypatch.setattr(Predictor, "encode", tight)
     batch = loaded(model, images)
-    assert [len(answer.detections) for answer in model.answer(batch)] == [1, 1, 1]
+    assert [len(a.detections.detections) for a in model.answer(batch)] == [1, 1, 1]
     assert sizes == [3, 1, 2, 1, 1]
     sizes.clear()
     model.answer(batch)
