@@ -342,8 +342,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             item: with a frame and prompts.
         """
         assert item.asked is not None
-        (found,) = self._found([item], self.encode([item]))
-        assert found is not None
+        (found,) = self._found([item])
         if isinstance(found, Exception):
             raise found
         if isinstance(found, Unnamed):
@@ -352,7 +351,6 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     def _found(self, batch: Sequence[Loaded]) -> list[Found]:
         """What names are given to: encodings; with a namer, what it made of all photographs."""
-        found: list[Encoding | Unnamed | Exception | None] = list(encodings)
         if self.labeler.namer is None:
             return list(self._encode(batch))
         asked = [None if item.asked is None else item.asked.prompts for item in batch]
@@ -361,20 +359,21 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         found: list[Found] = []
         for i, (item, prompts) in enumerate(zip(batch, asked)):
             assert item.frame is not None
-            prompts = None if item.asked is None else item.asked.prompts
-            looked_at = encoding or item.frame.original_size
+            encoding = encodings.get(i, item.frame.original_size)
             try:
-                unnamed = self.labeler.find(looked_at, prompts or self.config.grid)
-                seen.append((i, unnamed))
+                if isinstance(encoding, Exception):
+                    raise encoding
+                found.append(self.labeler.find(encoding, prompts or self.config.grid))
             except Exception as error:
-                found[i] = error
-        pairs = [(_pixels(batch[i]), unnamed) for i, unnamed in seen]
+                found.append(error)
+        seen = [(i, one) for i, one in enumerate(found) if isinstance(one, Unnamed)]
+        pairs = [(_pixels(batch[i]), one) for i, one in seen]
         for (i, _), embedded in zip(seen, self._embedded(pairs)):
             found[i] = embedded
         return found
 
     def _embedded(self, pairs: Sequence[tuple[Pixels, Unnamed]]) -> list[Unnamed | Exception]:
-        """All at once; half at a time where that fails, so that no photograph costs another."""
+        """All at once; one at a time where that fails, so that no photograph costs another."""
         if not pairs:
             return []
         try:
@@ -382,9 +381,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         except Exception as error:
             if len(pairs) == 1:
                 return [error]
-        half = len(pairs) // 2
-        free_memory()
-        return self._embedded(pairs[:half]) + self._embedded(pairs[half:])
+            return [one for pair in pairs for one in self._embedded([pair])]
 
     def _encode(self, batch: Sequence[Loaded]) -> list[Encoding | Exception]:
         size = self._at_once or len(batch)
