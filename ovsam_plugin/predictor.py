@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoint import load_drawer, load_network
 from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks
@@ -25,6 +25,7 @@ from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.sam import SamNetwork
 from ovsam_plugin.tiles import holds, is_small
 
 # SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
@@ -84,7 +85,7 @@ class Predictor:
         weights_hash: sha256 of the weights' bytes.
     """
 
-    def __init__(self, network: OVSAM, preset: Preset, weights_hash: str) -> None:
+    def __init__(self, network: OVSAM | SamNetwork, preset: Preset, weights_hash: str) -> None:
         # Channels last is the layout that convolutions are fastest in, on CPUs and GPUs alike.
         network.backbone = network.backbone.fused()
         network = network.to(memory_format=torch.channels_last)
@@ -412,7 +413,12 @@ def load_predictor(
         FileNotFoundError: the weights are not on this machine; the message says how to get them.
     """
     chosen = preset if isinstance(preset, Preset) else get_preset(preset)
-    network, weights_hash = load_network(chosen, Path(weights).expanduser() if weights else None)
+    path = Path(weights).expanduser() if weights else None
+    network: OVSAM | SamNetwork
+    if chosen.network.encoder == "sam":
+        network, weights_hash = load_drawer(chosen, path)
+    else:
+        network, weights_hash = load_network(chosen, path)
     return Predictor(network.to(pick_device(device)), chosen, weights_hash)
 
 
