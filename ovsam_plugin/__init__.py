@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.scores import score_run
     from ovsam_plugin.curation.search import search
     from ovsam_plugin.curation.workspace import setup_workspace
-    from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
+    from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset, stop_labeling
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
     from ovsam_plugin.session import Instance, Session, open_image
 
@@ -26,6 +26,7 @@ __all__ = [
     "Instance",
     "label_dataset",
     "LabelSummary",
+    "stop_labeling",
     "search",
     "relabel_dataset",
     "name_instances",
@@ -47,6 +48,7 @@ _HOMES = {
     "Instance": "session",
     "label_dataset": "dataset.labeling",
     "LabelSummary": "dataset.labeling",
+    "stop_labeling": "dataset.labeling",
     "search": "curation.search",
     "relabel_dataset": "curation.relabeling",
     "name_instances": "curation.naming",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.choosing import choose
+from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.everything import find_everything
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
@@ -22,6 +24,21 @@ from ovsam_plugin.recognition import Recognition, Recognizer, seen_classes
 from ovsam_plugin.vocabulary.classifier import build_classifier, read_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What may be an instance where nothing is asked.
+
+    Attributes:
+        found: N answers, their objectness judged by their names too.
+        masks: (N, h, w) bool, on one grid.
+        names: of the N.
+    """
+
+    found: Decoded
+    masks: Tensor
+    names: Recognition
 
 
 class Labeler:
@@ -86,31 +103,40 @@ class Labeler:
         else:
             instances = self.predictor.decode(encoding, prompts, self.chunk)
             names = self.recognizer(instances)
-        keep = self._kept(instances, names)
+        keep = self.kept(instances, names)
         return (instances, names) if keep.all() else (instances[keep], names[keep])
 
-    def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
-        found, masks = find_everything(self.predictor, encoding, grid, self.chunk)
-        preset = self.predictor.preset
+    def candidates(self, found: Decoded, masks: Tensor) -> Candidates:
+        """Names for what `find_everything` gives."""
         names = self.recognizer.recognize(
             found.embeddings.head.numpy(),
             found.embeddings.clip.numpy(),
             np.zeros(len(found.prompts), dtype=bool),
         )
-        background = torch.from_numpy(names.background)
-        found = replace(found, objectness=preset.found.with_names(found.objectness, background))
-        least = preset.min_objectness if self.min_objectness is None else self.min_objectness
-        objectness = found.objectness.numpy()
-        if self.all_candidates:
-            order = np.argsort(-objectness, kind="stable").tolist()
-        else:
-            order = choose(masks, objectness, names.indices, least)
-        # Only what is chosen is brought to the photograph's own size.
-        instances = self.predictor.finish(encoding, found[order])
-        solid = ~instances.empty
-        return instances[solid], names[np.array(order, dtype=np.int64)][solid]
+        judge, background = self.predictor.preset.found, torch.from_numpy(names.background)
+        found = replace(found, objectness=judge.with_names(found.objectness, background))
+        return Candidates(found, masks, names)
 
-    def _kept(self, instances: Instances, names: Recognition) -> npt.NDArray[np.bool_]:
+    def chosen(self, candidates: Candidates) -> list[int]:
+        """Which of the candidates become instances, the surest first."""
+        objectness = candidates.found.objectness.numpy()
+        if self.all_candidates:
+            return [int(i) for i in np.argsort(-objectness, kind="stable")]
+        least = self.predictor.preset.min_objectness
+        least = least if self.min_objectness is None else self.min_objectness
+        return choose(candidates.masks, objectness, candidates.names.indices, least)
+
+    def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
+        found = find_everything(self.predictor, encoding, grid, self.chunk)
+        candidates = self.candidates(*found)
+        order = self.chosen(candidates)
+        # Only what is chosen is brought to the photograph's own size.
+        instances = self.predictor.finish(encoding, candidates.found[order])
+        solid = ~instances.empty
+        return instances[solid], candidates.names[np.array(order, dtype=np.int64)][solid]
+
+    def kept(self, instances: Instances, names: Recognition) -> npt.NDArray[np.bool_]:
+        """Which instances are sure enough: (N,) bool."""
         keep = names.confidence >= self.min_confidence
         if self._least is not None:
             keep &= names.confidence >= self._least[names.indices]
