@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.scores import score_run
     from ovsam_plugin.curation.search import search
     from ovsam_plugin.curation.workspace import setup_workspace
-    from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
+    from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset, stop_labeling
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
     from ovsam_plugin.session import Instance, Session, open_image
     from ovsam_plugin.vocabulary.vocabulary import Category
@@ -30,6 +30,7 @@ __all__ = [
     "encode_dataset",
     "label_dataset",
     "LabelSummary",
+    "stop_labeling",
     "search",
     "relabel_dataset",
     "name_instances",
@@ -54,6 +55,7 @@ _HOMES = {
     "encode_dataset": "curation.encoding",
     "label_dataset": "dataset.labeling",
     "LabelSummary": "dataset.labeling",
+    "stop_labeling": "dataset.labeling",
     "search": "curation.search",
     "relabel_dataset": "curation.relabeling",
     "name_instances": "curation.naming",

@@ -25,6 +25,9 @@ Colour: TypeAlias = tuple[int, int, int]
 _PAPER: Colour = (24, 26, 31)
 _INK: Colour = (236, 239, 244)
 _FAINT: Colour = (150, 157, 170)
+SHOWN = 20
+"""Instances that are drawn on a photograph; more hide each other."""
+
 _GOLDEN = 0.618034  # steps of the golden ratio around the colour wheel stay far apart
 
 
@@ -103,8 +106,14 @@ def draw_sheet(
     return sheet
 
 
+def counted(number: int, drawn: int) -> str:
+    """What is written beside a photograph's title."""
+    note = f"{number:,} instance{'' if number == 1 else 's'}"
+    return note if number <= drawn else f"the surest {drawn} of {note}"
+
+
 def tiles_of(
-    samples: fo.SampleCollection, label_field: str, *, max_instances: int = 20
+    samples: fo.SampleCollection, label_field: str, *, max_instances: int = SHOWN
 ) -> Iterator[Tile]:
     """Samples as tiles, those most surely things first, failures with their reason."""
     for sample in samples:
@@ -118,11 +127,9 @@ def tiles_of(
             continue
         found = list(_placed(labels, (image.shape[0], image.shape[1])))
         found.sort(key=lambda pair: -_sureness(pair[0]))
-        note = f"{len(found)} instance{'' if len(found) == 1 else 's'}"
-        if len(found) > max_instances:
-            note = f"the surest {max_instances} of {note}"
+        note = counted(len(found), max_instances)
         instances = tuple(
-            TileInstance(crop, _caption(label.label, label.confidence))
+            TileInstance(crop, caption(label.label, label.confidence))
             for label, crop in found[:max_instances]
         )
         yield Tile(Path(sample.filepath).name, image, instances, note)
@@ -169,7 +176,8 @@ def save_sheet(
     return path
 
 
-def _caption(name: str | None, confidence: float | None) -> str:
+def caption(name: str | None, confidence: float | None) -> str:
+    """What is written at an instance."""
     if name is None:
         return ""
     short = name if len(name) <= 28 else f"{name[:27]}…"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.choosing import choose
+from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.everything import find_everything
 from ovsam_plugin.images import Pixels
 from ovsam_plugin.instances import Instances, given
@@ -41,6 +42,21 @@ class Unnamed:
 
     instances: Instances
     masks: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What may be an instance where nothing is asked.
+
+    Attributes:
+        found: N answers, their objectness judged by their names too.
+        masks: (N, h, w) bool, on one grid.
+        names: of the N.
+    """
+
+    found: Decoded
+    masks: Tensor
+    names: Recognition
 
 
 class Labeler:
@@ -175,45 +191,65 @@ class Labeler:
         """Instances and their names, of answers that have their embeddings."""
         instances, names = unnamed.instances, self.recognizer(unnamed.instances)
         if unnamed.masks is not None:
-            objectness, order = self._chosen(instances.objectness, unnamed.masks, names)
+            objectness = self._judged(instances.objectness, names)
             instances = replace(instances, objectness=objectness)
-            rows = np.array(order, dtype=np.int64)
+            rows = np.array(self._order(unnamed.masks, objectness, names), dtype=np.int64)
             rows = rows[~instances.empty[rows]]
             instances, names = instances[rows], names[rows]
         return self._with_enough(instances, names)
 
-    def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
-        found, masks = find_everything(self.predictor, encoding, grid, self.chunk)
+    def candidates(self, found: Decoded, masks: Tensor) -> Candidates:
+        """Names for what `find_everything` gives."""
         names = self.recognizer.recognize(
             found.embeddings.head.numpy(),
             found.embeddings.clip.numpy(),
             np.zeros(len(found.prompts), dtype=bool),
         )
-        objectness, order = self._chosen(found.objectness.numpy(), masks, names)
-        found = replace(found, objectness=torch.from_numpy(objectness))
-        # Only what is chosen is brought to the photograph's own size.
-        instances = self.predictor.finish(encoding, found[order])
-        solid = ~instances.empty
-        return instances[solid], names[np.array(order, dtype=np.int64)][solid]
+        judged = self._judged(found.objectness.numpy(), names)
+        return Candidates(replace(found, objectness=torch.from_numpy(judged)), masks, names)
 
-    def _chosen(
-        self, objectness: npt.NDArray[np.float32], masks: Tensor, names: Recognition
-    ) -> tuple[npt.NDArray[np.float32], list[int]]:
-        """Of candidates, how surely each is a thing now that it has a name, and which are kept."""
-        preset, background = self.predictor.preset, torch.from_numpy(names.background)
-        judged = preset.found.with_names(torch.from_numpy(objectness), background).numpy()
-        least = preset.min_objectness if self.min_objectness is None else self.min_objectness
+    def chosen(self, candidates: Candidates) -> list[int]:
+        """Which of the candidates become instances, the surest first."""
+        objectness = candidates.found.objectness.numpy()
+        return self._order(candidates.masks, objectness, candidates.names)
+
+    def _judged(
+        self, objectness: npt.NDArray[np.float32], names: Recognition
+    ) -> npt.NDArray[np.float32]:
+        """How surely each candidate is a thing now that it has a name."""
+        background = torch.from_numpy(names.background)
+        judge = self.predictor.preset.found
+        judged: npt.NDArray[np.float32] = judge.with_names(
+            torch.from_numpy(objectness), background
+        ).numpy()
+        return judged
+
+    def _order(
+        self, masks: Tensor, objectness: npt.NDArray[np.float32], names: Recognition
+    ) -> list[int]:
         if self.all_candidates:
-            return judged, np.argsort(-judged, kind="stable").tolist()
-        return judged, choose(masks, judged, names.indices, least)
+            return [int(i) for i in np.argsort(-objectness, kind="stable")]
+        least = self.predictor.preset.min_objectness
+        least = least if self.min_objectness is None else self.min_objectness
+        return choose(masks, objectness, names.indices, least)
+
+    def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
+        found = find_everything(self.predictor, encoding, grid, self.chunk)
+        candidates = self.candidates(*found)
+        order = self.chosen(candidates)
+        # Only what is chosen is brought to the photograph's own size.
+        instances = self.predictor.finish(encoding, candidates.found[order])
+        solid = ~instances.empty
+        return instances[solid], candidates.names[np.array(order, dtype=np.int64)][solid]
 
     def _with_enough(
         self, instances: Instances, names: Recognition
     ) -> tuple[Instances, Recognition]:
-        keep = self._kept(instances, names)
+        keep = self.kept(instances, names)
         return (instances, names) if keep.all() else (instances[keep], names[keep])
 
-    def _kept(self, instances: Instances, names: Recognition) -> npt.NDArray[np.bool_]:
+    def kept(self, instances: Instances, names: Recognition) -> npt.NDArray[np.bool_]:
+        """Which instances are sure enough: (N,) bool."""
         keep = names.confidence >= self.min_confidence
         if self._least is not None:
             keep &= names.confidence >= self._least[names.indices]

@@ -60,6 +60,7 @@ class LabelSummary:
         instances: labels written by this call.
         seconds: how long it took, loading of the model included.
         reasons: the first few reasons of failure.
+        left: samples that are still to be labelled, where somebody stopped it.
     """
 
     field: str
@@ -70,6 +71,7 @@ class LabelSummary:
     instances: int = 0
     seconds: float = 0.0
     reasons: tuple[str, ...] = ()
+    left: int = 0
 
 
 def label_dataset(
@@ -116,7 +118,7 @@ def label_dataset(
     asked again once it is changed; until then its reason stands in `<field>_error`.
 
     Several calls may label one field at once, in other processes or on other machines too: they
-    share the samples of their views.
+    share the samples of their views. `stop_labeling` ends them.
 
     Args:
         samples: a dataset or view of images.
@@ -260,11 +262,12 @@ def label_dataset(
             field=field,
             samples=total,
             labelled=job.tally.labelled,
-            kept=total - job.tally.labelled,
+            kept=total - job.tally.labelled - job.left,
             failed=job.tally.failed,
             instances=job.tally.instances,
             seconds=round(time.monotonic() - clock, 3),
             reasons=tuple(job.tally.reasons),
+            left=job.left,
         )
         session = {"started": started, "precision": settings.precision, **asdict(summary)}
         runs.add_session(dataset, field, session)
@@ -297,6 +300,21 @@ def _crew(
     from ovsam_plugin.scale.devices import DeviceEngine, devices_named
 
     return DeviceEngine(devices_named(devices))
+
+
+def stop_labeling(samples: Samples, field: str = "ovsam") -> int:
+    """Asks the calls that are labelling a field to stop once the photographs at hand are done.
+
+    What they have done stays, and the same call goes on with the rest later.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: the label field.
+
+    Returns:
+        how many calls were asked, in whatever process or on whatever machine.
+    """
+    return Worker(root_dataset(samples), field).stop_others()
 
 
 def _file(

@@ -121,6 +121,7 @@ class LabelingJob:
     Attributes:
         tally: what has been done.
         batch_size: as given.
+        left: samples that are still to be done, where somebody asked it to stop.
     """
 
     def __init__(
@@ -146,6 +147,8 @@ class LabelingJob:
         self.batch_size = batch_size
         self._workers = fout.recommend_num_workers(workers)
         self.tally = Tally()
+        self.left = 0
+        self._stopped = False
 
     def run(
         self,
@@ -156,7 +159,7 @@ class LabelingJob:
         """Labels samples that have no labels yet or failed, then answers prompts that are new.
 
         It ends when none of them is left: those that another worker has are waited for, and taken
-        over if it dies.
+        over if it dies. Or when somebody asks the worker to stop.
 
         Args:
             ids: samples of the dataset or view.
@@ -168,17 +171,19 @@ class LabelingJob:
         fresh = self._unanswered([i for i in ids if i not in started], since)
         total = len(todo) + len(fresh)
         with fou.ProgressBar(total=total, progress=progress if total else False) as bar:
-            while todo:
+            while todo and not self._stopped:
                 todo = self.unfinished(self._pass(todo, bar))
                 self._wait(todo)
             # Some of them another may have labelled, whose view asks other prompts.
             fresh |= self._unanswered([i for i in ids if i in started], since)
             tried: dict[str, Asked] = {}
-            while fresh:
+            while fresh and not self._stopped:
                 tried |= self._answer(fresh, since, bar)
                 now = self._unanswered(list(fresh), since)
                 fresh = {i: asked for i, asked in now.items() if tried.get(i) != asked}
                 self._wait(fresh)
+        if self._stopped:
+            self.left = len({*self.unfinished(ids), *fresh})
 
     def embed(self, lost: Mapping[str, Sequence[str]]) -> int:
         """Spools embeddings of labels that have none, as they are; no label is changed.
@@ -306,6 +311,7 @@ class LabelingJob:
         finally:
             for ids in claims.batches:
                 self._worker.release(ids)
+        self._stopped = self._stopped or claims.stopped
         return claims.left
 
     def _write(self, batch: _Batch, asked: Mapping[str, Asked], *, adds: bool) -> None:
@@ -371,8 +377,9 @@ class LabelingJob:
         return {str(row["_id"]): row.get("filepath") or "" for row in rows}
 
     def _wait(self, left: Any) -> None:
-        if left:
+        if left and not self._stopped:
             time.sleep(_PAUSE)
+            self._stopped = self._worker.should_stop()
 
 
 class _Claims:
@@ -388,6 +395,7 @@ class _Claims:
         batches: the samples of each batch that was handed out and is not taken off yet.
         handed: the same, of those that are not loaded yet.
         left: samples that another worker has.
+        stopped: whether somebody asked the worker to stop before all were handed out.
     """
 
     def __init__(self, worker: Worker, ids: Sequence[str], size: int, open_: _Open) -> None:
@@ -398,9 +406,13 @@ class _Claims:
         self.batches: deque[list[str]] = deque()
         self.handed: deque[list[str]] = deque()
         self.left: list[str] = []
+        self.stopped = False
 
     def __iter__(self) -> Iterator[list[int]]:
         for start in range(0, len(self._ids), self._size):
+            if self._worker.should_stop():
+                self.stopped = True
+                return
             part = self._ids[start : start + self._size]
             mine = patiently(lambda part=part: self._worker.claim(part))  # type: ignore[misc]
             ready = set(self._open(mine))

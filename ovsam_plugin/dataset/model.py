@@ -43,6 +43,7 @@ from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Encoding
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.prompts import Grid
+from ovsam_plugin.recognition import Recognition
 from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -439,36 +440,54 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self, found: Encoding | Unnamed, item: Loaded
     ) -> tuple[fo.Detections, Instances, list[str | None]]:
         """Labels with their instances, and the ids of prompts whose masks are empty."""
-        config = self.config
         asked = None if item.asked is None else item.asked.prompts
         if isinstance(found, Unnamed):
             instances, recognition = self.labeler.named(found)
         else:
-            instances, recognition = self.labeler.label(found, asked or config.grid)
+            instances, recognition = self.labeler.label(found, asked or self.config.grid)
         # A label without a mask and a name is one that FiftyOne's exporters stop at.
+        empty = [instances.prompts[i].id for i in np.flatnonzero(instances.empty)]
+        order, match = self.kept(instances, recognition, asked=bool(asked))
+        instances, recognition = instances[order], recognition[order]
+        if match is not None:
+            detections = to_detections(
+                instances,
+                recognition,
+                prompt_type="text",
+                prompt_id=self.config.find,
+                match=match,
+            )
+        else:
+            prompt_type = None if asked else Grid.kind
+            detections = to_detections(instances, recognition, prompt_type=prompt_type)
+        return detections, instances, empty
+
+    def kept(
+        self, instances: Instances, recognition: Recognition, *, asked: bool
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]:
+        """Which of a photograph's instances become labels, by the configuration.
+
+        Args:
+            instances, recognition: as the labeler gives them.
+            asked: whether prompts asked for them.
+
+        Returns:
+            Indices of those that do, in the labels' order; and where words were looked for, how
+            well each fits them.
+        """
+        config = self.config
         keep = ~instances.empty
-        empty = [instances.prompts[i].id for i in np.flatnonzero(~keep)]
         if config.confidence_thresh is not None:
             keep &= recognition.confidence >= config.confidence_thresh
         if config.filter_classes is not None:
             fits = [name in config.filter_classes for name in recognition.names]
             keep &= np.array(fits, dtype=bool)
-        match = None
-        if self._finder is not None and asked is None:
-            match = self._finder.match(instances)
-            keep &= match >= MIN_MATCH
-            order = np.flatnonzero(keep)[np.argsort(-match[keep], kind="stable")]
-            detections = to_detections(
-                instances[order],
-                recognition[order],
-                prompt_type="text",
-                prompt_id=config.find,
-                match=match[order],
-            )
-            return detections, instances[order], empty
-        kept = instances[keep]
-        prompt_type = None if asked else Grid.kind
-        return to_detections(kept, recognition[keep], prompt_type=prompt_type), kept, empty
+        if self._finder is None or asked:
+            return np.flatnonzero(keep), None
+        match = self._finder.match(instances)
+        keep &= match >= MIN_MATCH
+        order = np.flatnonzero(keep)[np.argsort(-match[keep], kind="stable")]
+        return order, match[order]
 
 
 def build_model(

@@ -67,7 +67,7 @@ class Worker:
     ) -> None:
         self._done.set()
         self._heart.join()
-        self._store.drop([_worker(self.token)])
+        self._store.drop([_worker(self.token), _stop(self.token)])
 
     def _beat(self) -> None:
         beat = 0
@@ -89,10 +89,24 @@ class Worker:
 
     def others(self) -> int:
         """How many other living workers have begun to label the same field."""
+        return len(self._others())
+
+    def _others(self) -> list[str]:
         keys = [key for key in self._store.keys() if key.startswith(_worker(""))]  # noqa: SIM118
         found = self._store.items(keys)
         same = [key.removeprefix(_worker("")) for key, v in found if v["field"] == self._field]
-        return sum(token != self.token and self.is_alive(token) for token in same)
+        return [token for token in same if token != self.token and self.is_alive(token)]
+
+    def stop_others(self) -> int:
+        """Asks them to stop once the photographs at hand are done; returns how many they are."""
+        others = self._others()
+        for token in others:
+            self._store.put(_stop(token), True)
+        return len(others)
+
+    def should_stop(self) -> bool:
+        """Whether somebody has asked this one to."""
+        return self._store.get(_stop(self.token)) is not None
 
     def is_alive(self, token: str) -> bool:
         """Whether another worker is at work, as far as can be told."""
@@ -157,6 +171,10 @@ class Worker:
 
 def _worker(token: str) -> str:
     return f"worker.{token}"
+
+
+def _stop(token: str) -> str:
+    return f"stop.{token}"
 
 
 def _process() -> dict[str, Any]:

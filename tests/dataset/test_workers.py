@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import pytest
 
+from ovsam_plugin import label_dataset, stop_labeling
 from ovsam_plugin.dataset import workers
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.workers import Worker
@@ -116,3 +118,38 @@ def test_one_worker_at_a_time_has_a_lease(dataset: fo.Dataset) -> None:
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+def test_a_call_that_is_asked_to_stop_keeps_what_it_has_and_is_gone_on_with(
+    dataset: fo.Dataset,
+) -> None:
+    settings = {"vocabulary": "cat, cup", "device": "cpu", "workers": 0, "batch_size": 1}
+    asked: list[int] = []
+
+    def stop(bar: Any) -> None:
+        if bar.iteration == 1 and not asked:
+            asked.append(stop_labeling(dataset))
+
+    def settled(bar: Any) -> None:
+        assert bar.iteration <= 2
+
+    first = label_dataset(dataset, progress=stop, **settings)
+    assert asked == [1]
+    assert (first.labelled, first.left, first.kept) == (1, 2, 0)
+    assert len(dataset.exists("ovsam")) == 1
+    assert stop_labeling(dataset) == 0
+    second = label_dataset(dataset, progress=settled, **settings)
+    assert (second.labelled, second.left, second.kept) == (2, 0, 1)
+    index = dataset.load_brain_results("ovsam_similarity")
+    assert index.total_index_size == dataset.count("ovsam.detections")
+
+
+def test_only_calls_on_the_same_field_are_asked_to_stop(dataset: fo.Dataset) -> None:
+    with Worker(dataset, "ovsam") as one, Worker(dataset, "another") as two:
+        one.begin()
+        two.begin()
+        assert stop_labeling(dataset, "ovsam") == 1
+        assert (one.should_stop(), two.should_stop()) == (True, False)
+    with Worker(dataset, "ovsam") as three:
+        three.begin()
+        assert not three.should_stop()
