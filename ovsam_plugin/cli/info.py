@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def info(
@@ -14,6 +15,7 @@ def info(
     prompts: Annotated[
         int, typer.Option(min=1, help="How many prompts the multiply-adds are counted for.")
     ] = 10,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Parameters and multiply-adds of a preset, part by part, counted on the network itself."""
@@ -22,7 +24,6 @@ def info(
             from ovsam_plugin.presets import get_preset
 
             chosen = get_preset(preset)
-        from rich.console import Console
         from rich.table import Table
 
         from ovsam_plugin.network.cost import count, total
@@ -37,7 +38,11 @@ def info(
                 table.add_section()
             giga = part.multiply_adds / 1e9
             table.add_row(part.name, f"{part.parameters:,}", f"{giga:,.1f} G")
-        console = Console()
-        console.print(table)
-        console.print(f"weights: {chosen.weights_file or 'not in the package'}")
-        console.print(f"licence of the weights: {chosen.licence}")
+        if as_json:
+            about = {"preset": chosen.name, "prompts": prompts, "parts": parts}
+            about |= {"weights": chosen.weights_file, "licence": chosen.licence}
+            print_json({**about, "total": total(parts)})
+        said = console(as_json, table=True)
+        said.print(table)
+        said.print(f"weights: {chosen.weights_file or 'not in the package'}")
+        said.print(f"licence of the weights: {chosen.licence}")
