@@ -61,8 +61,17 @@ format: $(STAMP) ## rewrite the code in the house style
 	@$(BIN)/ruff format .
 
 .PHONY: test
-test: lint ## every check: ruff, mypy, pytest
+test: lint ## what CI runs: ruff, mypy, pytest and its ten slowest tests
 	@$(BIN)/python -m pytest
+
+# The least share of lines and branches that tests reach: `make check COVERAGE=0` only reports it.
+COVERAGE ?= 90
+
+.PHONY: check
+check: lint docs ## all of that and more: coverage, dead code, dependencies, docs
+	@$(BIN)/vulture
+	@$(BIN)/deptry .
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 .PHONY: docs
 docs: $(STAMP) ## make the docs site in site/, without a network; a broken link fails

@@ -23,7 +23,6 @@ from ovsam_plugin.vocabulary import (  # noqa: E402
     Vocabulary,
     build_classifier,
 )
-from ovsam_plugin.vocabulary.names import split_class_string  # noqa: E402
 from ovsam_plugin.vocabulary.text import OpenClipTower  # noqa: E402
 from tests.golden import recipe  # noqa: E402
 
@@ -50,7 +49,7 @@ def compare_text(folder: Path, text: dict[str, Any], file: str) -> Iterator[Comp
     tokens = open_clip.get_tokenizer(name)(text["texts"]).numpy()
     yield compare(case, "tokens", tokens, z["tokens"], "exact")
     yield compare(case, "features", tower.features(text["texts"]), z["features"], "feature")
-    synonyms = [split_class_string(line) for line in text["gen_cls_classes"]]
+    synonyms = [recipe.synonyms(line) for line in text["gen_cls_classes"]]
     vocabulary = Vocabulary("golden", tuple(Category(own[0], own) for own in synonyms))
     with tempfile.TemporaryDirectory() as cache, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ovsam_plugin.evaluation.registration import register_backend
 
 if TYPE_CHECKING:
+    from ovsam_plugin.curation import decisions, views
     from ovsam_plugin.curation.by_example import make_class
     from ovsam_plugin.curation.clean_export import export_clean
     from ovsam_plugin.curation.comparison import compare_runs
@@ -41,6 +42,8 @@ __all__ = [
     "compare_runs",
     "score_run",
     "label_errors",
+    "views",
+    "decisions",
     "export_clean",
     "setup_workspace",
     "remove_run",
@@ -76,8 +79,13 @@ _HOMES = {
 register_backend()
 
 
+_MODULES = {"views": "curation.views", "decisions": "curation.decisions"}
+
+
 def __getattr__(name: str) -> Any:
     """The public names, imported when first used: they bring FiftyOne and torch with them."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.frame import Frame
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import Features
@@ -84,13 +84,8 @@ class EncodedFiles:
         """
         tensors, path = _taken_apart(encoding), self.path(key)
         size = json.dumps(list(encoding.frame.original_size))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            save_file(tensors, part, metadata=self._told(key, tensors, size))
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with draft_of(path) as draft:
+            save_file(tensors, draft, metadata=self._told(key, tensors, size))
         return path
 
     def make_room(self, most_bytes: int, kept: Collection[Path] = ()) -> bool:

@@ -117,7 +117,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             # Pillow's limit for an error stays; its warning at half of that is our largest case.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             _learn_heic(path)
-            with Image.open(path) as image:
+            # As a stream: a greyscale TIFF that Pillow maps by its name is read with its sides
+            # exchanged where it lies on its side, and comes out neither turned nor whole.
+            with path.open("rb") as file, Image.open(file) as image:
                 yield image
     except FileNotFoundError:
         raise ImageError(f"there is no file {path}") from None

@@ -16,6 +16,7 @@ from torchvision.ops import roi_align
 
 from ovsam_plugin.checkpoint import load_drawer, load_network
 from ovsam_plugin.decoded import Decoded
+from ovsam_plugin.device import pick_device
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.mask_crop import MaskCrop
@@ -440,22 +441,3 @@ def load_predictor(
     else:
         network, weights_hash = load_network(chosen, path)
     return Predictor(network.to(pick_device(device)), chosen, weights_hash, precision)
-
-
-def pick_device(device: str) -> torch.device:
-    """The device that a user's word stands for.
-
-    Raises:
-        ValueError: torch knows no such device, or this machine has none.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {device!r} cannot be used: {reason}. Try auto or cpu") from error
-    return chosen

@@ -277,3 +277,21 @@ def test_the_size_of_what_is_no_image_is_refused_with_its_reason(tmp_path: Path)
     (tmp_path / "a.jpg").write_text("no picture at all")
     with pytest.raises(ImageError, match="is not an image"):
         photo_size(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_tiff_that_lies_on_its_side_is_turned_whatever_its_mode(
+    tmp_path: Path, mode: str, orientation: int
+) -> None:
+    """Pillow, given the file's name, maps greyscale ones with their sides exchanged."""
+    upright = np.random.default_rng(0).integers(0, 256, (24, 32), dtype=np.uint8)
+    stored = upright.astype(np.uint16) << 8 if mode == "I;16" else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "scan.tif"
+    picture = Image.fromarray(stored)
+    (picture if mode == "I;16" else picture.convert(mode)).save(path, exif=exif.tobytes())
+    ways = {5: upright.T, 6: np.rot90(upright, -1), 7: np.rot90(upright, 2).T, 8: np.rot90(upright)}
+    np.testing.assert_array_equal(read_image(path)[..., 0], ways[orientation])
+    assert photo_size(path) == (32, 24)

@@ -17,7 +17,7 @@ from benchmarks.speed import peak_memory
 from ovsam_plugin.checkpoint import SHIPPED
 from ovsam_plugin.judge import Judge
 from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.predictor import Encoding, Predictor, load_predictor, pick_device
+from ovsam_plugin.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
 CAT = (110, 20, 410, 290)
@@ -213,15 +213,6 @@ def test_weights_of_ones_own_are_loaded_from_a_path(tmp_path: Path) -> None:
     own = load_predictor("ovsam-lite", device="cpu", weights=tmp_path / "mine.safetensors")
     assert not own.network.backbone.class_embeddings.any()
     assert own.weights_hash != load_predictor("ovsam-lite", device="cpu").weights_hash
-
-
-def test_an_unknown_device_is_refused_with_what_to_try() -> None:
-    with pytest.raises(ValueError, match="Try auto or cpu"):
-        pick_device("warp")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="'cuda' cannot be used"):
-            pick_device("cuda")
-    assert pick_device("cpu").type == "cpu"
 
 
 def test_a_frame_is_small_and_made_on_the_cpu(predictor: Predictor) -> None:

@@ -9,7 +9,7 @@ relabel_dataset(dataset, vocabulary=["bus", "tram", "truck"], into="vehicles")
 score_run(dataset, field="ovsam")
 # --8<-- [end:curate]
 # --8<-- [start:decide]
-from ovsam_plugin.curation import decisions, views
+from ovsam_plugin import decisions, views
 
 first = views.as_patches(views.doubtful(dataset, "ovsam"), "ovsam").first()
 decisions.accept(dataset, "ovsam", first.id)

@@ -8,6 +8,6 @@ print(session.instance.label, session.instance.mask.shape)
 # --8<-- [start:more]
 session.click(60, 60, on=False)  # not this
 session.undo()
-print([(thing.label, thing.box) for thing in session.candidates()])  # smaller and larger ones
+print([(thing.label, thing.box) for thing in session.candidates])  # smaller and larger ones
 print([thing.label for thing in session.find("a sleeping cat")])
 # --8<-- [end:more]

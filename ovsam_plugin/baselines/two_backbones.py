@@ -20,6 +20,7 @@ from ovsam_plugin.baselines.building import Naming, choose, embedders_of
 from ovsam_plugin.baselines.context import Context
 from ovsam_plugin.baselines.method import SAM, Method
 from ovsam_plugin.baselines.segmenter import Segmented, Shared
+from ovsam_plugin.device import pick_device
 from ovsam_plugin.frame import Frame
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.images import Pixels
@@ -31,7 +32,7 @@ from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.ovsam import mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.resample import MaskResampler
-from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike, pick_device
+from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike
 from ovsam_plugin.prompts import Mask, Points, Prompt
 from ovsam_plugin.sam import answer, load_sam
 from ovsam_plugin.vocabulary.classifier import build_classifier

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
-from ovsam_plugin.cli.outputs import check_file
+from ovsam_plugin.cli.outputs import Json, check_file, console, print_json
 
 
 def calibrate(
@@ -43,11 +43,11 @@ def calibrate(
         Path | None, typer.Option(help="Weights of one's own.", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Fit a temperature and thresholds to labelled images, for ovsam label --calibration."""
     with one_message(debug):
-        from rich.console import Console
         from rich.markup import escape
         from rich.progress import track
 
@@ -63,19 +63,21 @@ def calibrate(
             check_file("--out", out, "calibration.json")
             photographs = CocoPhotographs(images, annotations, crowds=crowds)
             labeler = load_labeler(preset, vocabulary=vocabulary, device=device, weights=weights)
-            console = Console(highlight=False, soft_wrap=True)
+            said = console(as_json)
             try:
-                made = calibrate(labeler, track(photographs, "photographs", console=console))
+                made = calibrate(labeler, track(photographs, "photographs", console=said))
             except ValueError as error:
                 raise CommandError("; ".join([str(error), *photographs.problems[:3]])) from error
         made.save(out)
         if photographs.problems:
             first = escape(photographs.problems[0])
-            console.print(f"{len(photographs.problems):,} left out, such as {first}")
+            said.print(f"{len(photographs.problems):,} left out, such as {first}")
         facts = made.provenance
-        console.print(
+        if as_json:
+            print_json({**facts, "temperature": made.temperature, "file": out})
+        said.print(
             f"{facts['instances']:,} instances: temperature {made.temperature:.3g}, log loss "
             f"{facts['log_loss_before']:.3f} -> {facts['log_loss']:.3f}; thresholds of "
             f"{len(made.thresholds):,} classes, {made.threshold:.3f} for the others"
         )
-        console.print(f"use it: ovsam label ... --calibration [bold]{escape(str(out))}[/bold]")
+        said.print(f"use it: ovsam label ... --calibration [bold]{escape(str(out))}[/bold]")

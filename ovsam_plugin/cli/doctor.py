@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ovsam_plugin.cli.failure import FAILURE, one_message
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 _COLOURS = {"good": "green", "doubtful": "yellow", "bad": "red"}
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Look at Python, torch, the database, weights, the App's plugin and delegated runs.
@@ -22,21 +21,19 @@ def doctor(
     Exit code 1 where something is wrong that labelling needs.
     """
     with one_message(debug):
-        from rich.console import Console
         from rich.table import Table
 
         from ovsam_plugin.health import examine
 
-        console = Console(highlight=False)
         findings = list(examine(debug=debug))
         if as_json:
-            typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+            print_json(findings)
         else:
             table = Table("", "", "found", "what to do", box=None)
             for f in findings:
                 colour = _COLOURS[f.state]
                 table.add_row(f"[{colour}]{f.state}[/]", f.subject, _plain(f.found), _plain(f.mend))
-            console.print(table)
+            console(table=True).print(table)
         if any(finding.state == "bad" for finding in findings):
             raise typer.Exit(FAILURE)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 _SHOWN = 5
 
@@ -28,19 +29,19 @@ def encode(
         ),
     ] = 20,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Encode photographs beforehand: the first click on each is answered at once."""
     with one_message(debug, "stopped; what is encoded stays, and the same command goes on"):
         from functools import partial
 
-        from rich.console import Console
         from rich.progress import track
 
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.encoding import encode_dataset
 
-        console = Console(highlight=False, soft_wrap=True)
+        said = console(as_json)
         with usage():
             made = encode_dataset(
                 load_images(dataset),
@@ -48,20 +49,22 @@ def encode(
                 weights=weights,
                 device=device,
                 most_bytes=int(most_gigabytes * 1e9),
-                progress=partial(track, description="photographs", console=console),
+                progress=partial(track, description="photographs", console=said),
             )
-        console.print(
+        if as_json:
+            print_json(made)
+        said.print(
             f"{made.encoded:,} photographs encoded, {made.kept:,} were already; "
             f"{made.bytes / 1e9:.2f} GB on disk"
         )
         if made.left:
-            console.print(
+            said.print(
                 f"{made.left:,} did not fit into {most_gigabytes:g} GB: give more with "
                 "--most-gigabytes"
             )
         for path, reason in list(made.failed.items())[:_SHOWN]:
-            console.print(f"not encoded: {path}: {reason}", markup=False)
+            said.print(f"not encoded: {path}: {reason}", markup=False)
         if len(made.failed) > _SHOWN:
-            console.print(f"and {len(made.failed) - _SHOWN:,} more")
+            said.print(f"and {len(made.failed) - _SHOWN:,} more")
         if made.failed and not (made.encoded or made.kept):
             raise typer.Exit(1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, usage
-from ovsam_plugin.cli.outputs import check_file, check_picture
+from ovsam_plugin.cli.outputs import check_file, check_picture, print_json
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -42,6 +42,7 @@ class LabelJob:
     field: str
     export: Path | None
     contact_sheet: Path | None
+    as_json: bool
     work: dict[str, Any]
 
     def run(self, console: Console) -> None:
@@ -90,6 +91,8 @@ class LabelJob:
                 **fields,
                 **self.work,
             )
+        if self.as_json:
+            print_json({"dataset": dataset.name, **asdict(summary)})
         _tell_of_labels(console, summary)
         self._write_files(console, samples, asked, vocabulary)
         console.print(

@@ -9,6 +9,7 @@ import typer
 
 from ovsam_plugin.cli.failure import one_message
 from ovsam_plugin.cli.job import LabelJob
+from ovsam_plugin.cli.outputs import Json, console
 
 _ASKING = "What to label (one of these; everything when none is given)"
 _WORK = "How to work"
@@ -208,6 +209,7 @@ def label(
             rich_help_panel=_WORK,
         ),
     ] = False,
+    as_json: Json = False,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_WORK),
@@ -232,6 +234,7 @@ def label(
         field=field,
         export=export,
         contact_sheet=contact_sheet,
+        as_json=as_json,
         work={
             "weights": weights,
             "min_confidence": min_confidence,
@@ -255,6 +258,4 @@ def label(
     )
     kept = "stopped; what was labelled is kept, and the same command goes on from there"
     with one_message(debug, kept):
-        from rich.console import Console
-
-        job.run(Console(highlight=False, soft_wrap=True))
+        job.run(console(as_json))

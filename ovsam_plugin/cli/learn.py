@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def learn(
@@ -35,6 +36,7 @@ def learn(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make a field that was named so before again.")
     ] = False,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Learn from what was decided in a review, and name the run's other instances anew.
@@ -42,17 +44,20 @@ def learn(
     Says first what it is worth, judged on photographs that it did not learn from.
     """
     with one_message(debug), usage():
-        from rich.console import Console
-
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
 
         samples = load_images(dataset)
         into = into or f"{field}_learned"
-        console = Console(highlight=False, soft_wrap=True)
+        said = console(as_json)
         lesson = learn_from_decisions(samples, field=field, into=into, device=device)
-        console.print(f"{lesson}")
-        if estimate or not (yes or typer.confirm(f"Name the instances anew in field {into!r}?")):
+        said.print(f"{lesson}")
+        told = ("gain", "decisions", "rejected", "added", "unused")
+        taught = {name: getattr(lesson, name) for name in told}
+        question = f"Name the instances anew in field {into!r}?"
+        if estimate or not (yes or typer.confirm(question, err=as_json)):
+            if as_json:
+                print_json({**taught, "names": None})
             return
         names = learn_names(
             samples,
@@ -65,10 +70,12 @@ def learn(
             device=device,
             overwrite=overwrite,
         ).names
-        console.print(
+        if as_json:
+            print_json({**taught, "names": names})
+        said.print(
             f"{names.instances:,} instances named in field {names.field!r} in "
             f"{names.seconds:.1f} s: {names.changed:,} have another name than in {names.source!r}, "
             f"{names.decided:,} kept the name that a person decided"
         )
         if adapter is not None:
-            console.print(f"what was learned is in {adapter}")
+            said.print(f"what was learned is in {adapter}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SHOWN = 5
 
@@ -91,6 +95,7 @@ def name(
         bool,
         typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
     ] = False,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Name masks and boxes that a person or another model made; called again, those that are new.
@@ -99,25 +104,23 @@ def name(
     reviewed and evaluated like any run.
     """
     with one_message(debug), usage():
-        from rich.console import Console
-
         from ovsam_plugin.cli.datasets import load_images, opened
         from ovsam_plugin.curation.naming import name_instances
         from ovsam_plugin.dataset.predictions import attach_predictions
         from ovsam_plugin.vocabulary.example import read_examples
 
-        console = Console(highlight=False, soft_wrap=True)
+        said = console(as_json)
         if predictions is None:
             samples = load_images(target)
         else:
             dataset = opened(target)
             found = attach_predictions(dataset, predictions, field=field, annotations=annotations)
             samples = dataset.exists(field)
-            console.print(
+            said.print(
                 f"{found.instances:,} instances of {predictions.name} on {found.samples:,} "
                 f"photographs of dataset {dataset.name!r}, in field {field!r}"
             )
-            _tell(console, f"{len(found.problems):,} results are left out", found.problems)
+            _tell(said, f"{len(found.problems):,} results are left out", found.problems)
         summary = name_instances(
             samples,
             field=field,
@@ -135,30 +138,29 @@ def name(
             batch_size=batch_size,
             workers=workers,
             overwrite="all" if overwrite_all else overwrite,
-            progress=console.is_terminal,
+            progress=said.is_terminal,
         )
         labels = summary.labels
         kept = f" ({labels.kept:,} images named before)" if labels.kept else ""
-        console.print(
+        if as_json:
+            print_json(summary)
+        said.print(
             f"{labels.instances:,} instances named on {labels.labelled:,} images in field "
             f"{labels.field!r} in {labels.seconds:.1f} s{kept}"
         )
         if summary.filled:
-            console.print(f"{summary.filled:,} instances of {field!r} have a name now")
+            said.print(f"{summary.filled:,} instances of {field!r} have a name now")
         why = f"something failed on {labels.failed:,} images: see {labels.field}_error"
-        _tell(console, why, labels.reasons)
+        _tell(said, why, labels.reasons)
         if labels.failed and labels.failed == labels.samples and not labels.instances:
             raise CommandError("nothing could be named; the reasons are above")
 
 
-def _tell(console: object, message: str, details: tuple[str, ...]) -> None:
+def _tell(said: Console, message: str, details: tuple[str, ...]) -> None:
     if not details:
         return
-    from rich.console import Console
-
-    assert isinstance(console, Console)
-    console.print(f"[yellow]warning:[/yellow] {message}")
+    said.print(f"[yellow]warning:[/yellow] {message}")
     for detail in details[:_SHOWN]:
-        console.print(f"  {detail}", markup=False)
+        said.print(f"  {detail}", markup=False)
     if len(details) > _SHOWN:
-        console.print("  ...")
+        said.print("  ...")

@@ -1,11 +1,62 @@
-"""Whether what a command is to write can be written, asked before the work is done."""
+"""What a command gives: its words or JSON, and files, of which it is asked before the work is done
+whether they can be written."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
 
 from ovsam_plugin.cli.failure import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print what came out as JSON, for scripts.")
+]
+
+
+def console(as_json: bool = False, *, table: bool = False) -> Console:
+    """Where a command says things: beside the JSON, where that is asked for.
+
+    Args:
+        as_json: whether the standard output is the JSON's.
+        table: whether a table is to fit the window; sentences go on beyond it.
+    """
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not table, stderr=as_json)
+
+
+def print_json(value: Any) -> None:
+    """A summary, a list or a table as JSON, on the standard output alone."""
+    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers that are none are null, whatever else is unknown its text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: _plain(getattr(value, name)) for name in names if not name.startswith("_")}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _plain(value.item()) if hasattr(value, "item") else str(value)  # of numpy and torch
 
 
 def check_file(option: str, path: Path | None, such_as: str) -> None:

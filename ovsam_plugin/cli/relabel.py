@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def relabel(
@@ -45,12 +46,11 @@ def relabel(
         bool,
         typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
     ] = False,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Name the same instances over another vocabulary. No image is looked at again."""
     with one_message(debug), usage():
-        from rich.console import Console
-
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.relabeling import relabel_dataset
         from ovsam_plugin.vocabulary.example import read_examples
@@ -67,8 +67,10 @@ def relabel(
             device=device,
             overwrite="all" if overwrite_all else overwrite,
         )
-        console = Console(highlight=False, soft_wrap=True)
-        console.print(
+        if as_json:
+            print_json(summary)
+        said = console(as_json)
+        said.print(
             f"{summary.instances:,} instances named in field {summary.field!r} in "
             f"{summary.seconds:.1f} s: {summary.changed:,} have another name than in "
             f"{summary.source!r}"
@@ -80,4 +82,4 @@ def relabel(
             (summary.left_out, "were left out: below the least confidence"),
         ):
             if count:
-                console.print(f"{count:,} {why}")
+                said.print(f"{count:,} {why}")

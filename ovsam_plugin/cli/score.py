@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def score(
@@ -19,17 +20,18 @@ def score(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Fill in doubt, outlier, unknown and its groups: what to review first."""
     with one_message(debug), usage():
-        from rich.console import Console
-
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.scores import score_run
 
         summary = score_run(load_images(dataset), field=field, share=share, device=device)
-        Console(highlight=False, soft_wrap=True).print(
+        if as_json:
+            print_json(summary)
+        console(as_json).print(
             f"{summary.instances:,} instances scored in {summary.seconds:.1f} s: "
             f"{summary.unknown:,} unknown, in {summary.groups:,} groups of two or more"
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def search(
@@ -26,11 +27,11 @@ def search(
         str | None,
         typer.Option(metavar="NAME", help="Keep the result as a view of this name."),
     ] = None,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """List the instances that fit words best. No image is looked at again."""
     with one_message(debug), usage():
-        from rich.console import Console
         from rich.table import Table
 
         from ovsam_plugin.cli.datasets import load_images
@@ -41,11 +42,15 @@ def search(
         view = find(samples, words, field=field, k=k)
         table = Table("score", "named", "confidence", "image", "label id")
         paths = [f"{field}.search_score", f"{field}.label", f"{field}.confidence", "filepath", "id"]
-        for score, label, confidence, path, label_id in zip(*view.values(paths)):
+        rows = list(zip(*view.values(paths)))
+        if as_json:
+            keys = ("score", "label", "confidence", "filepath", "id")
+            print_json([dict(zip(keys, row)) for row in rows])
+        for score, label, confidence, path, label_id in rows:
             shown = "" if confidence is None else f"{confidence:.2f}"
             table.add_row(f"{score:.3f}", label, shown, Path(path).name, label_id)
-        console = Console(highlight=False)
-        console.print(table)
+        said = console(as_json, table=True)
+        said.print(table)
         if save_view is not None:
             root_dataset(samples).save_view(save_view, view, overwrite=True)
-            console.print(f"kept as the view {save_view!r} of {dataset!r}")
+            said.print(f"kept as the view {save_view!r} of {dataset!r}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 if TYPE_CHECKING:
     from ovsam_plugin.presets import Preset
@@ -48,24 +49,24 @@ def fetch(
 
 
 @weights.command("list")
-def list_(debug: _Debug = False) -> None:
+def list_(as_json: Json = False, debug: _Debug = False) -> None:
     """What is on this machine, and what could be."""
     with one_message(debug):
-        from rich.console import Console
         from rich.table import Table
 
         from ovsam_plugin.presets import PRESETS
         from ovsam_plugin.published import store
 
+        presets = [preset for preset in PRESETS.values() if preset.release is not None]
+        paths = [*map(store.model_path, presets), *store.parts()]
+        if as_json:
+            here = [path.stat().st_size if path.is_file() else None for path in paths]
+            print_json([{"file": path, "bytes": size} for path, size in zip(paths, here)])
         table = Table("file", "size", "where")
-        for preset in PRESETS.values():
-            if preset.release is not None:
-                path = store.model_path(preset)
-                state = _size(path) if path.is_file() else "not fetched"
-                table.add_row(path.name, state, str(path.parent))
-        for path in store.parts():
-            table.add_row(path.name, _size(path), str(path.parent))
-        Console().print(table)
+        for path in paths:
+            state = _size(path) if path.is_file() else "not fetched"
+            table.add_row(path.name, state, str(path.parent))
+        console(as_json, table=True).print(table)
 
 
 @weights.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fiftyone as fo
 
+from ovsam_plugin.dataset import provenance, targets
 from ovsam_plugin.dataset.fields import Attribute, declare_attributes, describe
-from ovsam_plugin.dataset.targets import Samples, check_flat, copies_of, fields_of, near
+from ovsam_plugin.dataset.targets import Samples, check_flat, copies_of
 
 SCORES = (
     Attribute("disagreement", fo.FloatField, "how much the two branches differ about the label"),
@@ -27,12 +28,7 @@ SCORES = (
     Attribute("doubt", fo.FloatField, "how likely the name is wrong, 0 to 1: the order of review"),
 )
 
-DECISION = (
-    Attribute("review", fo.StringField, "accepted, renamed or rejected; none while undecided"),
-    Attribute("reviewed_by", fo.StringField, "who decided"),
-    Attribute("reviewed_at", fo.DateTimeField, "when it was decided, UTC"),
-    Attribute("predicted_label", fo.StringField, "the model's name, where a person gave another"),
-)
+DECISION = provenance.DECISION
 
 SEARCH = (
     Attribute(
@@ -58,7 +54,7 @@ def declare(dataset: fo.Dataset, field: str) -> None:
         ValueError: there is no such field, it holds something else, or an attribute of one of
             these names holds another type.
     """
-    _check_kind(dataset, field)
+    targets.check_detections(dataset, field)
     declared = {a.name: dataset.get_field(f"{field}.detections.{a.name}") for a in ATTRIBUTES}
     for attribute in ATTRIBUTES:
         existing = declared[attribute.name]
@@ -78,19 +74,7 @@ def check_detections(samples: Samples, field: str) -> None:
         ValueError: there is no such field, it holds something else, or a view of patches is given.
     """
     check_no_copies(samples)
-    _check_kind(samples, field)
-
-
-def _check_kind(samples: Samples, field: str) -> None:
-    fitting = fields_of(samples, (fo.Detections,))
-    if field in fitting:
-        return
-    existing = samples.get_field(field)
-    if existing is None:
-        raise ValueError(f"there is no field {field!r}; need Detections{near(field, fitting)}")
-    raise ValueError(
-        f"field {field!r} holds {describe(existing)}, need Detections{near(field, fitting)}"
-    )
+    targets.check_detections(samples, field)
 
 
 def check_no_copies(samples: Samples) -> None:

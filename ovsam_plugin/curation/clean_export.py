@@ -20,6 +20,7 @@ from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
+from ovsam_plugin.dataset.provenance import Provenance
 from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -125,7 +126,8 @@ def export_clean(
 ) -> CleanExport:
     """Writes accepted and renamed instances; rejected ones are left out.
 
-    Masks are written exactly, as run lengths at their image's own size. An image is in the export
+    Masks are written exactly, as run lengths at their image's own size. The extra key `provenance`
+    of an annotation says what made it, and who decided and when. An image is in the export
     once something was decided on it, or one of its instances is taken undecided. In LVIS, classes
     of which an image has instances that are not in the file, being open, outside the view or
     without a mask, stand in its `not_exhaustive_category_ids`. A mask whose box somebody has
@@ -167,7 +169,7 @@ def export_clean(
     writer = (
         FiftyOneFolder(target)
         if format == "fiftyone"
-        else JsonFile(target, known, lvis=format == "lvis")
+        else JsonFile(target, known, Provenance.of(samples, field), lvis=format == "lvis")
     )
     with closing(writer):
         tally = _Tally()

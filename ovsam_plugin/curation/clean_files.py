@@ -17,8 +17,10 @@ import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import DECISION
 from ovsam_plugin.dataset.export import common_folder
-from ovsam_plugin.dataset.files import RecordSpool, whole_file
+from ovsam_plugin.dataset.provenance import KEY, Provenance
+from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.sizes import size_of, sized
+from ovsam_plugin.files import whole_file
 from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -55,13 +57,22 @@ class JsonFile:
     Args:
         path: the file.
         vocabulary: where ids, synonyms and frequencies come from, if there is one.
+        provenance: of the labels.
         lvis: whether to write what LVIS has and COCO has not.
     """
 
     needs_masks = True
 
-    def __init__(self, path: Path, vocabulary: Vocabulary | None, *, lvis: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        vocabulary: Vocabulary | None,
+        provenance: Provenance,
+        *,
+        lvis: bool,
+    ) -> None:
         self._path, self._vocabulary, self._lvis = path, vocabulary, lvis
+        self._provenance = provenance
         self._images: list[_Image] = []
         self._annotations = RecordSpool()
 
@@ -89,6 +100,7 @@ class JsonFile:
                 "area": instance.crop.area,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "iscrowd": 0,
+                KEY: self._provenance.facts(instance.label),
             }
             self._annotations.append((len(self._images), instance.label.label, annotation))
         self._images.append(_Image(sample.filepath, size, absent))

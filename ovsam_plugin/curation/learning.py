@@ -20,8 +20,8 @@ from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.examples import run_adapter
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.device import pick_device
 from ovsam_plugin.labeler import build_recognizer
-from ovsam_plugin.predictor import pick_device
 from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.scoring.deciding import Decisions, Gain, Prior, cross_validated, fit_head
 from ovsam_plugin.vocabulary.names import clean_name

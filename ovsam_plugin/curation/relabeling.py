@@ -34,9 +34,9 @@ from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
+from ovsam_plugin.device import pick_device
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.namers import NamerSpec
-from ovsam_plugin.predictor import pick_device
 from ovsam_plugin.recognition import Recognition, Recognizer
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.device import pick_device
 from ovsam_plugin.fusion import Fusion
-from ovsam_plugin.predictor import pick_device
 from ovsam_plugin.scoring.doubt import disagreement, doubt
 from ovsam_plugin.scoring.outliers import outlierness
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness

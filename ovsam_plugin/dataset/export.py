@@ -16,13 +16,15 @@ import fiftyone as fo
 
 from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import FOUND, error_field
-from ovsam_plugin.dataset.files import RecordSpool, whole_file
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
 from ovsam_plugin.dataset.prompt_fields import read_prompts
+from ovsam_plugin.dataset.provenance import KEY, Provenance
+from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import check_flat, root_dataset
+from ovsam_plugin.files import whole_file
 from ovsam_plugin.mask_crop import NOTHING
 from ovsam_plugin.vocabulary.names import joined_key, name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -110,6 +112,7 @@ def annotation_rows(
     prompt_type = "box" if asked.file.source == "box" else "point"
 
     otherwise = _otherwise(samples, label_field)
+    provenance = Provenance.of(samples, label_field)
     # Images come one after the other and the file's annotations in any order, so rows wait on disk.
     with closing(RecordSpool()) as rows:
         numbers: dict[int, int] = {}
@@ -126,6 +129,7 @@ def annotation_rows(
                         answers.size or image.size,
                         category_of,
                         asked.errors.get(index) or answers.reason(label_id),
+                        provenance,
                     )
                     numbers[index] = rows.append(row)
         for index, prompt in enumerate(asked.file.prompts):
@@ -154,12 +158,14 @@ def field_rows(
     check_flat(samples)
     root = common_folder(samples.values("filepath"))
     otherwise = _otherwise(samples, label_field)
+    provenance = Provenance.of(samples, label_field)
     for number, sample in enumerate(_light(samples, label_field, prompt_field), start=1):
         name = Path(sample.filepath).relative_to(root).as_posix()
         answers = _Answers.of(sample, label_field, prompt_field, otherwise)
         if prompt_field is None:
             for label in answers.labels:
-                yield _row(_head(number, name, None, None), label, answers.size, _no_id, None)
+                head = _head(number, name, None, None)
+                yield _row(head, label, answers.size, _no_id, None, provenance)
             continue
         for prompt in _labels(sample[prompt_field]):
             yield _row(
@@ -170,6 +176,7 @@ def field_rows(
                 answers.size,
                 _no_id,
                 answers.reason(prompt.id),
+                provenance,
             )
 
 
@@ -298,6 +305,7 @@ def _row(
     size: tuple[int, int] | None,
     category_of: CategoryOf,
     reason: str | None,
+    provenance: Provenance,
 ) -> Row:
     if label is None or size is None:
         return _failed(head, size, reason or _UNANSWERED)
@@ -324,6 +332,7 @@ def _row(
         "prompt_id": label.get_attribute_value("prompt_id", None)
         if head["prompt_id"] is None
         else head["prompt_id"],
+        KEY: provenance.facts(label),
         **({"note": _CUT} if reaches_over(label, size) else {}),
     }
 

@@ -14,7 +14,14 @@ import fiftyone as fo
 from ovsam_plugin.annotations import AnnotationFile, read_annotation_file
 from ovsam_plugin.annotations.photographs import PathFinder
 from ovsam_plugin.annotations.results import Result, read_results
-from ovsam_plugin.dataset.fields import check_storable, check_writable, describe, relative_box
+from ovsam_plugin.dataset.fields import (
+    check_storable,
+    check_writable,
+    declare_attributes,
+    describe,
+    relative_box,
+)
+from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.sizes import measure
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.writing import in_parts
@@ -96,9 +103,16 @@ def attach_predictions(
         labels = []
         for result in some:
             try:
-                labels.append(_label(result, sizes[sample_id], truth))
+                label = _label(result, sizes[sample_id], truth)
             except ValueError as error:
                 left_out(result, error)
+                continue
+            labels.append(label)
+            try:
+                for name, value in attributes_of(result.record).items():
+                    label[name] = value
+            except ValueError as error:
+                left_out(result, f"{error}; the instance itself is there")
         made = fo.Detections(detections=labels)
         try:
             check_storable(made)
@@ -188,6 +202,9 @@ def _store(dataset: fo.Dataset, field: str, values: Mapping[str, fo.Detections])
             embedded_doc_type=fo.Detections,
             description=_DESCRIPTION,
         )
+    labels = [label for made in values.values() for label in made.detections]
+    told = [a for a in ATTRIBUTES if any(label.has_field(a.name) for label in labels)]
+    declare_attributes(dataset, field, told)
     all_images(dataset).set_values(field, dict(values), key_field="id")
 
 

@@ -126,6 +126,21 @@ def fields_of(samples: Samples, labels: Sequence[type[fo.Label]]) -> list[str]:
     ]
 
 
+def check_detections(samples: Samples, name: str) -> None:
+    """Whether a field holds detections.
+
+    Raises:
+        ValueError: it does not, or there is none of that name.
+    """
+    field, fitting = samples.get_field(name), fields_of(samples, (fo.Detections,))
+    if field is None:
+        raise ValueError(f"there is no field {name!r}; need Detections{near(name, fitting)}")
+    if name not in fitting:
+        raise ValueError(
+            f"field {name!r} holds {describe(field)}, need Detections{near(name, fitting)}"
+        )
+
+
 def class_fields(dataset: fo.Dataset) -> list[str]:
     """Names of the fields whose labels have classes."""
     return [

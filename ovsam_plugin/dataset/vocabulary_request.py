@@ -74,7 +74,7 @@ def given(value: str | None, otherwise: str) -> str:
     Raises:
         ValueError: it is blank; the message is `otherwise`.
     """
-    if value is None or not value.strip():
+    if not isinstance(value, str) or not value.strip():
         raise ValueError(otherwise)
     return value
 

@@ -17,9 +17,8 @@ from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_writable, describe
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import size_of
-from ovsam_plugin.dataset.targets import check_images, root_dataset
+from ovsam_plugin.dataset.targets import check_detections, check_images, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
-from ovsam_plugin.evaluation.evaluated_fields import check_detections
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 from ovsam_plugin.evaluation.results import Evaluated
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import fiftyone as fo
 import fiftyone.core.collections as foc
 
-from ovsam_plugin.dataset.fields import describe
-from ovsam_plugin.dataset.targets import check_images, fields_of, near
+from ovsam_plugin.dataset.targets import check_detections, check_images
 from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.splits import apply_split, fitting_vocabulary, require_classes
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -89,21 +87,6 @@ class EvaluatedFields:
         if not any(place >= 0 for place in labels.values()):
             raise ValueError(f"the split {config.split} leaves out every class of the ground truth")
         return cls(vocabulary, labels)
-
-
-def check_detections(samples: foc.SampleCollection, name: str) -> None:
-    """Whether a field holds detections.
-
-    Raises:
-        ValueError: it does not, or there is none of that name.
-    """
-    field, fitting = samples.get_field(name), fields_of(samples, (fo.Detections,))
-    if field is None:
-        raise ValueError(f"there is no field {name!r}{near(name, fitting)}; need Detections")
-    if name not in fitting:
-        raise ValueError(
-            f"field {name!r} holds {describe(field)}, need Detections{near(name, fitting)}"
-        )
 
 
 def check_not_swapped(samples: foc.SampleCollection, pred: str, truth: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.collections as foc
 
-from ovsam_plugin.dataset.targets import check_images, fields_of, root_dataset
+from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
-from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields, check_detections
+from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 
 PROTOCOLS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ovsam_plugin.published.record import write_whole
+from ovsam_plugin.files import write_whole
 
 VARIABLE = "OVSAM_ACCEPT_LICENCE"
 _LEDGER = "licences.json"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from ovsam_plugin.files import write_whole
 
 # Two writes within one tick of the file system's clock have the same time.
 _TICK_NS = 50_000_000
@@ -108,21 +108,6 @@ def remember(folder: Path, name: str, sha256: str, address: str) -> None:
                 f"replaced it, remove its entry from {ledger}"
             )
         write_whole(ledger, json.dumps(seen, indent=1))
-
-
-def part_path(path: Path) -> Path:
-    """Where this thread alone writes what is to become a file."""
-    return path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces a small file at once, so that nobody reads half of it."""
-    part = part_path(path)
-    try:
-        part.write_text(text + "\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _state(path: Path) -> dict[str, int]:

@@ -13,6 +13,7 @@ from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.published import licence
 from ovsam_plugin.published.archive import (
     Checkpoint,
@@ -30,12 +31,11 @@ from ovsam_plugin.published.fetch import (
 )
 from ovsam_plugin.published.record import (
     checked_sha256,
-    part_path,
     record,
     record_path,
     remember,
 )
-from ovsam_plugin.published.sources import SAM_FILE, File, Part, Release, clip_file
+from ovsam_plugin.published.sources import File, Part, Release, clip_file
 from ovsam_plugin.vocabulary.cache import cache_directory
 
 if TYPE_CHECKING:
@@ -143,13 +143,9 @@ def write_model(
     state: Mapping[str, Tensor], path: Path, name: str, made_of: Mapping[str, str]
 ) -> str:
     """Writes an assembled model whole, then its record; returns its sha256."""
-    part = part_path(path)
-    try:
-        save_file(dict(state), part, metadata={"format": "pt", "preset": name})
+    with draft_of(path) as draft:
+        save_file(dict(state), draft, metadata={"format": "pt", "preset": name})
         record_path(path).unlink(missing_ok=True)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return record(path, preset=name, made_of=dict(made_of))
 
 
@@ -187,19 +183,6 @@ def clip_checkpoint(model: str) -> Path | None:
         return None
     places = (parts_folder() / name for name in (file.name, *file.alternatives))
     return next((path for path in places if path.is_file()), None)
-
-
-def sam_tensors(*prefixes: str) -> dict[str, Tensor]:
-    """Tensors of SAM ViT-H by the beginnings of their names, read out of the file on its server.
-
-    Training starts from `image_encoder.pos_embed`: some 20 MB of the 2.56 GB.
-
-    Raises:
-        FetchError: the file cannot be reached.
-        ValueError: it is not the published file.
-    """
-    with _open_excerpt(SAM_FILE) as checkpoint:
-        return {k: checkpoint.read(k) for k in checkpoint.tensors if k.startswith(prefixes)}
 
 
 _CHECKPOINTS = (".pt", ".pth", ".safetensors")
@@ -285,13 +268,9 @@ def _keep(release: Release, source: Path) -> None:
         if path is None or path.parent == parts_folder():
             continue
         target = parts_folder() / path.name
-        part = part_path(target)
-        try:
-            shutil.copyfile(path, part)
+        with draft_of(target) as draft:
+            shutil.copyfile(path, draft)
             record_path(target).unlink(missing_ok=True)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
         record(target)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from ovsam_plugin.dataset.labeling_job import Tally
-from ovsam_plugin.predictor import pick_device
+from ovsam_plugin.device import pick_device
 from ovsam_plugin.scale.database import database_address
 from ovsam_plugin.scale.share import Share
 

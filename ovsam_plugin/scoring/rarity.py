@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -13,17 +12,6 @@ class ClassCount:
 
     name: str
     instances: int
-
-
-def count_classes(labels: Iterable[str | None]) -> tuple[ClassCount, ...]:
-    """The classes present, the most frequent first; of equally many instances, by name.
-
-    Args:
-        labels: a name an instance; None is no class.
-    """
-    counts = Counter(label for label in labels if label is not None)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(ClassCount(name, instances) for name, instances in ordered)
 
 
 def fewer_than(counts: Sequence[ClassCount], instances: int) -> tuple[ClassCount, ...]:
@@ -44,7 +32,7 @@ def tail(counts: Sequence[ClassCount], percent: float) -> tuple[ClassCount, ...]
     ones. A class that would go over ends the tail; equally rare classes are taken by name.
 
     Args:
-        counts: from `count_classes`, in any order.
+        counts: of the classes present, in any order.
         percent: of all instances, 0 to 100.
 
     Returns:

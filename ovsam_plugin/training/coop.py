@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from ovsam_plugin.baselines.building import shared_embedders
 from ovsam_plugin.baselines.context import Context, PromptableTower, read_names, word_vectors
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.labeler import Labeler, load_labeler
 from ovsam_plugin.training.annotations import is_validation
 from ovsam_plugin.training.examples import (
@@ -33,7 +33,6 @@ from ovsam_plugin.training.examples import (
     embed_examples,
     read_examples,
     write_examples,
-    write_whole,
 )
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 
@@ -174,7 +173,8 @@ def train_context(
                 "schedule": schedule.state_dict(),
                 "generator": generator.get_state(),
             }
-            write_whole(checkpoint, partial(torch.save, state))
+            with draft_of(checkpoint) as draft:
+                torch.save(state, draft)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     facts = {

@@ -21,6 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor, nn
 
+from ovsam_plugin.files import draft_of
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -242,9 +244,8 @@ class Checkpoint:
             "scheduler": scheduler.state_dict(),
             "scaler": scaler.state_dict() if scaler else None,
         }
-        part = self.path.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self.path)
+        with draft_of(self.path) as draft:
+            torch.save(state, draft)
 
     def load(
         self,

@@ -19,6 +19,7 @@ from ovsam_plugin.annotations import read_annotation_file
 from ovsam_plugin.annotations.masks import Size
 from ovsam_plugin.annotations.photographs import find_in
 from ovsam_plugin.baselines.method import SharedEmbedder
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.images import Pixels, read_image
 from ovsam_plugin.prompts import Box
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -171,7 +172,8 @@ def write_examples(examples: Examples, path: Path, origin: dict[str, str]) -> No
     facts = {"names": json.dumps(examples.names), "origin": json.dumps(origin)}
     tensors = {"embeddings": examples.embeddings, "classes": examples.classes}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda part: save_file(tensors, part, metadata=facts))
+    with draft_of(path) as draft:
+        save_file(tensors, draft, metadata=facts)
 
 
 def read_examples(path: Path, origin: dict[str, str]) -> Examples | None:
@@ -191,10 +193,3 @@ def read_examples(path: Path, origin: dict[str, str]) -> Examples | None:
             return Examples(file.get_tensor("embeddings"), file.get_tensor("classes"), names)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it") from error
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes a file whole or not at all."""
-    part = path.with_suffix(path.suffix + ".part")
-    write(part)
-    part.replace(path)

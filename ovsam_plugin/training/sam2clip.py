@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.checkpoint import file_sha256, load_network
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.frame import Frame, make_frame, stack_pixels
 from ovsam_plugin.images import read_image
 from ovsam_plugin.network.description import NetworkDescription
@@ -87,10 +88,8 @@ class Teacher(nn.Module):
                 rows[i] = row
                 file = files[i]
                 if file is not None:
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    part = file.with_suffix(f".{torch.initial_seed() % 10**6}.part")
-                    save_file({"features": row.cpu().contiguous()}, part)
-                    part.replace(file)
+                    with draft_of(file) as draft:
+                        save_file({"features": row.cpu().contiguous()}, draft)
         for i, file in enumerate(files):
             if i not in rows:
                 assert file is not None

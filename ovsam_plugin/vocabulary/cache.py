@@ -21,6 +21,8 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ovsam_plugin.files import draft_of
+
 Array = npt.NDArray[np.float32]
 LOCK_SECONDS = 60
 
@@ -109,16 +111,9 @@ class EmbeddingCache:
     def _write(self, names: list[str], vectors: Array) -> None:
         joined = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        part = self.path.with_suffix(f".{os.getpid()}.part")
-        try:
-            save_file(
-                {"names": joined, "embeddings": vectors},
-                part,
-                metadata={"crc32": _checksum(joined, vectors)},
-            )
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
+        checksum = {"crc32": _checksum(joined, vectors)}
+        with draft_of(self.path) as draft:
+            save_file({"names": joined, "embeddings": vectors}, draft, metadata=checksum)
 
 
 def _nothing() -> tuple[list[str], Array]:

@@ -11,7 +11,6 @@ Five forms of one name, all made here:
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 MAX_NAME_LENGTH = 256
@@ -81,21 +80,3 @@ def phrase(name: str) -> str:
 
 # Variation selectors and the zero-width joiner only say how an emoji is drawn.
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
-
-
-def split_class_string(text: str) -> tuple[str, ...]:
-    """The synonyms in one class string, by the reference's rule.
-
-    Commas, `_or_` and `/` separate synonyms, `_` is a space, and everything is lower case:
-    "Dining_table_or_desk,board/plank" is ("dining table", "desk", "board", "plank"). This is how
-    the reference reads its class lists; our own formats use `|` (see `load_vocabulary`).
-
-    Raises:
-        ValueError: no synonym in it.
-    """
-    parts = re.split(r",|_or_|/", text)
-    synonyms = tuple(dict.fromkeys(part.replace("_", " ").strip().lower() for part in parts))
-    synonyms = tuple(synonym for synonym in synonyms if synonym)
-    if not synonyms:
-        raise ValueError(f"class string {text!r} holds no name")
-    return synonyms

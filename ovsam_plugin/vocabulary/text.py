@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.device import pick_device
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -127,7 +129,7 @@ class MiniLmTower:
             from sentence_transformers import SentenceTransformer
 
             model = SentenceTransformer(
-                str(folder), device=pick_device(device), local_files_only=True
+                str(folder), device=str(pick_device(device)), local_files_only=True
             )
         self._model: Any = model.eval().requires_grad_(False)
         self.fingerprint = fingerprint
@@ -265,17 +267,6 @@ def unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     scaled: npt.NDArray[np.float32] = vectors / np.maximum(length, np.float32(1e-12))
     return scaled
-
-
-def pick_device(device: str) -> str:
-    """The device itself, or the first of cuda, mps, cpu that is there for "auto"."""
-    if device != "auto":
-        return device
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _minilm_folder() -> Path:

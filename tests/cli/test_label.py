@@ -32,6 +32,7 @@ ROW = {
     "stability",
     "prompt_type",
     "prompt_id",
+    "provenance",
 }
 CAT, CUP = "chelsea.png", "coffee.png"
 

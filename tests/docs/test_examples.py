@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 import pytest
 import typer
 from PIL import Image
@@ -52,13 +53,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, (label, (x, y, w, h)) in BOXES.items():
         width, height = SIZES[name]
         box = [x / width, y / height, w / width, h / height]
+        mask = np.ones((h, w), dtype=bool)
+        thing = fo.Detection(label=label, bounding_box=box, mask=mask)
         middle = [box[0] + box[2] / 2, box[1] + box[3] / 2]
         dataset.add_sample(
             fo.Sample(
                 filepath=str(home / "photos" / name),
-                ground_truth=fo.Detections(
-                    detections=[fo.Detection(label=label, bounding_box=box)]
-                ),
+                ground_truth=fo.Detections(detections=[thing]),
                 clicks=fo.Keypoints(keypoints=[fo.Keypoint(label=label, points=[middle])]),
             )
         )
@@ -123,6 +124,22 @@ def test_python_does_what_its_page_says(name: str, at_home: Path, labelled_once:
         assert 0 <= names["results"].metrics()["accuracy"] <= 1
 
 
+def test_the_notebook_runs_from_its_first_cell_to_its_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    notebook = json.loads((ROOT / "docs" / "first-steps.ipynb").read_text())
+    names: dict[str, Any] = {}
+    try:
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                assert cell["outputs"] == [], "clear the outputs"
+                exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+        assert capsys.readouterr().out.count("cat") >= 3
+        assert names["dataset"].count_values("ovsam.detections.review")["accepted"] == 1
+    finally:
+        names["dataset"].delete()
+
+
 @pytest.fixture(scope="module")
 def labelled_once(home: Path) -> None:
     """`my-dataset` with the fields that the pages after the first speak of."""
@@ -130,7 +147,7 @@ def labelled_once(home: Path) -> None:
 
     dataset = fo.load_dataset("my-dataset")
     settings: dict[str, Any] = {"device": "cpu", "workers": 0, "progress": False}
-    label_dataset(dataset, vocabulary="coco", box_field="ground_truth", **settings)
+    label_dataset(dataset, vocabulary="coco", **settings)
     label_dataset(
         dataset, vocabulary="coco", field="ovsam_boxes", box_field="ground_truth", **settings
     )

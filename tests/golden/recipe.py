@@ -9,6 +9,7 @@ torch, and nothing is random twice.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -180,3 +181,14 @@ def mask_boxes(masks: npt.NDArray[np.bool_] | Iterable[npt.NDArray[np.bool_]]) -
             (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if found else (0, 0, 0, 0)
         )
     return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def synonyms(text: str) -> tuple[str, ...]:
+    """The synonyms in one of the golden cases' class strings, by the reference's rule.
+
+    Commas, `_or_` and `/` separate synonyms, `_` is a space, and everything is lower case:
+    "Dining_table_or_desk,board/plank" is ("dining table", "desk", "board", "plank").
+    """
+    parts = re.split(r",|_or_|/", text)
+    names = dict.fromkeys(part.replace("_", " ").strip().lower() for part in parts)
+    return tuple(name for name in names if name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ovsam_plugin.published import licence
-from ovsam_plugin.published.record import remember, write_whole
+from ovsam_plugin.published.record import remember
 
 THREADS, TIMES = 16, 20
 
@@ -26,29 +26,6 @@ def at_once(work: Callable[[int], object]) -> None:
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(run, range(THREADS)))
-
-
-def test_a_file_that_many_threads_write_is_always_one_of_theirs_and_whole(tmp_path: Path) -> None:
-    path = tmp_path / "small.json"
-    texts = [json.dumps([i] * 2000 * (i + 1)) for i in range(THREADS)]
-    path.write_text(texts[0] + "\n")
-
-    def write_and_read(number: int) -> None:
-        for _ in range(TIMES):
-            write_whole(path, texts[number])
-            assert path.read_text().rstrip("\n") in texts
-
-    at_once(write_and_read)
-    assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "small.json"
-    write_whole(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "new \ud800")
-    assert path.read_text() == "old\n"
-    assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
 
 
 def test_no_consent_is_lost_where_many_are_given_at_once(

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from ovsam_plugin.vocabulary.names import clean_name, name_key, phrase, split_class_string
+from ovsam_plugin.vocabulary.names import clean_name, name_key, phrase
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,3 @@ def test_different_words_have_different_keys() -> None:
 )
 def test_a_tower_reads_words(name: str, read: str) -> None:
     assert phrase(name) == read
-
-
-def test_a_class_string_is_split_as_the_reference_splits_it() -> None:
-    assert split_class_string("Dining_table_or_desk,board/plank") == (
-        "dining table",
-        "desk",
-        "board",
-        "plank",
-    )
-    assert split_class_string("cup,cups, cup") == ("cup", "cups")
-
-
-def test_a_class_string_without_a_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="holds no name"):
-        split_class_string(" ,/")

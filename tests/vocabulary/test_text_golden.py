@@ -15,7 +15,6 @@ import pytest
 import torch
 
 from ovsam_plugin.vocabulary import CLIP_TEMPLATES, Category, Vocabulary, build_classifier
-from ovsam_plugin.vocabulary.names import split_class_string
 from ovsam_plugin.vocabulary.text import OpenClipTower
 from tests.golden import recipe
 
@@ -73,7 +72,7 @@ def test_a_text_longer_than_the_tower_reads_is_cut_with_a_warning(
 def test_the_classifier_is_the_reference_s(
     tower: OpenClipTower, golden: dict[str, Any], tmp_path: Path
 ) -> None:
-    synonyms = [split_class_string(text) for text in CLASSES]
+    synonyms = [recipe.synonyms(text) for text in CLASSES]
     vocabulary = Vocabulary("golden", tuple(Category(s[0], s) for s in synonyms))
     classifier = build_classifier(vocabulary, tower, CLIP_TEMPLATES, cache_dir=tmp_path)
     expected = golden["classifier"][1:3]

@@ -1,4 +1,4 @@
-"""Files that are written as their content comes, whole or not at all."""
+"""Records that wait on disk."""
 
 from __future__ import annotations
 
@@ -6,27 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[TextIO]:
-    """A text file to write, in the place of `path` once all is written and not before."""
-    path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(draft).chmod(0o666 & ~umask)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+from typing import Any
 
 
 class RecordSpool:

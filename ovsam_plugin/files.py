@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def draft_of(path: str | Path) -> Iterator[Path]:
+    """Where to write what is to become a file: it takes the file's place when the block ends.
+
+    The draft lies beside the file and belongs to this thread alone. Where the block raises, the
+    file stays as it was and the draft is removed.
+
+    Args:
+        path: of the file; folders above it are made.
+
+    Yields:
+        The draft's path. What the block leaves unwritten is an error.
+    """
+    path = Path(path).expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[TextIO]:
+    """A text file to write as its content comes; see `draft_of`."""
+    with draft_of(path) as draft, draft.open("w", encoding="utf-8") as file:
+        yield file
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Replaces a small text file at once, so that nobody reads half of it."""
+    with draft_of(path) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")

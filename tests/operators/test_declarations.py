@@ -1,0 +1,64 @@
+"""What operators declare of themselves: to the App, and to agents that choose among them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import pytest
+from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.registry import OperatorRegistry
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = "@ovsam/curation"
+# What is shown, and not asked.
+_NOTICES = {"Error", "Notice", "Warning", "Header", "MarkdownView", "Button", "LabelValueView"}
+
+
+@pytest.fixture(scope="module")
+def listed() -> list[Any]:
+    """The operators that a person finds in the App's list."""
+    operators = OperatorRegistry().list_operators(builtin=False)
+    ours = [each for each in operators if each.uri.startswith(f"{PLUGIN}/")]
+    found = [each for each in ours if not each.config.unlisted and hasattr(each, "resolve_input")]
+    assert len(found) > 8
+    return found
+
+
+def test_an_operator_says_what_it_does_and_what_it_risks(listed: list[Any]) -> None:
+    for operator in listed:
+        config = operator.config
+        assert len(config.label) > 3, config.name
+        assert len(config.description or "") > 20, config.name
+        assert config.risk_level is not None, config.name
+        assert config.risk_level.value in ("low", "medium", "high"), config.name
+
+
+def test_the_page_for_agents_has_every_operator_at_its_risk(listed: list[Any]) -> None:
+    page = (ROOT / "docs" / "skill.md").read_text()
+    rows = dict(re.findall(r"^\| (low|medium|high): [^|]+\| ([^|]+) \|$", page, flags=re.MULTILINE))
+    for operator in listed:
+        config = operator.config
+        assert f"`{config.name}`" in rows[config.risk_level.value], config.name
+    assert sum(row.count("`") // 2 for row in rows.values()) == len(listed)
+
+
+def test_every_question_of_a_form_has_a_type_and_words(
+    listed: list[Any], labelled: fo.Dataset
+) -> None:
+    questions = 0
+    for operator in listed:
+        request = {"dataset_name": labelled.name, "params": {}}
+        ctx = ExecutionContext(request, operator_uri=operator.uri)
+        form = operator.resolve_input(ctx).to_json()
+        for name, asked in form["type"]["properties"].items():
+            view = asked["view"] or {}
+            if view.get("name") in _NOTICES or name == "view_target":
+                continue
+            questions += 1
+            where = f"{operator.name}: {name}"
+            assert asked["type"]["name"] in ("String", "Boolean", "Number", "Enum", "List"), where
+            assert view.get("label"), where
+    assert questions > 20
