@@ -100,6 +100,7 @@ def cluster() -> Iterator[None]:
     """A local Ray cluster for two workers."""
     # Where cores are few and busy, its parts take longer to find each other than it waits.
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else, which others would starve
     import ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
