@@ -27,6 +27,8 @@ ALIKE, ALIKE_COUNT = 0.7, 2.0
 # much a cosine of two instances is worth beside one of an instance and words: these are fitted on
 # photographs kept back (`benchmarks/names.py`).
 TYPICAL, SLOPE = -0.5, 0.5
+# The same where no words hold it back.
+TYPICAL_ALONE = -1.5
 
 
 def prototype_adapter(
@@ -50,11 +52,12 @@ def prototype_adapter(
     common = _common_likeness(known)
     weights, bias, kept = [], [], []
     for place, rows in zip(places, known):
-        own = 1 - words_weigh(len(rows)) if vocabulary.categories[place].words else 1.0
+        read = vocabulary.categories[place].words
+        own, typical = (1 - words_weigh(len(rows)), TYPICAL) if read else (1.0, TYPICAL_ALONE)
         mean = rows.sum(0)
         alike = _likeness(rows, common)
         weights.append(own * scale * mean / np.linalg.norm(mean))
-        bias.append(own * (TYPICAL - scale * alike))
+        bias.append(own * (typical - scale * alike))
         kept.append(1 - own)
     width = known[0].shape[1] if known else 0
     return Adapter(

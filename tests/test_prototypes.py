@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.fusion import Fusion
-from ovsam_plugin.prototypes import SLOPE, TYPICAL, prototype, prototype_adapter, words_weigh
+from ovsam_plugin.prototypes import (
+    SLOPE,
+    TYPICAL,
+    TYPICAL_ALONE,
+    prototype,
+    prototype_adapter,
+    words_weigh,
+)
 from ovsam_plugin.recognition import Recognizer
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -48,8 +55,8 @@ def names(vocabulary: Vocabulary, examples: np.ndarray, asked: np.ndarray) -> li
 @pytest.mark.parametrize("count", [1, 5])
 def test_instances_like_the_examples_have_their_name_and_others_keep_theirs(count: int) -> None:
     vocabulary = classes(words=False)
-    asked = np.concatenate([near(3, 10, seed=1, spread=0.1), near(1, 10, seed=2, spread=0.05)])
-    found = names(vocabulary, near(3, count, spread=0.1), asked)
+    asked = np.concatenate([near(3, 10, seed=1, spread=0.04), near(1, 10, seed=2, spread=0.05)])
+    found = names(vocabulary, near(3, count, spread=0.04), asked)
     assert found[:10].count("valve") >= 9
     assert found[10:] == ["dog"] * 10
 
@@ -61,7 +68,10 @@ def test_without_words_the_name_is_not_read(count: int) -> None:
     assert adapter.kept.tolist() == [0]
     read = prototype_adapter(classes(words=True), {2: examples}, FUSION, "x")
     assert read.kept.tolist() == pytest.approx([words_weigh(count)])
-    np.testing.assert_allclose(read.weights, adapter.weights * (1 - words_weigh(count)), rtol=1e-6)
+    own = 1 - words_weigh(count)
+    np.testing.assert_allclose(read.weights, adapter.weights * own, rtol=1e-6)
+    moved = (adapter.bias + TYPICAL - TYPICAL_ALONE) * own
+    np.testing.assert_allclose(read.bias, moved, rtol=1e-5)
 
 
 def test_more_examples_weigh_more_beside_words() -> None:
@@ -76,9 +86,9 @@ def test_an_instance_as_like_them_as_they_are_has_the_typical_score() -> None:
     examples = near(3, 400, spread=0.2)
     adapter = prototype_adapter(classes(words=False), {2: examples}, FUSION, "x")
     scores = near(3, 400, seed=9, spread=0.2) @ adapter.weights[0] + adapter.bias[0]
-    assert scores.mean() == pytest.approx(TYPICAL, abs=0.05)
+    assert scores.mean() == pytest.approx(TYPICAL_ALONE, abs=0.05)
     cosine = (examples @ prototype(examples)).mean()
-    assert adapter.bias[0] == pytest.approx(TYPICAL - SCALE * cosine, abs=0.05)
+    assert adapter.bias[0] == pytest.approx(TYPICAL_ALONE - SCALE * cosine, abs=0.05)
 
 
 def test_classes_without_examples_keep_their_scores_to_the_bit() -> None:
