@@ -9,9 +9,9 @@ interval (Student's t):
 
 - examples: COCO's 17 novel classes have up to N examples each, from one half of the photographs,
   drawn anew for each seed; the other half is judged. Names are asked of the 48 base and 17 novel
-  classes, once with the novel classes' words and once without them. With weights whose head has seen
-  base classes alone (`--weights`, `--seen coco/base`) this is a test of novel classes; with others
-  their words work already, and only the second case is one.
+  classes, once with the novel classes' words and once without them. With weights whose head has
+  seen base classes alone (`--weights`, `--seen coco/base`) this is a test of novel classes; with
+  others their words work already, and only the second case is one.
 - decisions: the first of all instances in the suggested order of review are decided. Every
   fifth of the photographs is named by what the decisions on the others teach, and its instances
   that were not decided are judged: no decision is on a photograph that is judged.

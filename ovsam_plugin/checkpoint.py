@@ -14,6 +14,7 @@ from ovsam_plugin.presets import Preset
 from ovsam_plugin.published.assemble import compare_keys
 from ovsam_plugin.published.record import checked_sha256, file_sha256
 from ovsam_plugin.published.store import obtain
+from ovsam_plugin.sam import SamNetwork, load_sam
 
 __all__ = ["SHIPPED", "compare_keys", "file_sha256", "load_network", "weights_path"]
 
@@ -70,6 +71,28 @@ def load_network(preset: Preset, path: Path | None = None) -> tuple[OVSAM, str]:
     state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     network.load_state_dict(state, assign=True)
     return network.eval(), sha256
+
+
+def load_drawer(preset: Preset, path: Path | None) -> tuple[SamNetwork, str]:
+    """The network of a preset that draws and does not name, from segment_anything's checkpoint.
+
+    Args:
+        preset: one of `SAM_PRESETS`.
+        path: the checkpoint; which model it is, is read from it.
+
+    Returns:
+        The network on the CPU, in evaluation mode, and the file's sha256.
+
+    Raises:
+        FileNotFoundError: none is given, or there is no such file.
+        ValueError: it is not a checkpoint of SAM.
+    """
+    if path is None:
+        raise FileNotFoundError(
+            f"{preset.name} draws with a checkpoint of segment_anything: give its path as "
+            "weights, such as --weights sam_vit_b_01ec64.pth"
+        )
+    return SamNetwork(load_sam(path)).eval(), file_sha256(path)
 
 
 def _mapped(path: Path) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoint import load_drawer, load_network
 from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.instances import Instances, PackedMasks
@@ -27,6 +27,7 @@ from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.sam import SamNetwork
 from ovsam_plugin.tiles import holds, is_small
 
 # SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
@@ -90,7 +91,7 @@ class Predictor:
 
     def __init__(
         self,
-        network: OVSAM,
+        network: OVSAM | SamNetwork,
         preset: Preset,
         weights_hash: str,
         precision: Precision = "fp32",
@@ -432,7 +433,12 @@ def load_predictor(
     """
     check_precision(precision)
     chosen = preset if isinstance(preset, Preset) else get_preset(preset)
-    network, weights_hash = load_network(chosen, Path(weights).expanduser() if weights else None)
+    path = Path(weights).expanduser() if weights else None
+    network: OVSAM | SamNetwork
+    if chosen.network.encoder == "sam":
+        network, weights_hash = load_drawer(chosen, path)
+    else:
+        network, weights_hash = load_network(chosen, path)
     return Predictor(network.to(pick_device(device)), chosen, weights_hash, precision)
 
 

@@ -9,7 +9,7 @@ from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.judge import BY_STABILITY, Judge
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.published import sources
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.text_side import TextSide, single_branch
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES
 
 
@@ -21,6 +21,7 @@ class Preset(TextSide):
         network: sizes of the network.
         weights_file: file under `ovsam_plugin/weights`, or None where weights must be fetched.
         licence: of the weights, as shown to the user.
+        namer: who names the masks unless the user says otherwise; None where the network does.
         pool_prompt_box: read a box prompt's own box, not the predicted mask's, when naming it.
         inside_boxes: cut the answer to a box prompt at that box.
         asked, found: how surely an answer to a prompt, and one that nobody asked for, is a whole
@@ -35,6 +36,7 @@ class Preset(TextSide):
     network: NetworkDescription
     weights_file: str | None = None
     licence: str
+    namer: str | None = None
     pool_prompt_box: bool = False
     inside_boxes: bool = False
     asked: Judge = BY_STABILITY
@@ -126,6 +128,30 @@ _ALL = (
     ),
 )
 PRESETS = {preset.name: preset for preset in _ALL}
+"""Those that name what they draw."""
+
+
+def _sam(name: str, namer: str, licence: str) -> Preset:
+    """Masks of segment_anything, whose checkpoint is given by its path, named by open_clip."""
+    return Preset(
+        name=name,
+        network=NetworkDescription(encoder="sam", embed_dim=1, area_downscale=True),
+        text_tower=namer,
+        templates=CLIP_TEMPLATES,
+        fusion=single_branch(),
+        licence=f"SAM Apache-2.0; {licence}; free for commercial use",
+        namer=namer,
+    )
+
+
+SAM_PRESETS = {
+    preset.name: preset
+    for preset in (
+        _sam("sam-siglip2", "openclip:ViT-SO400M-16-SigLIP2-384/webli", "SigLIP 2 Apache-2.0"),
+        _sam("sam-clip", "openclip:ViT-B-32/laion2b_s34b_b79k", "OpenCLIP's weights MIT"),
+    )
+}
+"""Those that draw alone, each with who names."""
 
 
 def get_preset(name: str) -> Preset:
@@ -134,8 +160,9 @@ def get_preset(name: str) -> Preset:
     Raises:
         ValueError: there is none; the message lists those there are.
     """
-    if name in PRESETS:
-        return PRESETS[name]
-    near = get_close_matches(name, PRESETS, n=1)
+    known = {**PRESETS, **SAM_PRESETS}
+    if name in known:
+        return known[name]
+    near = get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"unknown preset {name!r}.{hint} Presets: {', '.join(PRESETS)}")
+    raise ValueError(f"unknown preset {name!r}.{hint} Presets: {', '.join(known)}")

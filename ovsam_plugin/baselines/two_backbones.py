@@ -6,14 +6,12 @@ segment_anything's and one of open_clip's, read without trusting them.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from segment_anything.utils.transforms import ResizeLongestSide
 from torch import Tensor, nn
@@ -22,7 +20,6 @@ from ovsam_plugin.baselines.building import Naming, choose, embedders_of
 from ovsam_plugin.baselines.context import Context
 from ovsam_plugin.baselines.method import SAM, Method
 from ovsam_plugin.baselines.segmenter import Segmented, Shared
-from ovsam_plugin.checkpoint import compare_keys
 from ovsam_plugin.frame import Frame
 from ovsam_plugin.fusion import Fusion
 from ovsam_plugin.images import Pixels
@@ -32,62 +29,16 @@ from ovsam_plugin.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.ovsam import mask_boxes
-from ovsam_plugin.network.prompt_encoder import mask_to_logits
+from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike, pick_device
 from ovsam_plugin.prompts import Mask, Points, Prompt
+from ovsam_plugin.sam import answer, load_sam
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
 from ovsam_plugin.vocabulary.text import OpenClipTower, load_openclip, text_tower_fingerprint
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
-
-SAM_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-_WIDTH_KEY = "image_encoder.pos_embed"
-
-
-def load_sam(path: str | Path) -> Sam:
-    """One of segment_anything's models; which, is read from the checkpoint.
-
-    Args:
-        path: such as sam_vit_h_4b8939.pth.
-
-    Returns:
-        The model in float32 on the CPU, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not a checkpoint of SAM, or holds more than tensors.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"no SAM checkpoint at {path}")
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a checkpoint of tensors alone: {error!s:.200}") from error
-    width = state[_WIDTH_KEY].shape[-1] if isinstance(state, dict) and _WIDTH_KEY in state else None
-    if width not in SAM_WIDTHS:
-        raise ValueError(
-            f"{path} is not one of segment_anything's checkpoints: need "
-            f"{', '.join(SAM_WIDTHS.values())} as its authors published them"
-        )
-    sam = empty_sam(SAM_WIDTHS[width])
-    problems = compare_keys(sam.state_dict(), state)
-    if problems:
-        raise ValueError(f"{path} does not fit {SAM_WIDTHS[width]}:\n" + "\n".join(problems))
-    sam.load_state_dict(state, assign=True)
-    return sam.float().eval().requires_grad_(False)
-
-
-def empty_sam(name: str) -> Sam:
-    """A model of segment_anything's registry without weights, on the meta device."""
-    with torch.device("meta"):
-        sam: Sam = sam_model_registry[name]()
-    # Constants that no checkpoint holds.
-    sam.pixel_mean = torch.tensor([123.675, 116.28, 103.53]).view(-1, 1, 1)
-    sam.pixel_std = torch.tensor([58.395, 57.12, 57.375]).view(-1, 1, 1)
-    return sam.eval().requires_grad_(False)
 
 
 class SamSegmenter:
@@ -145,31 +96,21 @@ class SamSegmenter:
 
     def _decode(self, features: Tensor, frame: Frame, prompts: Sequence[Prompt]) -> Tensor:
         """(N, s, s) float32 mask logits of prompts that are alike."""
-        sam, points, boxes, masks, several = self.sam, None, None, None, False
+        sam = self.sam
         if isinstance(prompts[0], Points):
             given = [p for p in prompts if isinstance(p, Points)]
             xy = self._tensor(np.array([p.xy for p in given]) * frame.scale)
-            points = (xy, self._tensor(np.array([p.labels for p in given])))
-            several = xy.shape[1] == 1
-        else:
-            corners = [p.crop.box if isinstance(p, Mask) else p.xyxy for p in prompts]  # type: ignore[union-attr]
-            boxes = self._tensor(np.array(corners) * np.tile(frame.scale, 2))
+            labels = self._tensor(np.array([p.labels for p in given]))
+            return answer(sam, features, PromptBatch(points=xy, point_labels=labels))[0]
+        corners = [p.crop.box if isinstance(p, Mask) else p.xyxy for p in prompts]  # type: ignore[union-attr]
+        boxes = self._tensor(np.array(corners) * np.tile(frame.scale, 2))
+        masks = None
         if isinstance(prompts[0], Mask):
             side = sam.image_encoder.img_size
             drawn = [p.crop for p in prompts if isinstance(p, Mask)]
             shares = [self._tensor(c.shares(frame.original_size, frame.size)) for c in drawn]
             masks = torch.stack([mask_to_logits(share, (side, side)) for share in shares])
-        sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
-        logits, quality = sam.mask_decoder(
-            image_embeddings=features,
-            image_pe=sam.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=several,
-        )
-        best = quality.argmax(1)
-        chosen: Tensor = logits[torch.arange(len(best), device=best.device), best].float()
-        return chosen
+        return answer(sam, features, PromptBatch(boxes=boxes, masks=masks))[0]
 
     def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.sam.device)

@@ -41,6 +41,7 @@ from ovsam_plugin.namers import Cut, Namer, NamerSpec
 from ovsam_plugin.namers.ovsam import OvsamNamer
 from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import Encoding
+from ovsam_plugin.presets import get_preset
 from ovsam_plugin.prompts import Grid
 from ovsam_plugin.tiles import Tiles, check_tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -536,7 +537,7 @@ def build_model(
     path = None if weights is None else Path(weights).expanduser()
     fitted = Calibration.of(calibration)
     learned = Adapter.of(adapter)
-    spec = NamerSpec.of(namer, cuts)
+    spec = NamerSpec.of(namer or get_preset(preset).namer, cuts)
     classes = load_vocabulary(vocabulary)
     labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec, precision)
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates

@@ -16,7 +16,7 @@ from ovsam_plugin.instances import Instances
 from ovsam_plugin.judge import Judge
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.network.cost import Cost, count, total
-from ovsam_plugin.network.ovsam import Embeddings, Masks, mask_boxes
+from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.predictor import STABILITY_OFFSET
 from ovsam_plugin.prompts import Box, Points, Prompt
@@ -91,6 +91,7 @@ class Published:
                     np.array([p.xy for p in part if isinstance(p, Points)]) * scale
                 )
                 batch = PromptBatch(points=points, point_labels=torch.ones_like(points[..., 0]))
+            assert isinstance(predictor.network, OVSAM)
             answer = faithful.answer(
                 predictor.network,
                 encoding.features,

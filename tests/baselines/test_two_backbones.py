@@ -24,8 +24,6 @@ from ovsam_plugin.baselines.context import Context, word_vectors
 from ovsam_plugin.baselines.two_backbones import (
     SamSegmenter,
     build_two_backbones,
-    empty_sam,
-    load_sam,
     sam_cost,
 )
 from ovsam_plugin.namers.clip_tower import clip_tower
@@ -33,6 +31,7 @@ from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.image_encoder import ClipResNet
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.prompts import Box, Mask, Points
+from ovsam_plugin.sam import empty_sam, load_sam
 from ovsam_plugin.vocabulary.text import load_openclip, load_text_tower
 
 SIDE = 128
