@@ -67,9 +67,9 @@ def unknownness(
     vocabulary's best word fits better than the best word of a reference vocabulary (an everyday one
     of many words, `imagenet-1k`, which need not hold the right word and wins by a little even where
     the vocabulary has it). It was fitted on photographs kept for choosing, with classes left out of
-    COCO's vocabulary, about a fifth of the instances (`benchmarks/curation.py`), so that of the
-    instances at 0.7 about 70 % are of a class that is not there. Without a reference it is one less
-    the confidence.
+    COCO's vocabulary, about a fifth of the instances, so that of the instances at 0.7 about 70 %
+    are of a class that is not there (`benchmarks/curation.py` judges it). Without a reference it
+    is one less the confidence.
 
     Args:
         confidence: (N,) in 0..1, the fused probability of the label.

@@ -98,18 +98,6 @@ def access_key(page: Any, key: str) -> None:
     session.detach()
 
 
-def drawn_masks(page: Any) -> int:
-    """Photographs of the grid whose canvases have coloured pixels of labels over them."""
-    return int(
-        page.evaluate(
-            """() => [...document.querySelectorAll('[data-cy=looker] canvas')].filter(canvas => {
-                const bits = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
-                return bits.data.some((value, i) => i % 4 === 3 && value > 0)
-            }).length"""
-        )
-    )
-
-
 def test_instances_are_decided_by_click_and_key_and_one_is_undone(
     dataset: fo.Dataset, found: list[Entry], open_app: Callable[[fo.Dataset], Any]
 ) -> None:
