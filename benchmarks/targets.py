@@ -34,9 +34,10 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from ovsam_plugin.device import pick_device  # noqa: E402
 from ovsam_plugin.network.ovsam import OVSAM  # noqa: E402
 from ovsam_plugin.precision import Precision, computing_in  # noqa: E402
-from ovsam_plugin.predictor import Predictor, pick_device  # noqa: E402
+from ovsam_plugin.predictor import Predictor  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.prompts import Box, Grid  # noqa: E402
 
