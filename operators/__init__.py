@@ -10,6 +10,8 @@ from .find_instances import FindInstances
 from .label import Label
 from .learn import Learn
 from .name_group import NameGroup
+from .open_panels import OpenReview, OpenSegment
+from .preview import TryLabels
 from .recognize import Recognize
 from .relabel import Relabel
 from .remove_run import RemoveRun
@@ -17,9 +19,12 @@ from .review import Review
 from .score import Score
 from .segment import QUESTIONS, Segment
 from .setup_workspace import SetupWorkspace
+from .stop_labeling import StopLabeling
 
 OPERATORS = (
     Label,
+    OpenReview,
+    OpenSegment,
     Evaluate,
     Relabel,
     Recognize,
@@ -31,6 +36,8 @@ OPERATORS = (
     ExportClean,
     SetupWorkspace,
     RemoveRun,
+    StopLabeling,
+    TryLabels,
     *QUESTIONS,
 )
 PANELS = (Review, Segment)

@@ -6,6 +6,7 @@ only choose again.
 
 from __future__ import annotations
 
+import functools
 import random
 import statistics
 import threading
@@ -194,7 +195,10 @@ def _choose(samples: Samples, prompt_fields: dict[str, str], count: int) -> Samp
 def _look(model: OvsamModel, samples: Samples, prompt_fields: dict[str, str]) -> tuple[Looked, ...]:
     table = samples.to_torch(model.build_get_item(prompt_fields), skip_failures=True)
     paths = samples.values("filepath")
-    return tuple(_look_at(model, lambda i=i: table[i], Path(p)) for i, p in enumerate(paths))
+    return tuple(
+        _look_at(model, functools.partial(table.__getitem__, i), Path(path))
+        for i, path in enumerate(paths)
+    )
 
 
 def _look_at(model: OvsamModel, load: Callable[[], Loaded], path: Path) -> Looked:
