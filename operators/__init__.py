@@ -12,6 +12,8 @@ from .label import Label
 from .learn import Learn
 from .make_class import MakeClass
 from .name_group import NameGroup
+from .open_panels import OpenReview, OpenSegment
+from .preview import TryLabels
 from .recognize import Recognize
 from .relabel import Relabel
 from .remove_run import RemoveRun
@@ -21,9 +23,12 @@ from .score import Score
 from .segment import QUESTIONS as SEGMENT_QUESTIONS
 from .segment import Segment
 from .setup_workspace import SetupWorkspace
+from .stop_labeling import StopLabeling
 
 OPERATORS = (
     Label,
+    OpenReview,
+    OpenSegment,
     Evaluate,
     Relabel,
     Recognize,
@@ -36,6 +41,8 @@ OPERATORS = (
     ExportClean,
     SetupWorkspace,
     RemoveRun,
+    StopLabeling,
+    TryLabels,
     *REVIEW_QUESTIONS,
     *SEGMENT_QUESTIONS,
 )

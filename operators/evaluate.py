@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.evaluation.request import PROTOCOLS, EvaluationRequest
+from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.evaluation.request import PROTOCOLS, SPLITS, EvaluationRequest
 
 from .form import (
     VOCABULARIES,
+    Choices,
     FormOperator,
     flat_target,
     form_config,
@@ -19,14 +22,18 @@ from .form import (
     progress,
     vocabulary_menu,
 )
+from .live import Report, in_app, live
 
-_SPLITS = {
-    "none": "None",
-    "coco-48-17": "COCO: 48 base, 17 novel",
-    "lvis-rare": "LVIS: rare classes are novel",
-    "file": "A file",
+_FIGURES = {
+    "mAP": "Mask mAP",
+    "IoU": "Mask IoU",
+    "Acc": "Accuracy",
+    "IoU_b": "Mask IoU, base classes",
+    "IoU_n": "Mask IoU, novel classes",
+    "Acc_b": "Accuracy, base classes",
+    "Acc_n": "Accuracy, novel classes",
 }
-_VOCABULARIES = {"auto": "COCO's or LVIS's if it fits, else the ground truth's", **VOCABULARIES}
+_PANEL = "model_evaluation_panel_builtin"
 
 
 class Evaluate(FormOperator):
@@ -37,7 +44,8 @@ class Evaluate(FormOperator):
         return form_config(
             "evaluate",
             "Evaluate Open-Vocabulary SAM",
-            "Exact mask IoU and accuracy, base and novel classes apart",
+            "Exact mask IoU, mAP and accuracy, base and novel classes apart",
+            live=True,
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -49,49 +57,97 @@ class Evaluate(FormOperator):
 
         menu(inputs, "pred_field", fields, request.pred_field, "Predictions")
         menu(inputs, "gt_field", fields, request.gt_field, "Ground truth")
-        menu(inputs, "protocol", PROTOCOLS, request.protocol, "Protocol")
-        menu(inputs, "split", _SPLITS, request.split, "Base and novel classes")
+        asked = PROTOCOLS[request.protocol_used(samples)]
+        protocols: Choices = {"auto": ("As the run was made", asked), **PROTOCOLS}
+        menu(inputs, "protocol", protocols, request.protocol, "How the labels were made")
+        split = SPLITS[request.split_used(samples)]
+        splits: Choices = {"auto": ("By what the model was trained on", split), **SPLITS}
+        menu(inputs, "split", splits, request.split, "Base and novel classes")
         if request.split == "file":
             inputs.str("split_file", required=True, label="File", description=".json or .csv")
-        vocabulary_menu(inputs, request.vocabulary, _VOCABULARIES)
-        if request.protocol in ("detector", "everything"):
-            inputs.float("iou", min=0, max=1, default=request.iou, label="Least IoU of a pair")
+        own = "the run's own, if it has every true class; else COCO's, LVIS's or the truth's own"
+        vocabularies = {"auto": ("As the run was made", own), **VOCABULARIES}
+        vocabulary_menu(inputs, request.vocabulary, vocabularies)
+        if request.protocol_used(samples) in ("detector", "everything"):
+            inputs.float("iou", min=0, max=1, default=request.iou, label="Minimum IoU of a pair")
         inputs.bool(
             "resize_masks",
             default=False,
             label="Stretch masks of another size over their boxes",
         )
-        inputs.str("eval_key", default=request.key, label="Name of the evaluation")
+        named = f"empty: {request.key(samples)}"
+        inputs.str("eval_key", label="Name of the evaluation", description=named)
         mark(inputs, problems)
-        return types.Property(inputs, view=types.View(label="Evaluate Open-Vocabulary SAM"))
+        return types.Property(inputs, view=types.PromptView(label="Evaluate"))
 
-    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin import evaluate_dataset
-
+    def execute(self, ctx: foo.ExecutionContext) -> Any:
+        samples = flat_target(ctx)
         request = EvaluationRequest.from_params(ctx.params)
-        found = evaluate_dataset(
-            flat_target(ctx),
-            **request.arguments(),
-            progress=progress(ctx),
-        )
+
+        def work(report: Report) -> dict[str, Any]:
+            return _evaluate(samples, request, report)
+
+        if in_app(ctx):
+            return self._in_app(ctx, work)
+        done = work(progress(ctx))
         if not ctx.delegated:
             ctx.ops.reload_dataset()
-            ctx.ops.open_panel("model_evaluation_panel_builtin", is_active=True)
-        rows = found.results.metrics()
-        figures = {key: rows.get(key) for key in ("IoU_b", "IoU_n", "Acc_b", "Acc_n", "IoU", "Acc")}
-        return {
-            "eval_key": request.key,
-            **{key: value for key, value in figures.items() if value is not None},
-            "instances": len(found.evaluated.methods[0].outcomes),
-            "problems": "\n".join(found.evaluated.problems[:10]),
-        }
+            ctx.ops.open_panel(_PANEL, is_active=True)
+        return done
+
+    def _in_app(self, ctx: foo.ExecutionContext, work: Any) -> Iterator[Any]:
+        results = yield from live(ctx, work, _outcome)
+        if "error" not in results:
+            yield ctx.ops.reload_dataset()
+            yield ctx.ops.open_panel(_PANEL, is_active=True)
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
-        outputs = types.Object()
-        outputs.str("eval_key", label="Name of the evaluation")
-        outputs.int("instances", label="Instances")
-        for key in ("IoU_b", "IoU_n", "Acc_b", "Acc_n", "IoU", "Acc"):
-            if key in ctx.results:
-                outputs.float(key, label=key)
-        outputs.str("problems", label="Left out")
-        return types.Property(outputs, view=types.View(label="Evaluated"))
+        return _outcome(ctx.results or {})
+
+
+def _outcome(results: dict[str, Any]) -> types.Property:
+    outputs = types.Object()
+    if results.get("error"):
+        outputs.view("error", types.Error(label=results["error"]))
+        return types.Property(outputs)
+    outputs.str("eval_key", label="Name of the evaluation")
+    outputs.int("instances", label="Instances that were evaluated")
+    for key, label in _FIGURES.items():
+        if key in results:
+            outputs.str(key, label=label)
+    if results.get("left_out"):
+        outputs.str("left_out", label="Left out")
+    return types.Property(outputs, view=types.View(label="Evaluated"))
+
+
+def _evaluate(samples: Samples, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+    from ovsam_plugin import evaluate_dataset
+
+    bare = samples.exists("metadata.width", False)
+    if len(bare):  # an evaluation needs the photographs' sizes
+        bare.compute_metadata(num_workers=1, progress=False)
+    arguments = request.arguments(samples)
+    found = evaluate_dataset(samples, **arguments, progress=report)
+    metrics = found.results.custom_metrics or {}
+    figures = {m["key"]: round(m["value"], 3) for m in metrics.values() if m["key"] in _FIGURES}
+    (method,) = found.evaluated.methods
+    evaluated = len(method.outcomes)
+    return {
+        "eval_key": arguments["eval_key"],
+        **figures,
+        "instances": evaluated,
+        "left_out": "\n".join(_left_out(samples, request, evaluated, found.evaluated.problems)),
+    }
+
+
+def _left_out(
+    samples: Samples, request: EvaluationRequest, evaluated: int, problems: tuple[str, ...]
+) -> Iterator[str]:
+    """How many labels of the ground truth were not evaluated, and why."""
+    total = samples.count(f"{request.gt_field}.detections")
+    others = total - evaluated - len(problems)
+    if others:
+        yield f"{others:,} of {total:,} true labels: crowds, or of classes in neither part"
+    if problems:
+        yield f"{len(problems):,} of {total:,} true labels without a mask"
+        yield from problems[:5]

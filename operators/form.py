@@ -2,32 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
+from fiftyone.operators.executor import ExecutionOptions
 
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 
-VOCABULARIES = {
-    "coco": "COCO (80 classes)",
-    "lvis": "LVIS (1,203 classes)",
-    "imagenet-1k": "ImageNet-1k",
-    "imagenet-21k": "ImageNet-21k",
-    "open-22k": "LVIS, COCO and ImageNet-21k together (over 20,000)",
-    "names": "My own names",
-    "file": "A file",
+Choices: TypeAlias = Mapping[str, str | tuple[str, str]] | Sequence[str]
+"""Of a menu, by value: the label, and where it helps what the choice gives; a list's items are
+their own labels."""
+
+VOCABULARIES: dict[str, str | tuple[str, str]] = {
+    "lvis": ("LVIS: 1,203 everyday things", "teapot, skateboard, giraffe, traffic light, ..."),
+    "coco": ("COCO: 80 common things", "person, car, dog, chair, bottle, ..."),
+    "names": ("My own names", "one or more, as you would say them: cat, fire hydrant, ..."),
+    "file": ("A file of names", ".txt, .csv or .json, also a COCO annotation file"),
+    "open-22k": (
+        "All together: over 20,000",
+        "LVIS, COCO and ImageNet-21k: plants, animals, dishes, tools; names are less sure",
+    ),
+    "imagenet-1k": ("ImageNet: 1,000", "tabby cat, espresso, sports car, ..."),
+    "imagenet-21k": ("ImageNet: 21,843", "from aardvark to zucchini; names are less sure"),
 }
-LABEL_VOCABULARIES = {**VOCABULARIES, "field": "The classes of a label field"}
+LABEL_VOCABULARIES = {
+    **VOCABULARIES,
+    "field": ("The classes of a label field", "the names that somebody has given here already"),
+}
+MODELS: dict[str, str | tuple[str, str]] = {
+    "ovsam-lite": (
+        "ovsam-lite: small and quick",
+        "a second or two a photograph on a CPU, works offline; large, clear objects. Apache-2.0",
+    ),
+    "ovsam-rn50x16-lvis": (
+        "ovsam-rn50x16-lvis: the published network, for LVIS",
+        "finer masks and names, wants a GPU; 1.2 GB are fetched once. Non-commercial",
+    ),
+    "ovsam-rn50x16-coco": (
+        "ovsam-rn50x16-coco: the published network, for COCO",
+        "the same, its head trained on COCO's classes. Non-commercial",
+    ),
+    "ovsam-rn50x16-demo": (
+        "ovsam-rn50x16-demo: the published network, of the authors' demo",
+        "the same, its head trained on the most classes. Non-commercial",
+    ),
+}
+
+
+BACKGROUND = (
+    "To run such work in the background, start the App with "
+    "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS=true, and `fiftyone delegated launch` beside it"
+)
+
+
+def can_delegate() -> bool:
+    """Whether the App can hand work to a worker: it offers it, else, without effect."""
+    return bool(fo.config.allow_legacy_orchestrators)
 
 
 class FormOperator(foo.Operator):  # type: ignore[misc]
     """An operator with a form, run at once or delegated, and callable from a notebook."""
+
+    def resolve_execution_options(self, ctx: foo.ExecutionContext) -> ExecutionOptions:
+        options = super().resolve_execution_options(ctx)
+        if ctx.executor is None and not can_delegate():  # the App asks what to offer
+            return ExecutionOptions(
+                allow_immediate_execution=options.allow_immediate_execution,
+                allow_delegated_execution=False,
+            )
+        return options
 
     def __call__(
         self,
@@ -47,13 +96,16 @@ class FormOperator(foo.Operator):  # type: ignore[misc]
         return foo.execute_operator(self.uri, ctx, request_delegation=delegate)
 
 
-def form_config(name: str, label: str, description: str) -> foo.OperatorConfig:
-    """Of an operator whose form changes as it is filled in."""
+def form_config(
+    name: str, label: str, description: str, *, live: bool = False
+) -> foo.OperatorConfig:
+    """Of an operator whose form changes as it is filled in; `live` where it tells as it goes."""
     return foo.OperatorConfig(
         name=name,
         label=label,
         description=description,
         dynamic=True,
+        execute_as_generator=live,
         allow_immediate_execution=True,
         allow_delegated_execution=True,
         risk_level=types.RiskLevel.MEDIUM,
@@ -69,13 +121,33 @@ def flat_target(ctx: foo.ExecutionContext) -> fo.core.collections.SampleCollecti
 
 
 def menu(
-    inputs: types.Object, name: str, choices: dict[str, str] | list[str], value: str, label: str
-) -> None:
-    """A choice of one; a list's items are their own labels."""
+    inputs: types.Object, name: str, choices: Choices, value: str, label: str
+) -> types.Property:
+    """A choice of one; what is chosen is described below."""
+    told = choices if isinstance(choices, Mapping) else dict(zip(choices, choices))
+    pairs = {key: (text, None) if isinstance(text, str) else text for key, text in told.items()}
     view = types.DropdownView()
-    for key in choices:
-        view.add_choice(key, label=choices[key] if isinstance(choices, dict) else key)
-    inputs.enum(name, view.values(), default=value, label=label, view=view)
+    for key, (text, described) in pairs.items():
+        view.add_choice(key, label=text, description=described)
+    chosen = pairs.get(value, ("", None))[1]
+    return inputs.enum(
+        name, view.values(), default=value, label=label, description=chosen, view=view
+    )
+
+
+def slider(
+    inputs: types.Object, name: str, value: float, start: float, label: str, description: str
+) -> None:
+    """A limit between 0 and 1, with its value in words."""
+    told = f"{label}: {value:.2f}"
+    view = types.SliderView(
+        label=told,
+        description=description,
+        label_position="top",
+        value_label_display="auto",
+        value_precision=2,
+    )
+    inputs.float(name, min=0, max=1, default=start, label=told, description=description, view=view)
 
 
 def run_menu(inputs: types.Object, ctx: foo.ExecutionContext) -> str:
@@ -98,13 +170,18 @@ def field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -
     inputs.enum(name, fields, required=True, label=label, view=view)
 
 
-def vocabulary_menu(inputs: types.Object, value: str, choices: dict[str, str]) -> None:
+def vocabulary_menu(inputs: types.Object, value: str, choices: Choices) -> None:
     """Which vocabulary, and the names or the file where those are chosen."""
-    menu(inputs, "vocabulary", choices, value, "Vocabulary")
+    menu(inputs, "vocabulary", choices, value, "Names from")
     if value == "names":
-        inputs.str("names", required=True, label="Names", description="cat, dog, fire hydrant")
+        inputs.str(
+            "names",
+            required=True,
+            label="Names",
+            description="with commas between them; | before another word for the same: sofa|couch",
+        )
     elif value == "file":
-        inputs.str("file", required=True, label="File", description=".txt, .csv or .json")
+        inputs.str("file", required=True, label="File", description="its path on the server")
 
 
 def label_vocabulary_menu(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.dataset.request import LabelRequest
-from ovsam_plugin.dataset.zoo import MODELS
+from ovsam_plugin.dataset.targets import Samples
 
 from .form import (
+    BACKGROUND,
+    MODELS,
     FormOperator,
+    can_delegate,
     field_menu,
     flat_target,
     form_config,
@@ -20,15 +25,21 @@ from .form import (
     menu,
     overwrite_menu,
     progress,
+    slider,
 )
+from .live import Report, in_app, in_words, live
+from .looking import show_run
+from .preview import preview_into, preview_switch
 
-_PROMPTS = {
-    "everything": "Everything in the picture",
-    "box": "The boxes of a field",
-    "point": "The points of a field",
-    "mask": "The masks of a field",
-    "find": "What fits some words",
+_TITLE = "Label photographs"
+_PROMPTS: dict[str, str | tuple[str, str]] = {
+    "everything": ("Everything", "each thing in a photograph gets a mask and a name"),
+    "find": ("What fits some words", 'only what fits, such as "a red bus"'),
+    "box": ("What is in boxes", "one thing for each box of a field"),
+    "point": ("What points show", "one thing for each keypoint of a field"),
+    "mask": ("What masks show", "each mask of a field gets a name; or is drawn anew"),
 }
+_ADVANCED = ("weights", "tiles", "all_candidates", "refine_masks")
 
 
 class Label(FormOperator):
@@ -39,8 +50,14 @@ class Label(FormOperator):
         return form_config(
             "label",
             "Label with Open-Vocabulary SAM",
-            "Find instances, draw their masks and name them",
+            # The App's list of operators is ordered by the first letter of this.
+            "A mask, a name and scores for every thing in your photographs",
+            live=True,
         )
+
+    def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement:
+        button = types.Button(label="Label", icon="auto_awesome", prompt=True)
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
@@ -48,20 +65,57 @@ class Label(FormOperator):
         request = LabelRequest.from_params(ctx.params)
         problems = request.problems(samples)
 
-        menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
-        inputs.str("weights", label="Weights", description="a .safetensors file; none: the model's")
-        label_vocabulary_menu(inputs, request, samples)
-
         menu(inputs, "prompts", _PROMPTS, request.prompts, "What to label")
         if request.prompts in ("box", "point", "mask"):
             fields = request.prompt_field_choices(samples)
             field_menu(inputs, "prompt_field", fields, "Field that asks")
-        if request.prompts == "mask":
-            inputs.bool("refine_masks", default=False, label="Draw the masks anew")
         if request.prompts == "find":
             inputs.str("find", required=True, label="Words", description="a red bus")
+        label_vocabulary_menu(inputs, request, samples)
+        menu(inputs, "preset", MODELS, request.preset, "Model")
+        preview_switch(inputs, samples)
+        self._limits(inputs, request)
+        preview_into(inputs, ctx, request, samples, problems)
+        self._target(inputs, request, samples, problems)
+        inputs.bool("advanced", default=False, label="More settings", view=types.SwitchView())
+        if ctx.params.get("advanced") or problems.keys() & set(_ADVANCED):
+            self._advanced(inputs, request)
+        if not can_delegate():
+            inputs.view("background", types.Notice(label=BACKGROUND))
+        mark(inputs, problems)
+        left = 0 if problems else request.left(samples)
+        button = f"Label all {left:,}" if left else "Label"
+        view = types.PromptView(label=_TITLE, submit_button_label=button)
+        return types.Property(inputs, view=view)
 
-        inputs.str("field", default=request.field, label="Field for the labels")
+    def _limits(self, inputs: types.Object, request: LabelRequest) -> None:
+        start = request.objectness_start
+        slider(
+            inputs,
+            request.objectness_input,
+            start if request.min_objectness is None else request.min_objectness,
+            start,
+            "Minimum objectness",
+            "how surely it is one whole thing; further right keeps fewer and better ones",
+        )
+        sure = request.min_confidence or 0.0
+        label, told = "Minimum confidence", "how sure its name is"
+        slider(inputs, "min_confidence", sure, 0.0, label, told)
+
+    def _target(
+        self,
+        inputs: types.Object,
+        request: LabelRequest,
+        samples: Samples,
+        problems: dict[str, str],
+    ) -> None:
+        inputs.str("field", label="Field for the labels", description=_where(request, samples))
+        overwrite_menu(inputs, request, samples, "those that the field holds are made again")
+
+    def _advanced(self, inputs: types.Object, request: LabelRequest) -> None:
+        inputs.str(
+            "weights", label="Weights", description="a .safetensors file; empty: the model's"
+        )
         if request.prompts in ("everything", "find"):
             inputs.bool(
                 "all_candidates",
@@ -69,21 +123,8 @@ class Label(FormOperator):
                 label="Keep every candidate",
                 description="parts and doubtful ones too, in place of one instance for each thing",
             )
-        inputs.float(
-            "min_objectness",
-            min=0,
-            max=1,
-            label="Minimum objectness",
-            description="how surely it is one whole thing; empty: the model's own limit where "
-            "nothing is asked",
-        )
-        inputs.float(
-            "min_confidence",
-            min=0,
-            max=1,
-            label="Minimum confidence",
-            description="how sure the name is; empty keeps all",
-        )
+        if request.prompts == "mask":
+            inputs.bool("refine_masks", default=False, label="Draw the masks anew")
         inputs.str(
             "tiles",
             default=request.tiles,
@@ -91,38 +132,87 @@ class Label(FormOperator):
             description="auto, off, or how many along the longer side: large photographs are "
             "looked at in overlapping parts too",
         )
-        overwrite_menu(inputs, request, samples, "those that the field holds are made again")
-        mark(inputs, problems)
-        return types.Property(inputs, view=types.View(label="Label with Open-Vocabulary SAM"))
 
-    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin import label_dataset
-
+    def execute(self, ctx: foo.ExecutionContext) -> Any:
+        samples = flat_target(ctx)
         request = LabelRequest.from_params(ctx.params)
-        summary = label_dataset(
-            flat_target(ctx),
-            **request.arguments(),
-            # The App's server has threads, and a loader process forked beside them may hang.
-            workers=None if ctx.delegated else 0,
-            progress=progress(ctx),
-        )
-        if not ctx.delegated:
-            ctx.ops.reload_dataset()
-        return {
-            "labelled": summary.labelled,
-            "instances": summary.instances,
-            "kept": summary.kept,
-            "failed": summary.failed,
-            "seconds": summary.seconds,
-            "reasons": "\n".join(summary.reasons),
-        }
+        field = request.target_field(samples)
+
+        def work(report: Report) -> dict[str, Any]:
+            return _label(samples, request, report, delegated=ctx.delegated)
+
+        if not in_app(ctx):
+            done = work(progress(ctx))
+            if not ctx.delegated:
+                ctx.ops.reload_dataset()
+            return done
+        return self._in_app(ctx, work, field)
+
+    def _in_app(self, ctx: foo.ExecutionContext, work: Any, field: str) -> Iterator[Any]:
+        stop = {"operator": "@ovsam/curation/stop_labeling", "params": {"field": field}}
+        results = yield from live(ctx, work, _outcome, stop)
+        if "error" not in results:
+            yield from show_run(ctx, field)
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
-        outputs = types.Object()
-        outputs.int("labelled", label="Samples labelled")
-        outputs.int("instances", label="Instances")
-        outputs.int("kept", label="Samples that had their labels")
-        outputs.int("failed", label="Samples that failed")
-        outputs.float("seconds", label="Seconds")
-        outputs.str("reasons", label="Reasons of failure")
-        return types.Property(outputs, view=types.View(label="Labelled"))
+        return _outcome(ctx.results or {})
+
+
+def _outcome(results: dict[str, Any]) -> types.Property:
+    outputs = types.Object()
+    if results.get("error"):
+        outputs.view("error", types.Error(label=results["error"]))
+        return types.Property(outputs)
+    outputs.str("field", label="Field")
+    outputs.int("labelled", label="Photographs labelled")
+    outputs.int("instances", label="Instances")
+    for name, label in (
+        ("left", "Photographs left, since it was stopped: label again to go on"),
+        ("kept", "Photographs that had their labels"),
+        ("failed", "Photographs that failed"),
+        ("reasons", "Reasons of failure"),
+    ):
+        if results.get(name):
+            outputs.str(name, label=label)
+    outputs.str("took", label="Time")
+    return types.Property(outputs, view=types.View(label="Labelled"))
+
+
+def _label(
+    samples: Samples, request: LabelRequest, report: Report, *, delegated: bool
+) -> dict[str, Any]:
+    from ovsam_plugin import label_dataset
+
+    summary = label_dataset(
+        samples,
+        **request.arguments(samples),
+        # The App's server has threads, and a loader process forked beside them may hang.
+        workers=None if delegated else 0,
+        progress=report,
+    )
+    return {
+        "field": summary.field,
+        "labelled": summary.labelled,
+        "instances": summary.instances,
+        "kept": summary.kept,
+        "left": summary.left,
+        "failed": summary.failed,
+        "seconds": summary.seconds,
+        "took": in_words(summary.seconds),
+        "reasons": "\n".join(summary.reasons),
+    }
+
+
+def _where(request: LabelRequest, samples: Samples) -> str:
+    """What happens to the labels where no field is named."""
+    field = request.target_field(samples)
+    there: fo.Field | None = samples.get_field(field)
+    if there is None:
+        return f"empty: the new field {field}" if request.field is None else "a new field"
+    left, total = request.left(samples), samples.count()
+    which = f"{field}: " if request.field is None else ""
+    if request.overwrite:
+        return f"{which}all {total:,} photographs are labelled anew"
+    if not left:
+        return f"{which}all {total:,} photographs have their labels with these settings already"
+    return f"{which}{total - left:,} of {total:,} photographs have their labels; it goes on"

@@ -8,9 +8,9 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.requests import NamingRequest
-from ovsam_plugin.dataset.zoo import MODELS
 
 from .form import (
+    MODELS,
     FormOperator,
     field_menu,
     flat_target,
@@ -39,7 +39,7 @@ class Recognize(FormOperator):
         samples = flat_target(ctx)
         request = NamingRequest.from_params(ctx.params)
         field_menu(inputs, "field", request.fields(samples), "Field with the instances")
-        menu(inputs, "preset", {name: name for name in MODELS}, request.preset, "Model")
+        menu(inputs, "preset", MODELS, request.preset, "Model")
         inputs.str(
             "namer",
             label="Who names",
@@ -52,7 +52,8 @@ class Recognize(FormOperator):
                 description="MARGIN:BACKGROUND, ...; several are averaged. None: 0.1:0.5, 0.4:1",
             )
         label_vocabulary_menu(inputs, request, samples)
-        inputs.str("into", label="Field for the names", description="none: the field's, _named")
+        told = f"empty: {request.target_field(samples) or 'the field and _named'}"
+        inputs.str("into", label="Field for the names", description=told)
         inputs.bool(
             "fill",
             default=False,
@@ -88,7 +89,11 @@ class Recognize(FormOperator):
         outputs = types.Object()
         outputs.str("field", label="Field")
         outputs.int("instances", label="Instances named")
-        outputs.int("filled", label="Filled in")
-        outputs.int("failed", label="Samples that failed")
-        outputs.str("reasons", label="Reasons of failure")
+        for name, label in (
+            ("filled", "Filled in"),
+            ("failed", "Photographs that failed"),
+            ("reasons", "Reasons of failure"),
+        ):
+            if (ctx.results or {}).get(name):
+                outputs.str(name, label=label)
         return types.Property(outputs, view=types.View(label="Named"))

@@ -37,11 +37,16 @@ class Relabel(FormOperator):
         inputs = types.Object()
         samples = flat_target(ctx)
         request = RelabelRequest.from_params(ctx.params)
-        menu(inputs, "field", run_fields(samples), request.field, "Run")
+        menu(inputs, "field", run_fields(samples), request.run(samples), "Run")
         label_vocabulary_menu(inputs, request, samples)
-        inputs.str("into", label="New field", description="none: the run's and the vocabulary's")
+        told = f"empty: {request.target_field(samples) or 'named after the run and the names'}"
+        inputs.str("into", label="New field", description=told)
         inputs.float(
-            "min_confidence", min=0, max=1, label="Least confidence", description="none keeps all"
+            "min_confidence",
+            min=0,
+            max=1,
+            label="Minimum confidence",
+            description="empty keeps all",
         )
         overwrite_menu(inputs, request, samples, "those that the new field holds are made again")
         mark(inputs, request.problems(samples))
@@ -51,7 +56,8 @@ class Relabel(FormOperator):
         from ovsam_plugin.curation.relabeling import relabel_dataset
 
         request = RelabelRequest.from_params(ctx.params)
-        summary = relabel_dataset(flat_target(ctx), **request.arguments())
+        samples = flat_target(ctx)
+        summary = relabel_dataset(samples, **request.arguments(samples))
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return asdict(summary)
@@ -61,8 +67,12 @@ class Relabel(FormOperator):
         outputs.str("field", label="New field")
         outputs.int("instances", label="Instances named")
         outputs.int("changed", label="With another name than before")
-        outputs.int("decided", label="Kept, since a person decided")
-        outputs.int("edited", label="Kept, since their box or mask was changed by hand")
-        outputs.int("others", label="Kept, since no run made them")
+        for name, label in (
+            ("decided", "Kept, since a person decided"),
+            ("edited", "Kept, since their box or mask was changed by hand"),
+            ("others", "Kept, since no run made them"),
+        ):
+            if (ctx.results or {}).get(name):
+                outputs.int(name, label=label)
         outputs.float("seconds", label="Seconds")
         return types.Property(outputs, view=types.View(label="Relabelled"))

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from .form import chosen_run, menu, run_menu
+from .looking import show_run
 
 
 class SetupWorkspace(foo.Operator):  # type: ignore[misc]
@@ -36,7 +37,10 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
         report = setup_workspace(
             ctx.dataset, chosen_run(ctx), colour_by=ctx.params.get("colour_by") or "label"
         )
-        ctx.ops.reload_dataset()
+        for _ in show_run(ctx, report.field):
+            pass  # each is told to the App as it is made
+        if report.workspace:
+            ctx.ops.set_spaces(name=report.workspace)
         return {
             "views": ", ".join(report.views),
             "workspace": report.workspace or "",

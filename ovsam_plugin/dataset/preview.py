@@ -196,8 +196,8 @@ def _look(model: OvsamModel, samples: Samples, prompt_fields: dict[str, str]) ->
     table = samples.to_torch(model.build_get_item(prompt_fields), skip_failures=True)
     paths = samples.values("filepath")
     return tuple(
-        _look_at(model, functools.partial(table.__getitem__, i), Path(p))
-        for i, p in enumerate(paths)
+        _look_at(model, functools.partial(table.__getitem__, i), Path(path))
+        for i, path in enumerate(paths)
     )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import fiftyone as fo
 
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.prompt_fields import KEYS
+from ovsam_plugin.dataset.target_field import FIRST, Conflict, conflict, free_field, resumed
 from ovsam_plugin.dataset.targets import (
     Samples,
     check_images,
@@ -18,7 +23,18 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
 )
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
+from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
+from ovsam_plugin.dataset.zoo import MODELS
 from ovsam_plugin.tiles import check_tiles
+
+_WORDS = "give the words to look for"
+_CHOOSE = "choose the field that asks"
+_NONE = {
+    "box": "no field holds boxes: draw some in the Annotate tab of a photograph, or import them",
+    "point": "no field holds points: draw keypoints in the Annotate tab of a photograph, or choose "
+    "something else to label",
+    "mask": "no field holds masks: draw some in the Annotate tab of a photograph, or import them",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +44,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     Attributes:
         weights: a .safetensors file in place of the preset's own.
         prompts: "everything", "box", "point", "mask" or "find", with `prompt_field` or `find`.
+        field: where labels go; None for that of a run of the same settings, else a new one.
+        min_objectness, min_confidence: at the sliders' starts they are as good as not given.
     """
 
     preset: str = "ovsam-lite"
@@ -36,14 +54,83 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     prompt_field: str | None = None
     refine_masks: bool = False
     find: str | None = None
-    field: str = "ovsam"
+    field: str | None = None
     min_confidence: float | None = None
     min_objectness: float | None = None
     all_candidates: bool = False
     tiles: str = "auto"
 
-    def target_field(self, samples: Samples) -> str | None:
-        return self.field
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> LabelRequest:
+        request = super().from_params(params)
+        slider = params.get(request.objectness_input)
+        if request.min_objectness is None and slider is not None:
+            request = replace(request, min_objectness=float(slider))
+        start = request.objectness_start
+        return replace(
+            request,
+            min_objectness=None if request.min_objectness == start else request.min_objectness,
+            min_confidence=request.min_confidence or None,
+        )
+
+    @property
+    def objectness_start(self) -> float:
+        """Where the slider of the minimum objectness stands when nobody moves it."""
+        if self.prompts not in ("everything", "find") or self.all_candidates:
+            return 0.0
+        return MODELS[self.preset].min_objectness if self.preset in MODELS else 0.0
+
+    @property
+    def objectness_input(self) -> str:
+        """The form's slider of it: one for each start, so that it moves with the model."""
+        return f"min_objectness_{round(100 * self.objectness_start)}"
+
+    @property
+    def prompt_fields(self) -> dict[str, str]:
+        """Field names by the keys of `prompt_fields.KEYS`; empty for everything."""
+        if self.prompts in ("everything", "find"):
+            return {}
+        return {f"{self.prompts}_prompt_field": given(self.prompt_field, _CHOOSE)}
+
+    def target_field(self, samples: Samples) -> str:
+        if self.field is not None:
+            return self.field
+        dataset = root_dataset(samples)
+        if self.overwrite and dataset.get_field(FIRST) is not None:
+            return FIRST
+        settings: dict[str, Any] = {}
+        with suppress(ValueError, OSError):  # which another line of the form tells
+            settings = self.settings(samples)
+        again = resumed(samples, settings) if settings else None
+        return again or free_field(dataset, self._vocabulary_name(samples))
+
+    def settings(self, samples: Samples) -> dict[str, Any]:
+        """Those of `runs.Settings` that are known before a model is loaded.
+
+        Raises:
+            ValueError: something that the choices made need is left blank, or wrong.
+        """
+        vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
+        return {
+            "preset": self.preset,
+            "vocabulary_hash": vocabulary.hash,
+            "prompt_fields": self.prompt_fields,
+            "find": self.find if self.prompts == "find" else None,
+            "min_confidence": self.min_confidence,
+            "min_objectness": self.min_objectness,
+            "all_candidates": self.all_candidates and not self.prompt_fields,
+            "tiles": check_tiles(self.tiles),
+            "refine_masks": self.prompts == "mask" and self.refine_masks,
+            "calibration": None,
+            "adapter": None,
+        }
+
+    def left(self, samples: Samples) -> int:
+        """How many of the samples are to be labelled, the others having their labels."""
+        field = self.target_field(samples)
+        if self.overwrite or root_dataset(samples).get_field(field) is None:
+            return int(samples.count())
+        return int(samples.count() - len(samples.exists(field)))
 
     def prompt_field_choices(self, samples: Samples) -> list[str]:
         """Fields that could ask."""
@@ -52,8 +139,9 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     def problems(self, samples: Samples) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
         checks: dict[str, Callable[[], object]] = {
-            "view_target": lambda: check_images(samples),
-            "field": lambda: check_field(root_dataset(samples), self.field),
+            "view_target": lambda: self._check_samples(samples),
+            "preset": self._check_preset,
+            "field": lambda: self._check_field(samples),
             "weights": self._check_weights,
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
             "find" if self.prompts == "find" else "prompt_field": lambda: self._check_asks(samples),
@@ -62,39 +150,128 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         }
         return problems_of(checks)
 
-    def _check_weights(self) -> None:
-        if self.weights is not None and not Path(self.weights).expanduser().is_file():
-            raise ValueError(f"there is no file {self.weights}")
-
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, samples: Samples) -> dict[str, Any]:
         """Keywords of `label_dataset`.
 
         Raises:
             ValueError: something that the choices made need is left blank.
         """
-        arguments: dict[str, Any] = {
-            "preset": self.preset,
-            "weights": self.weights,
+        fields = {f"{kind.partition('_')[0]}_field": f for kind, f in self.prompt_fields.items()}
+        return {
+            **self._model_arguments(),
+            **fields,
             "vocabulary": self.vocabulary_spec(),
-            "field": self.field,
+            "field": self.target_field(samples),
             "min_confidence": self.min_confidence,
             "min_objectness": self.min_objectness,
-            "all_candidates": self.all_candidates,
-            "tiles": self.tiles,
             "overwrite": self.consent(),
         }
-        if self.prompts == "find":
-            arguments["find"] = given(self.find, "give the words to look for")
-        elif self.prompts != "everything":
-            asks = given(self.prompt_field, "choose the field that asks")
-            arguments[f"{self.prompts}_field"] = asks
-        if self.prompts == "mask":
-            arguments["refine_masks"] = self.refine_masks
-        return arguments
+
+    def model_arguments(self, samples: Samples) -> dict[str, Any]:
+        """Keywords of `build_model` for a preview, whose limits are set later.
+
+        Raises:
+            ValueError: something that the choices made need is left blank.
+        """
+        vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
+        return {**self._model_arguments(), "vocabulary": vocabulary}
+
+    def preview_keys(self, samples: Samples) -> tuple[str, str]:
+        """What tells the previews of two forms apart, with names and without.
+
+        Raises:
+            ValueError: something that the choices made need is left blank.
+        """
+        dataset = root_dataset(samples)
+        stages = [] if isinstance(samples, fo.Dataset) else samples._serialize()
+        looked = [str(dataset._doc.id), stages, self.preset, self.weights, self.prompt_fields]
+        looked += [self.tiles, self.refine_masks]
+        vocabulary = vocabulary_of(dataset, self.vocabulary_spec())
+        named = [*looked, vocabulary.hash, self.find, self.all_candidates]
+        return _digest(named), _digest(looked)
+
+    def _model_arguments(self) -> dict[str, Any]:
+        find = given(self.find, _WORDS) if self.prompts == "find" else None
+        return {
+            "preset": self.preset,
+            "weights": self.weights,
+            "all_candidates": self.all_candidates,
+            "tiles": self.tiles,
+            "find": find,
+            "refine_masks": self.prompts == "mask" and self.refine_masks,
+        }
+
+    def _vocabulary_name(self, samples: Samples) -> str:
+        with suppress(ValueError, OSError):
+            return vocabulary_of(root_dataset(samples), self.vocabulary_spec()).name
+        return ""
+
+    def _check_samples(self, samples: Samples) -> None:
+        check_images(samples)
+        if not samples.count():
+            raise ValueError("there are no photographs here: clear the filters, or add some")
+
+    def _check_preset(self) -> None:
+        if self.preset not in MODELS:
+            raise ValueError(
+                f"there is no model {self.preset!r}: choose one of {', '.join(MODELS)}"
+            )
+        if not MODELS[self.preset].fetched or self.weights is not None:
+            return
+        # Here, since they bring torch.
+        from ovsam_plugin.presets import get_preset
+        from ovsam_plugin.published.store import may_fetch
+
+        if not may_fetch(get_preset(self.preset)):
+            raise ValueError(
+                f"its weights have their own licence, which nobody has accepted on this machine: "
+                f"run `ovsam weights fetch {self.preset}`, which shows it"
+            )
+
+    def _check_field(self, samples: Samples) -> None:
+        field = self.target_field(samples)
+        dataset = root_dataset(samples)
+        free = free_field(dataset, self._vocabulary_name(samples))
+        try:
+            check_field(dataset, field)
+        except ValueError as error:
+            raise ValueError(f"{error}; {free!r} is free") from None
+        if field in self._asking():
+            raise ValueError(f"{field!r} asks: labels go to another field; {free!r} is free")
+        found = self._conflict(samples, field)
+        if found is None:
+            return
+        where = f"choose another field ({free!r} is free)"
+        told = f"{field!r} holds labels of {found.filled:,} photographs, made {found.made_by}"
+        if self.overwrite:
+            told += f", {found.outside:,} of them outside what is labelled here"
+        else:
+            where += ', or tick "Replace existing labels"'
+        raise ValueError(f"{told}: {where}")
+
+    def _conflict(self, samples: Samples, field: str) -> Conflict | None:
+        with suppress(ValueError, OSError):  # which another line of the form tells
+            settings = self.settings(samples)
+            return conflict(samples, field, settings, overwrite=bool(self.overwrite))
+        return None
+
+    def _asking(self) -> list[str]:
+        with suppress(ValueError):
+            return list(self.prompt_fields.values())
+        return []
+
+    def _check_weights(self) -> None:
+        if self.weights is not None and not Path(self.weights).expanduser().is_file():
+            raise ValueError(f"there is no file {self.weights}")
 
     def _check_asks(self, samples: Samples) -> None:
         if self.prompts == "find":
-            given(self.find, "give the words to look for")
+            given(self.find, _WORDS)
         elif self.prompts != "everything":
-            asks = given(self.prompt_field, "choose the field that asks")
-            check_prompt_fields(samples, {f"{self.prompts}_prompt_field": asks})
+            if not self.prompt_field_choices(samples):
+                raise ValueError(_NONE[self.prompts])
+            check_prompt_fields(samples, self.prompt_fields)
+
+
+def _digest(asked: list[Any]) -> str:
+    return hashlib.sha256(repr(asked).encode()).hexdigest()

@@ -48,7 +48,8 @@ class VocabularyRequest:
             ValueError: what the choice needs is left blank.
         """
         if self.vocabulary == "names":
-            return given(self.names, "give names with commas between them")
+            names = given(self.names, "give names with commas between them")
+            return names if "," in names else f"{names},"
         if self.vocabulary == "file":
             return given(self.file, "give the path of a .txt, .csv or .json file")
         if self.vocabulary == "field":

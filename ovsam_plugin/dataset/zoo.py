@@ -10,32 +10,50 @@ import logging
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
     from ovsam_plugin.dataset.text_model import TextModel
     from ovsam_plugin.precision import Precision
 
+
+class Model(NamedTuple):
+    """What is said of a preset where torch is not loaded.
+
+    Attributes:
+        description, licence: as the zoo has them.
+        fetched: whether its weights are fetched, once their licence is accepted.
+        min_objectness: as `Preset` has it.
+    """
+
+    description: str
+    licence: str
+    fetched: bool = True
+    min_objectness: float = 0.5
+
+
 MODELS = {
-    "ovsam-lite": (
+    "ovsam-lite": Model(
         "Open-Vocabulary SAM, small: masks and names, offline, on a CPU",
         "Apache-2.0",
+        fetched=False,
+        min_objectness=0.2,
     ),
-    "ovsam-rn50x16-coco": (
+    "ovsam-rn50x16-coco": Model(
         "Open-Vocabulary SAM on CLIP RN50x16, head trained on COCO's base classes",
         "S-Lab-1.0",
     ),
-    "ovsam-rn50x16-lvis": (
+    "ovsam-rn50x16-lvis": Model(
         "Open-Vocabulary SAM on CLIP RN50x16, head trained on LVIS' base classes",
         "S-Lab-1.0",
     ),
-    "ovsam-rn50x16-demo": (
+    "ovsam-rn50x16-demo": Model(
         "Open-Vocabulary SAM on CLIP RN50x16, head of the authors' demo (LVIS base and V3Det)",
         "S-Lab-1.0",
     ),
 }
-"""Every preset: what the zoo says about it, and its licence."""
+"""Every preset."""
 
 TEXT_MODELS = {"ovsam-lite-text": "ovsam-lite", "ovsam-rn50x16-text": "ovsam-rn50x16-lvis"}
 """Models that read the words of a text search, and a preset whose text tower each has."""
@@ -225,12 +243,12 @@ def manifest(name: str = SOURCE_NAME, without: Iterable[str] = ()) -> dict[str, 
 def _entries() -> dict[str, tuple[str, str, list[str]]]:
     """Description, licence and tags of every model."""
     found = {}
-    for name, (description, licence) in MODELS.items():
+    for name, model in MODELS.items():
         tags = ["segmentation", "instances", "open-vocabulary", "zero-shot", "torch"]
-        found[name] = (description, licence, tags)
+        found[name] = (model.description, model.licence, tags)
     for name, preset in TEXT_MODELS.items():
         description = f"The text tower of {preset}, for searching its instances in words"
-        found[name] = (description, MODELS[preset][1], ["embeddings", "text", "torch"])
+        found[name] = (description, MODELS[preset].licence, ["embeddings", "text", "torch"])
     description = "The text tower of an open_clip model, for searching what it named in words"
     found[ANY_TEXT_MODEL] = (description, "of the model", ["embeddings", "text", "torch"])
     return found

@@ -29,6 +29,7 @@ from fiftyone.utils.eval.detection import (
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import size_of
+from ovsam_plugin.evaluation.average_precision import average_precision
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
 from ovsam_plugin.evaluation.ground_truth import Truth
@@ -45,6 +46,23 @@ from ovsam_plugin.evaluation.protocols import (
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.evaluation.tally import Answers, Tally
 from ovsam_plugin.mask_crop import NOTHING
+
+LABELS = {
+    "mAP": "Mask mAP",
+    "IoU": "Mask IoU",
+    "Acc": "Accuracy",
+    "IoU_b": "Mask IoU, base",
+    "IoU_n": "Mask IoU, novel",
+    "Acc_b": "Accuracy, base",
+    "Acc_n": "Accuracy, novel",
+    "IoU_r": "Mask IoU, rare",
+    "IoU_c": "Mask IoU, common",
+    "IoU_f": "Mask IoU, frequent",
+    "Acc_r": "Accuracy, rare",
+    "Acc_c": "Accuracy, common",
+    "Acc_f": "Accuracy, frequent",
+}
+"""What the App calls the figures."""
 
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
 
@@ -251,11 +269,24 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         marked = {"_b": rows["base"], "_n": rows["novel"], "": rows["all"]}
         frequencies = by_frequency(outcomes, vocabulary)
         marked |= {f"_{row.group[0]}": row for row in frequencies}
+        found = {"mAP": self._mean_precision(), **_named(marked)}
         results.custom_metrics = {
-            f"ovsam/{key}": {"key": key, "value": value, "label": key, "lower_is_better": False}
-            for key, value in _named(marked).items()
+            f"ovsam/{key}": {
+                "key": key,
+                "value": value,
+                "label": LABELS.get(key, key),
+                "lower_is_better": False,
+            }
+            for key, value in found.items()
+            if not math.isnan(value)
         }
         return results
+
+    def _mean_precision(self) -> float:
+        """COCO's mask mAP of what was evaluated; NaN where there is nothing to rank."""
+        if not self._content.content["annotations"] or not self._tally.rows:
+            return math.nan
+        return average_precision(self._content.content, self._tally.rows)["AP"]
 
     def evaluated(self) -> Evaluated:
         """All that was found, for tables and reports."""
@@ -292,7 +323,7 @@ def _write(
 
 
 def _named(rows: Mapping[str, Row]) -> dict[str, float]:
-    """The paper's names for rows by their mark, those without instances left out."""
+    """The paper's names for rows by their mark; NaN for those without instances."""
     figures = {f"IoU{mark}": row.iou for mark, row in rows.items()}
     figures |= {f"Acc{mark}": row.accuracy for mark, row in rows.items()}
-    return {key: value for key, value in figures.items() if not math.isnan(value)}
+    return figures

@@ -54,19 +54,23 @@ class EvaluatedFields:
                 f"{bare} of {len(samples)} samples have no metadata, and masks need the size of "
                 "their image: call compute_metadata() on them first"
             )
-        if not _has(samples, f"{truth}.detections", "mask", "mask_path"):
+        if not has_masks(samples, truth):
             raise ValueError(
                 f"no label of {truth!r} has a mask: IoU is of masks here; for boxes there is "
                 'method="coco"'
             )
         if config.protocol in PAIRED:
-            _check_askers(samples, pred, truth, config.protocol)
-        return cls._classes(samples, config)
+            check_askers(samples, pred, truth, config.protocol)
+        return cls.named(samples, config)
 
     @classmethod
-    def _classes(
-        cls, samples: foc.SampleCollection, config: OvsamEvaluationConfig
-    ) -> EvaluatedFields:
+    def named(cls, samples: foc.SampleCollection, config: OvsamEvaluationConfig) -> EvaluatedFields:
+        """What the classes of the ground truth mean by the vocabulary and the split.
+
+        Raises:
+            ValueError: there are none, or one is not in the vocabulary, or the split leaves all
+                out.
+        """
         names = [n for n in samples.distinct(f"{config.gt_field}.detections.label") if n]
         if not names:
             raise ValueError(f"no label of {config.gt_field!r} has a class: nothing can be right")
@@ -89,6 +93,11 @@ class EvaluatedFields:
         return cls(vocabulary, labels)
 
 
+def has_masks(samples: foc.SampleCollection, field: str) -> bool:
+    """Whether any label of a field of detections has a mask."""
+    return _has(samples, f"{field}.detections", "mask", "mask_path")
+
+
 def check_not_swapped(samples: foc.SampleCollection, pred: str, truth: str) -> None:
     """Whether predictions and ground truth are not the other way round.
 
@@ -104,7 +113,12 @@ def check_not_swapped(samples: foc.SampleCollection, pred: str, truth: str) -> N
         )
 
 
-def _check_askers(samples: foc.SampleCollection, pred: str, truth: str, protocol: str) -> None:
+def check_askers(samples: foc.SampleCollection, pred: str, truth: str, protocol: str) -> None:
+    """Whether labels of the ground truth asked for the predictions, as a paired protocol needs.
+
+    Raises:
+        ValueError: none did.
+    """
     path = f"{pred}.detections.prompt_id"
     if samples.get_field(path) is not None:
         asked = set(samples.values(path, unwind=True))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
 
+from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
+from ovsam_plugin.dataset.vocabulary_request import problems_of
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
-from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
-from ovsam_plugin.evaluation.protocols import MIN_IOU
+from ovsam_plugin.evaluation.evaluated_fields import (
+    EvaluatedFields,
+    check_askers,
+    check_not_swapped,
+    has_masks,
+)
+from ovsam_plugin.evaluation.protocols import MIN_IOU, PAIRED
+from ovsam_plugin.vocabulary.sources import load_vocabulary
+from ovsam_plugin.vocabulary.tables import BUILT_IN
 
 PROTOCOLS = {
     "box": "Each label was asked for by a true box",
@@ -20,6 +30,19 @@ PROTOCOLS = {
     "detector": "Labels were asked for by a detector's boxes",
     "everything": "Nothing was asked for",
 }
+SPLITS = {
+    "none": "All classes together",
+    "coco-48-17": "COCO: 48 base, 17 novel",
+    "lvis-rare": "LVIS: rare classes are novel",
+    "file": "A file",
+}
+# What each preset's head was trained on, where that is a part of a vocabulary.
+_TRAINED_ON = {
+    "ovsam-rn50x16-coco": ("coco", "coco-48-17"),
+    "ovsam-rn50x16-lvis": ("lvis", "lvis-rare"),
+    "ovsam-rn50x16-demo": ("lvis", "lvis-rare"),
+}
+_NEEDED = "this is needed for what is chosen above"
 
 
 @dataclass(frozen=True)
@@ -27,14 +50,18 @@ class EvaluationRequest:
     """The values of the operator `evaluate`, with the form's own defaults.
 
     Attributes:
-        split: a split of `splits.BUILT_IN_SPLITS`, "none", or "file" with `split_file`.
-        vocabulary: a built-in vocabulary, "auto", or "names" or "file" with those.
+        protocol: one of `PROTOCOLS`, or "auto" as the run asked.
+        split: a split of `splits.BUILT_IN_SPLITS`, "none", "file" with `split_file`, or "auto" by
+            what the run's model was trained on.
+        vocabulary: a built-in vocabulary, "names" or "file" with those, or "auto" for the run's own
+            if it has every true class, else the one that fits these.
+        eval_key: the evaluation's name; None for one that none has.
     """
 
     pred_field: str = "ovsam"
     gt_field: str = "ground_truth"
-    protocol: str = "box"
-    split: str = "none"
+    protocol: str = "auto"
+    split: str = "auto"
     split_file: str | None = None
     vocabulary: str = "auto"
     names: str | None = None
@@ -49,10 +76,46 @@ class EvaluationRequest:
         known = cls.__dataclass_fields__
         return cls(**{k: v for k, v in params.items() if k in known and v not in (None, "")})
 
-    @property
-    def key(self) -> str:
+    def key(self, samples: foc.SampleCollection) -> str:
         """The evaluation's name."""
-        return self.eval_key or f"{self.pred_field}_eval"
+        if self.eval_key is not None:
+            return self.eval_key
+        dataset, first = root_dataset(samples), f"{self.pred_field}_eval"
+        names = (first if number == 1 else f"{first}_{number}" for number in count(1))
+        return next(n for n in names if self._is_free(dataset, n))
+
+    def protocol_used(self, samples: foc.SampleCollection) -> str:
+        """The protocol; where the form leaves it open, what the run's record says was asked."""
+        if self.protocol != "auto":
+            return self.protocol
+        recorded = runs.recorded_settings(root_dataset(samples), self.pred_field) or {}
+        asked = recorded.get("prompt_fields") or {}
+        if not asked:
+            return "everything"
+        if "point_prompt_field" in asked:
+            return "center-point"
+        boxes = asked.get("box_prompt_field") or asked.get("mask_prompt_field")
+        return "box" if boxes == self.gt_field else "detector"
+
+    def split_used(self, samples: foc.SampleCollection) -> str:
+        """The split, or "none"."""
+        if self.split != "auto":
+            return self.split
+        recorded = runs.recorded(root_dataset(samples), self.pred_field) or {}
+        vocabulary, split = _TRAINED_ON.get(str(recorded.get("preset")), ("", "none"))
+        return split if recorded.get("vocabulary") == vocabulary else "none"
+
+    def vocabulary_used(self, samples: foc.SampleCollection) -> str | None:
+        """As `evaluate_dataset` takes it."""
+        if self.vocabulary != "auto":
+            return {"names": self.names, "file": self.file}.get(self.vocabulary, self.vocabulary)
+        recorded = runs.recorded(root_dataset(samples), self.pred_field) or {}
+        name = recorded.get("vocabulary")
+        if name not in BUILT_IN:
+            return None
+        vocabulary = load_vocabulary(name)
+        true = samples.distinct(f"{self.gt_field}.detections.label")
+        return name if all(vocabulary.find(t) is not None for t in true if t) else None
 
     def fields(self, samples: foc.SampleCollection) -> list[str]:
         """Fields that could be evaluated, or evaluated against."""
@@ -60,55 +123,55 @@ class EvaluationRequest:
 
     def problems(self, samples: foc.SampleCollection) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
-        problems: dict[str, str] = {}
-        try:
-            check_images(samples)
-        except ValueError as error:
-            return {"view_target": str(error)}
-        for name in ("pred_field", "gt_field"):
-            try:
-                check_detections(samples, getattr(self, name))
-            except ValueError as error:
-                problems[name] = str(error)
-        if not self.key.isidentifier():
-            problems["eval_key"] = f"{self.key!r} is no name: use letters, digits and underscores"
-        elif root_dataset(samples).get_field(self.key) is not None:
-            problems["eval_key"] = f"the dataset has a field {self.key!r}: choose another name"
-        if problems:
-            return problems
-        try:
-            arguments = self.arguments()
-        except ValueError as error:
-            return {self._blank: str(error)}
-        try:
-            # FiftyOne's own arguments of `evaluate_detections` are not the method's.
-            settings = {k: v for k, v in arguments.items() if k not in ("eval_key",)}
-            EvaluatedFields.check(samples, OvsamEvaluationConfig(**settings))
-        except (ValueError, TypeError) as error:
-            return {"pred_field": str(error)}
+        steps: tuple[dict[str, Callable[[], object]], ...] = (
+            {"view_target": lambda: check_images(samples)},
+            {
+                "pred_field": lambda: self._check_field(samples, "pred_field"),
+                "gt_field": lambda: self._check_field(samples, "gt_field"),
+                "eval_key": lambda: self._check_key(samples),
+                self._blank or "split": self._check_blank,
+            },
+            {
+                "pred_field": lambda: self._check_predictions(samples),
+                "gt_field": lambda: self._check_truth(samples),
+            },
+            {
+                "protocol": lambda: self._check_protocol(samples),
+                self._vocabulary_input: lambda: self._check_classes(samples, split=False),
+            },
+            {self._split_input: lambda: self._check_classes(samples, split=True)},
+        )
+        for checks in steps:
+            if found := problems_of(checks):
+                return found
         return {}
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, samples: foc.SampleCollection) -> dict[str, Any]:
         """Keywords of `evaluate_dataset`.
 
         Raises:
             ValueError: something that the choices made need is left blank.
         """
-        blank = self._blank
-        if blank:
-            raise ValueError("this is needed for what is chosen above")
-        split = {"none": None, "file": self.split_file}.get(self.split, self.split)
-        spec = {"auto": None, "names": self.names, "file": self.file}
+        self._check_blank()
+        split = self.split_used(samples)
         return {
             "pred_field": self.pred_field,
             "gt_field": self.gt_field,
-            "protocol": self.protocol,
-            "split": split,
-            "vocabulary": spec.get(self.vocabulary, self.vocabulary),
+            "protocol": self.protocol_used(samples),
+            "split": {"none": None, "file": self.split_file}.get(split, split),
+            "vocabulary": self.vocabulary_used(samples),
             "iou": self.iou,
             "resize_masks": self.resize_masks,
-            "eval_key": self.key,
+            "eval_key": self.key(samples),
         }
+
+    @property
+    def _vocabulary_input(self) -> str:
+        return self.vocabulary if self.vocabulary in ("names", "file") else "vocabulary"
+
+    @property
+    def _split_input(self) -> str:
+        return "split_file" if self.split == "file" else "split"
 
     @property
     def _blank(self) -> str:
@@ -119,3 +182,66 @@ class EvaluationRequest:
             "file": self.vocabulary == "file" and self.file,
         }
         return next((name for name, value in needed.items() if value is None), "")
+
+    def _check_blank(self) -> None:
+        if self._blank:
+            raise ValueError(_NEEDED)
+
+    def _check_field(self, samples: foc.SampleCollection, name: str) -> None:
+        if len(self.fields(samples)) < 2:
+            raise ValueError(
+                "an evaluation needs two fields of instances: label the photographs, and import or "
+                "draw what is true"
+            )
+        check_detections(samples, getattr(self, name))
+
+    def _check_predictions(self, samples: foc.SampleCollection) -> None:
+        if self.pred_field == self.gt_field:
+            raise ValueError("a field cannot be held against itself: choose two")
+        check_not_swapped(samples, self.pred_field, self.gt_field)
+
+    def _check_truth(self, samples: foc.SampleCollection) -> None:
+        if not samples.count(f"{self.gt_field}.detections"):
+            raise ValueError("it holds no labels here: nothing is known to be right")
+        if not has_masks(samples, self.gt_field):
+            raise ValueError(
+                "no label of it has a mask, and masks are what is compared: choose a field that "
+                "has, or draw masks in the Annotate tab of a photograph"
+            )
+
+    def _check_protocol(self, samples: foc.SampleCollection) -> None:
+        protocol = self.protocol_used(samples)
+        if protocol not in PAIRED:
+            return
+        try:
+            check_askers(samples, self.pred_field, self.gt_field, protocol)
+        except ValueError:
+            raise ValueError(
+                f"no label of {self.pred_field!r} was asked for by one of {self.gt_field!r}: "
+                f"choose {PROTOCOLS['everything']!r}, or label again what is in the boxes of "
+                f"{self.gt_field!r}"
+            ) from None
+
+    def _check_classes(self, samples: foc.SampleCollection, *, split: bool) -> None:
+        chosen = self.arguments(samples)
+        del chosen["eval_key"]  # FiftyOne's own, and not the method's
+        if not split:
+            chosen["split"] = None
+        try:
+            EvaluatedFields.named(samples, OvsamEvaluationConfig(**chosen))
+        except (TypeError, OSError) as error:
+            raise ValueError(str(error)) from error
+
+    def _check_key(self, samples: foc.SampleCollection) -> None:
+        key, dataset = self.key(samples), root_dataset(samples)
+        if not key.isidentifier():
+            raise ValueError(f"{key!r} is no name: use letters, digits and underscores")
+        if dataset.has_evaluation(key):
+            free = EvaluationRequest(self.pred_field).key(samples)
+            raise ValueError(f"there is an evaluation {key!r}: choose another name ({free!r})")
+        if dataset.get_field(key) is not None:
+            raise ValueError(f"the dataset has a field {key!r}: choose another name")
+
+    @staticmethod
+    def _is_free(dataset: fo.Dataset, name: str) -> bool:
+        return not dataset.has_evaluation(name) and dataset.get_field(name) is None

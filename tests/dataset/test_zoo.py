@@ -46,8 +46,14 @@ def load() -> OvsamModel:
 def test_the_manifest_lists_every_preset() -> None:
     assert json.loads((ROOT / "manifest.json").read_text()) == manifest()
     assert list(MODELS) == list(PRESETS)
+    for name, model in MODELS.items():
+        preset = PRESETS[name]
+        assert (model.fetched, model.min_objectness) == (
+            preset.release is not None,
+            preset.min_objectness,
+        )
     assert set(MODELS) <= set(foz.list_zoo_models())
-    assert PRESETS["ovsam-lite"].licence.startswith(MODELS["ovsam-lite"][1])
+    assert PRESETS["ovsam-lite"].licence.startswith(MODELS["ovsam-lite"].licence)
 
 
 def test_an_installed_package_can_put_its_models_into_the_zoo(zoo: Path) -> None:

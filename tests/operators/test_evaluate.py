@@ -9,10 +9,11 @@ import fiftyone.operators as foo
 import numpy as np
 import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.registry import OperatorRegistry
 
 from ovsam_plugin import label_dataset
+from ovsam_plugin.evaluation.request import EvaluationRequest
 
 URI = "@ovsam/curation/evaluate"
 PANEL = "@voxel51/panels/model_evaluation_panel_builtin"
@@ -35,7 +36,13 @@ def truthful(dataset: fo.Dataset) -> fo.Dataset:
     return dataset
 
 
-PARAMS = {"pred_field": "said", "gt_field": "truth", "split": "coco-48-17", "resize_masks": True}
+PARAMS = {
+    "pred_field": "said",
+    "gt_field": "truth",
+    "split": "coco-48-17",
+    "protocol": "box",
+    "resize_masks": True,
+}
 
 
 def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
@@ -67,7 +74,10 @@ def test_the_operator_fills_the_model_evaluation_panel(truthful: fo.Dataset) -> 
     for asked in shown.executor.to_json()["requests"]:
         data.update(asked["params"].get("data", {}))
     loaded = data["evaluation_said_eval"]
-    assert {m["label"]: m["value"] for m in loaded["custom_metrics"].values()}["Acc_n"] == 1
+    shown = {m["label"]: m["value"] for m in loaded["custom_metrics"].values()}
+    assert shown["Accuracy, novel"] == 1
+    assert shown["Mask IoU"] == 1
+    assert shown["Mask mAP"] == pytest.approx(2 / 3, abs=1e-3)
     assert loaded["metrics"]["accuracy"] == pytest.approx(2 / 3)
     assert {"cat", "cup", "person"} <= set(loaded["confusion_matrix"]["classes"])
 
@@ -100,12 +110,12 @@ def test_what_the_network_answers_to_true_boxes_is_evaluated(truthful: fo.Datase
 
 
 def test_the_form_offers_fields_and_names_the_evaluation(truthful: fo.Dataset) -> None:
-    shown = form(truthful, pred_field="said", gt_field="truth", resize_masks=True)
+    shown = form(truthful, pred_field="said", gt_field="truth", protocol="box", resize_masks=True)
     assert shown["pred_field"]["type"]["values"] == ["truth", "said"]
-    assert shown["eval_key"]["default"] == "said_eval"
+    assert shown["eval_key"]["view"]["description"] == "empty: said_eval"
     assert not any(prop["invalid"] for prop in shown.values())
     assert "iou" not in shown
-    assert "iou" in form(truthful, **PARAMS, protocol="everything")
+    assert "iou" in form(truthful, **{**PARAMS, "protocol": "everything"})
 
 
 @pytest.mark.parametrize(
@@ -117,9 +127,10 @@ def test_the_form_offers_fields_and_names_the_evaluation(truthful: fo.Dataset) -
         ({"eval_key": "my key"}, "eval_key", "is no name"),
         ({"eval_key": "truth"}, "eval_key", "choose another name"),
         ({"split": "file"}, "split_file", "is needed"),
-        ({"split": "file", "split_file": "/nowhere.json"}, "pred_field", "there is no split"),
+        ({"split": "file", "split_file": "/nowhere.json"}, "split_file", "there is no split"),
         ({"vocabulary": "names"}, "names", "is needed"),
-        ({"vocabulary": "names", "names": "cat, cup"}, "pred_field", "'person'"),
+        ({"vocabulary": "names", "names": "cat, cup"}, "names", "'person'"),
+        ({"gt_field": "said"}, "pred_field", "cannot be held against itself"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_form(
@@ -128,3 +139,66 @@ def test_what_is_wrong_is_said_in_the_form(
     shown = form(truthful, **{**PARAMS, **params})[name]
     assert shown["invalid"]
     assert message in shown["error_message"]
+
+
+def test_what_is_left_open_comes_from_the_run_s_record(truthful: fo.Dataset) -> None:
+    label_dataset(truthful, box_field="truth", vocabulary="coco", workers=0, field="made")
+    request = EvaluationRequest(pred_field="made", gt_field="truth")
+    assert request.protocol_used(truthful) == "box"
+    assert request.vocabulary_used(truthful) == "coco"
+    assert request.split_used(truthful) == "none"
+    assert request.problems(truthful) == {}
+    other = EvaluationRequest(pred_field="made", gt_field="said")
+    assert other.protocol_used(truthful) == "detector"
+    # A truth that COCO has no name for.
+    sample = truthful.first()
+    sample["truth"].detections[0].label = "gizmo"
+    sample.save()
+    assert request.vocabulary_used(truthful) is None
+
+
+def test_without_a_record_nothing_was_asked(truthful: fo.Dataset) -> None:
+    request = EvaluationRequest(pred_field="said", gt_field="truth")
+    assert request.protocol_used(truthful) == "everything"
+    assert request.problems(truthful) == {}
+
+
+def test_evaluations_are_named_apart_and_count_what_they_leave_out(truthful: fo.Dataset) -> None:
+    sample = truthful.last()
+    sample["truth"].detections[0].mask = None
+    sample.save()
+    first = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS})
+    second = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS})
+    assert (first.result["eval_key"], second.result["eval_key"]) == ("said_eval", "said_eval_2")
+    truthful.reload()
+    assert truthful.list_evaluations() == ["said_eval", "said_eval_2"]
+    assert first.result["instances"] == 2
+    assert first.result["left_out"].startswith("1 of 3 true labels without a mask")
+    taken = form(truthful, **PARAMS, eval_key="said_eval")["eval_key"]
+    assert "choose another name ('said_eval_3')" in taken["error_message"]
+
+
+def test_photographs_without_a_known_size_are_looked_at(truthful: fo.Dataset) -> None:
+    truthful.clear_sample_field("metadata")
+    done = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS})
+    assert done.result["instances"] == 3
+    assert done.result["IoU"] == 1.0
+
+
+def test_an_error_in_the_app_is_told_in_its_words(truthful: fo.Dataset) -> None:
+    sample = truthful.first()
+    sample["said"].detections[0].mask = np.ones((3, 3), dtype=bool)
+    sample.save()
+    operator = OperatorRegistry().get_operator(URI)
+    request = {
+        "dataset_name": truthful.name,
+        "filters": {},
+        "params": {**PARAMS, "resize_masks": False},
+    }
+    ctx = ExecutionContext(request, executor=Executor(), operator_uri=URI)
+    *_, told = [message.body.params for message in operator.execute(ctx)]
+    assert "chelsea.png" in told["results"]["error"]
+    assert "error" in told["outputs"]["type"]["properties"]
+    assert truthful.list_evaluations() == []
+    empty = operator.resolve_output(ExecutionContext({}, operator_uri=URI)).to_json()
+    assert empty["type"]["properties"]

@@ -11,8 +11,10 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.registry import OperatorRegistry
+
+from ovsam_plugin.dataset.zoo import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 URI = "@ovsam/curation/label"
@@ -121,6 +123,75 @@ def test_the_form_asks_only_for_what_the_choices_need(boxed: fo.Dataset) -> None
     assert asked["prompt_field"]["type"]["values"] == ["asks"]
     assert asked["class_field"]["type"]["values"] == ["asks"]
     assert "find" in form(boxed, prompts="find")
+    assert not {"weights", "tiles", "all_candidates"} & set(shown)
+    more = form(boxed, advanced=True)
+    assert {"weights", "tiles", "all_candidates"} <= set(more)
+
+
+def test_choices_say_what_they_give(boxed: fo.Dataset) -> None:
+    shown = form(boxed, vocabulary="names")
+    models = shown["preset"]["view"]["choices"]
+    assert {choice["value"] for choice in models} == set(MODELS)
+    assert all(choice["description"] for choice in models)
+    assert "teapot" in form(boxed)["vocabulary"]["view"]["description"]
+    assert shown["names"]["error_message"]
+
+
+def test_a_menu_without_a_field_says_how_to_have_one(boxed: fo.Dataset) -> None:
+    told = form(boxed, prompts="point")["prompt_field"]["error_message"]
+    assert told.startswith("no field holds points: draw keypoints")
+
+
+def test_weights_that_nobody_may_fetch_are_told_at_the_model(boxed: fo.Dataset) -> None:
+    told = form(boxed, preset="ovsam-rn50x16-lvis")["preset"]["error_message"]
+    assert "ovsam weights fetch ovsam-rn50x16-lvis" in told
+
+
+def test_background_runs_are_offered_where_they_work_alone(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = OperatorRegistry().get_operator(URI)
+    ctx = ExecutionContext({"dataset_name": boxed.name, "params": {}}, operator_uri=URI)
+    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", False)
+    assert not operator.resolve_execution_options(ctx).allow_delegated_execution
+    assert "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS" in str(form(boxed)["background"])
+    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", True)
+    assert operator.resolve_execution_options(ctx).allow_delegated_execution
+    assert "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS" not in str(form(boxed))
+
+
+def test_the_app_is_told_how_far_it_is_and_what_came_out(boxed: fo.Dataset) -> None:
+    operator = OperatorRegistry().get_operator(URI)
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks"}
+    request = {"dataset_name": boxed.name, "filters": {}, "params": params}
+    ctx = ExecutionContext(request, executor=Executor(), operator_uri=URI)
+    told = [message.body for message in operator.execute(ctx)]
+    names = [body.operator_uri for body in told]
+    assert names[-3:] == ["reload_dataset", "set_color_scheme", "set_active_fields"]
+    assert set(names[:-3]) == {"show_output"}
+    results = told[-4].params["results"]
+    assert (results["field"], results["labelled"], results["instances"]) == ("ovsam", 3, 3)
+    assert told[-1].params == {"fields": ["ovsam"]}
+    assert told[-2].params["color_by"] == "value"
+    assert boxed.count("ovsam.detections") == 3
+
+
+def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None:
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks", "preview": True}
+    asked = form(boxed, **params)["tried"]
+    assert "picture" not in form(boxed, **params)
+    made = foo.execute_operator(
+        asked["view"]["operator"], {"dataset": boxed, "params": asked["view"]["params"]}
+    )
+    loaded = {"tried": {"state": "loaded", "data": made.result}}
+    shown = form(boxed, **params, **loaded)
+    assert shown["picture"]["default"].startswith("data:image/jpeg;base64,")
+    assert shown["told"]["view"]["label"].startswith("1.0 instances a photograph; all 3 take")
+    none = form(boxed, **params, **loaded, min_confidence=1.0)
+    assert none["told"]["view"]["label"].startswith("0.0 instances a photograph")
+    other = form(boxed, **{**params, "names": "dog"}, **loaded)
+    assert "picture" not in other
+    assert boxed.get_field("ovsam") is None
 
 
 @pytest.mark.parametrize(

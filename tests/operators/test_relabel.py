@@ -54,6 +54,30 @@ def test_the_form_offers_runs_alone_and_says_what_is_wrong(named: fo.Dataset) ->
     assert shown["names"]["error_message"] == "give names with commas between them"
     wrong = form(RELABEL, named, into="1", **OTHER)
     assert "cannot be a label field" in wrong["into"]["error_message"]
+    assert shown["into"]["view"]["description"] == "empty: named after the run and the names"
+    again = form(RELABEL, named, vocabulary="coco")
+    assert again["into"]["view"]["description"] == "empty: ovsam_coco"
+    there = form(RELABEL, named, into="asks", **OTHER)["into"]["error_message"]
+    assert there == (
+        "'asks' is there already: choose another field ('asks_2' is free), or tick "
+        '"Replace existing labels"'
+    )
+    source = form(RELABEL, named, into="ovsam", **OTHER)["into"]["error_message"]
+    assert "a field of their own, such as 'ovsam_2'" in source
+
+
+def test_an_empty_menu_says_how_to_fill_it(dataset: fo.Dataset) -> None:
+    shown = form(RELABEL, dataset, **OTHER)["field"]
+    assert shown["error_message"] == "no labelling run yet: label the photographs first"
+    shown = form(RECOGNIZE, dataset, **OTHER)["field"]
+    assert shown["error_message"].startswith("no field holds instances: draw boxes or masks")
+
+
+def test_a_field_of_others_is_not_named_over_without_a_word(named: fo.Dataset) -> None:
+    named.clone_sample_field("asks", "asks_named")
+    told = form(RECOGNIZE, named, field="asks", **OTHER)["into"]["error_message"]
+    assert "'asks_named' holds labels of 3 photographs, made by no run" in told
+    assert "'asks_named_2' is free" in told
 
 
 def test_instances_from_elsewhere_are_named_and_filled_in(named: fo.Dataset) -> None:

@@ -1,0 +1,18 @@
+"""What the open App shows of a run: its field, each class in a colour of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone.operators as foo
+
+from ovsam_plugin.curation.colours import colour_classes, shown_colours
+
+
+def show_run(ctx: foo.ExecutionContext, field: str) -> Iterator[Any]:
+    """Shows a run's labels alone, in the App that asked, without a step more."""
+    colour_classes(ctx.dataset)
+    yield ctx.ops.reload_dataset()
+    yield ctx.trigger("set_color_scheme", shown_colours(ctx.dataset))
+    yield ctx.ops.set_active_fields([field])

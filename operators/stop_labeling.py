@@ -1,0 +1,37 @@
+"""Call of `stop_labeling`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from .form import chosen_run, run_menu
+
+
+class StopLabeling(foo.Operator):  # type: ignore[misc]
+    """Stops the labelling of a field, wherever it goes on."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="stop_labeling",
+            label="Stop labelling",
+            description="Ends labelling that goes on, here or elsewhere; what is done stays",
+            dynamic=True,
+            risk_level=types.RiskLevel.LOW,
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        inputs = types.Object()
+        run_menu(inputs, ctx)
+        return types.Property(inputs, view=types.View(label="Stop labelling"))
+
+    def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        from ovsam_plugin.dataset.labeling import stop_labeling
+
+        asked = stop_labeling(ctx.dataset, chosen_run(ctx))
+        told = "It stops after the photograph at hand" if asked else "Nothing is labelled there now"
+        ctx.ops.notify(told)
+        return {"asked": asked}

@@ -1,0 +1,32 @@
+"""The operator `setup_workspace`, as the open App hears of it."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import fiftyone.operators as foo
+
+from ovsam_plugin.curation.colours import colour_classes, shown_colours
+
+URI = "@ovsam/curation/setup_workspace"
+
+
+def test_the_open_app_shows_the_workspace_and_its_colours_at_once(named: fo.Dataset) -> None:
+    done = foo.execute_operator(URI, {"dataset": named, "params": {"colour_by": "review"}})
+    told = {r["operator_uri"]: r["params"] for r in done.executor.to_json()["requests"]}
+    assert list(told) == [
+        "reload_dataset", "set_color_scheme", "set_active_fields", "set_spaces"
+    ]  # fmt: skip
+    assert told["set_active_fields"] == {"fields": ["ovsam"]}
+    (entry,) = told["set_color_scheme"]["fields"]
+    assert (entry["path"], entry["colorByAttribute"]) == ("ovsam", "review")
+    assert told["set_color_scheme"]["color_by"] == "value"
+    assert "review" in str(told["set_spaces"]["spaces"])
+
+
+def test_a_persons_own_way_to_colour_stays(named: fo.Dataset) -> None:
+    named.app_config.color_scheme = fo.ColorScheme(color_by="field", opacity=0.3)
+    colour_classes(named)
+    assert shown_colours(named) == {"color_by": "field", "opacity": 0.3}
+    named.app_config.color_scheme = None
+    colour_classes(named)
+    assert shown_colours(named)["color_by"] == "value"
