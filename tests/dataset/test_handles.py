@@ -138,7 +138,8 @@ def test_what_has_not_changed_is_not_read_again(
     assert read == []
     dataset.add_sample_field("mine", fo.StringField)
     as_stored(dataset)
-    assert len(read) == 1
+    assert read != []
+    read.clear()
     dataset.set_values("mine", ["a", "b", "c"])  # of samples
     as_stored(dataset)
-    assert len(read) == 1
+    assert read == []

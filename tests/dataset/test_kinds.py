@@ -231,7 +231,7 @@ def test_a_read_only_field_is_found_before_anything_is_computed(
     field = boxed.get_field(which)
     field.read_only = True
     field.save()
-    monkeypatch.setattr(OvsamModel, "answer", None)
+    monkeypatch.setattr(OvsamModel, "encode", None)
     with pytest.raises(ValueError, match=f"field '{which}' is read-only"):
         label_dataset(boxed, **SETTINGS)
     monkeypatch.undo()
