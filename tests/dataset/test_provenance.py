@@ -77,7 +77,7 @@ def test_clean_ground_truth_has_it_and_other_importers_read_it(
     decided: fo.Dataset, tmp_path: Path, format: Any
 ) -> None:
     path = tmp_path / "clean.json"
-    export_clean(decided, "ovsam", path, format)
+    export_clean(decided, "ovsam", path, format, only_finished=False)
     told = [annotation[KEY] for annotation in json.loads(path.read_text())["annotations"]]
     assert [each["reviewed_by"] for each in told] == ["Eva", "Jo"]
     if format == "lvis":  # FiftyOne's importer asks for what LVIS has not
