@@ -73,7 +73,7 @@ def fetch(folder: Path, cases: Path | None) -> int:
     failed = subprocess.run(command, check=False).returncode
     if cases is not None:
         golden = parity.Golden(cases)
-        golden._predictors["RN50x16"] = load_predictor(preset, device="cpu")
+        golden._predictors["RN50x16"] = load_predictor(preset, device="cpu", precision="fp32")
         results = list(parity.compare_features(golden, "RN50x16", "a"))
         for case in golden.cases:
             if case["model"] == "RN50x16":

@@ -98,7 +98,7 @@ class Predictor:
         precision: Precision = "fp32",
     ) -> None:
         # Channels last is the layout that convolutions are fastest in, on CPUs and GPUs alike.
-        network.backbone = network.backbone.fused()
+        network.backbone = network.backbone.fused(in_place=True)
         network = network.to(memory_format=torch.channels_last)
         self.network = network.eval().requires_grad_(False)
         self.preset = preset

@@ -58,9 +58,13 @@ class ImageEncoder(nn.Module):
         """Pooled features (N, F) -> embeddings (N, D) in the text's space, not normalised."""
         raise NotImplementedError
 
-    def fused(self) -> ImageEncoder:
-        """For inference alone: every batch normalisation folded into the convolution before it."""
-        encoder = deepcopy(self).eval()
+    def fused(self, *, in_place: bool = False) -> ImageEncoder:
+        """For inference alone: every batch normalisation folded into the convolution before it.
+
+        Args:
+            in_place: whether this encoder becomes it, which takes no second copy of the weights.
+        """
+        encoder = (self if in_place else deepcopy(self)).eval()
         for module in encoder.modules():
             children = list(module.named_children())
             for (before, conv), (name, norm) in pairwise(children):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from benchmarks import parity
+from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.dataset.labelers import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.presets import PRESETS, Preset
@@ -48,7 +49,9 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fetched]:
         patch.setenv("OVSAM_CACHE_DIR", str(folder / "cache"))
         patch.setenv("OVSAM_ACCEPT_LICENCE", "1")
         patch.setattr(fo.config, "model_zoo_dir", fo.config.model_zoo_dir)
-        model = foz.load_zoo_model(preset.name, vocabulary="cat, cup", device="cpu", cache=False)
+        model = foz.load_zoo_model(
+            preset.name, vocabulary="cat, cup", device="cpu", precision="fp32", cache=False
+        )
         yield Fetched(model, preset, server)
     _predictor.cache_clear()
 
@@ -65,7 +68,7 @@ def test_the_zoo_model_was_fetched_and_made_into_one_file(fetched: Fetched) -> N
 def test_golden_cases_come_out_of_the_published_files(fetched: Fetched) -> None:
     """A case of each kind of prompt; of all others the weights say the same (see `test_parity`)."""
     golden = parity.Golden(GOLDEN)
-    predictor = golden._predictors["RN50"] = fetched.model.labeler.predictor
+    golden._predictors["RN50"] = fetched.model.labeler.predictor
     cases = [case for case in golden.cases if case["id"] in CASES]
     results = list(parity.compare_features(golden, "RN50", "a"))
     for case in cases:
@@ -74,7 +77,8 @@ def test_golden_cases_come_out_of_the_published_files(fetched: Fetched) -> None:
     assert len(results) > 20 * len(cases)
     assert [r for r in results if not r.passed] == []
     recipe = parity.recipe_network(golden.index["models"]["RN50"], "RN50").state_dict()
-    assert all(torch.equal(v, recipe[k]) for k, v in predictor.network.state_dict().items())
+    network, _ = load_network(fetched.preset)
+    assert all(torch.equal(v, recipe[k]) for k, v in network.state_dict().items())
 
 
 def test_the_text_tower_comes_out_of_them_too(fetched: Fetched) -> None:
