@@ -86,7 +86,7 @@ def test_all_parts_come_back_as_halves_hold_them(
     ]
     for got, wanted in pairs:
         assert got.dtype == torch.float32
-        torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(got, wanted.float(), rtol=1e-3, atol=1e-6)
     assert read.all_proposals is not None
     assert encoding.all_proposals is not None
     torch.testing.assert_close(read.all_proposals.boxes, encoding.all_proposals.boxes)

