@@ -7,6 +7,7 @@ embeddings whose cosines are large and those whose are small.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,6 +30,8 @@ ALIKE, ALIKE_COUNT = 0.7, 2.0
 TYPICAL, SLOPE = -0.5, 0.5
 # The same where no words hold it back.
 TYPICAL_ALONE = -1.5
+# Of few classes, words that know nothing give each a large share: how far it is ahead of that.
+AHEAD = 1.5
 
 
 def prototype_adapter(
@@ -50,10 +53,12 @@ def prototype_adapter(
     scale = SLOPE * (fusion.head_scale + fusion.clip_scale) / 2
     known = [_unit(examples[place]) for place in places]
     common = _common_likeness(known)
+    least = AHEAD - math.log(max(len(vocabulary), 1))
     weights, bias, kept = [], [], []
     for place, rows in zip(places, known):
         read = vocabulary.categories[place].words
         own, typical = (1 - words_weigh(len(rows)), TYPICAL) if read else (1.0, TYPICAL_ALONE)
+        typical = max(typical, least)
         mean = rows.sum(0)
         alike = _likeness(rows, common)
         weights.append(own * scale * mean / np.linalg.norm(mean))

@@ -25,7 +25,7 @@ CAT = (110, 20, 410, 290)
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return load_predictor("ovsam-lite", device="cpu")
+    return load_predictor("ovsam-lite", device="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
