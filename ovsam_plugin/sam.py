@@ -105,7 +105,7 @@ class _Backbone(ImageEncoder):
         super().__init__()
         self.encoder = encoder
 
-    def fused(self) -> ImageEncoder:
+    def fused(self, *, in_place: bool = False) -> ImageEncoder:
         """Itself: it has no normalisation to fold away."""
         return self
 
