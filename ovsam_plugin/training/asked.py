@@ -9,11 +9,9 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import roi_align
 
 from ovsam_plugin.network.objectness import LEVELS
 from ovsam_plugin.network.prompt_encoder import PromptBatch
-from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.training.crops import Crop
 from ovsam_plugin.training.data import UNKNOWN_CLASS
 from ovsam_plugin.training.losses import box_iou_paired
@@ -122,56 +120,6 @@ class Asked:
         taught = ~self.guess & ~self.found | self.found & (near > 0.5)
         taught[self.guess] = best & (near[self.guess] > 0.3)
         return taught
-
-    def corrected(self, logits: Tensor, taught: Tensor) -> Asked:
-        """Some of the questions asked once more, each with a click where its answer is most wrong.
-
-        So a click is learned to add and to take away, as in SAM (arXiv 2304.02643). Every question
-        with a click is asked again, and every third of the boxes.
-
-        Args:
-            logits: (N, R, R) of the answers, each over its own window.
-            taught: (N,) bool, answers that are taught to draw.
-
-        Returns:
-            The M questions whose answers have an error, with one click more.
-        """
-        assert self.prompts.points is not None
-        assert self.prompts.point_labels is not None
-        labels = self.prompts.point_labels
-        third = torch.arange(len(taught), device=taught.device) % 3 == 0
-        rows = torch.nonzero(taught & ~self.found & ((labels[:, 0] >= 0) | third)).squeeze(1)
-        size, frames = logits.shape[-1], windows(self.boxes[rows])
-        count = torch.arange(len(rows), device=rows.device)
-        rois = torch.cat([count[:, None], frames], 1).float()
-        truth = roi_align(self.masks[rows, None].float(), rois, size, 1.0, 2, aligned=True) > 0.5
-        drawn = logits.detach()[rows, None] > 0
-        missed, added = (truth & ~drawn).float(), (drawn & ~truth).float()
-        more = missed.sum((1, 2, 3)) >= added.sum((1, 2, 3))
-        wrong = torch.where(more[:, None, None, None], missed, added)
-        # Deep inside the error, as a person would click.
-        depth = (F.avg_pool2d(wrong, 9, 1, 4) * wrong).flatten(1)
-        deepest = depth.argmax(1)
-        cell = torch.stack([deepest % size, deepest // size], 1) + 0.5
-        click = frames[:, :2] + cell / size * (frames[:, 2:] - frames[:, :2])
-        xy = self.prompts.points[rows].clone()
-        said = labels[rows].clone()
-        place = (said >= 0).sum(1).clamp(max=said.shape[1] - 1)
-        xy[count, place], said[count, place] = click, more.to(said.dtype)
-        wrongs = depth.amax(1) > 0
-        kept = rows[wrongs]
-        return Asked(
-            index=self.index[kept],
-            boxes=self.boxes[kept],
-            masks=self.masks[kept],
-            truth=self.truth[kept],
-            prompts=PromptBatch(points=xy[wrongs], point_labels=said[wrongs]),
-            coarse=None if self.coarse is None else self.coarse[kept],
-            guess=torch.zeros_like(self.guess[kept]),
-            found=self.found[kept],
-            named=self.named[kept],
-            unknown=self.unknown[kept],
-        )
 
     def judged(self, iou: Tensor) -> tuple[Tensor, Tensor]:
         """Of which answers it is known whether they are a whole thing, and whether they are.

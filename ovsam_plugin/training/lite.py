@@ -22,7 +22,7 @@ from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import TimmClassifier
 from ovsam_plugin.network.objectness import LEVELS, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
-from ovsam_plugin.network.region_masks import RegionMasks, windows
+from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import is_validation, load_annotations
 from ovsam_plugin.training.asked import Asked
@@ -304,35 +304,21 @@ class LiteRecipe(Recipe):
         if not asked:
             return dict.fromkeys(("coarse", "mask", "quality", "whole", "things"), zero), proposed
         all_asked = Asked.concatenate(asked, size)
-        regions = head.project(features.image, features.pyramid)
-
-        def answer(asked: Asked) -> tuple[RegionMasks, Tensor, Tensor]:
-            drawn = head(
-                regions,
-                asked.boxes,
-                index=asked.index,
-                prompts=asked.prompts,
-                coarse=asked.coarse,
-            )
-            return drawn, *region_loss(drawn.logits, asked.masks, windows(asked.boxes))
-
-        drawn, loss, iou = answer(all_asked)
+        drawn = head(
+            head.project(features.image, features.pyramid),
+            all_asked.boxes,
+            index=all_asked.index,
+            prompts=all_asked.prompts,
+            coarse=all_asked.coarse,
+        )
+        loss, iou = region_loss(drawn.logits, all_asked.masks, windows(all_asked.boxes))
         fits = F.binary_cross_entropy_with_logits(drawn.quality, iou, reduction="none")
         judged, whole_thing = all_asked.judged(iou)
         surely = F.binary_cross_entropy_with_logits(drawn.thing, whole_thing, reduction="none")
-        taught = all_asked.taught(iou)
-        masks, qualities = [loss[taught]], [fits[~all_asked.found]]
-        again = all_asked.corrected(drawn.logits, taught)
-        if len(again.boxes):
-            drawn, loss, iou = answer(again)
-            masks.append(loss)
-            qualities.append(
-                F.binary_cross_entropy_with_logits(drawn.quality, iou, reduction="none")
-            )
         return {
             "coarse": torch.stack(coarse).mean() if coarse else zero,
-            "mask": torch.cat(masks).mean(),
-            "quality": torch.cat(qualities).mean(),
+            "mask": loss[all_asked.taught(iou)].mean(),
+            "quality": fits[~all_asked.found].mean(),
             "whole": surely[judged].mean() if judged.any() else zero,
             "things": torch.stack(things).mean() if things else zero,
         }, proposed

@@ -480,49 +480,6 @@ def test_an_answer_is_surely_a_thing_from_an_iou_of_six_tenths_on() -> None:
     assert whole.tolist() == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-6)
 
 
-def answers(*drawn: tuple[int, int, int, int]) -> torch.Tensor:
-    """Logits of 52 cells a side, sure of one rectangle each; a box of 40 pixels has cells of 1."""
-    logits = torch.full((len(drawn), 52, 52), -9.0)
-    for mask, (x1, y1, x2, y2) in zip(logits, drawn):
-        mask[y1:y2, x1:x2] = 9
-    return logits
-
-
-def test_a_question_is_asked_again_with_a_click_where_its_answer_is_most_wrong() -> None:
-    # The box (12, 12)-(52, 52) has the window (6, 6)-(58, 58), its left half is the thing.
-    crop = rectangle_crop((12, 12, 32, 52))
-    which, box = torch.zeros(5, dtype=torch.int64), torch.tensor([12.0, 12, 52, 52])
-    points = PromptBatch(points=torch.full((5, 1, 2), 20.0), point_labels=torch.ones(5, 1))
-    asked = Asked.of(0, crop, which, box.repeat(5, 1), points)
-    right, all_of_it, half, off = (6, 6, 26, 46), (6, 6, 46, 46), (6, 6, 26, 26), (40, 40, 46, 46)
-    taught = torch.tensor([True, True, True, True, False])
-    again = asked.corrected(answers(right, all_of_it, half, off, off), taught)
-    # Nothing is wrong with the first, and the last is not taught.
-    assert len(again.boxes) == 3
-    assert again.prompts.point_labels is not None
-    assert again.prompts.points is not None
-    # Too much is taken away from, too little is added to, and what is more wrong comes first.
-    assert again.prompts.point_labels.tolist() == [[1, 0, -1], [1, 1, -1], [1, 1, -1]]
-    assert again.prompts.points[:, 0].tolist() == [[20, 20]] * 3
-    for (x, y), (x1, y1, x2, y2) in zip(
-        again.prompts.points[:, 1].tolist(),
-        ((32, 12, 52, 52), (12, 32, 32, 52), (12, 12, 32, 52)),
-    ):
-        assert x1 + 4 <= x <= x2 - 4
-        assert y1 + 4 <= y <= y2 - 4
-
-
-def test_of_boxes_without_a_click_every_third_is_asked_again_and_no_proposal() -> None:
-    crop = rectangle_crop((12, 12, 32, 52))
-    boxes, which = torch.tensor([[12.0, 12, 52, 52]] * 6), torch.zeros(6, dtype=torch.int64)
-    wrong, taught = answers(*[(40, 40, 46, 46)] * 6), torch.ones(6, dtype=torch.bool)
-    again = Asked.of(0, crop, which, boxes).corrected(wrong, taught)
-    assert again.prompts.point_labels is not None
-    assert again.prompts.point_labels.tolist() == [[1, -1, -1]] * 2
-    found = Asked.of(0, crop, which, boxes, kind="found")
-    assert len(found.corrected(wrong, taught).boxes) == 0
-
-
 def test_weights_of_another_network_are_no_start_for_the_encoder(
     recipe: LiteRecipe, tmp_path: Path
 ) -> None:
