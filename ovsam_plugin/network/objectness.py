@@ -30,25 +30,6 @@ class Proposals(NamedTuple):
     boxes: Tensor
 
 
-def agreed(proposals: Proposals, points: Tensor, labels: Tensor, count: int = 4) -> Tensor:
-    """The likeliest proposals that hold the points on a thing and none of those off it.
-
-    Args:
-        proposals: of one image, at least `count`.
-        points: (N, P, 2) x, y in input pixels.
-        labels: (N, P), 1 on the thing, 0 off it; others count for nothing.
-        count: how many for each of N.
-
-    Returns:
-        (N, count) int64 places among the proposals, first those that agree with most points.
-    """
-    low, high = proposals.boxes[0, :, None, None, :2], proposals.boxes[0, :, None, None, 2:]
-    inside = ((points >= low) & (points <= high)).all(-1)  # (M, N, P)
-    against = (inside != (labels == 1)) & ((labels == 0) | (labels == 1))
-    score = proposals.logits[0, :, None].sigmoid() - against.sum(-1)
-    return score.topk(count, 0).indices.T
-
-
 class ObjectnessHead(nn.Module):
     """For every cell of three levels: is it on a thing, and how far do the thing's edges lie.
 

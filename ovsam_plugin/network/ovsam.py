@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ovsam_plugin.network.clicks import answer_clicks
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import FeaturePyramid, align_pyramid, align_regions
 from ovsam_plugin.network.image_encoder import build_image_encoder
 from ovsam_plugin.network.mask_decoder import RecognizingDecoder
-from ovsam_plugin.network.objectness import LEVELS, ObjectnessHead, Proposals, agreed, cells_at
+from ovsam_plugin.network.objectness import ObjectnessHead, Proposals
 from ovsam_plugin.network.prompt_encoder import PromptBatch, build_prompt_encoder
 from ovsam_plugin.network.region_masks import RegionFeatures, RegionMaskHead, windows
 from ovsam_plugin.network.sam2clip import Sam2ClipNeck
@@ -136,34 +136,8 @@ class OVSAM(nn.Module):
             )
         if proposals is None:
             raise ValueError("points need the proposals of their image")
-        return self._answer_points(head, features.regions, prompts, proposals)
-
-    def _answer_points(
-        self,
-        head: RegionMaskHead,
-        regions: RegionFeatures,
-        prompts: PromptBatch,
-        proposals: Proposals,
-    ) -> Masks:
-        """One mask for each size of thing that may lie under the first point; of several points,
-        also for the likeliest things that they agree about; the best of them."""
-        points, labels = prompts.points, prompts.point_labels
-        assert points is not None
-        assert labels is not None
-        n = len(points)
-        h, w = regions.levels[0].shape[-2:]
-        first = points[torch.arange(n), (labels == 1).float().argmax(1)]
-        cells = cells_at(first, (4 * h, 4 * w)).view(n, len(LEVELS))
-        if points.shape[1] > 1:
-            cells = torch.cat([cells, agreed(proposals, points, labels)], 1)
-        boxes = proposals.boxes[0][cells.flatten()]
-        told = prompts.repeat(cells.shape[1])
-        drawn = head(regions, boxes, prompts=told)
-        frames = windows(boxes)
-        score = drawn.quality.sigmoid() * agreement(drawn.logits, frames, told)
-        best = score.view(n, -1).argmax(1)
-        best = best + torch.arange(n, device=score.device) * cells.shape[1]
-        return Masks(drawn.logits[best], frames[best], score[best], drawn.thing[best].sigmoid())
+        drawn, frames = answer_clicks(head, features.regions, prompts, proposals)
+        return Masks(drawn.logits, frames, drawn.quality, drawn.thing)
 
     def decode(self, features: Features, prompts: PromptBatch) -> Tensor:
         """Mask logits of N prompts on one image.
@@ -244,24 +218,6 @@ def surroundings(boxes: Tensor, cells: Sequence[int]) -> Tensor:
     middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
     limit = boxes.new_tensor([cells[1], cells[0], cells[1], cells[0]]) * 32
     return torch.cat([middle - half, middle + half], 1).clamp(min=0).minimum(limit)
-
-
-def agreement(logits: Tensor, frames: Tensor, prompts: PromptBatch) -> Tensor:
-    """The share of each prompt's points that its mask has as they were set.
-
-    Args:
-        logits: (N, h, w), each over its own window.
-        frames: (N, 4) the windows, xyxy in input pixels.
-        prompts: N prompts of P points.
-
-    Returns:
-        (N,) in 0..1.
-    """
-    assert prompts.points is not None
-    corner, side = frames[:, None, :2], frames[:, None, 2:] - frames[:, None, :2]
-    grid = ((prompts.points - corner) / side * 2 - 1)[:, None]
-    on = F.grid_sample(logits[:, None], grid, align_corners=False)[:, 0, 0] > 0
-    return (on == (prompts.point_labels == 1)).float().mean(1)
 
 
 def mask_boxes(masks: Tensor) -> Tensor:

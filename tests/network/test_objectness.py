@@ -10,8 +10,6 @@ from ovsam_plugin.network.objectness import (
     LEVELS,
     SIDES,
     ObjectnessHead,
-    Proposals,
-    agreed,
     cell_centres,
     cells_at,
 )
@@ -114,16 +112,3 @@ def test_sizes_of_neighbouring_levels_overlap() -> None:
     assert SIDES[0][0] == 0
     assert SIDES[-1][1] == float("inf")
     assert all(low < high_before for (_, high_before), (low, _) in pairwise(SIDES))
-
-
-def test_the_likeliest_proposals_that_several_points_agree_about_come_first() -> None:
-    boxes = torch.tensor(
-        [[0.0, 0, 60, 60], [0, 0, 30, 60], [0, 0, 30, 40], [50, 0, 60, 60], [5, 5, 25, 55]]
-    )
-    found = Proposals(torch.tensor([[4.0, 1, 2, 3, 0.5]]), boxes[None])
-    points = torch.tensor([[[10.0, 10], [20, 50]], [[10, 10], [20, 50]], [[55, 5], [10, 10]]])
-    labels = torch.tensor([[1.0, 1], [1, 0], [1, 0]])
-    places = agreed(found, points, labels, count=2)
-    assert places.tolist() == [[0, 1], [2, 0], [3, 0]]
-    # What is neither on nor off counts for nothing.
-    assert agreed(found, points[1:2], torch.tensor([[1.0, -1]]), count=3).tolist() == [[0, 2, 1]]

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
 
 from ovsam_plugin.network.feature_pyramid import STRIDES
-from ovsam_plugin.network.objectness import Proposals, cells_at
-from ovsam_plugin.network.ovsam import OVSAM, agreement
+from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import (
     BINS,
@@ -181,81 +178,10 @@ def test_a_coarse_mask_is_read_at_its_own_place() -> None:
         torch.testing.assert_close(channels[5], (ramp / 4).tanh(), atol=1e-3, rtol=0)
 
 
-def test_points_agree_with_a_mask_that_has_them_as_they_were_set() -> None:
-    """A mask on the left half of its window."""
-    logits = torch.full((1, 8, 8), -5.0)
-    logits[:, :, :4] = 5
-    frames = torch.tensor([[100.0, 50, 180, 90]])
-    for points, labels, share in (
-        ([(110, 60)], [1], 1.0),
-        ([(170, 60)], [1], 0.0),
-        ([(170, 60)], [0], 1.0),
-        ([(110, 60), (170, 60)], [1, 0], 1.0),
-        ([(110, 60), (120, 80)], [1, 0], 0.5),
-        ([(110, 60), (20, 60)], [1, 1], 0.5),  # far outside the window
-        ([(110, 60), (20, 60)], [1, 0], 1.0),
-    ):
-        prompts = PromptBatch(
-            points=torch.tensor([points]).float(), point_labels=torch.tensor([labels]).float()
-        )
-        assert agreement(logits, frames, prompts).tolist() == [share]
-
-
 @pytest.fixture(scope="module")
 def network() -> OVSAM:
     torch.manual_seed(0)
     return OVSAM(DESCRIPTION).eval()
-
-
-@torch.inference_mode()
-def test_of_the_masks_for_a_point_that_which_agrees_with_the_clicks_is_taken(
-    network: OVSAM,
-) -> None:
-    """Where nothing else tells them apart; and where all agree, the one expected to fit best."""
-    of = network.region_masks
-    assert of is not None
-    encoded = network.encode(torch.randn(1, 3, 128, 128))
-    assert encoded.regions is not None
-    points = torch.tensor([[[70.0, 66]], [[20.0, 90]]])
-    cells = cells_at(points[:, 0], (128, 128))
-    proposals = Proposals(torch.zeros(1, 16 * 16 + 8 * 8 + 4 * 4), torch.zeros(1, 336, 4))
-    # Of each point's three boxes two lie far off: no mask over them can have the point.
-    here = (1, 2)
-    for row, level in enumerate(here):
-        proposals.boxes[0, cells[row]] = torch.tensor([100.0, 0, 120, 20])
-        x, y = points[row, 0].tolist()
-        proposals.boxes[0, cells[row, level]] = torch.tensor([x - 15, y - 15, x + 15, y + 15])
-    saved = {k: v.clone() for k, v in of.state_dict().items()}
-    try:
-        torch.nn.init.zeros_(of.output.weight)
-        torch.nn.init.ones_(of.output.bias)  # every mask is all of its window
-        torch.nn.init.zeros_(of.scores[2].weight)
-        prompts = PromptBatch(points=points, point_labels=torch.ones(2, 1))
-        masks = network.answer(encoded, prompts, proposals)
-        chosen = [int(cells[row, level]) for row, level in enumerate(here)]
-        torch.testing.assert_close(masks.windows, windows(proposals.boxes[0, chosen]))
-        off = replace(prompts, point_labels=torch.tensor([[0.0], [0.0]]))
-        others = network.answer(encoded, off, proposals)
-        assert (others.windows != masks.windows).any(1).all()
-    finally:
-        of.load_state_dict(saved)
-    proposals.boxes[0, cells] = torch.tensor(
-        [[60.0, 56, 80, 76], [50, 46, 90, 86], [40, 40, 100, 100]]
-    )
-    told = PromptBatch(points=points[:1].expand(3, -1, -1), point_labels=torch.ones(3, 1))
-    boxes = proposals.boxes[0, cells[0]]
-    drawn = of(encoded.regions, boxes, prompts=told)
-    score = drawn.quality.sigmoid() * agreement(drawn.logits, windows(boxes), told)
-    answered = network.answer(
-        encoded, PromptBatch(points=points[:1], point_labels=torch.ones(1, 1)), proposals
-    )
-    assert answered.quality is not None
-    assert answered.quality[0] == pytest.approx(float(score.max()), rel=1e-4)
-    torch.testing.assert_close(answered.windows[0], windows(boxes)[score.argmax()])
-    assert answered.thing is not None
-    assert answered.thing[0] == pytest.approx(
-        float(drawn.thing[score.argmax()].sigmoid()), rel=1e-4
-    )
 
 
 @torch.inference_mode()
