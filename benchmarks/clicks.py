@@ -23,9 +23,9 @@ from rich.table import Table
 from scipy import ndimage
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
-from quality import Figures, Photograph, photographs  # noqa: E402
+from benchmarks.quality import Figures, Photograph, photographs  # noqa: E402
 
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402

@@ -37,8 +37,8 @@ def all_of_a_window(network: OVSAM) -> Iterator[OVSAM]:
     saved = {k: v.clone() for k, v in head.state_dict().items()}
     with torch.no_grad():
         torch.nn.init.zeros_(head.output.weight)
-        torch.nn.init.ones_(head.output.bias)
-        torch.nn.init.zeros_(head.scores[2].weight)
+        head.output.bias.fill_(1.0)  # type: ignore[union-attr]
+        head.scores[2].weight.zero_()  # type: ignore[operator]
         yield network
     head.load_state_dict(saved)
 
