@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import Figures, Photograph, photographs  # noqa: E402
-
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.prompts import Points  # noqa: E402
