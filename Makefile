@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
+ESLINT := $(VENV)/eslint/node_modules/.bin/eslint
 PORT ?= 5151
 
 export FIFTYONE_DO_NOT_TRACK := true
@@ -50,10 +51,14 @@ app: $(STAMP) ## open the FiftyOne App on the demo dataset (PORT=5151)
 	@FIFTYONE_PLUGINS_DIR=$${FIFTYONE_PLUGINS_DIR:-$(CURDIR)} $(BIN)/python -m ovsam_plugin.demo --app --port $(PORT)
 
 .PHONY: lint
-lint: $(STAMP) ## ruff and mypy
+lint: $(STAMP) ## ruff and mypy, and eslint where npm is
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@if ! command -v npm > /dev/null; then echo "No npm on this machine: eslint is left out."; \
+	elif [[ -x $(ESLINT) ]] || npm install --silent --no-fund --no-audit --prefix $(VENV)/eslint eslint@9; \
+	then $(ESLINT) --config tests/eslint.config.mjs operators/*.js; \
+	else echo "eslint could not be fetched: it is left out."; fi
 
 .PHONY: format
 format: $(STAMP) ## rewrite the code in the house style
@@ -61,7 +66,7 @@ format: $(STAMP) ## rewrite the code in the house style
 	@$(BIN)/ruff format .
 
 .PHONY: test
-test: lint ## what CI runs: ruff, mypy, pytest and its ten slowest tests
+test: lint ## what CI runs: ruff, mypy, eslint, pytest and its ten slowest tests
 	@$(BIN)/python -m pytest
 
 # The least share of lines and branches that tests reach: `make check COVERAGE=0` only reports it.
