@@ -10,6 +10,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 ESLINT := $(VENV)/eslint/node_modules/.bin/eslint
 PORT ?= 5151
+# Test files at a time, each in a process with a database of its own; torch's threads would only
+# stand in each other's way.
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 export FIFTYONE_DO_NOT_TRACK := true
 export FIFTYONE_DATABASE_VALIDATION := false
@@ -67,7 +71,7 @@ format: $(STAMP) ## rewrite the code in the house style
 
 .PHONY: test
 test: lint ## what CI runs: ruff, mypy, eslint, pytest and its ten slowest tests
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 # The least share of lines and branches that tests reach: `make check COVERAGE=0` only reports it.
 COVERAGE ?= 90
@@ -76,7 +80,7 @@ COVERAGE ?= 90
 check: lint docs ## all of that and more: coverage, dead code, dependencies, docs
 	@$(BIN)/vulture
 	@$(BIN)/deptry .
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+	@$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 .PHONY: docs
 docs: $(STAMP) ## make the docs site in site/, without a network; a broken link fails

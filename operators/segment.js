@@ -9,16 +9,28 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
   const LARGEST = 2048; // of the bitmap that is drawn of a large photograph when it is seen whole
   const TRAVELS = 1024; // pixels along the longer side of what is painted, as it is sent
 
-  // What a person has done, by dataset and sample: a tab switch or a split mounts the panel anew.
+  // What a person has done, by dataset and sample: a tab switch or a split mounts the panel anew. What
+  // was asked outlives the page, too, which the App gives up when its server goes.
   const sheets = new Map();
   const settings = new Map();
 
   function sheetOf(dataset, id) {
-    const key = `${dataset}/${id}`;
+    const key = `ovsam-segment/${dataset}/${id}`;
     if (!sheets.has(key)) {
-      sheets.set(key, { id, steps: [], found: [], held: null, name: null, view: null, there: [], size: null });
+      const { steps = [], held = null } = JSON.parse(window.sessionStorage.getItem(key) ?? "{}");
+      sheets.set(key, {
+        id, key, steps, held: held && { id: held, names: [] }, found: [], name: null, view: null, there: [], size: null,
+      });
     }
     return sheets.get(key);
+  }
+  function keep(sheet) {
+    const last = sheet.steps.at(-1) ?? sheet.held;
+    if (sheet.kept === last) return;
+    sheet.kept = last;
+    if (!last) { window.sessionStorage.removeItem(sheet.key); return; }
+    const steps = sheet.steps.map(({ prompt, merged }) => ({ prompt, merged }));
+    try { window.sessionStorage.setItem(sheet.key, JSON.stringify({ steps, held: sheet.held?.id })); } catch { /* it is full */ }
   }
 
   // An instance that came as runs along its rows, ready to be drawn and to be hit.
@@ -122,7 +134,10 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
         return undefined;
       } finally { this.busy--; this.refresh(); }
     }
-    refresh() { this.stale.top = true; this.render(); }
+    refresh() {
+      if (this.sheet?.ready) keep(this.sheet);
+      this.stale.top = true; this.render();
+    }
 
     get settings() {
       if (!settings.has(this.dataset)) settings.set(this.dataset, { field: null, vocabulary: null });
@@ -182,6 +197,7 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
       sheet.ready = true;
       if (chosen) this.choose(sheet, chosen);
       this.stale.base = true;
+      for (const step of sheet.steps) if (!step.shape) [step.shape] = await this.ask("answer", step.prompt);
       this.next();
     }
     put(sheet, instances) {
