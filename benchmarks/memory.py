@@ -1,9 +1,10 @@
-"""Peak memory of what grows with instances: mask prompts on a large photograph, and exports.
+"""Peak memory of what grows: mask prompts on a large photograph, exports, and whole runs.
 
     python benchmarks/memory.py                  # 10 and 1,000 prompts, 1,000 and 100,000 instances
-    python benchmarks/memory.py --instances 1000 10000
+    python benchmarks/memory.py --instances 1000 10000 --photographs 100
 
-Each figure is of a fresh process: the most that it holds, less what it held before it began.
+Each figure is of a fresh process: the most that it holds, less what it held before it began; of
+labelling photographs, all that it holds.
 """
 
 from __future__ import annotations
@@ -56,6 +57,17 @@ def name_masks(count: str) -> None:
     tell(before)
 
 
+def label_photographs(name: str) -> None:
+    """Labels a dataset by its boxes."""
+    import fiftyone as fo
+
+    from ovsam_plugin import label_dataset
+
+    dataset = fo.load_dataset(name)
+    label_dataset(dataset, vocabulary="coco", box_field="asks", device="cpu", progress=False)
+    tell(0.0)
+
+
 def export_rows(name: str) -> None:
     """Writes a dataset's labels as COCO results."""
     import fiftyone as fo
@@ -89,6 +101,7 @@ def tell(before: float) -> None:
 
 WORK: dict[str, Callable[[str], None]] = {
     "mask prompts": name_masks,
+    "labelling": label_photographs,
     "export": export_rows,
     "clean export": export_clean,
 }
@@ -138,6 +151,25 @@ def make_dataset(instances: int) -> str:
     return str(dataset.name)
 
 
+def make_photographs(count: int) -> str:
+    """A persistent dataset of photographs with a box each; its name."""
+    import fiftyone as fo
+    import skimage
+
+    folder = Path(skimage.__file__).parent / "data"
+    paths = [str(folder / name) for name in ("chelsea.png", "coffee.png", "astronaut.png")]
+    dataset = fo.Dataset(persistent=True)
+    box = {"label": "x", "bounding_box": [0.2, 0.1, 0.6, 0.8]}
+    dataset.add_samples(
+        (
+            fo.Sample(paths[i % 3], asks=fo.Detections(detections=[fo.Detection(**box)]))
+            for i in range(count)
+        ),
+        progress=False,
+    )
+    return str(dataset.name)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -145,12 +177,21 @@ def main() -> None:
     )
     parser.add_argument("--prompts", type=int, nargs="*", default=[10, 1000])
     parser.add_argument("--instances", type=int, nargs="*", default=[1000, 100_000])
+    parser.add_argument("--photographs", type=int, nargs="*", default=[100, 2000])
     parser.add_argument("--work", choices=WORK, help="only print the GB that one step takes")
     parser.add_argument("--of", help="prompts, or a dataset's name")
     args = parser.parse_args()
     if args.work:
         WORK[args.work](args.of)
         return
+    import fiftyone as fo
+
+    for count in args.photographs:
+        name = make_photographs(count)
+        try:
+            sys.stdout.write(f"labelling {count:,} photographs: {peak('labelling', name):.3f} GB\n")
+        finally:
+            fo.delete_dataset(name)
     for count in args.prompts:
         taken = peak("mask prompts", count)
         sys.stdout.write(f"{count:,} mask prompts on 12 megapixels: {taken:.3f} GB\n")
@@ -160,8 +201,6 @@ def main() -> None:
             for work in ("export", "clean export"):
                 sys.stdout.write(f"{work} of {count:,} instances: {peak(work, name):.3f} GB\n")
         finally:
-            import fiftyone as fo
-
             fo.delete_dataset(name)
 
 

@@ -5,7 +5,7 @@
 A row takes turns between the two that it compares, so that a machine whose speed drifts favours
 neither, and its ratio is the median of the turns' ratios. Weights are random where time does not
 depend on them. `--quick` takes fewer turns and images for a first look. It ends with 1 where a
-target is not met. `pipeline` and `ray` make datasets of their own and delete them.
+target is not met. `pipeline`, `ray` and `memory` make datasets of their own and delete them.
 """
 
 from __future__ import annotations
@@ -337,6 +337,35 @@ def ray(bench: Bench) -> list[Row]:
     return [Row("Ray, 2 workers against one process", spent[0] / spent[1], 1.7)]
 
 
+def memory(bench: Bench) -> list[Row]:
+    """Peaks of fresh processes; see memory.py."""
+    import fiftyone as fo
+
+    from benchmarks.memory import make_dataset, make_photographs, peak
+
+    def of(work: str, make: Callable[[int], str], count: int) -> float:
+        name = make(count)
+        try:
+            return peak(work, name)
+        finally:
+            fo.delete_dataset(name)
+
+    images, instances = (200, 3000) if bench.quick else (2000, 100_000)
+    runs = [of("labelling", make_photographs, count) for count in (100, images)]
+    prompts = [peak("mask prompts", count) for count in (10, 1000)]
+    exports = [of("export", make_dataset, count) for count in (1000, instances)]
+    return [
+        Row(f"memory of {images:,} photographs against 100", runs[1] / runs[0], 1.05, False),
+        Row("GB more for 1,000 mask prompts than for 10", prompts[1] - prompts[0], 0.5, False),
+        Row(
+            f"GB more to export {instances:,} instances than 1,000",
+            exports[1] - exports[0],
+            0.2,
+            False,
+        ),
+    ]
+
+
 def _dataset(bench: Bench) -> Any:
     """Photographs with ten boxes each."""
     import fiftyone as fo
@@ -373,6 +402,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "vocabulary": vocabulary,
     "pipeline": pipeline,
     "ray": ray,
+    "memory": memory,
 }
 
 
