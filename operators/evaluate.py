@@ -75,6 +75,12 @@ class Evaluate(FormOperator):
             default=False,
             label="Stretch masks of another size over their boxes",
         )
+        others = [f for f in fields if f not in (request.pred_field, request.gt_field)]
+        if others:
+            choices = {"none": "nothing", **dict(zip(others, others))}
+            menu(inputs, "compare", choices, request.compare, "Compare with")
+        choices = {"none": "nothing", **{name: name for name in request.slices(samples)}}
+        menu(inputs, "slice_by", choices, request.slice_by, "Photographs apart by")
         named = f"empty: {request.key(samples)}"
         inputs.str("eval_key", label="Name of the evaluation", description=named)
         mark(inputs, problems)
@@ -117,26 +123,36 @@ def _outcome(results: dict[str, Any]) -> types.Property:
             outputs.str(key, label=label)
     if results.get("left_out"):
         outputs.str("left_out", label="Left out")
+    if results.get("tables"):
+        outputs.str("tables", label="More", view=types.MarkdownView())
     return types.Property(outputs, view=types.View(label="Evaluated"))
 
 
 def _evaluate(samples: Samples, request: EvaluationRequest, report: Report) -> dict[str, Any]:
     from ovsam_plugin import evaluate_dataset
+    from ovsam_plugin.evaluation.comparing import together
+    from ovsam_plugin.evaluation.figures import compared, tables
 
     bare = samples.exists("metadata.width", False)
     if len(bare):  # an evaluation needs the photographs' sizes
         bare.compute_metadata(num_workers=1, progress=False)
     arguments = request.arguments(samples)
     found = evaluate_dataset(samples, **arguments, progress=report)
+    evaluated = found.evaluated
+    if request.compare != "none":
+        other = arguments | {"pred_field": request.compare, "eval_key": None}
+        beside = evaluate_dataset(samples, **other, progress=report)
+        evaluated = together(evaluated, beside.evaluated)
     metrics = found.results.custom_metrics or {}
     figures = {m["key"]: round(m["value"], 3) for m in metrics.values() if m["key"] in _FIGURES}
-    (method,) = found.evaluated.methods
-    evaluated = len(method.outcomes)
+    count = len(evaluated.methods[0].outcomes)
+    made = tables(*compared(evaluated))
     return {
         "eval_key": arguments["eval_key"],
         **figures,
-        "instances": evaluated,
-        "left_out": "\n".join(_left_out(samples, request, evaluated, found.evaluated.problems)),
+        "instances": count,
+        "left_out": "\n".join(_left_out(samples, request, count, found.evaluated.problems)),
+        "tables": "\n\n".join(f"**{one.title}**\n\n{one.markdown}" for one in made),
     }
 
 

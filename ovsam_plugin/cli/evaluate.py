@@ -133,6 +133,24 @@ def evaluate(
             rich_help_panel=_METHODS,
         ),
     ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="F",
+            help="Other labels of the same photographs: how much better they are, and whether "
+            "that is chance.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
+    slice_by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="F",
+            help="Also apart by a field of the samples, such as tags; may be repeated.",
+            rich_help_panel=_METHODS,
+        ),
+    ] = None,
     eval_key: Annotated[
         str | None,
         typer.Option(
@@ -187,6 +205,8 @@ def evaluate(
         limit=limit,
         device=device,
         crowds=crowds,
+        compare=compare,
+        slices=tuple(slice_by or ()),
     )
     with one_message(debug):
         from rich.console import Console

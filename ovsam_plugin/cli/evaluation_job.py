@@ -54,6 +54,8 @@ class EvaluationJob:
     limit: int | None
     device: str
     crowds: bool
+    compare: str | None
+    slices: tuple[str, ...]
 
     def run(self, console: Console) -> None:
         self._check_options()
@@ -76,6 +78,10 @@ class EvaluationJob:
             raise UsageError(
                 "--baselines, --faithful, --sam and --detections ask a model, and --field "
                 "evaluates labels that are there: give one of the two"
+            )
+        if self.field is None and (self.compare is not None or self.slices):
+            raise UsageError(
+                "--compare and --slice are for labels of a dataset: give --field and --gt-field too"
             )
         if (self.sam is None) != (self.clip is None):
             raise UsageError("--sam FILE and --clip MODEL/FILE go together")
@@ -227,28 +233,40 @@ class EvaluationJob:
 
     def _fields(self, console: Console) -> Evaluated:
         from ovsam_plugin.dataset.targets import all_images
+        from ovsam_plugin.evaluation.comparing import together
         from ovsam_plugin.evaluation.evaluate import evaluate_dataset
 
         assert self.field is not None
         assert self.gt_field is not None
         samples = all_images(self._dataset())
+        if self.limit is not None:
+            samples = samples.limit(self.limit)
         key = self.eval_key or f"{self.field}_eval"
-        with usage():
-            found = evaluate_dataset(
-                samples if self.limit is None else samples.limit(self.limit),
-                self.field,
-                self.gt_field,
+
+        truth = self.gt_field
+
+        def evaluate(field: str, key: str | None) -> Evaluated:
+            return evaluate_dataset(
+                samples,
+                field,
+                truth,
                 protocol=self.protocol,
                 split=self.split,
                 vocabulary=self.vocabulary,
                 eval_key=key,
+                slice_by=self.slices,
                 progress=console.is_terminal,
-            )
+            ).evaluated
+
+        with usage():
+            found = evaluate(self.field, key)
+            if self.compare is not None:
+                found = together(found, evaluate(self.compare, None))
         console.print(
             f"kept as [bold]{escape(key)}[/bold]: open the App's Model Evaluation panel on "
             f"[bold]{escape(self.target)}[/bold]"
         )
-        return self._noted(found.evaluated, {})
+        return self._noted(found, {})
 
     def _noted(self, evaluated: Evaluated, more: Mapping[str, str]) -> Evaluated:
         """With what was asked for, by which its figures can be had again."""
@@ -258,6 +276,7 @@ class EvaluationJob:
             "detections",
             "field",
             "gt_field",
+            "compare",
             "sam",
             "clip",
             "limit",
@@ -271,7 +290,7 @@ class EvaluationJob:
         return replace(evaluated, asked=asked)
 
     def _tell(self, console: Console, evaluated: Evaluated) -> None:
-        from ovsam_plugin.evaluation.figures import figures, tables, to_json
+        from ovsam_plugin.evaluation.figures import compared, tables, to_json
 
         if evaluated.problems:
             count = len(evaluated.problems)
@@ -280,12 +299,12 @@ class EvaluationJob:
                 console.print(f"  {problem}", markup=False)
             if count > _SHOWN:
                 console.print("  ...")
-        found = figures(evaluated)
-        for table in tables(found):
+        found, beside = compared(evaluated)
+        for table in tables(found, beside):
             _print(console, table)
         if self.json is not None:
             self.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(to_json(evaluated, found), indent=2)
+            text = json.dumps(to_json(evaluated, found, beside), indent=2)
             self.json.write_text(text + "\n", encoding="utf-8")
             console.print(f"figures written to [bold]{escape(str(self.json))}[/bold]")
         if self.report is not None:

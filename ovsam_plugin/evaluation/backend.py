@@ -29,11 +29,11 @@ from fiftyone.utils.eval.detection import (
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import size_of
-from ovsam_plugin.evaluation.average_precision import average_precision
+from ovsam_plugin.evaluation.average_precision import ERRORS, MaskPrecision
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
 from ovsam_plugin.evaluation.ground_truth import Truth
-from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_split
+from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_split, split_intervals
 from ovsam_plugin.evaluation.protocols import (
     MIN_IOU,
     PAIRED,
@@ -61,6 +61,12 @@ LABELS = {
     "Acc_r": "Accuracy, rare",
     "Acc_c": "Accuracy, common",
     "Acc_f": "Accuracy, frequent",
+    **{
+        f"{key}_{end}": f"{name}, 95 % interval {said}"
+        for key, name in (("mAP", "Mask mAP"), ("IoU", "Mask IoU"), ("Acc", "Accuracy"))
+        for end, said in (("low", "from"), ("high", "to"))
+    },
+    **{f"TIDE_{kind}": f"AP50 lost: {words} (TIDE)" for kind, words in ERRORS.items()},
 }
 """What the App calls the figures."""
 
@@ -269,24 +275,32 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         marked = {"_b": rows["base"], "_n": rows["novel"], "": rows["all"]}
         frequencies = by_frequency(outcomes, vocabulary)
         marked |= {f"_{row.group[0]}": row for row in frequencies}
-        found = {"mAP": self._mean_precision(), **_named(marked)}
+        found = {**self._precision(), **_named(marked)}
+        for key, interval in split_intervals(outcomes, vocabulary).items():
+            if key in ("IoU", "Acc"):
+                found[f"{key}_low"], found[f"{key}_high"] = interval
         results.custom_metrics = {
             f"ovsam/{key}": {
                 "key": key,
                 "value": value,
                 "label": LABELS.get(key, key),
-                "lower_is_better": False,
+                "lower_is_better": key.startswith("TIDE_"),
             }
             for key, value in found.items()
             if not math.isnan(value)
         }
         return results
 
-    def _mean_precision(self) -> float:
-        """COCO's mask mAP of what was evaluated; NaN where there is nothing to rank."""
+    def _precision(self) -> dict[str, float]:
+        """COCO's mask mAP of what was evaluated, its interval, and what AP50 is lost to; NaN
+        where there is nothing to rank."""
         if not self._content.content["annotations"] or not self._tally.rows:
-            return math.nan
-        return average_precision(self._content.content, self._tally.rows)["AP"]
+            return {"mAP": math.nan}
+        precision = MaskPrecision(self._content.content, self._tally.rows)
+        found = {"mAP": precision.figures["AP"]}
+        if (interval := precision.intervals().get("AP")) is not None:
+            found["mAP_low"], found["mAP_high"] = interval
+        return found | {f"TIDE_{error.kind}": error.cost for error in precision.errors}
 
     def evaluated(self) -> Evaluated:
         """All that was found, for tables and reports."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ovsam_plugin.dataset.targets import check_detections, check_images, root_da
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 from ovsam_plugin.evaluation.results import Evaluated
+from ovsam_plugin.evaluation.slices import slices_of
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def evaluate_dataset(
     eval_key: str | None = None,
     iou: float = MIN_IOU,
     resize_masks: bool = False,
+    slice_by: Sequence[str] = (),
     progress: Any = None,
 ) -> FieldEvaluation:
     """Holds predictions against ground truth, by exact IoU of masks.
@@ -67,6 +69,7 @@ def evaluate_dataset(
         eval_key: a name for the results; none keeps nothing.
         iou: least IoU of a greedy pair.
         resize_masks: stretch masks of another size over their boxes instead of refusing them.
+        slice_by: fields of the samples by which photographs are judged apart too; see `slices_of`.
         progress: as for FiftyOne's methods.
 
     Raises:
@@ -79,6 +82,7 @@ def evaluate_dataset(
     check_images(samples)
     for field in (pred_field, gt_field):
         check_detections(samples, field)
+    slices_of(samples, slice_by, ())  # a field that is not there is refused before any work
     existed = eval_key is not None and dataset.has_evaluation(eval_key)
     spec: Any = vocabulary
     if isinstance(vocabulary, Path):
@@ -102,7 +106,9 @@ def evaluate_dataset(
         if eval_key is not None and not existed and dataset.has_evaluation(eval_key):
             dataset.delete_evaluation(eval_key)
         raise
-    return FieldEvaluation(results, results.backend.evaluated())
+    evaluated: Evaluated = results.backend.evaluated()
+    slices = slices_of(samples, slice_by, evaluated.paths)
+    return FieldEvaluation(results, replace(evaluated, slices=slices))
 
 
 def center_points(samples: foc.SampleCollection, gt_field: str, field: str | None = None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.evaluation.resampling import Interval, mean_intervals
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, np.inf))
@@ -89,6 +90,26 @@ def by_split(outcomes: Outcomes, vocabulary: Vocabulary) -> dict[str, Row]:
     split = np.array([category.split or "" for category in vocabulary])[outcomes.truth]
     parts = {part: row(outcomes[split == part], part) for part in ("base", "novel")}
     return {"all": row(outcomes, "all"), **parts}
+
+
+def split_intervals(
+    outcomes: Outcomes, vocabulary: Vocabulary, *, named: bool = True
+) -> dict[str, Interval]:
+    """Bootstrap intervals of "IoU" and, where there are names, "Acc"; those of base and novel
+    classes with "_b" and "_n" behind, where there are any."""
+    split = np.array([category.split or "" for category in vocabulary])[outcomes.truth]
+    parts = {"": np.ones(len(outcomes), bool), "_b": split == "base", "_n": split == "novel"}
+    found: dict[str, Interval] = {}
+    for mark, keep in parts.items():
+        if mark and not keep.any():
+            continue
+        some = outcomes[keep]
+        columns = np.stack([some.iou, some.right.astype(np.float64)], axis=1)
+        iou, accuracy = mean_intervals(columns, some.image)
+        found[f"IoU{mark}"] = iou
+        if named:
+            found[f"Acc{mark}"] = accuracy
+    return found
 
 
 def by_frequency(outcomes: Outcomes, vocabulary: Vocabulary) -> list[Row]:

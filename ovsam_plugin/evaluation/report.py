@@ -19,7 +19,7 @@ from ovsam_plugin.evaluation.charts import (
     groups_chart,
     reliability_chart,
 )
-from ovsam_plugin.evaluation.figures import Figures, figures, percent, tables
+from ovsam_plugin.evaluation.figures import Figures, compared, percent, tables
 from ovsam_plugin.evaluation.metrics import (
     confusions,
     reliability,
@@ -78,7 +78,7 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
     """
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    found = figures(evaluated)
+    found, beside = compared(evaluated)
     sections = [
         Section(method.name, tuple(_pictures(evaluated, method, one, f"{i}-")))
         for i, (method, one) in enumerate(zip(evaluated.methods, found))
@@ -89,13 +89,12 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
     facts = {
         "summary": _summary(evaluated),
         "asked": evaluated.asked,
-        "tables": tables(found),
+        "tables": tables(found, beside),
         "sections": sections,
         "problems": evaluated.problems[:_PROBLEMS],
         "more_problems": max(len(evaluated.problems) - _PROBLEMS, 0),
     }
     environment = jinja2.Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["cell"] = _markdown_cell
     text = environment.from_string(_MARKDOWN).render(**facts)
     (folder / "report.md").write_text(text, encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -168,10 +167,6 @@ def _instance(row: dict[str, Any], name: str) -> TileInstance:
     return TileInstance(MaskCrop.of_segmentation(row["segmentation"]), name)
 
 
-def _markdown_cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
 _MARKDOWN = """\
 # Evaluation
 
@@ -184,11 +179,7 @@ _MARKDOWN = """\
 {% for table in tables %}
 ## {{ table.title }}
 
-| {{ table.header | map("cell") | join(" | ") }} |
-|---{% for _ in table.header[1:] %}|---:{% endfor %}|
-{% for row in table.rows %}
-| {{ row | map("cell") | join(" | ") }} |
-{% endfor %}
+{{ table.markdown }}
 
 {% endfor %}
 {% for section in sections %}

@@ -21,6 +21,7 @@ from ovsam_plugin.evaluation.evaluated_fields import (
     has_masks,
 )
 from ovsam_plugin.evaluation.protocols import MIN_IOU, PAIRED
+from ovsam_plugin.evaluation.slices import sliceable, slices_of
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 
@@ -56,6 +57,8 @@ class EvaluationRequest:
         vocabulary: a built-in vocabulary, "names" or "file" with those, or "auto" for the run's own
             if it has every true class, else the one that fits these.
         eval_key: the evaluation's name; None for one that none has.
+        compare: another field whose labels are held against the same truth, or "none".
+        slice_by: a field of the samples by which photographs are judged apart too, or "none".
     """
 
     pred_field: str = "ovsam"
@@ -69,6 +72,8 @@ class EvaluationRequest:
     iou: float = MIN_IOU
     resize_masks: bool = False
     eval_key: str | None = None
+    compare: str = "none"
+    slice_by: str = "none"
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> EvaluationRequest:
@@ -121,6 +126,10 @@ class EvaluationRequest:
         """Fields that could be evaluated, or evaluated against."""
         return fields_of(samples, (fo.Detections,))
 
+    def slices(self, samples: foc.SampleCollection) -> list[str]:
+        """Fields by which photographs can be judged apart."""
+        return sliceable(samples)
+
     def problems(self, samples: foc.SampleCollection) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
         steps: tuple[dict[str, Callable[[], object]], ...] = (
@@ -134,6 +143,8 @@ class EvaluationRequest:
             {
                 "pred_field": lambda: self._check_predictions(samples),
                 "gt_field": lambda: self._check_truth(samples),
+                "compare": lambda: self._check_compared(samples),
+                "slice_by": lambda: slices_of(samples, self._sliced, ()),
             },
             {
                 "protocol": lambda: self._check_protocol(samples),
@@ -163,7 +174,12 @@ class EvaluationRequest:
             "iou": self.iou,
             "resize_masks": self.resize_masks,
             "eval_key": self.key(samples),
+            "slice_by": self._sliced,
         }
+
+    @property
+    def _sliced(self) -> tuple[str, ...]:
+        return () if self.slice_by == "none" else (self.slice_by,)
 
     @property
     def _vocabulary_input(self) -> str:
@@ -200,6 +216,16 @@ class EvaluationRequest:
             raise ValueError("a field cannot be held against itself: choose two")
         check_not_swapped(samples, self.pred_field, self.gt_field)
 
+    def _check_compared(self, samples: foc.SampleCollection) -> None:
+        if self.compare == "none":
+            return
+        check_detections(samples, self.compare)
+        if self.compare in (self.pred_field, self.gt_field):
+            raise ValueError("it is chosen above already: choose a third field, or none")
+        protocol = self.protocol_used(samples)
+        if protocol in PAIRED:
+            check_askers(samples, self.compare, self.gt_field, protocol)
+
     def _check_truth(self, samples: foc.SampleCollection) -> None:
         if not samples.count(f"{self.gt_field}.detections"):
             raise ValueError("it holds no labels here: nothing is known to be right")
@@ -224,7 +250,8 @@ class EvaluationRequest:
 
     def _check_classes(self, samples: foc.SampleCollection, *, split: bool) -> None:
         chosen = self.arguments(samples)
-        del chosen["eval_key"]  # FiftyOne's own, and not the method's
+        for others in ("eval_key", "slice_by"):  # no business of FiftyOne's method
+            del chosen[others]
         if not split:
             chosen["split"] = None
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ class Evaluated:
         federated: whether it has LVIS's lists.
         problems: why images and annotations were left out.
         asked: what else decided it, such as files and the hash of weights, by name.
+        slices: by a field of the samples, by group, the places of its images in `paths`.
     """
 
     vocabulary: Vocabulary
@@ -66,3 +67,4 @@ class Evaluated:
     federated: bool
     problems: tuple[str, ...]
     asked: Mapping[str, str] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)

@@ -96,6 +96,19 @@ def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Data
     assert "said    100.0  100.0" in result.output
     dataset.reload()
     assert dataset.list_evaluations() == ["said_eval"]
+    sample.reload()
+    worse = sample["said"].copy()
+    worse.detections[0].label = "cup"
+    sample["worse"] = worse
+    sample.save()
+    more = ("--compare", "worse", "--slice", "metadata.mime_type", "--vocabulary", "cat,cup")
+    result = run(dataset.name, "--field", "said", "--gt-field", "truth", *more)
+    assert result.exit_code == 0, result.output
+    assert "worse beside said" in result.output
+    assert "said, image/png" in result.output
+    wrong = run(dataset.name, "--field", "said", "--gt-field", "truth", "--slice", "wether")
+    assert wrong.exit_code == 2
+    assert "no field 'wether' to slice by" in wrong.output
 
 
 @pytest.mark.parametrize(
@@ -110,6 +123,7 @@ def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Data
         (["--annotations", "a.json", "--protocol", "detector"], "--detections"),
         (["--annotations", "a.json", "--protocol", "everything", "--faithful"], "--faithful is"),
         (["--annotations", "nowhere.json"], "there is no annotation file nowhere.json"),
+        (["--annotations", "a.json", "--slice", "tags"], "--compare and --slice are for labels"),
         (["--field", "a", "--gt-field", "b"], "no folder and no dataset"),
     ],
 )

@@ -15,7 +15,12 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ovsam_plugin.evaluation.average_precision import COCO_KEYS, LVIS_KEYS, average_precision
+from ovsam_plugin.evaluation.average_precision import (
+    COCO_KEYS,
+    LVIS_KEYS,
+    MaskPrecision,
+    average_precision,
+)
 
 SIZE = 128
 CLASSES = 5
@@ -145,3 +150,67 @@ def test_answers_on_other_images_and_classes_count_for_nothing() -> None:
     truth, results = files(3, lvis=False)
     others = [{**results[0], "image_id": 999}, {**results[0], "category_id": 999}]
     assert average_precision(truth, [*results, *others]) == average_precision(truth, results)
+
+
+def painted(classes: list[int], shift: int = 0) -> list[dict[str, Any]]:
+    """Answers to `squares`, one a photograph, of these classes; 0 answers nothing."""
+    return [
+        {"image_id": i, "category_id": c, "segmentation": encode(square(shift)), "score": 0.5}
+        for i, c in enumerate(classes, start=1)
+        if c
+    ]
+
+
+def square(shift: int = 0) -> np.ndarray:
+    mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    mask[40:60, 40 + shift : 60 + shift] = 1
+    return mask
+
+
+def squares(count: int) -> dict[str, Any]:
+    """A square of class 1 on each photograph."""
+    images = [{"id": i, "height": SIZE, "width": SIZE} for i in range(1, count + 1)]
+    things = [
+        {"id": i, "image_id": i, "category_id": 1, "segmentation": encode(square()), "area": 400,
+         "bbox": [40, 40, 20, 20], "iscrowd": 0}
+        for i in range(1, count + 1)
+    ]  # fmt: skip
+    categories = [{"id": c, "name": f"c{c}", "frequency": "f"} for c in (1, 2)]
+    return {"images": images, "annotations": things, "categories": categories}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        ("Cls", painted([1, 1, 1, 2])),  # another name
+        ("Loc", painted([1, 1, 1, 0]) + painted([0, 0, 0, 1], shift=9)),  # IoU 0.38
+        ("Bkg", painted([1, 1, 1, 1]) + painted([0, 0, 0, 1], shift=60)),
+        ("Dupe", painted([1, 1, 1, 1]) + painted([0, 0, 0, 1])),
+        ("Miss", painted([1, 1, 1, 0])),
+        ("Both", painted([1, 1, 1, 0]) + painted([0, 0, 0, 2], shift=9)),
+    ],
+)
+def test_each_kind_of_error_is_told(kind: str, rows: list[dict[str, Any]]) -> None:
+    counts = {e.kind: e.count for e in MaskPrecision(squares(4), rows).errors}
+    assert counts[kind] == 1
+    missed = kind in ("Miss", "Both")  # what is wrong in both ways mends no instance
+    assert sum(counts.values()) == 1 + (missed and kind != "Miss")
+    right = MaskPrecision(squares(4), painted([1, 1, 1, 1])).errors
+    assert not any(error.count or error.cost for error in right)
+
+
+def test_precision_of_some_photographs_and_its_interval() -> None:
+    found = MaskPrecision(squares(20), painted([1] * 10 + [2] * 10))
+    parts = found.of_images({"first": range(1, 11), "last": range(11, 21)})
+    assert (parts["first"]["AP"], parts["last"]["AP"]) == (1, 0)
+    interval = found.intervals(200)["AP"]
+    assert 0.15 < interval.low < found.figures["AP"] < interval.high < 0.85
+    assert "APl" not in found.intervals(10)
+
+
+def test_two_runs_are_told_apart() -> None:
+    worse = MaskPrecision(squares(20), painted([1] * 10 + [2] * 10))
+    better = MaskPrecision(squares(20), painted([1] * 20))
+    low, high = worse.differences(better, 200)["AP"]
+    assert 0.15 < low < 0.5 < high < 0.85
+    assert worse.differences(worse, 50)["AP"] == (0, 0)

@@ -92,7 +92,10 @@ def test_the_papers_figures_are_custom_metrics_that_are_kept(truthful: fo.Datase
     loaded = truthful.load_evaluation_results("e", cache=False)
     assert type(loaded) is DetectionResults
     assert loaded.metrics()["IoU_n"] == figures["IoU_n"]
-    assert all(m["lower_is_better"] is False for m in loaded.custom_metrics.values())
+    worse = {m["key"] for m in loaded.custom_metrics.values() if m["lower_is_better"]}
+    assert worse == {f"TIDE_{kind}" for kind in ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")}
+    assert figures["IoU_low"] <= figures["IoU"] <= figures["IoU_high"]
+    assert figures["mAP_low"] <= figures["mAP"] <= figures["mAP_high"]
     assert loaded.ytrue.tolist() == ["cat", "dog", "cup"]
     assert loaded.ypred.tolist() == ["cat", "bird", "(none)"]
 

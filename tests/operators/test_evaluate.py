@@ -52,6 +52,27 @@ def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
     return properties
 
 
+def test_another_field_and_parts_of_the_photographs_are_told_in_tables(
+    truthful: fo.Dataset,
+) -> None:
+    for number, sample in enumerate(truthful):
+        sample.tags = ["<sun>"] if number else []
+        sample["better"] = sample["said"].copy()
+        sample["better"].detections[0].label = sample["truth"].detections[0].label
+        sample.save()
+    params = {**PARAMS, "compare": "better", "slice_by": "tags"}
+    found = foo.execute_operator(URI, {"dataset": truthful, "params": params}).result
+    assert "**by tags**" in found["tables"]
+    assert "| said, &lt;sun&gt; | 2 | 2 |" in found["tables"]
+    assert "| Acc | 66.7 | 100.0 | +33.3 |" in found["tables"]
+    assert truthful.list_evaluations() == ["said_eval"]
+    properties = form(truthful, **params)
+    assert {"compare", "slice_by"} <= set(properties)
+    assert not any(p.get("invalid") for p in properties.values())
+    wrong = form(truthful, **PARAMS, compare="said")
+    assert wrong["compare"]["invalid"]
+
+
 def test_the_operator_fills_the_model_evaluation_panel(truthful: fo.Dataset) -> None:
     result = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS})
     assert result.error is None

@@ -1,0 +1,111 @@
+"""Two runs on the same instances: by how much one is better, and whether that is chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ovsam_plugin.evaluation.average_precision import MaskPrecision
+from ovsam_plugin.evaluation.metrics import Outcomes
+from ovsam_plugin.evaluation.resampling import Interval, mean_intervals, paired_p
+from ovsam_plugin.evaluation.results import Evaluated
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One figure of both runs.
+
+    Attributes:
+        figure: "IoU", "Acc", or one of `average_precision.LVIS_KEYS`.
+        first, second: 0..1.
+        interval: of second less first, the same photographs drawn for both.
+        p: of the paired test; None where there is none, as of average precision, which is no mean.
+    """
+
+    figure: str
+    first: float
+    second: float
+    interval: Interval
+    p: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All figures of two runs, by the runs' names."""
+
+    first: str
+    second: str
+    differences: tuple[Difference, ...]
+
+
+def differences(first: Outcomes, second: Outcomes, *, named: bool = True) -> list[Difference]:
+    """Of mask IoU, and of accuracy where both give names.
+
+    Args:
+        first, second: of the same instances in the same order.
+        named: whether both give names.
+
+    Raises:
+        ValueError: they are of other instances.
+    """
+    same = len(first) == len(second)
+    if not same or (first.truth != second.truth).any() or (first.image != second.image).any():
+        raise ValueError("two runs are compared on the same instances, and these are of others")
+    pairs = {"IoU": (first.iou, second.iou)}
+    if named:
+        pairs["Acc"] = (first.right.astype(np.float64), second.right.astype(np.float64))
+    off = np.stack([b - a for a, b in pairs.values()], axis=1)
+    intervals = mean_intervals(off, first.image)
+    return [
+        Difference(
+            figure,
+            float(a.mean()) if len(a) else float("nan"),
+            float(b.mean()) if len(b) else float("nan"),
+            interval,
+            paired_p(b - a, first.image),
+        )
+        for (figure, (a, b)), interval in zip(pairs.items(), intervals)
+    ]
+
+
+def comparisons(
+    evaluated: Evaluated, precisions: Mapping[int, MaskPrecision]
+) -> tuple[Comparison, ...]:
+    """Every method beside the first.
+
+    Args:
+        evaluated: of one method or more.
+        precisions: by a method's place, of those that give names.
+    """
+    made = []
+    first, *others = evaluated.methods
+    for number, other in enumerate(others, start=1):
+        named = first.named and other.named
+        rows = differences(first.outcomes, other.outcomes, named=named)
+        if 0 in precisions and number in precisions:
+            one, two = precisions[0], precisions[number]
+            bounds = one.differences(two)
+            here, there = one.figures, two.figures
+            rows += [Difference(k, here[k], there[k], bounds[k], None) for k in bounds]
+        made.append(Comparison(first.name, other.name, tuple(rows)))
+    return tuple(made)
+
+
+def together(first: Evaluated, second: Evaluated) -> Evaluated:
+    """Two evaluations of the same truth as one of two methods.
+
+    Raises:
+        ValueError: they are of other photographs or instances.
+    """
+    theirs = [result.outcomes for result in (first.methods[0], second.methods[0])]
+    same = first.paths == second.paths and len(theirs[0]) == len(theirs[1])
+    if not same or (theirs[0].truth != theirs[1].truth).any():
+        more = [*first.problems, *second.problems]
+        raise ValueError(
+            f"{first.methods[0].name!r} and {second.methods[0].name!r} could not be judged on the "
+            f"same instances{f': {more[0]}' if more else ''}; mend or leave out these photographs"
+        )
+    problems = tuple(dict.fromkeys((*first.problems, *second.problems)))
+    return replace(first, methods=(*first.methods, *second.methods), problems=problems)
