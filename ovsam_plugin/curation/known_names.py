@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.vocabulary.names import name_key
 
 
 def known_names(samples: Samples, field: str) -> list[str]:
@@ -16,23 +13,3 @@ def known_names(samples: Samples, field: str) -> list[str]:
     vocabulary = recorded_vocabulary(dataset, field)
     rest = sorted(vocabulary.names) if vocabulary is not None else []
     return list(dict.fromkeys([*present, *rest]))
-
-
-def matching_names(names: Iterable[str], text: str, limit: int = 50) -> list[str]:
-    """The first names that fit what has been typed: those that begin so, then those that hold it.
-
-    Args:
-        names: in the order of preference.
-        text: case, spaces, `_` and `-` do not count; empty fits every name.
-        limit: how many at most.
-    """
-    key = name_key(text)
-    begin: list[str] = []
-    hold: list[str] = []
-    for name in names:
-        at = name_key(name).find(key)
-        if at == 0:
-            begin.append(name)
-        elif at > 0:
-            hold.append(name)
-    return [*begin, *hold][:limit]

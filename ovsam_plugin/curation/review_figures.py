@@ -59,12 +59,6 @@ class Figures:
         return cls(tuple(state["histogram"]), classes, state["matching"])
 
 
-def bin_range(confidence: float) -> tuple[float, float]:
-    """Least and largest confidence of the bin that one lies in."""
-    index = _bin(confidence)
-    return index / BINS, (index + 1) / BINS
-
-
 def figures(samples: Samples, field: str, filters: Filters | None = None) -> Figures:
     """Both charts and the number of matching instances, by one aggregation.
 

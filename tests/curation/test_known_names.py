@@ -5,7 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 import pytest
 
-from ovsam_plugin.curation.known_names import known_names, matching_names
+from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.vocabulary.tables import built_in
 
 FIELD = "ovsam"
@@ -30,11 +30,3 @@ def test_names_in_the_field_come_before_the_rest_of_its_vocabulary(recorded: fo.
 
 def test_a_field_that_no_run_filled_offers_its_own_names(labelled: fo.Dataset) -> None:
     assert known_names(labelled, FIELD) == ["cat", "cup", "dog", "person", "spoon"]
-
-
-def test_names_that_begin_as_typed_come_first() -> None:
-    names = ["hot dog", "Fire_Hydrant", "dog", "firefly"]
-    assert matching_names(names, "fire-h") == ["Fire_Hydrant"]
-    assert matching_names(names, "DOG") == ["dog", "hot dog"]
-    assert matching_names(names, "", limit=2) == ["hot dog", "Fire_Hydrant"]
-    assert matching_names(names, "cat") == []

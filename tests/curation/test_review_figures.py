@@ -9,7 +9,7 @@ import pytest
 
 from ovsam_plugin.curation import review_figures
 from ovsam_plugin.curation.decisions import accept
-from ovsam_plugin.curation.review_figures import BINS, Figures, bin_range, figures, traces
+from ovsam_plugin.curation.review_figures import BINS, Figures, figures, traces
 from ovsam_plugin.curation.review_queue import Filters
 from ovsam_plugin.dataset.fields import declare_fields
 
@@ -59,15 +59,6 @@ def test_one_instance_less_is_what_counting_again_would_give(
     accept(labelled, FIELD, [ids["cat"], ids["cup"]])
     assert before.less("cat", 0.9).less("cup", 0.5) == figures(labelled, FIELD)
     assert before.less("cat", None).histogram == before.histogram
-
-
-@pytest.mark.parametrize(
-    ("confidence", "expected"),
-    [(0, (0, 0.05)), (0.975, (0.95, 1)), (1, (0.95, 1)), (1.2, (0.95, 1)), (-1, (0, 0.05))],
-)
-def test_every_confidence_has_a_bin(confidence: float, expected: tuple[float, float]) -> None:
-    assert bin_range(confidence) == expected
-    Filters(confidence=bin_range(confidence))
 
 
 def test_charts_mark_what_is_chosen_and_keep_it_when_nothing_of_it_is_left(
