@@ -14,6 +14,6 @@ def zoo(
 ) -> None:
     """Make foz.load_zoo_model("ovsam-lite") work on this machine; again after an upgrade."""
     with one_message(debug):
-        from ovsam_plugin.dataset.zoo import install
+        from ovsam_plugin.dataset.zoo_source import install
 
         typer.echo(f"FiftyOne's model zoo knows the presets: {install()}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ovsam_plugin.dataset.zoo import ANY_TEXT_MODEL, TEXT_MODELS
+from ovsam_plugin.dataset.zoo_source import ANY_TEXT_MODEL, TEXT_MODELS
 from ovsam_plugin.namers.openclip import openclip_side
 from ovsam_plugin.namers.spec import NamerSpec
 from ovsam_plugin.presets import PRESETS, get_preset

@@ -16,7 +16,7 @@ import fiftyone.brain as fob
 import fiftyone.zoo as foz
 import numpy as np
 
-from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo
+from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo_source
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
 from ovsam_plugin.dataset.embeddings import Embeddings
@@ -276,7 +276,7 @@ def _offer_model(embedder: Embedder) -> tuple[str, dict[str, Any] | None]:
     """The model that answers searches in words, which FiftyOne can load after this."""
     model, model_kwargs = embedder.text_model
     if model not in foz.list_zoo_models():
-        zoo.install()
+        zoo_source.install()
     return model, model_kwargs
 
 

@@ -24,6 +24,7 @@ from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
+from ovsam_plugin.dataset.share import Engine, Share
 from ovsam_plugin.dataset.targets import (
     Samples,
     all_images,
@@ -35,7 +36,6 @@ from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocab
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.precision import Precision
-from ovsam_plugin.scale.share import Engine, Share
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Category
 

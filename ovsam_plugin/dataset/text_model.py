@@ -14,7 +14,7 @@ from fiftyone.core.models import Model, PromptMixin
 
 from ovsam_plugin.dataset.embedder import check_tower
 from ovsam_plugin.dataset.embeddings import join
-from ovsam_plugin.dataset.zoo import TEXT_MODELS
+from ovsam_plugin.dataset.zoo_source import TEXT_MODELS
 from ovsam_plugin.namers.openclip import openclip_side
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.text_side import TextSide
@@ -90,7 +90,7 @@ def load_text_model(
     """A text model by its zoo name.
 
     Args:
-        name: of `zoo.TEXT_MODELS`, or `zoo.ANY_TEXT_MODEL`.
+        name: of `zoo_source.TEXT_MODELS`, or `zoo_source.ANY_TEXT_MODEL`.
         device: "auto", "cpu", "cuda", ...
         namer: "openclip:MODEL/WEIGHTS" for the latter.
         fingerprint: of the text tower that it had when the embeddings were made.

@@ -1,4 +1,4 @@
-"""The four functions that make a folder a source of FiftyOne zoo models, and how to make one.
+"""The four functions that make a folder a source of FiftyOne zoo models.
 
 Light to import: FiftyOne imports the door of every plugin and zoo source again and again.
 """
@@ -7,91 +7,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from ovsam_plugin.dataset.zoo_source import only_reads
 
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
     from ovsam_plugin.dataset.text_model import TextModel
     from ovsam_plugin.precision import Precision
 
-
-class Model(NamedTuple):
-    """What is said of a preset where torch is not loaded.
-
-    Attributes:
-        description, licence: as the zoo has them.
-        fetched: whether its weights are fetched, once their licence is accepted.
-        min_objectness: as `Preset` has it.
-    """
-
-    description: str
-    licence: str
-    fetched: bool = True
-    min_objectness: float = 0.5
-
-
-MODELS = {
-    "ovsam-lite": Model(
-        "Open-Vocabulary SAM, small: masks and names, offline, on a CPU",
-        "Apache-2.0",
-        fetched=False,
-        min_objectness=0.18,
-    ),
-    "ovsam-rn50x16-coco": Model(
-        "Open-Vocabulary SAM on CLIP RN50x16, head trained on COCO's base classes",
-        "S-Lab-1.0",
-    ),
-    "ovsam-rn50x16-lvis": Model(
-        "Open-Vocabulary SAM on CLIP RN50x16, head trained on LVIS' base classes",
-        "S-Lab-1.0",
-    ),
-    "ovsam-rn50x16-demo": Model(
-        "Open-Vocabulary SAM on CLIP RN50x16, head of the authors' demo (LVIS base and V3Det)",
-        "S-Lab-1.0",
-    ),
-}
-"""Every preset."""
-
-TEXT_MODELS = {"ovsam-lite-text": "ovsam-lite", "ovsam-rn50x16-text": "ovsam-rn50x16-lvis"}
-"""Models that read the words of a text search, and a preset whose text tower each has."""
-
-ANY_TEXT_MODEL = "ovsam-openclip-text"
-"""The same for the embeddings of an open_clip namer, which is given when it is loaded."""
-
 _logger = logging.getLogger(__name__)
-
-SOURCE_NAME = "ovsam"
-"""The manifest's name, which is also what FiftyOne expects its folder in the zoo to be called."""
-
-# Where `install` may write; the second where a user has another source by the first's name.
-_FOLDERS = (SOURCE_NAME, "fiftyone-ovsam")
-
-_MARK = "Written by `ovsam_plugin.dataset.zoo.install`"
-_DOOR = '''"""{mark}: leads FiftyOne's zoo to the library."""
-
-import importlib.util
-import sys
-
-root = {root!r}
-if root and importlib.util.find_spec("ovsam_plugin") is None:
-    sys.path.append(root)
-
-try:
-    from ovsam_plugin.dataset.zoo import (
-        download_model,
-        load_model,
-        parse_parameters,
-        resolve_input,
-    )
-except ImportError as error:
-    raise ImportError(
-        "these models need the package fiftyone-ovsam, which is not installed in this "
-        "environment: install it, or remove the folder " + __file__.rpartition("__init__")[0]
-    ) from error
-'''
 
 
 def download_model(model_name: str, model_path: str) -> None:
@@ -109,7 +36,7 @@ def download_model(model_name: str, model_path: str) -> None:
     from ovsam_plugin.presets import get_preset
 
     # A text model's tower is loaded when it is first asked, from where the preset has it.
-    preset = None if _only_reads(model_name) else get_preset(model_name)
+    preset = None if only_reads(model_name) else get_preset(model_name)
     if preset is not None and preset.release is not None:
         from ovsam_plugin.published.store import may_fetch, obtain
 
@@ -144,7 +71,7 @@ def load_model(
     fingerprint: str | None = None,
     precision: Precision = "auto",
 ) -> OvsamModel | TextModel:
-    """A model for `apply_model`, or for an index's text searches (`TEXT_MODELS`).
+    """A model for `apply_model`, or for an index's text searches (`zoo_source.TEXT_MODELS`).
 
     The weights of a published preset are fetched first if they are not on this machine, once their
     licence is accepted.
@@ -166,7 +93,7 @@ def load_model(
         ValueError: an unknown preset, vocabulary, namer or precision, or a number out of range.
         FileNotFoundError: the preset's weights are not on this machine and cannot be fetched.
     """
-    if _only_reads(model_name):
+    if only_reads(model_name):
         from ovsam_plugin.dataset.text_model import load_text_model
 
         return load_text_model(model_name, device, namer=namer, fingerprint=fingerprint)
@@ -191,7 +118,7 @@ def resolve_input(model_name: str, ctx: Any) -> Any:
     from fiftyone.operators import types
 
     inputs = types.Object()
-    if _only_reads(model_name):
+    if only_reads(model_name):
         return types.Property(inputs)
     inputs.str(
         "vocabulary",
@@ -208,121 +135,3 @@ def parse_parameters(model_name: str, ctx: Any, params: dict[str, Any]) -> None:
     """Turns the form's values into keywords of `load_model`: an empty text is not given."""
     for key in [key for key, value in params.items() if value in ("", None)]:
         params.pop(key)
-
-
-def manifest(name: str = SOURCE_NAME, without: Iterable[str] = ()) -> dict[str, Any]:
-    """What `manifest.json` says: the models as FiftyOne's zoo lists them.
-
-    Args:
-        name: the source's, which FiftyOne expects its folder to be called.
-        without: models to leave out.
-    """
-    return {
-        "name": name,
-        "models": [
-            {
-                "base_name": model,
-                "base_filename": f"{model}.json",
-                "version": None,
-                "description": description,
-                "license": licence,
-                "tags": tags,
-                "requirements": {
-                    "packages": ["torch", "torchvision"],
-                    "cpu": {"support": True},
-                    "gpu": {"support": True},
-                },
-                "date_added": "2026-01-01 00:00:00",
-            }
-            for model, (description, licence, tags) in _entries().items()
-            if model not in without
-        ],
-    }
-
-
-def _entries() -> dict[str, tuple[str, str, list[str]]]:
-    """Description, licence and tags of every model."""
-    found = {}
-    for name, model in MODELS.items():
-        tags = ["segmentation", "instances", "open-vocabulary", "zero-shot", "torch"]
-        found[name] = (model.description, model.licence, tags)
-    for name, preset in TEXT_MODELS.items():
-        description = f"The text tower of {preset}, for searching its instances in words"
-        found[name] = (description, MODELS[preset].licence, ["embeddings", "text", "torch"])
-    description = "The text tower of an open_clip model, for searching what it named in words"
-    found[ANY_TEXT_MODEL] = (description, "of the model", ["embeddings", "text", "torch"])
-    return found
-
-
-def _only_reads(name: str) -> bool:
-    return name in TEXT_MODELS or name == ANY_TEXT_MODEL
-
-
-def install(model_zoo_dir: str | Path | None = None) -> Path:
-    """Makes `foz.load_zoo_model("ovsam-lite")` work on this machine, in every later session.
-
-    FiftyOne finds models by the manifests below its model zoo folder: this writes one there, with
-    a door that imports the library. To be called again after an upgrade. A source of models that
-    is there already, registered or linked by the user, stays as it is and answers for its models.
-
-    Args:
-        model_zoo_dir: FiftyOne's own when not given.
-
-    Returns:
-        the folder that was written, or that of the source that has all the models.
-
-    Raises:
-        ValueError: the folders that this may write to are there already, and something else made
-            them.
-    """
-    import fiftyone as fo
-
-    zoo = Path(model_zoo_dir or fo.config.model_zoo_dir)
-    others = _other_sources(zoo)
-    for folder, models in others.items():
-        if models >= _entries().keys():
-            return folder
-    for name in _FOLDERS:
-        folder = zoo / name
-        if _is_ours(folder) or not (folder.exists() or folder.is_symlink()):
-            break
-    else:
-        taken = " and ".join(str(zoo / name) for name in _FOLDERS)
-        raise ValueError(f"{taken} are there already and were not made by this command: remove one")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "__init__.py").write_text(_DOOR.format(mark=_MARK, root=_root()))
-    said = manifest(name, without=set().union(*others.values()))
-    (folder / "manifest.json").write_text(json.dumps(said, indent=4) + "\n")
-    return folder
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether `install` wrote it. Links lead to somebody's checkout, which is not written to."""
-    files = (folder / "__init__.py", folder / "manifest.json")
-    if folder.is_symlink() or not files[0].is_file() or any(f.is_symlink() for f in files):
-        return False
-    return _MARK in files[0].read_text()
-
-
-def _other_sources(zoo: Path) -> dict[Path, set[str]]:
-    """By its folder, the models of each source in the zoo that `install` did not write."""
-    found = {}
-    for depth in ("*", "*/*"):
-        for listing in zoo.glob(f"{depth}/manifest.json"):
-            if _is_ours(listing.parent):
-                continue
-            try:
-                models = json.loads(listing.read_text())["models"]
-                found[listing.parent] = {model["base_name"] for model in models}
-            except (OSError, ValueError, LookupError, TypeError):
-                continue  # FiftyOne cannot read it either
-    return found
-
-
-def _root() -> str | None:
-    """Where the library lies, if only this process knows: a clone that is used as a plugin."""
-    try:
-        distribution("fiftyone-ovsam")
-    except PackageNotFoundError:
-        return str(Path(__file__).resolve().parents[2])
-    return None

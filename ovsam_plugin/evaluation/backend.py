@@ -141,7 +141,14 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         self, samples: foc.SampleCollection, key: str, overwrite: bool = True, cleanup: bool = True
     ) -> None:
         """Checks everything first, so that nothing is written when something is wrong."""
-        self._fields = EvaluatedFields.check(samples, self.config)
+        self._fields = EvaluatedFields.check(
+            samples,
+            self.config.pred_field,
+            self.config.gt_field,
+            protocol=self.config.protocol,
+            vocabulary=self.config.vocabulary,
+            split=self.config.split,
+        )
         if key is not None:
             for name in (self.config.pred_field, self.config.gt_field):
                 check_writable(samples._dataset, name, (key, f"{key}_id", f"{key}_iou"))

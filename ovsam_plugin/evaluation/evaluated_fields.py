@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import fiftyone.core.collections as foc
 
@@ -13,9 +12,6 @@ from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.splits import apply_split, fitting_vocabulary, require_classes
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
-
-if TYPE_CHECKING:
-    from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 
 
 @dataclass(frozen=True)
@@ -31,15 +27,29 @@ class EvaluatedFields:
     labels: Mapping[str, int]
 
     @classmethod
-    def check(cls, samples: foc.SampleCollection, config: OvsamEvaluationConfig) -> EvaluatedFields:
+    def check(
+        cls,
+        samples: foc.SampleCollection,
+        pred_field: str,
+        gt_field: str,
+        *,
+        protocol: str,
+        vocabulary: str | Sequence[str] | None,
+        split: str | None,
+    ) -> EvaluatedFields:
         """Whether they can be evaluated; reads aggregates only.
+
+        Args:
+            samples: that both fields are of.
+            pred_field, gt_field: fields of Detections.
+            protocol, vocabulary, split: as for `OvsamEvaluationConfig`.
 
         Raises:
             ValueError: samples are not images or lack metadata, a field is unknown, of another
                 type or empty, fields are swapped, there are no masks, no prediction names who asked
                 for it, or a class is not in the vocabulary.
         """
-        pred, truth = config.pred_field, config.gt_field
+        pred, truth = pred_field, gt_field
         check_images(samples)
         for name in (pred, truth):
             check_detections(samples, name)
@@ -59,38 +69,42 @@ class EvaluatedFields:
                 f"no label of {truth!r} has a mask: IoU is of masks here; for boxes there is "
                 'method="coco"'
             )
-        if config.protocol in PAIRED:
-            check_askers(samples, pred, truth, config.protocol)
-        return cls.named(samples, config)
+        if protocol in PAIRED:
+            check_askers(samples, pred, truth, protocol)
+        return cls.named(samples, truth, vocabulary=vocabulary, split=split)
 
     @classmethod
-    def named(cls, samples: foc.SampleCollection, config: OvsamEvaluationConfig) -> EvaluatedFields:
+    def named(
+        cls,
+        samples: foc.SampleCollection,
+        gt_field: str,
+        *,
+        vocabulary: str | Sequence[str] | None,
+        split: str | None,
+    ) -> EvaluatedFields:
         """What the classes of the ground truth mean by the vocabulary and the split.
 
         Raises:
             ValueError: there are none, or one is not in the vocabulary, or the split leaves all
                 out.
         """
-        names = [n for n in samples.distinct(f"{config.gt_field}.detections.label") if n]
+        names = [n for n in samples.distinct(f"{gt_field}.detections.label") if n]
         if not names:
-            raise ValueError(f"no label of {config.gt_field!r} has a class: nothing can be right")
-        classes = Vocabulary(config.gt_field, tuple(map(Category, names)))
-        if config.vocabulary is None:
-            vocabulary = fitting_vocabulary(classes)
-        else:
-            vocabulary = load_vocabulary(config.vocabulary)
-        vocabulary = Vocabulary(vocabulary.name, tuple(replace(c, split=None) for c in vocabulary))
-        if config.split is not None:
-            vocabulary = apply_split(vocabulary, config.split)
-        places = require_classes(classes, vocabulary)
-        categories = vocabulary.categories
+            raise ValueError(f"no label of {gt_field!r} has a class: nothing can be right")
+        classes = Vocabulary(gt_field, tuple(map(Category, names)))
+        full = fitting_vocabulary(classes) if vocabulary is None else load_vocabulary(vocabulary)
+        used = Vocabulary(full.name, tuple(replace(c, split=None) for c in full))
+        if split is not None:
+            used = apply_split(used, split)
+        places = require_classes(classes, used)
+        categories = used.categories
         labels = {
-            name: -1 if config.split and categories[place].split is None else int(place)
+            name: -1 if split and categories[place].split is None else int(place)
             for name, place in zip(names, places)
         }
         if not any(place >= 0 for place in labels.values()):
-            raise ValueError(f"the split {config.split} leaves out every class of the ground truth")
-        return cls(vocabulary, labels)
+            raise ValueError(f"the split {split} leaves out every class of the ground truth")
+        return cls(used, labels)
 
 
 def has_masks(samples: foc.SampleCollection, field: str) -> bool:

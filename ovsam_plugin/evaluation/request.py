@@ -13,7 +13,6 @@ import fiftyone.core.collections as foc
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
 from ovsam_plugin.dataset.vocabulary_request import problems_of
-from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.evaluated_fields import (
     EvaluatedFields,
     check_askers,
@@ -250,12 +249,13 @@ class EvaluationRequest:
 
     def _check_classes(self, samples: foc.SampleCollection, *, split: bool) -> None:
         chosen = self.arguments(samples)
-        for others in ("eval_key", "slice_by"):  # no business of FiftyOne's method
-            del chosen[others]
-        if not split:
-            chosen["split"] = None
         try:
-            EvaluatedFields.named(samples, OvsamEvaluationConfig(**chosen))
+            EvaluatedFields.named(
+                samples,
+                self.gt_field,
+                vocabulary=chosen["vocabulary"],
+                split=chosen["split"] if split else None,
+            )
         except (TypeError, OSError) as error:
             raise ValueError(str(error)) from error
 

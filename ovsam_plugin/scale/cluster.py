@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ovsam_plugin.dataset.labeling_job import Tally
+from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.scale.database import database_address
-from ovsam_plugin.scale.share import Share
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ from typing import Any
 import torch
 
 from ovsam_plugin.dataset.labeling_job import Tally
+from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.device import pick_device
 from ovsam_plugin.scale.database import database_address
-from ovsam_plugin.scale.share import Share
 
 logger = logging.getLogger(__name__)
 

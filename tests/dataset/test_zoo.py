@@ -18,7 +18,7 @@ from fiftyone.operators.executor import ExecutionContext
 
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.zoo import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
+from ovsam_plugin.dataset.zoo_source import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
 from ovsam_plugin.presets import PRESETS
 from ovsam_plugin.vocabulary import load_vocabulary
 from ovsam_plugin.vocabulary.classifier import build_classifier
@@ -131,7 +131,7 @@ def test_a_model_that_a_clone_put_into_the_zoo_loads_in_every_process(
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("ovsam_plugin.dataset.zoo.distribution", missing)
+    monkeypatch.setattr("ovsam_plugin.dataset.zoo_source.distribution", missing)
     install()
     done = in_another_process("", zoo)
     assert done.stdout.split() == ["True", "TextModel"], done.stderr

@@ -14,7 +14,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.registry import OperatorRegistry
 
-from ovsam_plugin.dataset.zoo import MODELS
+from ovsam_plugin.dataset.zoo_source import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 URI = "@ovsam/curation/label"

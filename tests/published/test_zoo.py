@@ -15,7 +15,7 @@ import torch
 
 from ovsam_plugin.dataset.labelers import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.zoo import install
+from ovsam_plugin.dataset.zoo_source import install
 from ovsam_plugin.presets import PRESETS, Preset
 from ovsam_plugin.published import licence, store
 from tests.published.server import Server

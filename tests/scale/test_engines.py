@@ -125,7 +125,7 @@ def test_two_workers_of_a_ray_cluster_one_of_them_killed_label_what_one_process_
 
 @pytest.mark.usefixtures("cluster")
 def test_what_a_worker_cannot_do_at_all_is_told(asking: Any, tmp_path: Path) -> None:
-    from ovsam_plugin.scale.share import Share
+    from ovsam_plugin.dataset.share import Share
 
     share = Share(
         dataset="no such dataset",

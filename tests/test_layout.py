@@ -1,0 +1,70 @@
+"""What may import what: read from the sources, imports inside functions and for types too."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Where FiftyOne may be imported; all else in the library is below it.
+FIFTYONE = {
+    "app",
+    "cli",
+    "contact_sheet",
+    "curation",
+    "dataset",
+    "demo",
+    "evaluation",
+    "health",
+    "scale",
+}
+
+
+def modules(folder: str) -> dict[str, ast.Module]:
+    """Every module below a folder by its dotted name."""
+    found = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = ast.parse(path.read_text())
+    return found
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """All that a module imports, absolutely: `a.b` and `a.b.c` for `from a.b import c`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+LIBRARY = modules("ovsam_plugin")
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph = {}
+    for name, tree in LIBRARY.items():
+        # `from package import module` is of the module, and the package is run for any of its own.
+        known = {other for other in imports(tree) if other in LIBRARY}
+        graph[name] = {o for o in known if not any(k.startswith(f"{o}.") for k in known)} - {name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("these import each other: " + " <- ".join(error.args[1]))
+
+
+def test_only_what_is_about_datasets_imports_fiftyone() -> None:
+    for name, tree in LIBRARY.items():
+        room = name.split(".")[1] if "." in name else "__init__"
+        if any(other.split(".")[0] == "fiftyone" for other in imports(tree)):
+            assert room in FIFTYONE, f"{name} imports fiftyone"
+
+
+def test_forms_never_load_torch_by_themselves() -> None:
+    for name, tree in modules("operators").items():
+        assert not any(other.split(".")[0] == "torch" for other in imports(tree)), name
