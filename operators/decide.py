@@ -13,6 +13,7 @@ from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.label_errors import evaluations_of, take_models_names
 from ovsam_plugin.curation.selection import LABELS, VIEW, Selection
+from ovsam_plugin.dataset.internals import is_patches
 
 from .form import mark, menu
 
@@ -166,7 +167,7 @@ def _selection(ctx: foo.ExecutionContext) -> Selection:
 def _field(ctx: foo.ExecutionContext, selection: Selection) -> str:
     """The chosen field; by default that of the selected labels, of the patches, or of the run."""
     likely = [ctx.params.get("field"), *selection.labels, "ovsam", *selection.fields]
-    patches = selection.fields[:1] if ctx.view._is_patches else []
+    patches = selection.fields[:1] if is_patches(ctx.view) else []
     likely[1:1] = [] if selection.labels else patches
     return str(next(name for name in likely if name in selection.fields))
 

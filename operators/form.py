@@ -12,6 +12,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionOptions
 
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.dataset.internals import is_grouped_by_field
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 
@@ -115,7 +116,7 @@ def form_config(
 def flat_target(ctx: foo.ExecutionContext) -> fo.core.collections.SampleCollection:
     """The samples to work on: one slice of groups, but all samples of a view grouped by a field."""
     samples = ctx.target_view()
-    if samples._is_dynamic_groups:
+    if is_grouped_by_field(samples):
         return ctx.dataset.select(samples.flatten().values("id"))
     return ctx.target_view(require_flat=True)
 

@@ -80,19 +80,18 @@ def _torch() -> Iterator[Finding]:
 
 def _database() -> Iterator[Finding]:
     import fiftyone as fo
-    from fiftyone.core.odm import get_db_client
 
     from ovsam_plugin.dataset.database import NoDatabaseError, require_database
+    from ovsam_plugin.dataset.internals import client
 
     try:
         require_database()
     except NoDatabaseError as error:
         yield Finding("database", "bad", "FiftyOne reaches no MongoDB", str(error))
         return
-    client = get_db_client()
-    host, port = client.address or ("?", 0)
+    host, port = client().address or ("?", 0)
     whose = "FIFTYONE_DATABASE_URI" if fo.config.database_uri else "started by FiftyOne"
-    version = client.server_info()["version"]
+    version = client().server_info()["version"]
     count = len(fo.list_datasets())
     found = f"MongoDB {version} at {host}:{port} ({whose}), {count} datasets"
     yield Finding("database", "good", found)

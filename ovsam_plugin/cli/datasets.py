@@ -9,6 +9,7 @@ import fiftyone as fo
 
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.importing import import_images
+from ovsam_plugin.dataset.internals import root_of
 from ovsam_plugin.dataset.targets import Samples, all_images
 
 
@@ -23,7 +24,7 @@ def opened(target: str) -> fo.Dataset:
     if folder.is_dir():
         require_database()
         return import_images(folder)
-    return load_images(target)._root_dataset
+    return root_of(load_images(target))
 
 
 def load_images(name: str) -> Samples:

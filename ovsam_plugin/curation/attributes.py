@@ -6,6 +6,7 @@ import fiftyone as fo
 
 from ovsam_plugin.dataset import provenance, targets
 from ovsam_plugin.dataset.fields import Attribute, declare_attributes, describe
+from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.dataset.targets import Samples, check_flat, copies_of
 
 SCORES = (
@@ -84,5 +85,5 @@ def check_no_copies(samples: Samples) -> None:
         ValueError: a view made them, as one of patches does, or they are groups.
     """
     check_flat(samples)
-    if samples._is_generated:
+    if is_generated(samples):
         raise ValueError(copies_of(samples))

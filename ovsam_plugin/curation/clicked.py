@@ -27,6 +27,7 @@ from ovsam_plugin.dataset.fields import (
     to_detections,
 )
 from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels
@@ -189,12 +190,12 @@ class ClickedField:
         spool.put(worker.token, sample_id, [label_id], vectors)
 
     def _check_sample(self, sample_id: str) -> None:
-        if not self._dataset._sample_collection.count_documents({"_id": ObjectId(sample_id)}):
+        if not sample_documents(self._dataset).count_documents({"_id": ObjectId(sample_id)}):
             raise ValueError("this photograph is no longer in the dataset")
 
     def _check_label(self, sample_id: str, label_id: str) -> None:
         there = {"_id": ObjectId(sample_id), f"{self._field}.detections._id": ObjectId(label_id)}
-        if not self._dataset._sample_collection.count_documents(there):
+        if not sample_documents(self._dataset).count_documents(there):
             raise ValueError("this instance is no longer there: somebody has removed it")
 
 

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import fiftyone as fo
 
+from ovsam_plugin.dataset.internals import attributes_of
+
 ColourBy: TypeAlias = Literal["label", "review"]
 COLOURS_BY: tuple[ColourBy, ...] = get_args(ColourBy)
 
@@ -111,7 +113,7 @@ def remove_colours(dataset: fo.Dataset, field: str, made: dict[str, bool], *, la
 
 
 def _says_nothing(scheme: fo.ColorScheme) -> bool:
-    return all(scheme[name] is None for name in scheme._fields_ordered if name not in _OWN)
+    return all(scheme[name] is None for name in attributes_of(scheme) if name not in _OWN)
 
 
 _OWN = ("id", "_cls")

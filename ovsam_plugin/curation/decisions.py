@@ -23,6 +23,7 @@ from bson.errors import InvalidId
 from ovsam_plugin.curation.attributes import DECISION, check_detections, check_no_copies, declare
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import check_writable
+from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.dataset.writing import Expression, Id, in_parts
 from ovsam_plugin.vocabulary.names import clean_name
@@ -227,14 +228,15 @@ def progress(samples: Samples, field: str) -> Progress:
     """
     check_detections(samples, field)
     labels = f"{field}.detections"
-    rows = samples._aggregate(
+    rows = aggregate(
+        samples,
         [
             {"$project": {f"{labels}.review": True, f"{labels}.label": True}},
             {"$unwind": f"${labels}"},
             {"$project": {"review": f"${labels}.review", "label": f"${labels}.label"}},
             {"$match": {"$or": [{"label": {"$ne": None}}, {"review": {"$in": list(KINDS)}}]}},
             {"$group": {"_id": "$review", "count": {"$sum": 1}}},
-        ]
+        ],
     )
     counts: Counter[str] = Counter()
     for row in rows:
@@ -384,7 +386,7 @@ def _last(dataset: fo.Dataset, field: str, by: str | None) -> dict[ObjectId, dic
         stages += [{"$sort": {f"{labels}.reviewed_at": -1}}, {"$limit": 1}]
     stages += _only(labels, {"reviewed_at": {"$type": "date"}, **who})
     stages += [{"$sort": {"reviewed_at": -1, "_id": 1}}, {"$limit": 1}]
-    last = next(iter(dataset._sample_collection.aggregate(stages)), None)
+    last = next(iter(sample_documents(dataset).aggregate(stages)), None)
     if last is None:
         return None
     same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last["reviewed_by"]}
@@ -399,7 +401,7 @@ def _labels_where(
         {"$match": {f"{labels}.{name}": value for name, value in condition.items()}},
         *_only(labels, condition),
     ]
-    return {row["_id"]: row for row in dataset._sample_collection.aggregate(stages)}
+    return {row["_id"]: row for row in sample_documents(dataset).aggregate(stages)}
 
 
 def _only(labels: str, condition: Mapping[str, Any]) -> list[Expression]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
@@ -54,7 +55,8 @@ def unknown_groups(samples: Samples, field: str, *, most: int | None = None) -> 
     needed = ("_id", "label", "review", "group", "unknown")
     view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
     place = {"unknown": f"${labels}.unknown", "label": f"${labels}._id", "sample": "$_id"}
-    rows = view._aggregate(
+    rows = aggregate(
+        view,
         [
             {"$match": {f"{labels}.group": {"$type": "number"}}},
             {"$project": {f"{labels}.{name}": True for name in needed}},
@@ -75,7 +77,7 @@ def unknown_groups(samples: Samples, field: str, *, most: int | None = None) -> 
             },
             {"$sort": {"size": -1, "_id": 1}},
             *([{"$limit": most}] if most else []),
-        ]
+        ],
     )
     found = list(rows)
     names = dict(_store(dataset, field).items(str(int(row["_id"])) for row in found))

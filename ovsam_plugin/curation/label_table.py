@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images
 
 
@@ -45,7 +46,7 @@ class LabelTable:
         owners: list[ObjectId] = []
         ids: list[str] = []
         columns: dict[str, list[Any]] = {name: [] for name in names}
-        for sample in view._aggregate([{"$project": wanted}]):
+        for sample in aggregate(view, [{"$project": wanted}]):
             for label in (sample.get(field) or {}).get("detections") or ():
                 owners.append(sample["_id"])
                 ids.append(str(label["_id"]))

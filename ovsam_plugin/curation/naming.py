@@ -18,6 +18,7 @@ from ovsam_plugin.dataset.fields import (
     check_writable,
     declare_attributes,
 )
+from ovsam_plugin.dataset.internals import root_of
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
@@ -80,7 +81,7 @@ def _behind(patches: PatchesView, field: str) -> Samples:
         )
     owners = dict.fromkeys(patches.values("sample_id"))
     labels = [ObjectId(label) for label in patches.values(f"{field}.id")]
-    view = all_images(patches._root_dataset).select(list(owners))
+    view = all_images(root_of(patches)).select(list(owners))
     shown: Samples = view.filter_labels(field, F("_id").is_in(labels))
     return shown
 

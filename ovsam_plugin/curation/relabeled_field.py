@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from dataclasses import field as item
+from typing import Any
 
 import fiftyone as fo
 import numpy as np
@@ -13,6 +14,7 @@ from bson import ObjectId
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field
+from ovsam_plugin.dataset.internals import declare_like, sample_documents
 from ovsam_plugin.dataset.overwriting import Overwrite, check_overwrite, edited, made_by_hand
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
@@ -114,7 +116,7 @@ def declare(dataset: fo.Dataset, field: str, into: str) -> None:
     copy = dataset.get_field(field).copy()
     copy.description = FIELD_DESCRIPTION
     _let_change(copy)
-    dataset._sample_doc_cls.merge_field_schema({into: copy}, validate=False)
+    declare_like(dataset, into, copy)
 
 
 def _let_change(field: fo.Field) -> None:
@@ -172,12 +174,12 @@ def _check_room(samples: Samples, field: str, into: str) -> None:
         ]
     }
     root = root_dataset(samples)
-    stages = [
+    stages: list[Any] = [
         {"$match": {"$expr": {"$gt": [{"$bsonSize": "$$ROOT"}, _ROOM // 3]}}},
         {"$match": {"$expr": {"$gt": [size, _ROOM]}}},
         {"$project": {"_id": True}},
     ]
-    found = [str(row["_id"]) for row in root._sample_collection.aggregate(stages)]
+    found = [str(row["_id"]) for row in sample_documents(root).aggregate(stages)]
     view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
     if found and (full := view.select(found).values("filepath")):
         shown = ", ".join(full[:_SHOWN]) + (", ..." if len(full) > _SHOWN else "")

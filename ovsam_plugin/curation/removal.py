@@ -22,6 +22,7 @@ from ovsam_plugin.curation.workspace import (
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.fields import check_writable, error_field
+from ovsam_plugin.dataset.internals import aggregate, stages_of_views
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.writing import delete_fields
@@ -219,9 +220,9 @@ def _views_about(dataset: fo.Dataset, field: str) -> list[str]:
     """Saved views in whose stages the field, or a path below it, is named."""
     path = re.compile(rf'"\$*{field}(\.[^"]*)?"')
     return [
-        document.name
-        for document in dataset._doc.get_saved_views()
-        if path.search(json.dumps(list(map(json.loads, document.view_stages))))
+        name
+        for name, stages in stages_of_views(dataset).items()
+        if path.search(json.dumps(list(map(json.loads, stages))))
     ]
 
 
@@ -229,7 +230,8 @@ def _counts(dataset: fo.Dataset, field: str) -> tuple[int, int]:
     """How many labels there are, and how many of them a person has decided about."""
     labels = f"{field}.detections"
     decided = {"$filter": {"input": f"${labels}.review", "cond": {"$gt": ["$$this", None]}}}
-    rows = all_images(dataset)._aggregate(
+    rows = aggregate(
+        all_images(dataset),
         [
             {"$match": {f"{labels}.0": {"$exists": True}}},
             {"$project": {f"{labels}._id": True, f"{labels}.review": True}},
@@ -240,7 +242,7 @@ def _counts(dataset: fo.Dataset, field: str) -> tuple[int, int]:
                     "decided": {"$sum": {"$size": decided}},
                 }
             },
-        ]
+        ],
     )
     found = next(iter(rows), {"labels": 0, "decided": 0})
     return int(found["labels"]), int(found["decided"])

@@ -8,6 +8,7 @@ from typing import Any
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.review_queue import Filters, undecided
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples
 
 BINS = 20
@@ -79,7 +80,8 @@ def figures(samples: Samples, field: str, filters: Filters | None = None) -> Fig
     if filters.confidence is not None:
         low, high = filters.confidence
         within = {"$and": [{"$gte": ["$confidence", low]}, {"$lte": ["$confidence", high]}]}
-    rows = samples._aggregate(
+    rows = aggregate(
+        samples,
         [
             *undecided(field, Filters()),
             {
@@ -88,7 +90,7 @@ def figures(samples: Samples, field: str, filters: Filters | None = None) -> Fig
                     "count": {"$sum": 1},
                 }
             },
-        ]
+        ],
     )
     histogram = [0] * BINS
     classes: dict[str, int] = {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED
 from ovsam_plugin.curation.review_queue import Entry
+from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
 
@@ -80,4 +81,4 @@ def _decided(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
         {"$limit": RECENT},
         {"$set": {"name": models}},
     ]
-    return list(dataset._sample_collection.aggregate(stages))
+    return list(sample_documents(dataset).aggregate(stages))

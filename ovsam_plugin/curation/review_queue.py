@@ -16,6 +16,7 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.decisions import KINDS
+from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, near, root_dataset
 from ovsam_plugin.scoring.doubt import ORDERS, Order
 
@@ -135,7 +136,8 @@ def queue(
     if skip < 0 or limit < 1:
         raise ValueError(f"skip is {skip} and limit {limit}: need 0 or more, and 1 or more")
     chosen = ORDERS[order]
-    rows = samples._aggregate(
+    rows = aggregate(
+        samples,
         [
             *undecided(field, filters or Filters(), (chosen.attribute,)),
             {"$set": {"value": _value(chosen)}},
@@ -143,7 +145,7 @@ def queue(
             # Sort and limit in a row keep only the page in memory.
             {"$limit": skip + limit},
             {"$skip": skip},
-        ]
+        ],
     )
     return [_entry(row) for row in rows]
 
@@ -154,7 +156,7 @@ def find_entries(
     """The entries of these labels where they are undecided, in the order given."""
     ids = [ObjectId(label_id) for label_id in label_ids]
     chosen = ORDERS[order]
-    rows = root_dataset(samples)._sample_collection.aggregate(
+    rows = sample_documents(root_dataset(samples)).aggregate(
         [
             {"$match": {f"{field}.detections._id": {"$in": ids}}},
             *undecided(field, Filters(), (chosen.attribute,)),
@@ -216,5 +218,5 @@ def _is_filled(samples: Samples, path: str) -> bool:
     """Whether a label has this attribute: stops at the first that does."""
     if samples.get_field(path) is None:
         return False
-    found = samples._aggregate([{"$match": {path: {"$type": "number"}}}, {"$limit": 1}])
+    found = aggregate(samples, [{"$match": {path: {"$type": "number"}}}, {"$limit": 1}])
     return next(iter(found), None) is not None

@@ -17,6 +17,7 @@ from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, instance_picture
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import Session, describe_instance
+from ovsam_plugin.dataset.internals import aggregate, patched_fields
 from ovsam_plugin.dataset.targets import Samples, fields_of, root_dataset
 
 _NOTHING = "This dataset has no field of instances: run Label first."
@@ -125,7 +126,7 @@ def together(samples: Samples, field: str, sample_id: str, label_id: str) -> dic
     seen = shown_labels(samples, field)
     rows = [
         row
-        for row in seen._aggregate(undecided(field, Filters(), ("group",)))
+        for row in aggregate(seen, undecided(field, Filters(), ("group",)))
         if str(row["_id"]) != label_id
     ]
     group = found.label.get_attribute_value("group", None)
@@ -155,7 +156,7 @@ def shown_labels(samples: Samples, field: str) -> Samples:
     """
     if not isinstance(samples, _PatchesView):
         return samples
-    patched = samples._label_fields
+    patched = patched_fields(samples)
     if field not in patched:
         shown = " and ".join(map(repr, patched))
         raise ValueError(f"the grid shows patches of {shown}: choose that field, or another view")

@@ -17,6 +17,7 @@ from ovsam_plugin.dataset import embedding_index, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.examples import run_vectors
 from ovsam_plugin.dataset.fields import check_writable
+from ovsam_plugin.dataset.internals import nearest
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.prototypes import prototype, words_weigh
 from ovsam_plugin.vocabulary.example import picture_example
@@ -100,7 +101,7 @@ def _asked(
         vector: npt.NDArray[np.float32] = index.get_model().embed_prompts([query])[0]
         return vector
     try:
-        index._kneighbors(query=[query], k=1, aggregation="mean")
+        nearest(index, query=[query], k=1, aggregation="mean")
     except ValueError as error:
         raise ValueError(
             f"no instance with the id {query} has an embedding: it was not made by this run, or "
@@ -145,8 +146,8 @@ def _nearest(
     total = int(index.total_index_size)
     asked = min(k + _SLACK, total)
     while True:
-        owners, ids, distances = index._kneighbors(
-            query=query, k=asked, aggregation="mean", return_dists=True
+        owners, ids, distances = nearest(
+            index, query=query, k=asked, aggregation="mean", return_dists=True
         )
         there = _present(samples, field, owners, ids)
         found = {

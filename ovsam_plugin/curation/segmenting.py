@@ -23,6 +23,7 @@ from ovsam_plugin.curation.clicked import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.internals import dataset_of, sample_documents
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.targets import fields_of
 from ovsam_plugin.engine import Answers, Photograph, load_engine, vocabulary_named
@@ -56,7 +57,7 @@ def open_photograph(samples: fo.DatasetView, sample_id: str | None) -> dict[str,
     Raises:
         ValueError: it is gone or holds no photograph.
     """
-    dataset = as_stored(samples._dataset)
+    dataset = as_stored(dataset_of(samples))
     sample_id = sample_id or next(iter(samples.limit(1).values("id")), None)
     if sample_id is None:
         raise ValueError("there is no photograph here")
@@ -163,7 +164,7 @@ def change(
     else:
         raise ValueError(f"{action!r} cannot be done")
     _file_later(clicked, dataset.name, field)
-    document = dataset._sample_collection.find_one({"_id": ObjectId(sample_id)})
+    document = sample_documents(dataset).find_one({"_id": ObjectId(sample_id)})
     return {
         "label_id": label_id,
         "instances": _instances(dataset, sample_id, field, size),
@@ -178,7 +179,7 @@ def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
     before, after = (ids[i] if 0 <= i < len(ids) else None for i in (at - 1, at + 1))
     if after is not None:
         try:
-            load_engine().encode_ahead(_photograph(samples._dataset, after))
+            load_engine().encode_ahead(_photograph(dataset_of(samples), after))
         except ValueError as error:  # it is told when that photograph is opened
             logger.info("not encoded ahead: %s", error)
     return {"previous": before, "next": after}
@@ -323,7 +324,7 @@ def _filepath(dataset: fo.Dataset, sample_id: str) -> str:
         known = {"_id": ObjectId(sample_id)}
     except InvalidId:
         raise ValueError(f"{sample_id!r} is no sample's id") from None
-    found = dataset._sample_collection.find_one(known, {"filepath": True, "_media_type": True})
+    found = sample_documents(dataset).find_one(known, {"filepath": True, "_media_type": True})
     if found is None:
         raise ValueError("this photograph is no longer in the dataset")
     if found.get("_media_type", "image") != "image":

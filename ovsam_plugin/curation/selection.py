@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 from fiftyone.core.patches import PatchesView
 
+from ovsam_plugin.dataset.internals import aggregate, refresh_patches, stages_of
 from ovsam_plugin.dataset.targets import Samples, fields_of
 
 LABELS, SAMPLES, VIEW = "labels", "samples", "view"
@@ -69,12 +70,12 @@ class Selection:
     @property
     def is_whole(self) -> bool:
         """Whether the grid shows the whole dataset."""
-        return isinstance(self.view, fo.Dataset) or not (self._is_patches or self.view._stages)
+        return isinstance(self.view, fo.Dataset) or not (self._is_patches or stages_of(self.view))
 
     def refresh(self) -> None:
         """Makes the patches of a view anew, after their labels have been changed."""
         if isinstance(self.view, PatchesView):
-            self.view._patches_stage.load_view(self.view._source_collection, reload=True)
+            refresh_patches(self.view)
 
     @property
     def _is_patches(self) -> bool:
@@ -90,9 +91,8 @@ class Selection:
         path = self._labels(chosen)
         here = {"$cond": [{"$gt": [f"${path}._id", None]}, 1, 0]}
         size = here if self._is_one(chosen) else {"$size": {"$ifNull": [f"${path}._id", []]}}
-        rows = samples._aggregate(
-            [{"$project": {f"{path}._id": True}}, {"$group": {"_id": None, "n": {"$sum": size}}}]
-        )
+        counted = {"$group": {"_id": None, "n": {"$sum": size}}}
+        rows = aggregate(samples, [{"$project": {f"{path}._id": True}}, counted])
         return int(next(iter(rows), {"n": 0})["n"])
 
 

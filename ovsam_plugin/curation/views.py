@@ -7,7 +7,7 @@ are reviewed, and takes a dataset or a view. Instances without a name (empty mas
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import fiftyone.core.view as fov
 import numpy as np
@@ -17,6 +17,7 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.scoring.rarity import ClassCount
 from ovsam_plugin.scoring.rarity import fewer_than as rarer_than
@@ -212,8 +213,8 @@ def is_filled(samples: Samples, field: str, attribute: str) -> bool:
     if dataset.get_field(path) is None:
         return False
     filled = {path: {"$type": ["number", "string"]}}
-    stages = [{"$match": filled}, {"$limit": 1}, {"$project": {"_id": True}}]
-    return next(iter(all_images(dataset)._aggregate(stages)), None) is not None
+    stages: list[Any] = [{"$match": filled}, {"$limit": 1}, {"$project": {"_id": True}}]
+    return next(iter(aggregate(all_images(dataset), stages)), None) is not None
 
 
 def as_patches(view: View, field: str, by: str | None = None) -> View:
@@ -260,12 +261,13 @@ def _open_values(samples: Samples, field: str, by: str) -> npt.NDArray[np.float6
     is_open = {"$and": [{"$gt": ["$$d.label", None]}, {"$not": [{"$gt": ["$$d.review", None]}]}]}
     wanted = {"$and": [is_open, {"$isNumber": f"$$d.{by}"}]}
     chosen = {"$filter": {"input": f"${labels}", "as": "d", "cond": wanted}}
-    rows = samples._aggregate(
+    rows = aggregate(
+        samples,
         [
             # First, so that no mask is copied on the way.
             {"$project": {f"{labels}.{name}": True for name in ("label", "review", by)}},
             {"$project": {"found": {"$map": {"input": chosen, "as": "d", "in": f"$$d.{by}"}}}},
-        ]
+        ],
     )
     return np.array([value for row in rows for value in row["found"] or ()], dtype=float)
 

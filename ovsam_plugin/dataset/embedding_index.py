@@ -21,6 +21,7 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.internals import brain_document, sample_documents
 from ovsam_plugin.dataset.workers import Worker
 
 logger = logging.getLogger(__name__)
@@ -141,8 +142,8 @@ def _labels(dataset: fo.Dataset, field: str) -> tuple[dict[str, str], list[str]]
             "made": {"$gt": [f"${path}.prompt_type", None]},
             "solid": {"$gt": [{"$ifNull": [f"${path}.mask", f"${path}.mask_path"]}, None]},
         }
-        stages = [{"$unwind": f"${path}"}, {"$project": wanted}]
-        for row in dataset._sample_collection.aggregate(stages):
+        unwound = {"$unwind": f"${path}"}
+        for row in sample_documents(dataset).aggregate([unwound, {"$project": wanted}]):
             label_id = str(row["label"])
             owners[label_id] = str(row["_id"])
             if name == field and row["made"] and row["solid"]:
@@ -299,7 +300,7 @@ def _kept(index: Any) -> Embeddings:
 
 def _stamp(dataset: fo.Dataset, key: str) -> str:
     """What changes whenever an index is saved, by this process or another."""
-    document = dataset._doc.get_brain_methods()[key]
+    document = brain_document(dataset, key)
     return f"{document.timestamp}/{document.results.grid_id}"
 
 

@@ -13,6 +13,7 @@ from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import join
+from ovsam_plugin.dataset.internals import list_in, sample_documents
 from ovsam_plugin.dataset.prompt_fields import read_prompts
 from ovsam_plugin.dataset.targets import all_images, fields_of
 from ovsam_plugin.images import Pixels, read_image
@@ -161,9 +162,9 @@ def _labels(dataset: fo.Dataset, label_ids: Sequence[str]) -> list[tuple[str, Pi
     found: list[tuple[str, Pixels, Prompt]] = []
     images = all_images(dataset)
     for field in fields_of(dataset, (fo.Detections, fo.Polylines)):
-        inner = dataset.get_field(field).document_type._LABEL_LIST_FIELD
+        inner = str(list_in(dataset.get_field(field).document_type))
         path = f"{field}.{inner}._id"
-        rows = dataset._sample_collection.find({path: {"$in": list(wanted)}}, {"_id": True})
+        rows = sample_documents(dataset).find({path: {"$in": list(wanted)}}, {"_id": True})
         owners = [str(row["_id"]) for row in rows]
         for sample in images.select(owners) if owners else ():
             pixels = read_image(sample.filepath)

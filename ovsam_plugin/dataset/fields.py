@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from fiftyone.core.utils import serialize_numpy_array
 
+from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.instances import Instances
 
 if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
@@ -196,7 +197,7 @@ def declare_attributes(dataset: fo.Dataset, field: str, attributes: Iterable[Att
                 subfield=attribute.subfield,
                 description=attribute.description,
             )
-        elif declared.description is None and not dataset._is_generated:
+        elif declared.description is None and not is_generated(dataset):
             declared.description = attribute.description
             declared.save()
 

@@ -20,6 +20,7 @@ from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.embedder import Embedder, recorded_as
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
 from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.internals import stages_of
 from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
@@ -243,7 +244,7 @@ def label_dataset(
         if crew is not None and (todo := job.unfinished(ids)):
             share = Share(
                 dataset=dataset.name,
-                view=samples._serialize() if isinstance(samples, fo.DatasetView) else (),
+                view=stages_of(samples),
                 field=field,
                 model=arguments,
                 prompt_fields=prompt_fields,

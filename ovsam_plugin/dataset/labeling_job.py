@@ -29,6 +29,7 @@ from ovsam_plugin.dataset import outlines
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
+from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
 from ovsam_plugin.dataset.new_prompts import (
@@ -362,7 +363,7 @@ class LabelingJob:
         found: set[str] = set()
         for part in in_parts(ids):
             chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(self._field)}
-            rows = self._dataset._sample_collection.find(chosen, {"_id": True})
+            rows = sample_documents(self._dataset).find(chosen, {"_id": True})
             found.update(str(row["_id"]) for row in rows)
         return [i for i in ids if i in found]
 
@@ -373,7 +374,7 @@ class LabelingJob:
 
     def _paths(self, ids: Sequence[str]) -> dict[str, str]:
         chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
-        rows = self._dataset._sample_collection.find(chosen, {"filepath": True})
+        rows = sample_documents(self._dataset).find(chosen, {"filepath": True})
         return {str(row["_id"]): row.get("filepath") or "" for row in rows}
 
     def _wait(self, left: Any) -> None:

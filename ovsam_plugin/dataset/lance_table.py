@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from fiftyone.core.odm import get_db_conn
 
 from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.internals import database, dataset_id
 
 # Rows from which LanceDB searches by clusters instead of one by one.
 _CLUSTERED = 100_000
@@ -79,15 +79,15 @@ def rewrite(index: Any, fresh: Iterable[Embeddings], owners: Mapping[str, str]) 
 def is_shared(index: Any) -> bool:
     """Whether a clone of the dataset searches the same table outside of the database."""
     table = getattr(index.config, "table_name", None)
-    others = {"config.table_name": table, "_dataset_id": {"$ne": index.samples._doc.id}}
-    return table is not None and get_db_conn().runs.count_documents(others, limit=1) > 0
+    others = {"config.table_name": table, "_dataset_id": {"$ne": dataset_id(index.samples)}}
+    return table is not None and database().runs.count_documents(others, limit=1) > 0
 
 
 def _with_own_table(index: Any) -> Any:
     """The index on a copy of its table, which it can change without changing a clone's."""
     import lancedb
 
-    dataset, name = index.samples, f"{index.config.table_name}-{index.samples._doc.id}"
+    dataset, name = index.samples, f"{index.config.table_name}-{dataset_id(index.samples)}"
     if index.table is not None:
         every = index.table.search().limit(index.table.count_rows()).to_batches()
         lancedb.connect(index.config.uri).create_table(name, every, mode="overwrite")

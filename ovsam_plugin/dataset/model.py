@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import fiftyone as fo
+import fiftyone.core.media as fom
 import numpy as np
 import numpy.typing as npt
-from fiftyone.core.clips import ClipView
-from fiftyone.core.frame import Frame, FrameView
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
-from fiftyone.core.patches import EvaluationPatchView, PatchView
 from fiftyone.core.video import FramesView
 
 from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.examples import Kept, adapter_of
-from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     check_storable,
     declare_fields,
     error_field,
     to_detections,
+)
+from ovsam_plugin.dataset.internals import (
+    applied_to,
+    dataset_of,
+    declare_on_frames,
+    is_generated,
 )
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
@@ -131,33 +133,25 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             device = labeler.predictor.device
             self._finder = build_finder(labeler.side, self.config.find, device)
         self._prompt_fields: dict[str, str] = {}
-        self._failed_before: dict[tuple[str, str], set[str]] = {}
-        self._applied = False
+        self._applied: _Applied | None = None
         # Photographs encoded at once, where memory has run out before.
         self._at_once: int | None = None
 
     def __enter__(self) -> OvsamModel:
-        self._failed_before.clear()
-        self._applied = True
+        """Before anything is computed: whether `apply_model` may write, and what it will.
+
+        Raises:
+            ValueError: samples are videos or copies, or the label field holds something else, or
+                labels that are not to be replaced.
+        """
+        call = applied_to()
+        self._applied = None if call is None else _Applied.begin(*call)
         return self
 
     def __exit__(self, *raised: Any) -> None:
-        self._applied = False
-        if isinstance(raised[1], _Refused):
+        self._applied = None
+        if isinstance(raised[1], _ChangedError):
             raise ValueError(str(raised[1])) from None
-
-    def _check(self, check: Callable[[], object]) -> None:
-        """Ends an `apply_model` that cannot be right: FiftyOne would log the error and go on.
-
-        Raises:
-            ValueError: what `check` raises.
-        """
-        try:
-            check()
-        except ValueError as error:
-            if self._applied:
-                raise _Refused(str(error)) from error
-            raise
 
     def look_for(self, category: Category, dataset: fo.Dataset | None) -> None:
         """Keeps instances of a class alone, which has examples, where nothing else is asked.
@@ -239,7 +233,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
 
     def predict(
         self, arg: Loaded | npt.NDArray[np.uint8], sample: fo.Sample | None = None
-    ) -> fo.Detections | dict[FieldKey, Any]:
+    ) -> fo.Detections:
         """`predict_all` for one image."""
         return self.predict_all([arg], samples=None if sample is None else [sample])[0]
 
@@ -247,7 +241,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         self,
         args: Sequence[Loaded | npt.NDArray[np.uint8]],
         samples: Sequence[fo.Sample] | None = None,
-    ) -> list[fo.Detections] | list[dict[FieldKey, Any]]:
+    ) -> list[fo.Detections]:
         """Labels of a batch.
 
         Args:
@@ -256,64 +250,32 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             samples: the samples that the labels are for, when FiftyOne will write them.
 
         Returns:
-            a Detections an image; with samples, what FiftyOne writes to the label field and the
-            error field.
+            a Detections an image. Within `apply_model`, why there are none or not all of them goes
+            onto the samples.
 
         Raises:
-            ValueError: an image could not be labelled, and there is no sample to say so on.
-            ValueError: a sample is a frame of a video, or a patch; or the samples are not those
-                that were loaded.
+            ValueError: an image could not be labelled, and this is no `apply_model`.
+            ValueError: the samples are not those that were loaded.
         """
         batch = [self._as_loaded(arg) for arg in args]
-        if samples is None:
-            answers = self.answer(batch)
+        for item, sample in zip(batch, samples or ()):
+            if item.id not in (None, sample.id):
+                raise _ChangedError if self._applied else ValueError(_CHANGED)
+        answers = self.answer(batch)
+        if self._applied is None or samples is None:
             for answer in answers:
                 if answer.error is not None:
                     raise ValueError(answer.error)
-            return [answer.detections for answer in answers]
-        for item, sample in zip(batch, samples):
-            self._check(functools.partial(_check_pair, item, sample))
-        return [self._to_fields(*pair) for pair in zip(samples, self.answer(batch))]
+        else:
+            for sample, answer in zip(samples, answers):
+                self._applied.tell(sample, answer.error)
+        return [answer.detections for answer in answers]
 
     def _as_loaded(self, arg: Loaded | npt.NDArray[np.uint8]) -> Loaded:
         if isinstance(arg, Loaded):
             return arg
         pixels = np.asarray(arg)
         return Loaded(frame=self.labeler.predictor.preprocess(pixels), pixels=pixels)
-
-    def _to_fields(self, sample: fo.Sample, answer: Answer) -> dict[FieldKey, Any]:
-        prepare = functools.partial(self._forgive, sample, answer)
-        fields: dict[FieldKey, Any] = {FieldKey("", prepare): answer.detections}
-        if answer.error is not None:
-            fields[FieldKey("_error", prepare)] = answer.error
-        return fields
-
-    def _declare(self, sample: fo.Sample, label_field: str) -> None:
-        dataset = sample.dataset
-        key = (dataset.name, label_field)
-        if key not in self._failed_before:
-            samples = getattr(sample, "_view", None) or dataset
-            self._check(functools.partial(_check_made_by_none, samples, label_field))
-            self._check(functools.partial(declare_fields, dataset, label_field))
-            if isinstance(getattr(sample, "_view", None), FramesView):
-                # FiftyOne declares what it meets first, but cannot where that is None.
-                names = (label_field, error_field(label_field))
-                schema = {name: dataset.get_field(name) for name in names}
-                sample._view._source_collection._root_dataset._merge_frame_field_schema(schema)
-            failed = all_images(dataset).exists(error_field(label_field)).values("id")
-            self._failed_before[key] = set(failed)
-
-    def _forgive(self, sample: fo.Sample, answer: Answer, label_field: str) -> None:
-        """Removes the reason of an earlier failure.
-
-        FiftyOne gives a model samples without their other fields: None would be no change of one,
-        and frames may not know a field that was declared a moment ago.
-        """
-        dataset = sample.dataset
-        self._declare(sample, label_field)
-        if answer.error is None and sample.id in self._failed_before[dataset.name, label_field]:
-            view = all_images(dataset).select(sample.id)
-            view.set_values(error_field(label_field), [None])
 
     def answer(self, batch: Sequence[Loaded]) -> list[Answer]:
         """What `build_get_item` loaded, answered: encoded at once where it asks, then decoded each.
@@ -585,26 +547,68 @@ def _asks(item: Loaded) -> bool:
     return item.frame is not None and (item.asked is None or bool(item.asked.prompts))
 
 
-class _Refused(BaseException):
+_CHANGED = (
+    "the view changed while it was labelled, since it depends on the field that is written: label "
+    "view.select(view.values('id')) of the dataset instead"
+)
+
+
+class _ChangedError(BaseException):
     """Leaves FiftyOne's loop over batches, which goes on after any `Exception`."""
 
-
-def _check_made_by_none(samples: Samples, label_field: str) -> None:
-    """FiftyOne replaces what a field holds, and has no way to ask for consent."""
-    if found := made_by_hand(samples, label_field):
-        raise ValueError(
-            f"field {label_field!r} holds labels {found}, which would be replaced: give another "
-            f"label_field, or clear it before with samples.clear_sample_field({label_field!r})"
-        )
+    def __init__(self) -> None:
+        super().__init__(_CHANGED)
 
 
-def _check_pair(item: Loaded, sample: fo.Sample) -> None:
-    if isinstance(sample, (Frame, FrameView)):
-        raise ValueError(VIDEO)
-    if isinstance(sample, (PatchView, EvaluationPatchView, ClipView)):
-        raise ValueError(copies_of(sample._view))
-    if item.id not in (None, sample.id):
-        raise ValueError(
-            "the view changed while it was labelled, since it depends on the field that is "
-            "written: label view.select(view.values('id')) of the dataset instead"
-        )
+@dataclass(frozen=True)
+class _Applied:
+    """An `apply_model` that is going on.
+
+    Attributes:
+        dataset: whose fields are written; of frames, the one that their view makes.
+        label_field: the field.
+        failed: ids of the samples on which an earlier call left a reason.
+    """
+
+    dataset: fo.Dataset
+    label_field: str
+    failed: frozenset[str]
+
+    @classmethod
+    def begin(cls, samples: Samples, label_field: str) -> _Applied:
+        """Checks everything, and declares what will be written.
+
+        Raises:
+            ValueError: see `OvsamModel.__enter__`.
+        """
+        frames = isinstance(samples, FramesView)
+        if samples.media_type == fom.VIDEO:
+            raise ValueError(VIDEO)
+        if is_generated(samples) and not frames:
+            raise ValueError(copies_of(samples))
+        # FiftyOne replaces what a field holds, and has no way to ask for consent.
+        if found := made_by_hand(samples, label_field):
+            raise ValueError(
+                f"field {label_field!r} holds labels {found}, which would be replaced: give "
+                "another label_field, or clear it before with "
+                f"samples.clear_sample_field({label_field!r})"
+            )
+        dataset = dataset_of(samples)
+        declare_fields(dataset, label_field)
+        if frames:
+            # FiftyOne declares what it meets first, but cannot where that is None.
+            names = (label_field, error_field(label_field))
+            declare_on_frames(samples, {name: dataset.get_field(name) for name in names})
+        failed = all_images(dataset).exists(error_field(label_field)).values("id")
+        return cls(dataset, label_field, frozenset(failed))
+
+    def tell(self, sample: fo.Sample, error: str | None) -> None:
+        """Writes why a sample has not all labels, or removes the reason of an earlier failure.
+
+        FiftyOne gives a model samples without their other fields: None would be no change of one.
+        """
+        name = error_field(self.label_field)
+        if error is not None:
+            sample.set_field(name, error)
+        elif sample.id in self.failed:
+            all_images(self.dataset).select(sample.id).set_values(name, [None])

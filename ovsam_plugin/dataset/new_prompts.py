@@ -18,6 +18,7 @@ from fiftyone import ViewField as F
 from pymongo import UpdateOne
 
 from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.internals import aggregate, list_in, sample_documents
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.dataset.writing import ASKED, REFUSED
@@ -53,7 +54,7 @@ def prompts_of(
             wanted[kind] = {"$map": {"input": every, "as": "d", "in": each}}
     for start in range(0, len(sample_ids), _SAMPLES):
         chosen = samples.select(sample_ids[start : start + _SAMPLES])
-        for row in chosen._aggregate([{"$project": wanted}]):
+        for row in aggregate(chosen, [{"$project": wanted}]):
             found: Asked = {}
             for kind in prompt_fields:
                 some = row.get(kind) or []
@@ -102,7 +103,7 @@ def unanswered(
             if new := {k: v for k, v in prompts.items() if asked.get(k) != v}:
                 fresh[str(row["_id"])] = new
         if updates:
-            dataset._sample_collection.bulk_write(updates, ordered=False)
+            sample_documents(dataset).bulk_write(updates, ordered=False)
     return fresh
 
 
@@ -137,7 +138,7 @@ def still_refused(
     chosen = {"_id": {"$in": [ObjectId(i) for i in fresh]}}
     shown = {f"{field}.{ASKED}": True, f"{field}.{REFUSED}": True}
     found = {}
-    for row in dataset._sample_collection.find(chosen, shown):
+    for row in sample_documents(dataset).find(chosen, shown):
         labels, now = row.get(field) or {}, fresh[str(row["_id"])]
         again = {key.partition(":")[2] for key in now}
         kept = [r for r in labels.get(REFUSED) or () if r.partition(": ")[0] not in again]
@@ -166,7 +167,7 @@ def asking(
 
 def _labels_of(samples: Samples, name: str) -> str:
     """The path of a field's labels: below it where it holds a list of them."""
-    inner = getattr(samples.get_field(name).document_type, "_LABEL_LIST_FIELD", None)
+    inner = list_in(samples.get_field(name).document_type)
     return name if inner is None else f"{name}.{inner}"
 
 
@@ -175,7 +176,7 @@ def _labelled(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> Ite
     chosen = {"$in": [ObjectId(i) for i in sample_ids]}
     done = {"_id": chosen, "$nor": [to_be_labelled(field)]}
     shown = {f"{field}.{ASKED}": True, f"{field}.detections.prompt_id": True}
-    yield from dataset._sample_collection.find(done, shown)
+    yield from sample_documents(dataset).find(done, shown)
 
 
 def _was_asked(key: str, answers: set[str], since: datetime | None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import fiftyone as fo
 
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
 
@@ -52,7 +53,7 @@ def edited(samples: Samples, field: str) -> set[str]:
         {"$match": {f"{labels}.{ATTRIBUTE}": {"$type": "number"}}},
         {"$project": {"label": wanted}},
     ]
-    rows = (row["label"] for row in samples._aggregate(stages))
+    rows = (row["label"] for row in aggregate(samples, stages))
     return {str(label["_id"]) for label in rows if not _is_same(label)}
 
 

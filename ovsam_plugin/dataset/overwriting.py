@@ -10,6 +10,7 @@ import fiftyone as fo
 from bson import ObjectId
 
 from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.dataset.writing import DECIDED, OURS, Expression, in_parts
 
@@ -104,7 +105,8 @@ def edited(samples: Samples, field: str) -> set[str]:
     """
     labels = f"{field}.detections"
     own = {"$arrayElemAt": [f"${labels}.top_labels", 0]}
-    renamed = samples._aggregate(
+    renamed = aggregate(
+        samples,
         [
             {"$match": {f"{labels}.top_labels.0": {"$type": "string"}}},
             {"$project": {f"{labels}.{name}": True for name in ("_id", "label", "top_labels")}},
@@ -112,7 +114,7 @@ def edited(samples: Samples, field: str) -> set[str]:
             {"$match": {f"{labels}.top_labels.0": {"$type": "string"}}},
             {"$match": {"$expr": {"$ne": [f"${labels}.label", own]}}},
             {"$project": {"label": f"${labels}._id"}},
-        ]
+        ],
     )
     return outlines.edited(samples, field) | {str(row["label"]) for row in renamed}
 
@@ -133,4 +135,4 @@ def _count(dataset: fo.Dataset, field: str, owners: dict[str, Any], which: Expre
         {"$match": {**owners, f"{field}.detections.0": {"$exists": True}}},
         {"$group": {"_id": None, "count": {"$sum": {"$size": chosen}}}},
     ]
-    return sum(int(row["count"]) for row in dataset._sample_collection.aggregate(stages))
+    return sum(int(row["count"]) for row in sample_documents(dataset).aggregate(stages))

@@ -16,6 +16,7 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 
+from ovsam_plugin.dataset.internals import list_in
 from ovsam_plugin.dataset.label_masks import crop_of, to_xyxy
 from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
@@ -126,9 +127,8 @@ def _elements(key: str, label: fo.Label | None) -> list[Any]:
     if not isinstance(label, allowed):
         names = ", ".join(t.__name__ for t in allowed)
         raise TypeError(f"`{key}` must name a field of {names}, got {type(label).__name__}")
-    if isinstance(label, (fo.Detections, fo.Keypoints, fo.Polylines)):
-        return list(getattr(label, type(label)._LABEL_LIST_FIELD) or [])
-    return [label]
+    inner = list_in(label)
+    return [label] if inner is None else list(label[inner] or [])
 
 
 def _box(label: fo.Detection, size: tuple[int, int]) -> Box:

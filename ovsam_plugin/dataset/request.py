@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import fiftyone as fo
-
 from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.internals import dataset_id, stages_of
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.prompt_fields import KEYS
 from ovsam_plugin.dataset.target_field import FIRST, Conflict, conflict, free_field, resumed
@@ -183,9 +182,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             ValueError: something that the choices made need is left blank.
         """
         dataset = root_dataset(samples)
-        stages = [] if isinstance(samples, fo.Dataset) else samples._serialize()
-        looked = [str(dataset._doc.id), stages, self.preset, self.weights, self.prompt_fields]
-        looked += [self.tiles, self.refine_masks]
+        looked: list[Any] = [str(dataset_id(dataset)), stages_of(samples), self.prompt_fields]
+        looked += [self.preset, self.weights, self.tiles, self.refine_masks]
         vocabulary = vocabulary_of(dataset, self.vocabulary_spec())
         named = [*looked, vocabulary.hash, self.find, self.all_candidates]
         return _digest(named), _digest(looked)

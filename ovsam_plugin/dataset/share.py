@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import fiftyone as fo
 
+from ovsam_plugin.dataset.internals import view_of
 from ovsam_plugin.dataset.labeling_job import LabelingJob, Tally
 from ovsam_plugin.dataset.model import build_model
 from ovsam_plugin.dataset.workers import Worker
@@ -55,7 +56,7 @@ class Share:
             begun: given the counts once, which go on counting.
         """
         dataset = fo.load_dataset(self.dataset)
-        samples = fo.DatasetView._build(dataset, list(self.view)) if self.view else dataset
+        samples = view_of(dataset, self.view)
         model = build_model(**self.model, dataset=dataset, device=device)
         with Worker(dataset, self.field) as worker:
             worker.begin()

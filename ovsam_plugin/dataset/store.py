@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 import fiftyone as fo
-from fiftyone.core.odm import get_db_conn
 from fiftyone.operators.store import ExecutionStore
 from pymongo.errors import BulkWriteError
 
+from ovsam_plugin.dataset.internals import database, dataset_id
 from ovsam_plugin.dataset.writing import in_parts
 
 _ALREADY_THERE = 11000
@@ -30,9 +30,9 @@ class Store:
     """
 
     def __init__(self, dataset: fo.Dataset, name: str) -> None:
-        ExecutionStore.create(name, dataset_id=dataset._doc.id)  # its unique index
-        self._collection = get_db_conn().execution_store
-        self._mine = {"store_name": name, "dataset_id": dataset._doc.id}
+        ExecutionStore.create(name, dataset_id=dataset_id(dataset))  # its unique index
+        self._collection = database().execution_store
+        self._mine = {"store_name": name, "dataset_id": dataset_id(dataset)}
 
     def get(self, key: str) -> Any:
         """The value of a key; None where there is none."""

@@ -13,6 +13,13 @@ from fiftyone.core.video import FramesView
 
 from ovsam_plugin.dataset.fields import describe
 from ovsam_plugin.dataset.handles import as_stored
+from ovsam_plugin.dataset.internals import (
+    attributes_of,
+    is_generated,
+    is_grouped_by_field,
+    list_in,
+    root_of,
+)
 from ovsam_plugin.dataset.prompt_fields import KEYS
 
 Samples: TypeAlias = foc.SampleCollection
@@ -32,7 +39,7 @@ def root_dataset(samples: Samples) -> fo.Dataset:
             f"samples must be a FiftyOne dataset or view, got {type(samples).__name__}: "
             'load one by its name with fo.load_dataset("...")'
         )
-    return as_stored(samples._root_dataset)
+    return as_stored(root_of(samples))
 
 
 def all_images(dataset: fo.Dataset) -> Samples:
@@ -60,7 +67,7 @@ def check_images(samples: Samples) -> None:
         raise ValueError(VIDEO)
     if media not in (fom.IMAGE, None):
         raise ValueError(f"only images can be labelled, these samples are of type {media!r}")
-    if samples._is_generated:
+    if is_generated(samples):
         raise ValueError(copies_of(samples))
 
 
@@ -70,9 +77,9 @@ def check_flat(samples: Samples) -> None:
     Raises:
         ValueError: they are groups; the message says which view to give instead.
     """
-    if samples.media_type != fom.GROUP and not samples._is_dynamic_groups:
+    if samples.media_type != fom.GROUP and not is_grouped_by_field(samples):
         return
-    if samples._is_dynamic_groups:
+    if is_grouped_by_field(samples):
         raise ValueError(
             "a view that is grouped by a field shows one sample a group: give the view before "
             "group_by(...), or dataset.select(samples.flatten().values('id')), all of its samples"
@@ -180,7 +187,7 @@ def near(name: str, known: Sequence[str]) -> str:
 
 def _label_path(name: str, field: fo.Field) -> str | None:
     document = getattr(field, "document_type", None)
-    if not isinstance(document, type) or "label" not in getattr(document, "_fields", {}):
-        inner = getattr(document, "_LABEL_LIST_FIELD", None)
-        return f"{name}.{inner}.label" if isinstance(inner, str) else None
-    return f"{name}.label"
+    if isinstance(document, type) and "label" in attributes_of(document):
+        return f"{name}.label"
+    inner = list_in(document)
+    return None if inner is None else f"{name}.{inner}.label"

@@ -24,6 +24,7 @@ from pymongo.errors import BulkWriteError
 
 from ovsam_plugin.dataset import samples_in_memory
 from ovsam_plugin.dataset.fields import check_writable, error_field
+from ovsam_plugin.dataset.internals import sample_documents
 
 Expression: TypeAlias = Any
 """What MongoDB computes while it writes; a label is `$$d` in it."""
@@ -411,7 +412,7 @@ def _apply(
         stamp = {"$set": {"last_modified_at": datetime.now(timezone.utc)}}
         sent = [UpdateOne({"_id": i, **labels}, [*stages, stamp]) for i, stages in part]
         try:
-            dataset._sample_collection.bulk_write(sent, ordered=False)
+            sample_documents(dataset).bulk_write(sent, ordered=False)
         except BulkWriteError as error:
             failures = error.details["writeErrors"]
             other = [f for f in failures if f["code"] not in _TOO_LARGE]

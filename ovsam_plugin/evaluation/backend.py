@@ -27,6 +27,7 @@ from fiftyone.utils.eval.detection import (
 )
 
 from ovsam_plugin.dataset.fields import check_writable
+from ovsam_plugin.dataset.internals import dataset_of, settings_of
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.evaluation.average_precision import ERRORS, MaskPrecision
@@ -151,7 +152,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         )
         if key is not None:
             for name in (self.config.pred_field, self.config.gt_field):
-                check_writable(samples._dataset, name, (key, f"{key}_id", f"{key}_iou"))
+                check_writable(dataset_of(samples), name, (key, f"{key}_id", f"{key}_iou"))
         self._paired = self.config.protocol in PAIRED
         self._tally = Tally()
         used = self._fields.labels.values()
@@ -165,10 +166,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         """The run's, with our configuration again where FiftyOne's own stands for it."""
         info = super().get_run_info(samples, key)
         if type(info.config) is DetectionEvaluationConfig and hasattr(info.config, "protocol"):
-            settings = info.config.serialize()
-            for name in info.config._virtual_attributes():
-                settings.pop(name)
-            info.config = OvsamEvaluationConfig(**settings)
+            info.config = OvsamEvaluationConfig(**settings_of(info.config))
         return info
 
     def evaluate(self, doc: fo.Sample, eval_key: str | None = None) -> list[Match]:

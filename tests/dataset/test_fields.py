@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.dataset import fields
-from ovsam_plugin.dataset.field_key import FieldKey
 from ovsam_plugin.dataset.fields import (
     ATTRIBUTES,
     check_field,
@@ -133,13 +132,3 @@ def test_fields_of_another_type_are_refused(dataset: fo.Dataset) -> None:
     for name in ("", "1st", "_private", "a.b", "a b"):
         with pytest.raises(ValueError, match="cannot be a label field"):
             check_field(dataset, name)
-
-
-def test_a_field_key_lands_beside_the_label_field(dataset: fo.Dataset) -> None:
-    told: list[str] = []
-    sample = dataset.first()
-    labels = {FieldKey("", told.append): fo.Detections(), FieldKey("_why", told.append): "so"}
-    sample.add_labels(labels, label_field="mine_too_")
-    assert sample["mine_too_"] == fo.Detections()
-    assert sample["mine_too__why"] == "so"
-    assert told == ["mine_too_", "mine_too_"]
