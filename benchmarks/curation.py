@@ -46,7 +46,7 @@ from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.recognition import Recognition  # noqa: E402
 from ovsam_plugin.scoring.columns import unit_rows  # noqa: E402
 from ovsam_plugin.scoring.doubt import ORDERS  # noqa: E402
-from ovsam_plugin.scoring.label_errors import Pairs, mistake_scores  # noqa: E402
+from ovsam_plugin.scoring.label_errors import Matched, mistake_scores  # noqa: E402
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness  # noqa: E402
@@ -252,7 +252,7 @@ def mistake_table(
                 others = np.where(np.arange(len(weights)) == given[i], 0, weights)
                 given[i] = rng.choice(len(weights), p=others / others.sum())
             hits = names.top_indices == given[:, None]
-            pairs = Pairs(
+            pairs = Matched(
                 truth=[vocabulary.names[i] for i in given],
                 predicted=names.names,
                 iou=answered.iou,

@@ -264,7 +264,7 @@ def _compare_decoder(
     golden: Golden,
     case: dict[str, Any],
     z: Any,
-    found: faithful.Answer,
+    found: faithful.Reference,
     seen: dict[str, Any],
 ) -> Iterator[Comparison]:
     yield compare(name, "prompt tokens", seen["sparse"], z["sparse_embed"], "feature")
@@ -288,7 +288,7 @@ def _compare_heads(
     z: Any,
     network: OVSAM,
     features: Features,
-    found: faithful.Answer,
+    found: faithful.Reference,
     truth: Tensor,
 ) -> Iterator[Comparison]:
     zeros = torch.zeros(len(truth), 1)
@@ -308,7 +308,7 @@ def _compare_heads(
 
 
 def _compare_labels(
-    name: str, case: dict[str, Any], z: Any, found: faithful.Answer
+    name: str, case: dict[str, Any], z: Any, found: faithful.Reference
 ) -> Iterator[Comparison]:
     yield compare(name, "not empty", found.not_empty, z["valid32"], "exact")
     yield compare(name, "fused", found.fused[:, None], z["fused"], "logit")
@@ -326,7 +326,11 @@ def _compare_labels(
 
 
 def _compare_masks(
-    name: str, golden: Golden, case: dict[str, Any], encoding: Encoding, found: faithful.Answer
+    name: str,
+    golden: Golden,
+    case: dict[str, Any],
+    encoding: Encoding,
+    found: faithful.Reference,
 ) -> Iterator[Comparison]:
     """Masks at the original size: pixels that are off must be among the ambiguous ones."""
     source = golden.arrays(case.get("masks_same_as", case["file"]))

@@ -30,7 +30,7 @@ from ovsam_plugin.instances import Instances
 from ovsam_plugin.labeler import Labeler, build_recognizer
 from ovsam_plugin.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
-from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.prompts import Points, Prompt
 from ovsam_plugin.proposing import boxes_at, proposals_of_all_sizes
 from ovsam_plugin.recognition import Recognition
 from ovsam_plugin.vocabulary.cache import cache_directory
@@ -162,7 +162,7 @@ class Engine:
         Mask and boxes are in those pixels; the prompt is in the photograph's own.
         """
         encoding, factor = _reduced(self.encode(photograph), longest_side)
-        return self._label(encoding, [_scaled(prompt, factor)], vocabulary)
+        return self._label(encoding, [prompt.scaled(*factor.tolist())], vocabulary)
 
     def candidates(self, photograph: Photograph, prompt: Prompt, vocabulary: Vocabulary) -> Answers:
         """What else may be meant: things of several sizes under the first point, smallest first.
@@ -295,14 +295,6 @@ def _reduced(encoding: Encoding, longest_side: int) -> tuple[Encoding, npt.NDArr
     frame = replace(encoding.frame, original_size=size, tiles=())
     factor = np.array([size[1] / width, size[0] / height])
     return replace(encoding, frame=frame, tiles=()), factor
-
-
-def _scaled(prompt: Prompt, factor: npt.NDArray[np.float64]) -> Prompt:
-    if isinstance(prompt, Points):
-        return replace(prompt, xy=tuple(map(tuple, (np.array(prompt.xy) * factor).tolist())))
-    if isinstance(prompt, Box):
-        return Box((*(np.array(prompt.xyxy) * np.tile(factor, 2)).tolist(),), prompt.id)
-    raise TypeError(f"a {prompt.kind} prompt has a size of its own")
 
 
 def _holds(instances: Instances, index: int, x: float, y: float) -> bool:

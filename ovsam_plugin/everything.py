@@ -15,7 +15,7 @@ from ovsam_plugin.decoded import Decoded
 from ovsam_plugin.frame import Frame, Tile
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor
-from ovsam_plugin.prompts import Box, Grid, Prompt
+from ovsam_plugin.prompts import Box, Grid, Prompt, boxes_of
 from ovsam_plugin.proposing import proposals_of_all_sizes, to_boxes
 
 # A point is a vague prompt: what it finds is only where to look, kept while boxes differ.
@@ -60,7 +60,7 @@ def find_everything(
     for tile, part in zip(frame.tiles, encoding.tiles):
         found = _find(predictor, part, grid, chunk, far=False)
         found = found[_whole_in(tile, found, frame)]
-        boxes = [p for p in found.prompts if isinstance(p, Box)]
+        boxes = boxes_of(found.prompts)
         prompts = tuple(replace(p, xyxy=tile.outward(p.xyxy)) for p in boxes)
         parts.append(found.moved(tile, frame, prompts))
     found = Decoded.concatenate(parts)

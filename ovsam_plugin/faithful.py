@@ -23,7 +23,7 @@ NO_SPLIT, BASE, NOVEL = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reference:
     """Everything the reference computes for N prompts on one image.
 
     Attributes:
@@ -71,7 +71,7 @@ def answer(
     fusion: Fusion,
     *,
     box_from_mask: bool = True,
-) -> Answer:
+) -> Reference:
     """Masks and names as the reference gives them.
 
     Args:
@@ -98,7 +98,7 @@ def answer(
     not_empty = covers_coarse_grid(logits)
     fused = fuse(head_logits, clip_logits, not_empty, classes.split, fusion)
     labels = fused.softmax(-1)[:, :-1].argmax(-1)
-    return Answer(
+    return Reference(
         logits, head_boxes, embeddings, head_logits, clip_logits, not_empty, fused, labels
     )
 

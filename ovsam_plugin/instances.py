@@ -9,8 +9,8 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.prompts import Mask, Prompt
+from ovsam_plugin.mask_crop import NOTHING, MaskCrop
+from ovsam_plugin.prompts import Prompt
 
 
 class PackedMasks(Sequence[npt.NDArray[np.bool_]]):
@@ -130,8 +130,8 @@ def given(size: tuple[int, int], prompts: Sequence[Prompt]) -> Instances:
     Raises:
         ValueError: a mask is of another size than the photograph.
     """
-    masks = [p.on_image(size[1], size[0]) for p in prompts if isinstance(p, Mask)]
-    crops = tuple(mask.crop for mask in masks)
+    placed = [prompt.on_image(size[1], size[0]) for prompt in prompts]
+    crops = tuple(prompt.drawn or NOTHING for prompt in placed)
     nothing = np.zeros((len(crops), 0), np.float32)
     sure = np.ones(len(crops), np.float32)
     return Instances(
@@ -142,5 +142,5 @@ def given(size: tuple[int, int], prompts: Sequence[Prompt]) -> Instances:
         objectness=sure,
         head_embeddings=nothing,
         clip_embeddings=nothing,
-        prompts=tuple(masks),
+        prompts=tuple(placed),
     )

@@ -21,7 +21,7 @@ from ovsam_plugin.namers.namer import Masked, Namer
 from ovsam_plugin.precision import Precision
 from ovsam_plugin.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.presets import Preset
-from ovsam_plugin.prompts import Grid, Mask, Prompt
+from ovsam_plugin.prompts import Grid, Prompt
 from ovsam_plugin.published.store import classifier_file
 from ovsam_plugin.recognition import Recognition, Recognizer, seen_classes
 from ovsam_plugin.text_side import TextSide
@@ -146,7 +146,7 @@ class Labeler:
 
     def is_drawn(self, prompts: Sequence[Prompt] | None) -> bool:
         """Whether a namer can answer without any look of the predictor: all masks are there."""
-        drawn = prompts and all(isinstance(p, Mask) and not p.refine for p in prompts)
+        drawn = prompts and all(p.drawn is not None for p in prompts)
         return self.namer is not None and bool(drawn)
 
     def find(

@@ -22,12 +22,13 @@ from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
-from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
+from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.presets import Preset, get_preset
-from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.prompt_batch import alike, prompt_batch
+from ovsam_plugin.prompts import Box, Points, Prompt, boxes_of
 from ovsam_plugin.sam import SamNetwork
 from ovsam_plugin.tiles import holds, is_small
 
@@ -59,19 +60,6 @@ class Encoding:
     def passes(self) -> int:
         """How many pictures the encoder looked at."""
         return 1 + len(self.tiles)
-
-
-def alike(prompts: Sequence[Prompt], chunk: int) -> Iterator[list[int]]:
-    """Indices of prompts of one kind and number of points, at most `chunk` at a time."""
-    groups: dict[tuple[str, int], list[int]] = {}
-    for i, prompt in enumerate(prompts):
-        detail = len(prompt.xy) if isinstance(prompt, Points) else 0
-        if isinstance(prompt, Mask):
-            detail = int(prompt.refine)
-        groups.setdefault((prompt.kind, detail), []).append(i)
-    for indices in groups.values():
-        for start in range(0, len(indices), chunk):
-            yield indices[start : start + chunk]
 
 
 class Predictor:
@@ -190,7 +178,7 @@ class Predictor:
                     yield [rows[i] for i in part], decoded
                 continue
             tile = frame.tiles[place]
-            boxes = [replace(p, xyxy=tile.inward(p.xyxy)) for p in asked if isinstance(p, Box)]
+            boxes = [replace(p, xyxy=tile.inward(p.xyxy)) for p in boxes_of(asked)]
             for part, decoded in self.decode_chunks(encoding.tiles[place], boxes, chunk):
                 told = tuple(asked[i] for i in part)
                 yield [rows[i] for i in part], decoded.moved(tile, frame, told)
@@ -231,7 +219,7 @@ class Predictor:
         boxes = decoded.boxes.to(self.device, copy=True)
         own = [self.preset.pool_prompt_box and isinstance(p, Box) for p in prompts]
         if any(own):
-            asked = self._prompt_batch(encoding, tuple(p for p in prompts if isinstance(p, Box)))
+            asked = self._prompt_batch(encoding, boxes_of(prompts))
             assert asked.boxes is not None
             boxes[own] = encoding.frame.inside(asked.boxes)
         empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
@@ -248,7 +236,7 @@ class Predictor:
         embed: bool,
     ) -> Decoded:
         frame, first = encoding.frame, prompts[0]
-        given = isinstance(first, Mask) and not first.refine
+        given = first.drawn is not None
         batch = self._prompt_batch(encoding, prompts)
         with self._autocast():
             if given:
@@ -333,9 +321,8 @@ class Predictor:
         cells = mask_boxes(decoded.logits > 0).tolist()
         crops = []
         for row, prompt in enumerate(decoded.prompts):
-            if isinstance(prompt, Mask) and not prompt.refine:
-                crop = prompt.crop
-            else:
+            crop = prompt.drawn
+            if crop is None:
                 own, mask = resampler(row).mask(decoded.logits[row], tuple(cells[row]))
                 crop = MaskCrop.pack(mask, own[0], own[1])
                 if inside_boxes and isinstance(prompt, Box):
@@ -364,26 +351,9 @@ class Predictor:
         frames = decoded.windows.tolist()
         return lambda row: MaskResampler.window((rows, columns), (*frames[row],), *sizes)
 
-    def _prompt_batch(self, encoding: Encoding, prompts: tuple[Prompt, ...]) -> PromptBatch:
-        frame = encoding.frame
-        scale = frame.scale
-        if isinstance(prompts[0], Points):
-            points = [p for p in prompts if isinstance(p, Points)]
-            xy = np.array([p.xy for p in points]) * scale
-            labels = np.array([p.labels for p in points])
-            return PromptBatch(points=self._tensor(xy), point_labels=self._tensor(labels))
-        if isinstance(prompts[0], Box):
-            corners = [p.xyxy for p in prompts if isinstance(p, Box)]
-            return PromptBatch(boxes=self._tensor(np.array(corners) * np.tile(scale, 2)))
-        given = [p.crop for p in prompts if isinstance(p, Mask)]
-        boxes = np.array([crop.box for crop in given]) * np.tile(scale, 2)
-        size = padded_size(frame, self.network.description)
-        shares = (crop.shares(frame.original_size, frame.size) for crop in given)
-        masks = [mask_to_logits(self._tensor(share), size) for share in shares]
-        return PromptBatch(boxes=self._tensor(boxes), masks=torch.stack(masks))
-
-    def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(self.device)
+    def _prompt_batch(self, encoding: Encoding, prompts: Sequence[Prompt]) -> PromptBatch:
+        padded = padded_size(encoding.frame, self.network.description)
+        return prompt_batch(prompts, encoding.frame, padded, self.device)
 
     def _autocast(self) -> torch.autocast:
         return computing_in(self.precision, self.device)
@@ -396,7 +366,7 @@ def tile_of_each(frame: Frame, prompts: Sequence[Prompt], input_size: int) -> li
     rows = [i for i, prompt in enumerate(prompts) if isinstance(prompt, Box)]
     if not frame.tiles or not rows:
         return place
-    boxes = np.array([p.xyxy for p in prompts if isinstance(p, Box)])
+    boxes = np.array([p.xyxy for p in boxes_of(prompts)])
     small = is_small(boxes, frame.original_size, input_size)
     for index, tile in enumerate(frame.tiles):
         for row in np.flatnonzero(small & holds(tile.box, boxes, frame.original_size)).tolist():

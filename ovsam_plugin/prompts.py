@@ -3,11 +3,18 @@
 All coordinates are pixels of the original image, x to the right and y down, with (0, 0) at the
 top-left corner of the top-left pixel. The types check themselves when they are made; whether they
 lie on a given image is checked by `on_image`, since only then its size is known.
+
+All that is particular to a kind of prompt is asked of its class here: `kind`, its name in labels;
+`shape`, prompts of one of which are decoded together; `drawn`, the mask that is its answer already;
+`scaled`, the prompt on the same photograph at another size; `numbers`, what a label keeps of it.
+What else a kind has: a branch of `prompt_batch` for the network, and in `dataset.prompt_fields` a
+row for the labels of FiftyOne that ask so.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar, TypeAlias
 
@@ -55,6 +62,25 @@ class Box:
             raise ValueError(f"box {self.xyxy} lies outside the {width} x {height} image")
         return replace(self, xyxy=cut)
 
+    @property
+    def shape(self) -> tuple[str, int]:
+        """The same of prompts that are decoded together."""
+        return self.kind, 0
+
+    @property
+    def drawn(self) -> MaskCrop | None:
+        """The mask that is the answer already; None, since one has to be found."""
+        return None
+
+    def scaled(self, x: float, y: float) -> Box:
+        """On the photograph at another size, x times as wide and y times as high."""
+        x1, y1, x2, y2 = self.xyxy
+        return replace(self, xyxy=(x1 * x, y1 * y, x2 * x, y2 * y))
+
+    def numbers(self) -> list[float]:
+        """x1, y1, x2, y2."""
+        return list(self.xyxy)
+
 
 @dataclass(frozen=True)
 class Points:
@@ -100,6 +126,24 @@ class Points:
             if not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(f"point ({x:g}, {y:g}) lies outside the {width} x {height} image")
         return self
+
+    @property
+    def shape(self) -> tuple[str, int]:
+        """The same of prompts that are decoded together: those of as many points."""
+        return self.kind, len(self.xy)
+
+    @property
+    def drawn(self) -> MaskCrop | None:
+        """The mask that is the answer already; None, since one has to be found."""
+        return None
+
+    def scaled(self, x: float, y: float) -> Points:
+        """On the photograph at another size, x times as wide and y times as high."""
+        return replace(self, xy=tuple((px * x, py * y) for px, py in self.xy))
+
+    def numbers(self) -> list[float]:
+        """x, y, label of each point."""
+        return [float(v) for (x, y), on in zip(self.xy, self.labels) for v in (x, y, on)]
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -167,6 +211,28 @@ class Mask:
             raise ValueError(f"mask is {w} x {h}, the image is {width} x {height}")
         return self
 
+    @property
+    def shape(self) -> tuple[str, int]:
+        """The same of prompts that are decoded together: drawn ones, and ones that are not."""
+        return self.kind, int(self.refine)
+
+    @property
+    def drawn(self) -> MaskCrop | None:
+        """The mask that is the answer already; None where it is to be drawn anew."""
+        return None if self.refine else self.crop
+
+    def scaled(self, x: float, y: float) -> Mask:
+        """Cannot be: its pixels are the photograph's.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"a {self.kind} prompt has a size of its own")
+
+    def numbers(self) -> list[float]:
+        """None: its pixels are the label's own."""
+        return []
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -197,3 +263,8 @@ class Grid:
 
 
 Prompt: TypeAlias = Box | Points | Mask
+
+
+def boxes_of(prompts: Iterable[Prompt]) -> list[Box]:
+    """Those that are boxes."""
+    return [prompt for prompt in prompts if isinstance(prompt, Box)]

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ovsam_plugin.vocabulary.classifier import Classifier, Progress, build_classifier
+from ovsam_plugin.vocabulary.classifier import Classifier, OnProgress, build_classifier
 from ovsam_plugin.vocabulary.text import TextTower
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -176,7 +176,7 @@ def context_classifier(
     tower: TextTower,
     context: Context,
     *,
-    progress: Progress | bool | None = None,
+    progress: OnProgress | bool | None = None,
 ) -> Classifier:
     """Every synonym of a vocabulary after a learned context, cached on disk as plain names are.
 

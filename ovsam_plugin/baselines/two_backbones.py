@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,10 +29,10 @@ from ovsam_plugin.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.ovsam import mask_boxes
-from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
 from ovsam_plugin.network.resample import MaskResampler
-from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET, alike
-from ovsam_plugin.prompts import Mask, Points, Prompt
+from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET
+from ovsam_plugin.prompt_batch import alike, prompt_batch
+from ovsam_plugin.prompts import Prompt
 from ovsam_plugin.sam import answer, load_sam
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -70,12 +69,9 @@ class SamSegmenter:
         crops = [NOTHING] * len(placed)
         stability = np.ones(len(placed), np.float32)
         for part in alike(placed, self.chunk):
-            first = placed[part[0]]
-            if isinstance(first, Mask) and not first.refine:
+            if placed[part[0]].drawn is not None:
                 for i in part:
-                    prompt = placed[i]
-                    assert isinstance(prompt, Mask)
-                    crops[i] = prompt.crop
+                    crops[i] = placed[i].drawn or NOTHING
                 continue
             logits = self._decode(features, frame, [placed[i] for i in part])
             higher = (logits > STABILITY_OFFSET).sum((1, 2))
@@ -97,24 +93,9 @@ class SamSegmenter:
 
     def _decode(self, features: Tensor, frame: Frame, prompts: Sequence[Prompt]) -> Tensor:
         """(N, s, s) float32 mask logits of prompts that are alike."""
-        sam = self.sam
-        if isinstance(prompts[0], Points):
-            given = [p for p in prompts if isinstance(p, Points)]
-            xy = self._tensor(np.array([p.xy for p in given]) * frame.scale)
-            labels = self._tensor(np.array([p.labels for p in given]))
-            return answer(sam, features, PromptBatch(points=xy, point_labels=labels))[0]
-        corners = [p.crop.box if isinstance(p, Mask) else p.xyxy for p in prompts]  # type: ignore[union-attr]
-        boxes = self._tensor(np.array(corners) * np.tile(frame.scale, 2))
-        masks = None
-        if isinstance(prompts[0], Mask):
-            side = sam.image_encoder.img_size
-            drawn = [p.crop for p in prompts if isinstance(p, Mask)]
-            shares = [self._tensor(c.shares(frame.original_size, frame.size)) for c in drawn]
-            masks = torch.stack([mask_to_logits(share, (side, side)) for share in shares])
-        return answer(sam, features, PromptBatch(boxes=boxes, masks=masks))[0]
-
-    def _tensor(self, values: np.ndarray[Any, Any]) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(self.sam.device)
+        side = self.sam.image_encoder.img_size
+        batch = prompt_batch(prompts, frame, (side, side), self.sam.device)
+        return answer(self.sam, features, batch)[0]
 
     def cost(self, prompts: int) -> Cost:
         """Image encoder once, mask decoder for each box."""

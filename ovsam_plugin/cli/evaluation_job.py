@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ovsam_plugin.evaluation.figures import TextTable
     from ovsam_plugin.evaluation.ground_truth import GroundTruth
     from ovsam_plugin.evaluation.results import Evaluated
-    from ovsam_plugin.evaluation.run import Evaluation, Progress
+    from ovsam_plugin.evaluation.run import Evaluation
     from ovsam_plugin.labeler import Labeler
+    from ovsam_plugin.vocabulary.classifier import OnProgress
     from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 _SHOWN = 5
@@ -333,7 +334,7 @@ def _print(console: Console, table: TextTable) -> None:
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[Progress | None]:
+def _bar(console: Console) -> Iterator[OnProgress | None]:
     if not console.is_terminal:
         yield None
         return

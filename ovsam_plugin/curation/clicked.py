@@ -32,7 +32,6 @@ from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels
 from ovsam_plugin.predictor import Predictor
-from ovsam_plugin.prompts import Box, Points, Prompt
 from ovsam_plugin.session import Instance
 
 PROMPT = Attribute(
@@ -175,7 +174,7 @@ class ClickedField:
         labels = to_detections(instance.answers.instances, instance.answers.names)
         check_storable(labels)
         (label,) = labels.detections
-        label[PROMPT.name] = numbers(instance.prompt)
+        label[PROMPT.name] = instance.prompt.numbers()
         for key, value in decisions.decided(label.label, name, by).items():
             label[key] = value
         outlines.mark(labels)
@@ -197,12 +196,3 @@ class ClickedField:
         there = {"_id": ObjectId(sample_id), f"{self._field}.detections._id": ObjectId(label_id)}
         if not sample_documents(self._dataset).count_documents(there):
             raise ValueError("this instance is no longer there: somebody has removed it")
-
-
-def numbers(prompt: Prompt) -> list[float]:
-    """A prompt as `PROMPT` keeps it."""
-    if isinstance(prompt, Points):
-        return [float(v) for xy, on in zip(prompt.xy, prompt.labels) for v in (*xy, on)]
-    if isinstance(prompt, Box):
-        return list(prompt.xyxy)
-    return []

@@ -11,6 +11,7 @@ from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.label_errors import MIN_SCORE, evaluations, label_errors
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset.vocabulary_request import filled
 
 KINDS = {
     "doubtful": "The most doubtful that nobody has decided about",
@@ -66,8 +67,7 @@ class FindingRequest:
     @classmethod
     def from_params(cls, params: Mapping[str, Any], samples: Samples) -> FindingRequest:
         """A request from what the form holds; what is not chosen is the first that there is."""
-        known = cls.__dataclass_fields__
-        given = {k: v for k, v in params.items() if k in known and v not in (None, "")}
+        given = filled(cls, params)
         field = given.get("field") or next(iter(run_fields(samples)), None)
         likely: dict[str, Any] = {"field": field}
         kind = given.get("kind", cls.kind)

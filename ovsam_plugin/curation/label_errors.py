@@ -14,7 +14,7 @@ from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluation, OvsamEvaluationConfig
-from ovsam_plugin.scoring.label_errors import MIN_IOU, Pairs, likely_mistakes
+from ovsam_plugin.scoring.label_errors import MIN_IOU, Matched, likely_mistakes
 from ovsam_plugin.vocabulary.names import name_key
 
 MIN_SCORE = 0.3
@@ -150,13 +150,13 @@ def _config(dataset: fo.Dataset, eval_key: str) -> OvsamEvaluationConfig | None:
 
 def _pairs(
     truth: LabelTable, found: LabelTable, pairs: list[tuple[int, int]], overlap: str
-) -> Pairs:
+) -> Matched:
     """The same pairs as columns, names as they are compared."""
     wanted = [name_key(truth.columns["label"][t]) for t, _ in pairs]
     named = [found.columns["label"][p] for _, p in pairs]
     names, scores = found.columns["top_labels"], found.columns["top_scores"]
     tops = [dict(zip(map(name_key, names[p] or ()), scores[p] or ())) for _, p in pairs]
-    return Pairs(
+    return Matched(
         truth=wanted,
         predicted=[None if name is None else name_key(name) for name in named],
         iou=np.nan_to_num(truth.numbers(overlap)[[t for t, _ in pairs]]),

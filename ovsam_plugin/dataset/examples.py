@@ -20,7 +20,7 @@ from ovsam_plugin.images import Pixels, read_image
 from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.namers import Masked, Namer, NamerSpec, load_namer
 from ovsam_plugin.namers.cuts import read_cuts
-from ovsam_plugin.prompts import Box, Mask, Prompt
+from ovsam_plugin.prompts import Box, Prompt
 from ovsam_plugin.prototypes import prototype_adapter
 from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.example import picture_example
@@ -185,8 +185,8 @@ def _labels(dataset: fo.Dataset, label_ids: Sequence[str]) -> list[tuple[str, Pi
 
 def _crop(prompt: Prompt) -> MaskCrop:
     """The mask, or all that the box shows."""
-    if isinstance(prompt, Mask):
-        return prompt.crop
+    if prompt.drawn is not None:
+        return prompt.drawn
     assert isinstance(prompt, Box)
     x1, y1, x2, y2 = (round(v) for v in prompt.xyxy)
     return MaskCrop.pack(np.ones((max(y2 - y1, 1), max(x2 - x1, 1)), bool), x1, y1)

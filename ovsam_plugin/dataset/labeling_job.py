@@ -33,7 +33,7 @@ from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
 from ovsam_plugin.dataset.new_prompts import (
-    Asked,
+    Places,
     asking,
     prompts_of,
     still_refused,
@@ -177,7 +177,7 @@ class LabelingJob:
                 self._wait(todo)
             # Some of them another may have labelled, whose view asks other prompts.
             fresh |= self._unanswered([i for i in ids if i in started], since)
-            tried: dict[str, Asked] = {}
+            tried: dict[str, Places] = {}
             while fresh and not self._stopped:
                 tried |= self._answer(fresh, since, bar)
                 now = self._unanswered(list(fresh), since)
@@ -213,16 +213,16 @@ class LabelingJob:
         """Labels those samples that are free; returns the others."""
         left: list[str] = []
         for part in in_parts(ids, _SAMPLES_A_PASS):
-            asked: dict[str, Asked] = {}
+            asked: dict[str, Places] = {}
 
-            def open_(mine: Sequence[str], asked: dict[str, Asked] = asked) -> Sequence[str]:
+            def open_(mine: Sequence[str], asked: dict[str, Places] = asked) -> Sequence[str]:
                 mine = self.unfinished(mine)
                 # Before they are loaded: a prompt that is moved in between asks again.
                 if self._prompt_fields and mine:
                     asked |= prompts_of(self._samples, self._prompt_fields, mine)
                 return mine
 
-            def done(batch: _Batch, asked: dict[str, Asked] = asked) -> None:
+            def done(batch: _Batch, asked: dict[str, Places] = asked) -> None:
                 told = {i: asked.pop(i, {}) for i in batch.ids} if self._prompt_fields else {}
                 self._write(batch, told, adds=False)
                 bar.update(len(batch.ids))
@@ -232,10 +232,10 @@ class LabelingJob:
         return left
 
     def _answer(
-        self, fresh: Mapping[str, Asked], since: datetime | None, bar: Any
-    ) -> dict[str, Asked]:
+        self, fresh: Mapping[str, Places], since: datetime | None, bar: Any
+    ) -> dict[str, Places]:
         """Answers new prompts where the samples are free; returns those that it answered."""
-        tried: dict[str, Asked] = {}
+        tried: dict[str, Places] = {}
         for part in in_parts(fresh, _SAMPLES_A_PASS):
 
             def open_(mine: Sequence[str]) -> Sequence[str]:
@@ -315,7 +315,7 @@ class LabelingJob:
         self._stopped = self._stopped or claims.stopped
         return claims.left
 
-    def _write(self, batch: _Batch, asked: Mapping[str, Asked], *, adds: bool) -> None:
+    def _write(self, batch: _Batch, asked: Mapping[str, Places], *, adds: bool) -> None:
         sample_ids, items = batch.ids, batch.items
         answers = dict(zip(sample_ids, batch.answers))
         before = still_refused(self._dataset, self._field, asked) if adds else {}
@@ -367,7 +367,7 @@ class LabelingJob:
             found.update(str(row["_id"]) for row in rows)
         return [i for i in ids if i in found]
 
-    def _unanswered(self, ids: Sequence[str], since: datetime | None) -> dict[str, Asked]:
+    def _unanswered(self, ids: Sequence[str], since: datetime | None) -> dict[str, Places]:
         return unanswered(
             self._samples, self._dataset, self._field, self._prompt_fields, ids, since
         )

@@ -15,7 +15,7 @@ from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
 from ovsam_plugin.frame import Frame, make_frame
 from ovsam_plugin.images import Pixels, read_picture
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.prompts import boxes_of
 from ovsam_plugin.stages import within
 from ovsam_plugin.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
 
@@ -117,7 +117,7 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         input_size = self._description.image_size
         if asked is None:
             return place_tiles(size, tiles_along(self._tiles, size, input_size))
-        boxes = np.array([p.xyxy for p in asked.prompts if isinstance(p, Box)]).reshape(-1, 4)
+        boxes = np.array([p.xyxy for p in boxes_of(asked.prompts)]).reshape(-1, 4)
         if self._tiles == "auto":
             return tiles_of_small(boxes, size, input_size)
         return place_tiles(size, self._tiles) if len(boxes) else []

@@ -24,7 +24,7 @@ from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.dataset.writing import ASKED, REFUSED
 
 # By the key that `prompt_key` makes, where the prompt lay.
-Asked = dict[str, int]
+Places = dict[str, int]
 
 _SAMPLES = 5_000
 
@@ -36,7 +36,7 @@ def prompt_key(kind: str, label_id: object) -> str:
 
 def prompts_of(
     samples: Samples, prompt_fields: Mapping[str, str], sample_ids: Sequence[str]
-) -> Iterator[tuple[str, Asked]]:
+) -> Iterator[tuple[str, Places]]:
     """The prompts that there are on some samples now.
 
     Args:
@@ -55,7 +55,7 @@ def prompts_of(
     for start in range(0, len(sample_ids), _SAMPLES):
         chosen = samples.select(sample_ids[start : start + _SAMPLES])
         for row in aggregate(chosen, [{"$project": wanted}]):
-            found: Asked = {}
+            found: Places = {}
             for kind in prompt_fields:
                 some = row.get(kind) or []
                 for label in some if isinstance(some, list) else [some]:
@@ -71,7 +71,7 @@ def unanswered(
     prompt_fields: Mapping[str, str],
     sample_ids: Sequence[str],
     since: datetime | None,
-) -> dict[str, Asked]:
+) -> dict[str, Places]:
     """By its id, the prompts on each labelled sample that have no answer where they lie now.
 
     Where an earlier version of this package, which kept no record, labelled a sample, its answers
@@ -87,7 +87,7 @@ def unanswered(
     Returns:
         where these prompts lie by their keys, samples without a new one left out.
     """
-    fresh: dict[str, Asked] = {}
+    fresh: dict[str, Places] = {}
     for start in range(0, len(sample_ids) if prompt_fields else 0, _SAMPLES):
         ids = sample_ids[start : start + _SAMPLES]
         there = dict(prompts_of(samples, prompt_fields, ids))
@@ -123,7 +123,7 @@ def to_be_labelled(field: str) -> dict[str, Any]:
 
 
 def still_refused(
-    dataset: fo.Dataset, field: str, fresh: Mapping[str, Asked]
+    dataset: fo.Dataset, field: str, fresh: Mapping[str, Places]
 ) -> dict[str, tuple[list[str], int]]:
     """What stays of the reasons on samples when some of their prompts are asked.
 
@@ -147,7 +147,7 @@ def still_refused(
 
 
 def asking(
-    samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, Asked]
+    samples: Samples, prompt_fields: Mapping[str, str], prompts: Mapping[str, Places]
 ) -> Samples:
     """Some samples, where these prompts alone ask.
 

@@ -22,16 +22,6 @@ from ovsam_plugin.mask_crop import MaskCrop
 from ovsam_plugin.prompts import Box, Mask, Points, Prompt
 
 _BY_TYPE = "prompt_field"
-KEYS: Mapping[str, tuple[type[fo.Label], ...]] = {
-    "box_prompt_field": (fo.Detections, fo.Detection),
-    "point_prompt_field": (fo.Keypoints, fo.Keypoint),
-    "mask_prompt_field": (fo.Detections, fo.Detection, fo.Polylines, fo.Polyline),
-    _BY_TYPE: (fo.Detections, fo.Detection, fo.Keypoints, fo.Keypoint, fo.Polylines, fo.Polyline),
-}
-"""What each keyword of `apply_model` may name: fields of these label types.
-
-`prompt_field` is that of FiftyOne's own SAM models: boxes of Detections, points of Keypoints, and
-here masks of Polylines."""
 
 # Sizes of the image that a point of a polyline may lie from its corner.
 _FARTHEST = 4
@@ -92,15 +82,11 @@ def read_prompts(
     prompts: list[Prompt] = []
     refused: list[str] = []
     labels = _by_kind(labels)
-    makers: dict[str, Callable[[Any], Prompt]] = {
-        "box_prompt_field": lambda label: _box(label, size),
-        "point_prompt_field": lambda label: _points(label, size),
-        "mask_prompt_field": lambda label: _mask(label, size, refine_masks),
-    }
-    for key, make in makers.items():
+    for key, (_, read) in _READERS.items():
         for label in _elements(key, labels.get(key)):
             try:
-                prompts.append(make(label).on_image(width=size[1], height=size[0]))
+                prompt = read(label, size, refine_masks)
+                prompts.append(prompt.on_image(width=size[1], height=size[0]))
             except (ValueError, TypeError, OSError, ArithmeticError) as error:
                 refused.append(f"{label.id}: {error}")
     return Asked(tuple(prompts), tuple(refused))
@@ -131,13 +117,13 @@ def _elements(key: str, label: fo.Label | None) -> list[Any]:
     return [label] if inner is None else list(label[inner] or [])
 
 
-def _box(label: fo.Detection, size: tuple[int, int]) -> Box:
+def _box(label: fo.Detection, size: tuple[int, int], refine: bool = False) -> Box:
     if len(label.bounding_box or ()) != 4:
         raise ValueError(f"bounding_box is [x, y, width, height], got {label.bounding_box}")
     return Box(xyxy=to_xyxy(label.bounding_box, size), id=str(label.id))
 
 
-def _points(label: fo.Keypoint, size: tuple[int, int]) -> Points:
+def _points(label: fo.Keypoint, size: tuple[int, int], refine: bool = False) -> Points:
     points = [tuple(point) for point in label.points or []]
     marks = next((label[k] for k in _POINT_LABELS if label.has_attribute(k) and label[k]), None)
     marks = [1] * len(points) if marks is None else list(marks)
@@ -165,3 +151,20 @@ def _fill(label: fo.Polyline, size: tuple[int, int]) -> MaskCrop:
         raise ValueError("a point of the polyline is not finite or lies far outside the image")
     pixels = [np.floor(ring * (width, height)).astype(np.int32) for ring in rings]
     return MaskCrop.of_polygons(pixels, size)
+
+
+# What a kind of prompt is asked with: fields of these label types, read by this function.
+_Reader = Callable[[Any, tuple[int, int], bool], Prompt]
+_READERS: Mapping[str, tuple[tuple[type[fo.Label], ...], _Reader]] = {
+    "box_prompt_field": ((fo.Detections, fo.Detection), _box),
+    "point_prompt_field": ((fo.Keypoints, fo.Keypoint), _points),
+    "mask_prompt_field": ((fo.Detections, fo.Detection, fo.Polylines, fo.Polyline), _mask),
+}
+KEYS: Mapping[str, tuple[type[fo.Label], ...]] = {
+    **{key: types for key, (types, _) in _READERS.items()},
+    _BY_TYPE: tuple(dict.fromkeys(kind for types, _ in _READERS.values() for kind in types)),
+}
+"""What each keyword of `apply_model` may name: fields of these label types.
+
+`prompt_field` is that of FiftyOne's own SAM models: boxes of Detections, points of Keypoints, and
+here masks of Polylines."""

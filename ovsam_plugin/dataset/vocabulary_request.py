@@ -29,8 +29,7 @@ class VocabularyRequest:
     @classmethod
     def from_params(cls: type[_Request], params: Mapping[str, Any]) -> _Request:
         """A request from what the form holds; fields left blank have their defaults."""
-        known = cls.__dataclass_fields__
-        return cls(**{k: v for k, v in params.items() if k in known and v not in (None, "")})
+        return cls(**filled(cls, params))
 
     def class_fields(self, samples: Samples) -> list[str]:
         """Fields that could give the vocabulary."""
@@ -67,6 +66,12 @@ class VocabularyRequest:
             classes_present(samples, spec.removeprefix("dataset:"))
         elif self.vocabulary in ("names", "file"):
             load_vocabulary(spec)
+
+
+def filled(request: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form holds of the fields of a dataclass, blank ones left out."""
+    known = request.__dataclass_fields__
+    return {k: v for k, v in params.items() if k in known and v not in (None, "")}
 
 
 def given(value: str | None, otherwise: str) -> str:

@@ -45,7 +45,7 @@ from ovsam_plugin.evaluation.protocols import (
     pair_greedily,
 )
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
-from ovsam_plugin.evaluation.tally import Answers, Tally
+from ovsam_plugin.evaluation.tally import Predicted, Tally
 from ovsam_plugin.mask_crop import NOTHING
 
 LABELS = {
@@ -211,7 +211,9 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             targets.append(Target(Truth(str(label.id), place, crowd), mask, place))
         return labels, targets
 
-    def _answers(self, doc: fo.Sample, size: tuple[int, int]) -> tuple[list[fo.Detection], Answers]:
+    def _answers(
+        self, doc: fo.Sample, size: tuple[int, int]
+    ) -> tuple[list[fo.Detection], Predicted]:
         labels = _detections(doc[self.pred_field])
         masks, places = [], []
         for label in labels:
@@ -220,7 +222,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             place = None if label.label is None else self._fields.vocabulary.find(label.label)
             places.append(-1 if place is None else place)
         scores = np.array([label.confidence or 0.0 for label in labels], dtype=np.float64)
-        return labels, Answers(masks, np.array(places, dtype=np.int64), scores)
+        return labels, Predicted(masks, np.array(places, dtype=np.int64), scores)
 
     def _mark(
         self,
@@ -228,7 +230,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         truths: Sequence[fo.Detection],
         targets: Sequence[Target],
         predictions: Sequence[fo.Detection],
-        answers: Answers,
+        answers: Predicted,
         pairs: Pairs,
     ) -> list[Match]:
         """Writes what came out onto the labels, and lists it as FiftyOne wants it."""

@@ -12,14 +12,15 @@ import torch.nn.functional as F
 
 from ovsam_plugin import faithful
 from ovsam_plugin.decoded import Decoded
+from ovsam_plugin.frame import padded_size
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.judge import Judge
 from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.network.cost import Cost, count, total
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Masks, mask_boxes
-from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.predictor import STABILITY_OFFSET
-from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.prompt_batch import prompt_batch
+from ovsam_plugin.prompts import Box, Prompt
 from ovsam_plugin.recognition import TOP_K, Recognition
 
 
@@ -82,15 +83,10 @@ class Published:
             part = tuple(prompts[i : i + self._labeler.chunk])
             boxes, scale = truth_boxes[i : i + len(part)], encoding.frame.scale
             from_box = isinstance(part[0], Box)
-            if from_box:
-                corners = np.array([p.xyxy for p in part if isinstance(p, Box)])
+            if from_box:  # with points, true boxes stay in pixels of the original image, misplaced
                 boxes = boxes * np.tile(scale, 2)
-                batch = PromptBatch(boxes=self._tensor(corners * np.tile(scale, 2)))
-            else:  # whose true boxes stay in pixels of the original image, misplaced
-                points = self._tensor(
-                    np.array([p.xy for p in part if isinstance(p, Points)]) * scale
-                )
-                batch = PromptBatch(points=points, point_labels=torch.ones_like(points[..., 0]))
+            padded = padded_size(encoding.frame, predictor.network.description)
+            batch = prompt_batch(part, encoding.frame, padded, predictor.device)
             assert isinstance(predictor.network, OVSAM)
             answer = faithful.answer(
                 predictor.network,
@@ -135,7 +131,7 @@ class Published:
         return torch.from_numpy(values.astype(np.float32)).to(self._labeler.predictor.device)
 
 
-def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Answer, asked: Judge) -> Decoded:
+def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Reference, asked: Judge) -> Decoded:
     logits = answer.logits[:, 0].float()
     higher = (logits > STABILITY_OFFSET).sum((1, 2))
     lower = (logits > -STABILITY_OFFSET).sum((1, 2))

@@ -12,7 +12,7 @@ import fiftyone.core.collections as foc
 
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
-from ovsam_plugin.dataset.vocabulary_request import problems_of
+from ovsam_plugin.dataset.vocabulary_request import filled, problems_of
 from ovsam_plugin.evaluation.evaluated_fields import (
     EvaluatedFields,
     check_askers,
@@ -77,8 +77,7 @@ class EvaluationRequest:
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> EvaluationRequest:
         """A request from what the form holds; fields left blank have their defaults."""
-        known = cls.__dataclass_fields__
-        return cls(**{k: v for k, v in params.items() if k in known and v not in (None, "")})
+        return cls(**filled(cls, params))
 
     def key(self, samples: foc.SampleCollection) -> str:
         """The evaluation's name."""

@@ -27,16 +27,16 @@ from ovsam_plugin.evaluation.protocols import (
 from ovsam_plugin.evaluation.published import Published
 from ovsam_plugin.evaluation.results import COST_PROMPTS, Evaluated, MethodResult
 from ovsam_plugin.evaluation.splits import match_classes, require_classes
-from ovsam_plugin.evaluation.tally import Answers, Tally
+from ovsam_plugin.evaluation.tally import Predicted, Tally
 from ovsam_plugin.images import read_image
 from ovsam_plugin.instances import Instances
 from ovsam_plugin.prompts import Prompt
 from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.vocabulary.classifier import OnProgress
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 Pixels = npt.NDArray[np.uint8]
 Finder = Callable[[Pixels], Sequence[Prompt]]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class Evaluation:
         """How many images there are."""
         return len(self._images)
 
-    def run(self, methods: Sequence[Method], progress: Progress | None = None) -> Evaluated:
+    def run(self, methods: Sequence[Method], progress: OnProgress | None = None) -> Evaluated:
         """Ask every method about every image; an image on which one fails counts for none.
 
         Args:
@@ -225,19 +225,19 @@ class Evaluation:
 
     def _answers(
         self, instances: Instances, names: Recognition | None, *, keep_empty: bool
-    ) -> Answers:
+    ) -> Predicted:
         """Names as places in this evaluation's vocabulary; an empty mask is no answer."""
         masks = crops_of(instances)
         if names is None:
             stability = instances.stability.astype(np.float64)
-            return Answers(masks, np.full(len(masks), -1, dtype=np.int64), stability)
+            return Predicted(masks, np.full(len(masks), -1, dtype=np.int64), stability)
         labels = self._place(names.vocabulary)[names.indices]
         if not keep_empty:
             labels[instances.empty] = -1
         scores = names.confidence.astype(np.float64)
         if self._protocol == "everything":  # nobody said that there is a thing
             scores = scores * instances.objectness
-        return Answers(masks, labels, scores)
+        return Predicted(masks, labels, scores)
 
     def _place(self, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
         """Where a method's classes stand in this evaluation's vocabulary."""
@@ -245,16 +245,16 @@ class Evaluation:
             self._places[vocabulary.hash] = match_classes(vocabulary, self._vocabulary)
         return self._places[vocabulary.hash]
 
-    def _pair(self, case: _Case, answers: Answers) -> Pairs:
+    def _pair(self, case: _Case, answers: Predicted) -> Pairs:
         if self._protocol in PAIRED:
             return pair_by_asker(answers.masks, range(len(case.targets)), case.targets)
         return pair_greedily(answers.masks, answers.scores, case.targets)
 
-    def _as_detected(self, case: _Case, answers: Answers) -> Answers:
+    def _as_detected(self, case: _Case, answers: Predicted) -> Predicted:
         """A method's masks under the detector's own classes and scores."""
         places = [-1 if box.category is None else self._labels[box.category] for box in case.boxes]
         scores = np.array([box.score for box in case.boxes])
-        return Answers(answers.masks, np.array(places, dtype=np.int64), scores)
+        return Predicted(answers.masks, np.array(places, dtype=np.int64), scores)
 
     def _federated(self, image_id: Id) -> FederatedLists | None:
         if self._truth.federated is None:

@@ -15,7 +15,7 @@ from ovsam_plugin.mask_crop import MaskCrop
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predicted:
     """A method's N answers on one image.
 
     Attributes:
@@ -45,7 +45,7 @@ class Tally:
 
     def add(
         self,
-        answers: Answers,
+        answers: Predicted,
         targets: Sequence[Target],
         pairs: Pairs,
         image: int,

@@ -18,7 +18,7 @@ MIN_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class Matched:
     """N true instances, each with the prediction that is matched to it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Pairs:
         return len(self.truth)
 
 
-def mistake_scores(pairs: Pairs, min_iou: float = MIN_IOU) -> Floats:
+def mistake_scores(pairs: Matched, min_iou: float = MIN_IOU) -> Floats:
     """How likely each name of the ground truth is a mistake.
 
     The model's probability of its own name less that of the ground truth's: a confident
@@ -78,7 +78,7 @@ def mistake_scores(pairs: Pairs, min_iou: float = MIN_IOU) -> Floats:
 
 
 def likely_mistakes(
-    pairs: Pairs, min_score: float = 0.0, min_iou: float = MIN_IOU
+    pairs: Matched, min_score: float = 0.0, min_iou: float = MIN_IOU
 ) -> npt.NDArray[np.int64]:
     """Places of the pairs with a score above `min_score`, the likeliest mistake first.
 

@@ -25,7 +25,6 @@ from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import is_validation, load_annotations
-from ovsam_plugin.training.asked import Asked
 from ovsam_plugin.training.crops import Crop, Side, mostly_whole, whole
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.engine import Recipe
@@ -39,6 +38,7 @@ from ovsam_plugin.training.proposals import (
     share_inside,
     surest,
 )
+from ovsam_plugin.training.queries import Queries
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.text import load_text_tower
 
@@ -277,18 +277,20 @@ class LiteRecipe(Recipe):
                 covered = F.avg_pool2d(here.masks[which].float(), 4)
                 coarse.append(mask_loss(logits, covered, here.boxes[which], 4))
                 boxes = jittered(crop.boxes[which], size, generator).to(device)
-                asked.append(Asked.of(i, here, which, boxes, prompts, logits.detach()))
+                asked.append(Queries.of(i, here, which, boxes, prompts, logits.detach()))
 
             which = order[: self.BOXES]
             boxes = jittered(crop.boxes[which], size, generator).to(device)
-            asked.append(Asked.of(i, here, which, boxes))
+            asked.append(Queries.of(i, here, which, boxes))
 
             which = order[: self.POINTS].repeat_interleave(len(LEVELS))
             points = clicks(crop, order[: self.POINTS], 1, generator).to(device)
             assert points.points is not None
             cells = cells_at(points.points[:, 0], (size, size)).flatten()
             boxes = proposals.boxes[i, cells].detach().clamp(0, size)
-            asked.append(Asked.of(i, here, which, boxes, points.repeat(len(LEVELS)), kind="guess"))
+            asked.append(
+                Queries.of(i, here, which, boxes, points.repeat(len(LEVELS)), kind="guess")
+            )
             if (crop.classes == UNKNOWN_CLASS).any():
                 continue
             target = assign(crop.boxes, crop.masks).to(device)
@@ -299,11 +301,11 @@ class LiteRecipe(Recipe):
             boxes = surest(proposals.logits[i], boxes, self.SUREST, self.OTHERS, generator)
             proposed[-1] = boxes
             which = box_iou(boxes, here.boxes).argmax(1)
-            asked.append(Asked.of(i, here, which, boxes, kind="found"))
+            asked.append(Queries.of(i, here, which, boxes, kind="found"))
         zero = features.pyramid[0].sum() * 0
         if not asked:
             return dict.fromkeys(("coarse", "mask", "quality", "whole", "things"), zero), proposed
-        all_asked = Asked.concatenate(asked, size)
+        all_asked = Queries.concatenate(asked, size)
         drawn = head(
             head.project(features.image, features.pyramid),
             all_asked.boxes,

@@ -18,7 +18,7 @@ from ovsam_plugin.vocabulary.templates import check_templates
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower, text_tower_fingerprint, unit
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
-Progress: TypeAlias = Callable[[int, int], None]
+OnProgress: TypeAlias = Callable[[int, int], None]
 
 # Sentences handed to a tower at once, and how often a long build is saved.
 _CHUNK = 1024
@@ -71,7 +71,7 @@ def build_classifier(
     *,
     device: str = "auto",
     cache_dir: str | Path | None = None,
-    progress: Progress | bool | None = None,
+    progress: OnProgress | bool | None = None,
 ) -> Classifier:
     """Reads every synonym of a vocabulary, by the reference's rule.
 
@@ -159,7 +159,7 @@ def _read_names(
     templates: tuple[str, ...],
     tower: TextTower,
     cache: EmbeddingCache,
-    progress: Progress | bool | None,
+    progress: OnProgress | bool | None,
 ) -> npt.NDArray[np.float32]:
     """Embeds names in chunks of like length (less padding), saving as it goes."""
     order = sorted(range(len(names)), key=lambda i: len(names[i]))
@@ -181,7 +181,7 @@ def _read_names(
 
 
 @contextmanager
-def _reporting(progress: Progress | bool | None, total: int) -> Iterator[Progress]:
+def _reporting(progress: OnProgress | bool | None, total: int) -> Iterator[OnProgress]:
     if callable(progress):
         yield progress
         return

@@ -8,7 +8,7 @@ import pytest
 from ovsam_plugin.evaluation.ground_truth import Truth
 from ovsam_plugin.evaluation.mask_iou import MaskCrop
 from ovsam_plugin.evaluation.protocols import Target, pair_by_asker
-from ovsam_plugin.evaluation.tally import Answers, Tally
+from ovsam_plugin.evaluation.tally import Predicted, Tally
 
 SIZE = (20, 30)
 SOLID = MaskCrop.at(np.ones((4, 5), dtype=bool), 3, 2)
@@ -16,9 +16,9 @@ EMPTY = MaskCrop.at(np.zeros((4, 5), dtype=bool), 3, 2)
 
 
 def counted(masks: list[MaskCrop], labels: list[int], crowd: tuple[int, ...] = ()) -> Tally:
-    """Answers to as many truths, all of class 1."""
+    """Predicted to as many truths, all of class 1."""
     targets = [Target(Truth(i, 1, i in crowd), SOLID, 1) for i in range(len(masks))]
-    answers = Answers(masks, np.array(labels, dtype=np.int64), np.full(len(masks), 0.5))
+    answers = Predicted(masks, np.array(labels, dtype=np.int64), np.full(len(masks), 0.5))
     tally = Tally()
     tally.add(answers, targets, pair_by_asker(masks, range(len(masks)), targets), 7, SIZE)
     return tally

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovsam_plugin.scoring.label_errors import Pairs, likely_mistakes, mistake_scores
+from ovsam_plugin.scoring.label_errors import Matched, likely_mistakes, mistake_scores
 
 PAIR = st.tuples(
     st.sampled_from(["cat", "dog"]),
@@ -14,10 +14,10 @@ PAIR = st.tuples(
 )
 
 
-def pairs(*rows: tuple[str, str | None, float, float, float]) -> Pairs:
+def pairs(*rows: tuple[str, str | None, float, float, float]) -> Matched:
     """(truth, predicted, IoU, confidence, probability of the truth) a pair."""
     truth, predicted, *numbers = zip(*rows)
-    return Pairs(truth, predicted, *(np.array(column) for column in numbers))
+    return Matched(truth, predicted, *(np.array(column) for column in numbers))
 
 
 GIVEN = pairs(
@@ -73,7 +73,7 @@ def test_a_surer_truth_never_scores_higher(
 def test_columns_of_different_lengths_are_refused() -> None:
     one = np.zeros(1)
     with pytest.raises(ValueError, match="truth 2, predicted 1"):
-        Pairs(["cat", "cat"], ["dog"], one, one, one)
+        Matched(["cat", "cat"], ["dog"], one, one, one)
 
 
 def test_an_overlap_outside_0_to_1_is_refused() -> None:
@@ -83,4 +83,4 @@ def test_an_overlap_outside_0_to_1_is_refused() -> None:
 
 def test_no_pairs_have_no_mistakes() -> None:
     none = np.zeros(0)
-    assert not len(likely_mistakes(Pairs([], [], none, none, none)))
+    assert not len(likely_mistakes(Matched([], [], none, none, none)))

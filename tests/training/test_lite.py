@@ -17,13 +17,13 @@ from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.network.objectness import LEVELS
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.training.asked import Asked
 from ovsam_plugin.training.crops import Crop
 from ovsam_plugin.training.data import UNKNOWN_CLASS, normalize
 from ovsam_plugin.training.engine import Schedule, run
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings, part_of
 from ovsam_plugin.training.proposals import assign, known_cells
+from ovsam_plugin.training.queries import Queries
 from tests.training.small import rectangle_crop, small_set
 
 SCHEDULE = Schedule(steps=3, warmup=1, checkpoint_every=2, validate_every=3)
@@ -398,7 +398,7 @@ def test_of_the_guesses_for_a_point_only_the_best_near_one_is_taught_to_draw() -
     truth = torch.tensor([[0.0, 0, 20, 20]])
     near, far = truth[0], torch.tensor([40.0, 40, 60, 60])
     n = 1 + 2 * len(LEVELS)
-    asked = Asked(
+    asked = Queries(
         index=torch.zeros(n),
         boxes=torch.stack([far, near, near, near, far, near, near]),
         masks=torch.zeros(n, 64, 64, dtype=torch.bool),
@@ -420,10 +420,10 @@ def test_what_is_asked_of_several_crops_is_put_together_in_order() -> None:
     points = PromptBatch(points=torch.ones(2, 1, 2), point_labels=torch.ones(2, 1))
     coarse = torch.ones(2, 1, 16, 16)
     parts = [
-        Asked.of(0, CROP, which, CROP.boxes[which], points, coarse),
-        Asked.of(1, CROP, which[:1], CROP.boxes[:1], kind="guess"),
+        Queries.of(0, CROP, which, CROP.boxes[which], points, coarse),
+        Queries.of(1, CROP, which[:1], CROP.boxes[:1], kind="guess"),
     ]
-    both = Asked.concatenate(parts, 64)
+    both = Queries.concatenate(parts, 64)
     assert both.index.tolist() == [0, 0, 1]
     assert torch.equal(both.truth, CROP.boxes[[1, 0, 1]])
     assert torch.equal(both.masks, CROP.masks[[1, 0, 1]])
@@ -445,10 +445,14 @@ REGION = rectangle_crop(
 
 def test_proposals_are_taught_to_draw_the_thing_that_they_are_near() -> None:
     boxes = torch.tensor([[4.0, 4, 24, 22], [4, 4, 24, 12], [2, 42, 18, 62]])
-    found = Asked.of(0, REGION, torch.zeros(3, dtype=torch.int64), boxes, kind="found")
+    found = Queries.of(0, REGION, torch.zeros(3, dtype=torch.int64), boxes, kind="found")
     assert found.found.all()
     assert not found.guess.any()
-    assert Asked.concatenate([found], 64).taught(torch.zeros(3)).tolist() == [True, False, False]
+    assert Queries.concatenate([found], 64).taught(torch.zeros(3)).tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_it_is_judged_whether_an_answer_is_a_thing_where_that_is_known() -> None:
@@ -456,12 +460,12 @@ def test_it_is_judged_whether_an_answer_is_a_thing_where_that_is_known() -> None
     thing, region, off, hidden = (
         of([4.0, 4, 24, 24]), of([30.0, 30, 60, 60]), of([40.0, 2, 60, 16]), of([2.0, 42, 18, 62])
     )  # fmt: skip
-    asked = Asked.concatenate(
+    asked = Queries.concatenate(
         [
-            Asked.of(0, REGION, of([0]), thing[None]),
-            Asked.of(0, REGION, of([0, 0, 0]), torch.stack([thing] * 3), kind="guess"),
-            Asked.of(0, REGION, of([0, 0, 0]), torch.stack([thing, off, hidden]), kind="found"),
-            Asked.of(0, REGION, of([1]), region[None], kind="found"),
+            Queries.of(0, REGION, of([0]), thing[None]),
+            Queries.of(0, REGION, of([0, 0, 0]), torch.stack([thing] * 3), kind="guess"),
+            Queries.of(0, REGION, of([0, 0, 0]), torch.stack([thing, off, hidden]), kind="found"),
+            Queries.of(0, REGION, of([1]), region[None], kind="found"),
         ],
         64,
     )
@@ -475,7 +479,7 @@ def test_it_is_judged_whether_an_answer_is_a_thing_where_that_is_known() -> None
 
 def test_an_answer_is_surely_a_thing_from_an_iou_of_six_tenths_on() -> None:
     which = torch.zeros(5, dtype=torch.int64)
-    asked = Asked.of(0, REGION, which, REGION.boxes[which], kind="found")
+    asked = Queries.of(0, REGION, which, REGION.boxes[which], kind="found")
     _, whole = asked.judged(torch.tensor([0.0, 0.4, 0.5, 0.6, 0.9]))
     assert whole.tolist() == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-6)
 

@@ -19,7 +19,7 @@ from ovsam_plugin.training.proposals import share_inside
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Queries:
     """Boxes that the region head is asked about, and what it should draw.
 
     Attributes:
@@ -57,7 +57,7 @@ class Asked:
         prompts: PromptBatch | None = None,
         coarse: Tensor | None = None,
         kind: Literal["asked", "guess", "found"] = "asked",
-    ) -> Asked:
+    ) -> Queries:
         """About some instances of one crop."""
         n = len(which)
         xy, labels = boxes.new_zeros((n, 3, 2)), boxes.new_full((n, 3), -1)
@@ -79,7 +79,7 @@ class Asked:
         )
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Asked], size: int) -> Asked:
+    def concatenate(cls, parts: Sequence[Queries], size: int) -> Queries:
         """All of them, as one."""
         points = [p.prompts.points for p in parts if p.prompts.points is not None]
         labels = [p.prompts.point_labels for p in parts if p.prompts.point_labels is not None]
