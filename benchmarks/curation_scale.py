@@ -66,11 +66,15 @@ def time_relabel(instances: int, rows: list[tuple[str, str]]) -> None:
         fill_index(dataset, "database")
         for vocabulary in ("lvis", "open-22k"):
             names = len(load_vocabulary(vocabulary))
-            relabel_dataset(dataset.limit(1), vocabulary=vocabulary, into="warm", device="cpu")
+            relabel_dataset(
+                dataset.limit(1), vocabulary=vocabulary, label_field="warm", device="cpu"
+            )
             dataset.delete_sample_field("warm")
             dataset.delete_run("warm")
             into = f"to_{names}"
-            summary = relabel_dataset(dataset, vocabulary=vocabulary, into=into, device="cpu")
+            summary = relabel_dataset(
+                dataset, vocabulary=vocabulary, label_field=into, device="cpu"
+            )
             what = f"relabel {summary.instances:,} instances over {names:,} names, written"
             rows.append((what, f"{summary.seconds:.2f} s"))
     finally:

@@ -80,12 +80,14 @@ def label(dataset: fo.Dataset) -> None:
 
 def relabel(dataset: fo.Dataset) -> None:
     """A reviewed relabelling made again over other words."""
-    relabel_dataset(dataset, vocabulary="dog, plate, woman, fork", into="again", overwrite=True)
+    relabel_dataset(
+        dataset, vocabulary="dog, plate, woman, fork", label_field="again", overwrite=True
+    )
 
 
 def first_relabel(dataset: fo.Dataset) -> None:
     """A relabelling into a field of its own, which has no consent to replace anything."""
-    relabel_dataset(dataset, vocabulary="dog, plate, woman, fork", into="fresh")
+    relabel_dataset(dataset, vocabulary="dog, plate, woman, fork", label_field="fresh")
 
 
 def score(dataset: fo.Dataset) -> None:
@@ -95,7 +97,7 @@ def score(dataset: fo.Dataset) -> None:
 
 def name(dataset: fo.Dataset) -> None:
     """Names for instances that were drawn, some of them named and reviewed before."""
-    name_instances(dataset, field="drawn", fill=True, vocabulary=NAMES, **SMALL)
+    name_instances(dataset, pred_field="drawn", fill=True, vocabulary=NAMES, **SMALL)
 
 
 def remove(dataset: fo.Dataset) -> None:
@@ -153,8 +155,8 @@ def reviewed_dataset(copies: int = 2) -> fo.Dataset:
     ]
     dataset.add_samples(samples, progress=False)
     label_dataset(dataset, vocabulary=NAMES, box_field="asks", **SMALL)
-    relabel_dataset(dataset, vocabulary="tabby, mug, astronaut", into="again", device="cpu")
-    name_instances(dataset.limit(2), field="drawn", vocabulary=NAMES, **SMALL)
+    relabel_dataset(dataset, vocabulary="tabby, mug, astronaut", label_field="again", device="cpu")
+    name_instances(dataset.limit(2), pred_field="drawn", vocabulary=NAMES, **SMALL)
     for field in ("ovsam", "again", "drawn_named"):
         ids = dataset.values(f"{field}.detections.id", unwind=True)
         decisions.accept(dataset, field, ids[::3], by="ada")

@@ -49,7 +49,7 @@ def main() -> None:
     if fo.dataset_exists(COPY):
         fo.delete_dataset(COPY)
     dataset = fo.load_dataset(DATASET).clone(COPY, persistent=True)
-    score_run(dataset, field=EVERYTHING)
+    score_run(dataset, pred_field=EVERYTHING)
     dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", opacity=0.5)
     groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
     for group in groups:

@@ -42,7 +42,7 @@ class Learn(FormOperator):
         field = chosen_run(ctx)
         into = ctx.params.get("into") or f"{field}_learned"
         try:
-            lesson = learn_from_decisions(ctx.dataset, field=field, into=into)
+            lesson = learn_from_decisions(ctx.dataset, pred_field=field, label_field=into)
         except ValueError as error:
             warning = inputs.view("told", types.Error(label=str(error)))
             warning.invalid, warning.error_message = True, str(error)
@@ -54,8 +54,8 @@ class Learn(FormOperator):
 
         summary = learn_names(
             ctx.dataset,
-            field=chosen_run(ctx),
-            into=ctx.params.get("into") or None,
+            pred_field=chosen_run(ctx),
+            label_field=ctx.params.get("into") or None,
             overwrite=bool(ctx.params.get("overwrite")),
         )
         if not ctx.delegated:

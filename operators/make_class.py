@@ -49,8 +49,8 @@ class MakeClass(FormOperator):
             ctx.dataset,
             ctx.params.get("name") or "",
             selected_labels(ctx),
-            field=chosen_run(ctx),
-            into=ctx.params.get("into") or None,
+            pred_field=chosen_run(ctx),
+            label_field=ctx.params.get("into") or None,
             words=bool(ctx.params.get("words", True)),
             overwrite=bool(ctx.params.get("overwrite")),
         )

@@ -91,7 +91,7 @@ def run(
                 dataset,
                 preset="ovsam-lite",
                 vocabulary=vocabulary,
-                field=field,
+                label_field=field,
                 batch_size=1,
                 workers=0,
                 progress=note,

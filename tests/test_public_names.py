@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,18 @@ def test_a_public_name_is_there_and_explained(name: str) -> None:
     found = getattr(ovsam_plugin, name)
     assert found.__doc__
     assert len(found.__doc__.strip()) > 20
+
+
+def test_fields_are_called_alike_and_no_keyword_is_left_open() -> None:
+    for name in ovsam_plugin.__all__:
+        found = getattr(ovsam_plugin, name)
+        if not inspect.isfunction(found):
+            continue
+        parameters = inspect.signature(found).parameters
+        assert next(iter(parameters)) == ("source" if name == "open_image" else "samples"), name
+        assert not {"field", "into"} & set(parameters), name
+        kinds = {parameter.kind for parameter in parameters.values()}
+        assert not kinds & {inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL}, name
 
 
 def test_a_name_that_is_not_there_says_so() -> None:

@@ -107,7 +107,7 @@ def test_boxes_are_drawn_by_sam_and_named_by_open_clip(
     recorded = runs.recorded(dataset, "ovsam")
     assert recorded is not None
     assert (recorded["preset"], recorded["namer"]) == ("sam-clip", namer)
-    every = label_dataset(dataset[:1], field="all", grid=4, **settings)
+    every = label_dataset(dataset[:1], label_field="all", grid=4, **settings)
     assert every.failed == 0
 
 

@@ -5,8 +5,8 @@ from ovsam_plugin import relabel_dataset, score_run, search
 
 dataset = fo.load_dataset("my-dataset")
 view = search(dataset, "a red double-decker bus", k=50)  # best first, with their scores
-relabel_dataset(dataset, vocabulary=["bus", "tram", "truck"], into="vehicles")
-score_run(dataset, field="ovsam")
+relabel_dataset(dataset, vocabulary=["bus", "tram", "truck"], label_field="vehicles")
+score_run(dataset, pred_field="ovsam")
 # --8<-- [end:curate]
 # --8<-- [start:decide]
 from ovsam_plugin import decisions, views
@@ -19,7 +19,7 @@ from ovsam_plugin import Category, label_dataset, make_class
 
 chosen = view.values("id")[:2]  # instances that show it
 make_class(dataset, "our valve", chosen)  # the others are named anew, with this class
-search(dataset, "our valve", field="ovsam_our_valve")  # all like these, in every photograph
+search(dataset, "our valve", pred_field="ovsam_our_valve")  # all like these, in every photograph
 valve = Category("our valve", examples=chosen, words=False)
-label_dataset(dataset, find=valve, field="valves")
+label_dataset(dataset, find=valve, label_field="valves")
 # --8<-- [end:class]

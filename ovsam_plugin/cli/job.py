@@ -84,7 +84,7 @@ class LabelJob:
                 samples,
                 preset=self.preset,
                 vocabulary=vocabulary,
-                field=self.field,
+                label_field=self.field,
                 examples=examples,
                 find=find,
                 progress=console.is_terminal,

@@ -50,7 +50,7 @@ def learn(
         samples = load_images(dataset)
         into = into or f"{field}_learned"
         said = console(as_json)
-        lesson = learn_from_decisions(samples, field=field, into=into, device=device)
+        lesson = learn_from_decisions(samples, pred_field=field, label_field=into, device=device)
         said.print(f"{lesson}")
         told = ("gain", "decisions", "rejected", "added", "unused")
         taught = {name: getattr(lesson, name) for name in told}
@@ -61,8 +61,8 @@ def learn(
             return
         names = learn_names(
             samples,
-            field=field,
-            into=into,
+            pred_field=field,
+            label_field=into,
             lesson=lesson,
             save=adapter,
             min_confidence=min_confidence,

@@ -123,8 +123,8 @@ def name(
             _tell(said, f"{len(found.problems):,} results are left out", found.problems)
         summary = name_instances(
             samples,
-            field=field,
-            into=into,
+            pred_field=field,
+            label_field=into,
             fill=fill,
             namer=namer,
             cuts=cuts,

@@ -28,7 +28,7 @@ def score(
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.scores import score_run
 
-        summary = score_run(load_images(dataset), field=field, share=share, device=device)
+        summary = score_run(load_images(dataset), pred_field=field, share=share, device=device)
         if as_json:
             print_json(summary)
         console(as_json).print(

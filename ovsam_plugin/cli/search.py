@@ -39,7 +39,7 @@ def search(
         from ovsam_plugin.dataset.targets import root_dataset
 
         samples = load_images(dataset)
-        view = find(samples, words, field=field, k=k)
+        view = find(samples, words, pred_field=field, k=k)
         table = Table("score", "named", "confidence", "image", "label id")
         paths = [f"{field}.search_score", f"{field}.label", f"{field}.confidence", "filepath", "id"]
         rows = list(zip(*view.values(paths)))

@@ -9,17 +9,19 @@ from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 
+@renamed(field="pred_field", into="label_field")
 def make_class(
     samples: Samples,
     name: str,
     examples: Sequence[str],
     *,
-    field: str = "ovsam",
-    into: str | None = None,
+    pred_field: str = "ovsam",
+    label_field: str | None = None,
     words: bool = True,
     min_confidence: float | None = None,
     device: str = "auto",
@@ -34,8 +36,8 @@ def make_class(
         samples: a dataset or view of images.
         name: of the class.
         examples: ids of labels, or "IMAGE:x1,y1,x2,y2".
-        field: a field that `label_dataset` or `relabel_dataset` filled.
-        into: the new field; `<field>_<name>` when None.
+        pred_field: a field that `label_dataset` or `relabel_dataset` filled.
+        label_field: the new field; `<field>_<name>` when None.
         words: whether the name is read too; False where it says nothing.
         min_confidence: labels below it are left out; None keeps every answer.
         device: "auto", "cpu", "cuda", ...
@@ -47,9 +49,9 @@ def make_class(
     """
     return relabel_dataset(
         samples,
-        vocabulary=with_example_class(samples, name, examples, field=field, words=words),
-        field=field,
-        into=into or new_field_name(field, name_key(name).replace(" ", "_")),
+        vocabulary=with_example_class(samples, name, examples, field=pred_field, words=words),
+        pred_field=pred_field,
+        label_field=label_field or new_field_name(pred_field, name_key(name).replace(" ", "_")),
         min_confidence=min_confidence,
         device=device,
         overwrite=overwrite,

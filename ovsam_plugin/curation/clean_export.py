@@ -25,6 +25,7 @@ from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -113,9 +114,10 @@ def count_clean(
     return CleanCounts(images, instances, still_open, half)
 
 
+@renamed(field="pred_field")
 def export_clean(
     samples: Samples,
-    field: str,
+    pred_field: str,
     path: str | Path,
     format: Format = "coco",
     *,
@@ -136,7 +138,7 @@ def export_clean(
 
     Args:
         samples: the dataset, or a view of it.
-        field: a field of Detections.
+        pred_field: a field of Detections.
         path: the JSON file; for "fiftyone" a folder.
         format: "coco", "lvis", or "fiftyone" (`fo.types.FiftyOneDataset`; images stay where they
             are, the labels are in `ground_truth`).
@@ -151,12 +153,12 @@ def export_clean(
         ValueError: there is no such field or format, nothing would be in the export, a number is
             out of range, or something is at `path` already. Nothing is written then.
     """
-    check_detections(samples, field)
+    check_detections(samples, pred_field)
     target = _target(path, format, overwrite)
     if undecided_above is not None and not 0 <= undecided_above <= 1:
         raise ValueError(f"undecided_above is {undecided_above}, must be 0 to 1")
     known = (
-        recorded_vocabulary(root_dataset(samples), field)
+        recorded_vocabulary(root_dataset(samples), pred_field)
         if vocabulary is None
         else load_vocabulary(vocabulary)
     )
@@ -164,31 +166,31 @@ def export_clean(
         logger.warning(
             "no run is recorded for field %r (renamed, or cloned from a view?): its categories are "
             "numbered from 1. vocabulary=... gives them the ids of a vocabulary",
-            field,
+            pred_field,
         )
     writer = (
         FiftyOneFolder(target)
         if format == "fiftyone"
-        else JsonFile(target, known, Provenance.of(samples, field), lvis=format == "lvis")
+        else JsonFile(target, known, Provenance.of(samples, pred_field), lvis=format == "lvis")
     )
     with closing(writer):
         tally = _Tally()
-        for image in _clean(samples, field, undecided_above):
+        for image in _clean(samples, pred_field, undecided_above):
             if only_finished and image.open:
                 tally.half_reviewed += 1
             else:
                 tally.add(image, writer)
         if not tally.images and tally.left_out:
             shown = "; ".join(tally.left_out[:_SHOWN])
-            raise ValueError(f"nothing of {field!r} can be written: {shown}")
+            raise ValueError(f"nothing of {pred_field!r} can be written: {shown}")
         if tally.half_reviewed and not tally.images:
             raise ValueError(
-                f"all {tally.half_reviewed} images of {field!r} with decided instances have open "
-                "ones, too: finish one, or take half-reviewed images with only_finished=False"
+                f"all {tally.half_reviewed} images of {pred_field!r} with decided instances have "
+                "open ones, too: finish one, or take half-reviewed images with only_finished=False"
             )
         if not tally.images:
             raise ValueError(
-                f"no instance of {field!r} is accepted or renamed: review some first, or take "
+                f"no instance of {pred_field!r} is accepted or renamed: review some first, or take "
                 "undecided ones with undecided_above"
             )
         writer.write()

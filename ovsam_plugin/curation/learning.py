@@ -23,6 +23,7 @@ from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.device import pick_device
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.recognition import Recognizer
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.scoring.deciding import Decisions, Gain, Prior, cross_validated, fit_head
 from ovsam_plugin.vocabulary.names import clean_name
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -80,8 +81,13 @@ class LearnSummary:
     names: RelabelSummary
 
 
+@renamed(field="pred_field", into="label_field")
 def learn_from_decisions(
-    samples: Samples, *, field: str = "ovsam", into: str | None = None, device: str = "auto"
+    samples: Samples,
+    *,
+    pred_field: str = "ovsam",
+    label_field: str | None = None,
+    device: str = "auto",
 ) -> Lesson:
     """What the decisions about a run teach, and what that is worth; writes nothing.
 
@@ -90,8 +96,9 @@ def learn_from_decisions(
 
     Args:
         samples: a dataset or view of images.
-        field: a field that `label_dataset` or `relabel_dataset` filled, with decisions.
-        into: a field that was named from it; decisions in it count too, before those of `field`.
+        pred_field: a field that `label_dataset` or `relabel_dataset` filled, with decisions.
+        label_field: a field that was named from it; decisions in it count too, before those
+            of `pred_field`.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
@@ -99,25 +106,25 @@ def learn_from_decisions(
             decisions are too few; the message says how many are needed.
     """
     dataset = root_dataset(samples)
-    check_detections(samples, field)
-    source = runs.source_field(dataset, field)
+    check_detections(samples, pred_field)
+    source = runs.source_field(dataset, pred_field)
     recorded = runs.recorded(dataset, source)
-    vocabulary = runs.recorded_vocabulary(dataset, field)
+    vocabulary = runs.recorded_vocabulary(dataset, pred_field)
     assert recorded is not None
     if vocabulary is None:
         raise ValueError(
-            f"the classes that field {field!r} was named from are not kept: relabel it with "
+            f"the classes that field {pred_field!r} was named from are not kept: relabel it with "
             "relabel_dataset(..., vocabulary=...), and decide there"
         )
-    decided = _decided(samples, field, field if into is None else into)
-    embeddings = embedding_index.load(dataset, field)
+    decided = _decided(samples, pred_field, pred_field if label_field is None else label_field)
+    embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(list(decided))
-    edited = outlines.edited(samples, field)
+    edited = outlines.edited(samples, pred_field)
     usable = (rows >= 0) & np.array([i not in edited for i in decided], dtype=bool)
     told = [one for one, use in zip(decided.values(), usable) if use]
-    _check_enough(field, told, int((~usable).sum()))
+    _check_enough(pred_field, told, int((~usable).sum()))
 
-    earlier = (runs.recorded(dataset, field) or {}).get("added") or 0
+    earlier = (runs.recorded(dataset, pred_field) or {}).get("added") or 0
     classes, added = _with_names(without_added(vocabulary, earlier), told)
     embedder = Embedder.of(recorded)
     recognizer = build_recognizer(embedder.side, classes, pick_device(device))
@@ -154,11 +161,12 @@ def learn_from_decisions(
     return Lesson(learned.over(shown), gain, len(told), rejected, added, int((~usable).sum()))
 
 
+@renamed(field="pred_field", into="label_field")
 def learn_names(
     samples: Samples,
     *,
-    field: str = "ovsam",
-    into: str | None = None,
+    pred_field: str = "ovsam",
+    label_field: str | None = None,
     lesson: Lesson | None = None,
     save: str | Path | None = None,
     min_confidence: float | None = None,
@@ -174,8 +182,8 @@ def learn_names(
 
     Args:
         samples: a dataset or view of images.
-        field: a field that `label_dataset` or `relabel_dataset` filled, with decisions.
-        into: the new field; `<field>_learned` when None. Decisions in it count too.
+        pred_field: a field that `label_dataset` or `relabel_dataset` filled, with decisions.
+        label_field: the new field; `<field>_learned` when None. Decisions in it count too.
         lesson: of `learn_from_decisions`, where it was shown before; it is learned when None.
         save: a file for what was learned, which `label_dataset(..., adapter=FILE)` applies to new
             photographs.
@@ -189,9 +197,11 @@ def learn_names(
         ValueError: as for `learn_from_decisions` and `relabel_dataset`; or learning makes names
             worse. Nothing is written then.
     """
-    into = into or f"{field}_learned"
+    label_field = label_field or f"{pred_field}_learned"
     if lesson is None:
-        lesson = learn_from_decisions(samples, field=field, into=into, device=device)
+        lesson = learn_from_decisions(
+            samples, pred_field=pred_field, label_field=label_field, device=device
+        )
     if lesson.gain.after < lesson.gain.before and not anyway:
         raise ValueError(
             f"learning would make names worse: {lesson}. Nothing was written; decide about more "
@@ -200,8 +210,8 @@ def learn_names(
     names = relabel_dataset(
         samples,
         vocabulary=lesson.adapter.vocabulary,
-        field=field,
-        into=into,
+        pred_field=pred_field,
+        label_field=label_field,
         min_confidence=min_confidence,
         calibration=calibration,
         adapter=lesson.adapter,

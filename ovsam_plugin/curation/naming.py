@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bson import ObjectId
 from fiftyone import ViewField as F
 from fiftyone.core.patches import PatchesView
 
+from ovsam_plugin.adapter import Adapter
+from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation.attributes import check_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import writing
@@ -20,7 +24,12 @@ from ovsam_plugin.dataset.fields import (
 )
 from ovsam_plugin.dataset.internals import root_of
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
+from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec
+from ovsam_plugin.namers import Cut, NamerSpec
+from ovsam_plugin.precision import Precision
+from ovsam_plugin.renaming import renamed
 
 # A person may have named it since it was looked at.
 _NAMED = {"$gt": ["$$d.label", ""]}
@@ -39,8 +48,29 @@ class NamingSummary:
     filled: int = 0
 
 
+@renamed(field="pred_field", into="label_field")
 def name_instances(
-    samples: Samples, *, field: str, into: str | None = None, fill: bool = False, **settings: Any
+    samples: Samples,
+    *,
+    pred_field: str,
+    label_field: str | None = None,
+    fill: bool = False,
+    preset: str = "ovsam-lite",
+    namer: str | NamerSpec | None = None,
+    cuts: str | Sequence[Cut] | None = None,
+    weights: str | Path | None = None,
+    vocabulary: VocabularySpec = "lvis",
+    examples: Examples | None = None,
+    min_confidence: float | None = None,
+    calibration: Calibration | str | Path | None = None,
+    adapter: Adapter | str | Path | None = None,
+    refine_masks: bool = False,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    overwrite: Overwrite = False,
+    progress: bool | Callable[[Any], None] | None = None,
 ) -> NamingSummary:
     """Names and scores the instances of a field, whoever made them.
 
@@ -50,26 +80,46 @@ def name_instances(
 
     Args:
         samples: a dataset or view of images; or patches of the field, which are named alone.
-        field: of Detections or Polylines.
-        into: the new field; `<field>_named` when None.
-        fill: also give a name, with its scores, to every instance of `field` that has none;
+        pred_field: of Detections or Polylines.
+        label_field: the new field; `<field>_named` when None.
+        fill: also give a name, with its scores, to every instance of `pred_field` that has none;
             Detections only.
-        **settings: `preset`, `namer` and `cuts` (who names), `weights`, `vocabulary`,
-            `min_confidence`, `calibration`, `adapter`, `device`, `batch_size`, `workers`,
-            `overwrite` and `progress` of `label_dataset`.
+        preset, namer, cuts, weights, vocabulary, examples, min_confidence, calibration, adapter,
+            refine_masks, batch_size, workers, device, precision, overwrite, progress: as for
+            `label_dataset`.
 
     Raises:
-        ValueError: as for `label_dataset`; or `fill` and `field` holds no Detections, or is
+        ValueError: as for `label_dataset`; or `fill` and `pred_field` holds no Detections, or is
             read-only; or the patches are of another field.
     """
     if isinstance(samples, PatchesView):
-        samples = _behind(samples, field)
+        samples = _behind(samples, pred_field)
     if fill:
-        check_detections(samples, field)
-        check_writable(root_dataset(samples), field, NAME_ATTRIBUTES)
-    into = into or f"{field}_named"
-    summary = label_dataset(samples, field=into, mask_field=field, **settings)
-    return NamingSummary(summary, _fill(samples, field, into) if fill else 0)
+        check_detections(samples, pred_field)
+        check_writable(root_dataset(samples), pred_field, NAME_ATTRIBUTES)
+    label_field = label_field or f"{pred_field}_named"
+    summary = label_dataset(
+        samples,
+        preset=preset,
+        weights=weights,
+        vocabulary=vocabulary,
+        examples=examples,
+        label_field=label_field,
+        mask_field=pred_field,
+        refine_masks=refine_masks,
+        min_confidence=min_confidence,
+        calibration=calibration,
+        adapter=adapter,
+        namer=namer,
+        cuts=cuts,
+        batch_size=batch_size,
+        workers=workers,
+        device=device,
+        precision=precision,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    return NamingSummary(summary, _fill(samples, pred_field, label_field) if fill else 0)
 
 
 def _behind(patches: PatchesView, field: str) -> Samples:
@@ -77,7 +127,7 @@ def _behind(patches: PatchesView, field: str) -> Samples:
     if patches.patches_field != field:
         raise ValueError(
             f"these are patches of field {patches.patches_field!r}, not of {field!r}: give "
-            f"field={patches.patches_field!r}, or the dataset"
+            f"pred_field={patches.patches_field!r}, or the dataset"
         )
     owners = dict.fromkeys(patches.values("sample_id"))
     labels = [ObjectId(label) for label in patches.values(f"{field}.id")]

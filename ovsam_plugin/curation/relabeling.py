@@ -38,6 +38,7 @@ from ovsam_plugin.device import pick_device
 from ovsam_plugin.labeler import build_recognizer
 from ovsam_plugin.namers import NamerSpec
 from ovsam_plugin.recognition import Recognition, Recognizer
+from ovsam_plugin.renaming import renamed
 
 logger = logging.getLogger(__name__)
 
@@ -76,13 +77,14 @@ class RelabelSummary:
     seconds: float
 
 
+@renamed(field="pred_field", into="label_field")
 def relabel_dataset(
     samples: Samples,
     *,
     vocabulary: VocabularySpec,
     examples: Examples | None = None,
-    field: str = "ovsam",
-    into: str | None = None,
+    pred_field: str = "ovsam",
+    label_field: str | None = None,
     min_confidence: float | None = None,
     calibration: Calibration | str | Path | None = None,
     adapter: Adapter | str | Path | None = None,
@@ -100,8 +102,8 @@ def relabel_dataset(
         samples: a dataset or view of images.
         vocabulary, examples: as for `label_dataset`. Examples that the run has no embedding of are
             looked at.
-        field: a field that `label_dataset` or an earlier relabelling filled.
-        into: the new field; `<field>_<vocabulary>` when None.
+        pred_field: a field that `label_dataset` or an earlier relabelling filled.
+        label_field: the new field; `<field>_<vocabulary>` when None.
         min_confidence: labels below it are left out; None keeps every answer.
         calibration: of the confidences, or its file. Labels below its thresholds are left out.
         adapter: what `learn_names` learned from decisions, or its file; for the weights of the run
@@ -119,12 +121,12 @@ def relabel_dataset(
     """
     clock, started = time.monotonic(), runs.now()
     dataset = root_dataset(samples)
-    check_detections(samples, field)
-    source = runs.source_field(dataset, field)
+    check_detections(samples, pred_field)
+    source = runs.source_field(dataset, pred_field)
     recorded = runs.recorded(dataset, source)
     assert recorded is not None
     embedder = Embedder.of(recorded)
-    _check_namer(field, embedder, NamerSpec.of(namer))
+    _check_namer(pred_field, embedder, NamerSpec.of(namer))
     classes = vocabulary_of(dataset, vocabulary, examples)
     calibration, adapter = Calibration.of(calibration), Adapter.of(adapter)
     shown: Kept = {}
@@ -135,7 +137,7 @@ def relabel_dataset(
         classes = adapter.vocabulary
     if min_confidence is not None and not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
-    into = into or new_field_name(field, classes.name)
+    label_field = label_field or new_field_name(pred_field, classes.name)
     settings = runs.Renaming(
         source=source,
         preset=recorded["preset"],
@@ -148,26 +150,26 @@ def relabel_dataset(
         added=0 if adapter is None else adapter.added,
         **same_namer(recorded),
     )
-    check_new(samples, field, settings, into, overwrite)
-    labels = LabelTable.read(samples, field, ("label", "confidence", "review"))
-    earlier = earlier_labels(samples, field, into, set(labels.ids))
+    check_new(samples, pred_field, settings, label_field, overwrite)
+    labels = LabelTable.read(samples, pred_field, ("label", "confidence", "review"))
+    earlier = earlier_labels(samples, pred_field, label_field, set(labels.ids))
     if overwrite == "all":
         earlier = Earlier(earlier.samples)
     decided = labels.given("review") | _among(labels, earlier.decided)
     changed_there = {i for some in earlier.edited.values() for i in some}
-    by_hand = _among(labels, outlines.edited(samples, field) | changed_there) & ~decided
+    by_hand = _among(labels, outlines.edited(samples, pred_field) | changed_there) & ~decided
     if by_hand.any():
         logger.warning(
             "%d labels keep their names: their box or mask was changed since they were looked at. "
-            "name_instances(dataset, field=%r) looks at them again",
+            "name_instances(dataset, pred_field=%r) looks at them again",
             by_hand.sum(),
-            field,
+            pred_field,
         )
-    embeddings = embedding_index.load(dataset, field)
+    embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(labels.ids)
     # A person's own labels carry no score, and empty ones none above 0.
     ours = np.nan_to_num(labels.numbers("confidence")) > 0
-    _check_fresh(field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
+    _check_fresh(pred_field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
 
     recognizer = build_recognizer(embedder.side, classes, pick_device(device))
     if adapter is not None:
@@ -181,17 +183,19 @@ def relabel_dataset(
     # Decided ones get a name too: a person may take the decision back before it is written.
     chosen = np.flatnonzero((rows >= 0) & ~by_hand)
     names = _Names.found(recognizer, embeddings, rows, chosen, least)
-    runs.register(dataset, into, settings, classes, shown)
-    declare(dataset, field, into)
-    copies = _copies(samples, field, labels, earlier, names, _forgotten(dataset, field))
-    writing.copy_labels(dataset, field, into, copies, replaces_decided=overwrite == "all")
+    runs.register(dataset, label_field, settings, classes, shown)
+    declare(dataset, pred_field, label_field)
+    copies = _copies(samples, pred_field, labels, earlier, names, _forgotten(dataset, pred_field))
+    writing.copy_labels(
+        dataset, pred_field, label_field, copies, replaces_decided=overwrite == "all"
+    )
 
     named = chosen[~decided[chosen]]
     kept = named[~names.low[named]]
     before = labels.columns["label"]
     summary = RelabelSummary(
-        field=into,
-        source=field,
+        field=label_field,
+        source=pred_field,
         instances=len(kept),
         changed=sum(before[row] != names.name(row) for row in named),
         decided=int(decided.sum()),
@@ -200,7 +204,7 @@ def relabel_dataset(
         left_out=len(named) - len(kept),
         seconds=round(time.monotonic() - clock, 3),
     )
-    runs.add_session(dataset, into, {"started": started, **asdict(summary)})
+    runs.add_session(dataset, label_field, {"started": started, **asdict(summary)})
     return summary
 
 
@@ -299,7 +303,7 @@ def _check_namer(field: str, embedder: Embedder, namer: NamerSpec | None) -> Non
         raise ValueError(
             f"the embeddings of field {field!r} are {embedder.name}'s, which the words that "
             f"{namer.name} reads cannot be compared with. It names the instances when it has "
-            f"looked at them: name_instances(dataset, field={field!r}, namer={namer.name!r})"
+            f"looked at them: name_instances(dataset, pred_field={field!r}, namer={namer.name!r})"
         )
 
 

@@ -26,6 +26,7 @@ from ovsam_plugin.dataset.internals import aggregate, stages_of_views
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.writing import delete_fields
+from ovsam_plugin.renaming import renamed
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,8 @@ def run_traces(samples: Samples, field: str) -> RunTraces:
     )
 
 
-def remove_run(samples: Samples, field: str) -> RunTraces:
+@renamed(field="label_field")
+def remove_run(samples: Samples, label_field: str) -> RunTraces:
     """Removes a run's labels, a person's decisions on them, and all that was made from them.
 
     What it was before labelling, the dataset is after it. A call that was interrupted is finished
@@ -145,7 +147,7 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
 
     Args:
         samples: the dataset, or a view of it; the run is removed from the whole dataset.
-        field: the field of a run of ours. Its labels may have been deleted by hand.
+        label_field: the field of a run of ours. Its labels may have been deleted by hand.
 
     Returns:
         What has been removed.
@@ -155,10 +157,10 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
             read-only. Nothing is removed then.
     """
     dataset = root_dataset(samples)
-    traces = run_traces(dataset, field)
+    traces = run_traces(dataset, label_field)
     _check_removable(dataset, traces)
     with edits_kept(dataset):
-        remove_workspace(dataset, field)
+        remove_workspace(dataset, label_field)
         for key in traces.evaluations:
             dataset.delete_evaluation(key)
         if traces.evaluations:
@@ -167,9 +169,9 @@ def remove_run(samples: Samples, field: str) -> RunTraces:
         for key in traces.brain_runs:
             if dataset.has_brain_run(key):
                 dataset.delete_brain_run(key)
-        delete_fields(dataset, (field, error_field(field)))
+        delete_fields(dataset, (label_field, error_field(label_field)))
     # Last, so that what is left can be found as long as anything is.
-    runs.delete(dataset, field)
+    runs.delete(dataset, label_field)
     return traces
 
 

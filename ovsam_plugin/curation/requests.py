@@ -105,9 +105,9 @@ class RelabelRequest(VocabularyRequest, OverwriteRequest):
             ValueError: something that the choices made need is left blank.
         """
         return {
-            "field": self.run(samples),
+            "pred_field": self.run(samples),
             "vocabulary": self.vocabulary_spec(),
-            "into": self.into,
+            "label_field": self.into,
             "min_confidence": self.min_confidence,
             "overwrite": self.consent(),
         }
@@ -198,8 +198,8 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
             "preset": self.preset,
             "namer": self.namer,
             "cuts": self.cuts,
-            "field": given(self.field, "choose the field whose instances are to be named"),
-            "into": self.into,
+            "pred_field": given(self.field, "choose the field whose instances are to be named"),
+            "label_field": self.into,
             "fill": self.fill,
             "vocabulary": self.vocabulary_spec(),
             "min_confidence": self.min_confidence,

@@ -22,6 +22,7 @@ from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.device import pick_device
 from ovsam_plugin.fusion import Fusion
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.scoring.doubt import disagreement, doubt
 from ovsam_plugin.scoring.outliers import outlierness
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
@@ -62,10 +63,11 @@ class ScoreSummary:
     seconds: float
 
 
+@renamed(field="pred_field")
 def score_run(
     samples: Samples,
     *,
-    field: str = "ovsam",
+    pred_field: str = "ovsam",
     share: float | None = None,
     device: str = "auto",
 ) -> ScoreSummary:
@@ -77,7 +79,7 @@ def score_run(
 
     Args:
         samples: the dataset, or a view of it.
-        field: a field that `label_dataset` or `relabel_dataset` filled.
+        pred_field: a field that `label_dataset` or `relabel_dataset` filled.
         share: of the instances, 0..1, that count as unknown, those highest in `unknown`; by
             default those of 0.5 and more.
         device: "auto", "cpu", "cuda", ...
@@ -90,25 +92,25 @@ def score_run(
     if share is not None and not 0 <= share <= 1:
         raise ValueError(f"share is a part of the instances, 0 to 1, got {share}")
     dataset = root_dataset(samples)
-    source = runs.source_field(dataset, field)
-    vocabulary = runs.recorded_vocabulary(dataset, field)
+    source = runs.source_field(dataset, pred_field)
+    vocabulary = runs.recorded_vocabulary(dataset, pred_field)
     if vocabulary is None:
         raise ValueError(
-            f"the classes that field {field!r} was named from are not kept: relabel it with "
+            f"the classes that field {pred_field!r} was named from are not kept: relabel it with "
             "relabel_dataset(..., vocabulary=...), and score that run"
         )
-    check_writable(dataset, field, (a.name for a in attributes.SCORES))
-    attributes.declare(dataset, field)
-    table = LabelTable.read(dataset, field, ("label", "prompt_type", *_NUMBERS))
-    embeddings = embedding_index.load(dataset, field)
+    check_writable(dataset, pred_field, (a.name for a in attributes.SCORES))
+    attributes.declare(dataset, pred_field)
+    table = LabelTable.read(dataset, pred_field, ("label", "prompt_type", *_NUMBERS))
+    embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(table.ids)
-    edited = outlines.edited(dataset, field)
+    edited = outlines.edited(dataset, pred_field)
     current = (rows >= 0) & np.array([i not in edited for i in table.ids], dtype=bool)
     known = np.flatnonzero(current & table.given("label") & table.given("confidence"))
     if not len(known) and table.given("confidence").any():
         raise ValueError(
-            f"no label of field {field!r} has an embedding: they were made anew since. Relabel it "
-            "again with relabel_dataset(..., overwrite=True)"
+            f"no label of field {pred_field!r} has an embedding: they were made anew since. "
+            "Relabel it again with relabel_dataset(..., overwrite=True)"
         )
     some = embeddings[rows[known]]
     columns = {name: table.numbers(name)[known] for name in _NUMBERS}
@@ -136,11 +138,11 @@ def score_run(
     # Labels without scores lose those of an earlier scoring.
     none = (math.nan,) * len(found)
     names_of = _nearest_names(side, vocabulary, some, groups, where)
-    keep_names(dataset, field, names_of)
+    keep_names(dataset, pred_field, names_of)
     values = (_as_stored(found, scored.get(row, none)) for row in range(len(table)))
-    writing.set_attributes(dataset, field, zip(table.samples, table.ids, values))
+    writing.set_attributes(dataset, pred_field, zip(table.samples, table.ids, values))
     return ScoreSummary(
-        field=field,
+        field=pred_field,
         instances=len(known),
         unknown=int(chosen.sum()),
         groups=int(groups.max(initial=0)),

@@ -20,6 +20,7 @@ from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import nearest
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.prototypes import prototype, words_weigh
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.example import picture_example
 from ovsam_plugin.vocabulary.vocabulary import Category
 
@@ -28,11 +29,12 @@ _PATH = "search_score"
 _SLACK = 32
 
 
+@renamed(field="pred_field")
 def search(
     samples: Samples,
     query: str | Sequence[str],
     *,
-    field: str = "ovsam",
+    pred_field: str = "ovsam",
     k: int = 25,
     device: str = "auto",
 ) -> fo.DatasetView:
@@ -47,7 +49,7 @@ def search(
         query: words such as "a red bus"; the name of a class of the run that has examples; the id
             of a label ("like this one") or "IMAGE:x1,y1,x2,y2", a box of an image file; or a list
             of these last two ("like all of these").
-        field: a field that `label_dataset` or `relabel_dataset` filled.
+        pred_field: a field that `label_dataset` or `relabel_dataset` filled.
         k: how many, at least 1.
         device: where an image file is looked at.
 
@@ -58,24 +60,26 @@ def search(
     if k < 1:
         raise ValueError(f"k is how many instances to show, at least 1, got {k}")
     dataset = root_dataset(samples)
-    index = embedding_index.opened(dataset, field)
-    attributes.check_detections(samples, field)
-    check_writable(dataset, field, (_PATH,))
-    found = _nearest(samples, index, _asked(dataset, field, index, query, device), field, k)
-    if not found and samples.count(f"{field}.detections"):
+    index = embedding_index.opened(dataset, pred_field)
+    attributes.check_detections(samples, pred_field)
+    check_writable(dataset, pred_field, (_PATH,))
+    found = _nearest(
+        samples, index, _asked(dataset, pred_field, index, query, device), pred_field, k
+    )
+    if not found and samples.count(f"{pred_field}.detections"):
         raise ValueError(
-            f"no label of field {field!r} has an embedding here: they were made by hand, or anew "
-            "since. name_instances and relabel_dataset give new ones"
+            f"no label of field {pred_field!r} has an embedding here: they were made by hand, or "
+            "anew since. name_instances and relabel_dataset give new ones"
         )
-    if dataset.get_field(f"{field}.detections.{_PATH}") is None:
-        attributes.declare(dataset, field)
-    _write_scores(dataset, field, found)
+    if dataset.get_field(f"{pred_field}.detections.{_PATH}") is None:
+        attributes.declare(dataset, pred_field)
+    _write_scores(dataset, pred_field, found)
     labels = [ObjectId(label_id) for label_id in found]
     owners = all_images(dataset).select(sorted({owner for owner, _ in found.values()}))
     view: fo.DatasetView = (
-        owners.filter_labels(field, F("_id").is_in(labels))
-        .to_patches(field)
-        .sort_by(f"{field}.{_PATH}", reverse=True)
+        owners.filter_labels(pred_field, F("_id").is_in(labels))
+        .to_patches(pred_field)
+        .sort_by(f"{pred_field}.{_PATH}", reverse=True)
     )
     return view
 

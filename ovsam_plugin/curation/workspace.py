@@ -20,6 +20,7 @@ from ovsam_plugin.curation.run_fields import require_run
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.renaming import renamed
 
 WORKSPACE = "OVSAM curation"
 """The name of the saved workspace, one for all runs of a dataset."""
@@ -80,8 +81,9 @@ class Record:
     colours: dict[str, bool] | None = None
 
 
+@renamed(field="pred_field")
 def setup_workspace(
-    samples: Samples, field: str = "ovsam", *, colour_by: str = "label"
+    samples: Samples, pred_field: str = "ovsam", *, colour_by: str = "label"
 ) -> WorkspaceReport:
     """Makes saved views, a workspace, colours, indexes, a sidebar group and summary fields.
 
@@ -90,7 +92,7 @@ def setup_workspace(
 
     Args:
         samples: the dataset, or a view of it.
-        field: the field of a run of ours.
+        pred_field: the field of a run of ours.
         colour_by: "label", or "review" for what was decided.
 
     Raises:
@@ -98,35 +100,35 @@ def setup_workspace(
     """
     dataset = root_dataset(samples)
     by = colours.check_colour_by(colour_by)
-    require_run(dataset, field)
-    attributes.declare(dataset, field)
-    kept = recorded(dataset, field) or Record()
+    require_run(dataset, pred_field)
+    attributes.declare(dataset, pred_field)
+    kept = recorded(dataset, pred_field) or Record()
     left_out: list[str] = []
-    summaries = _free_summaries(dataset, field, kept, left_out)
-    paths = [f"{field}.detections.{name}" for name in _INDEXED]
+    summaries = _free_summaries(dataset, pred_field, kept, left_out)
+    paths = [f"{pred_field}.detections.{name}" for name in _INDEXED]
     made = replace(
         kept,
         indexes=tuple(p for p in paths if p in kept.indexes or p not in dataset.list_indexes()),
         summary_fields=tuple(summaries),
-        group=f"{field} run",
+        group=f"{pred_field} run",
         default_groups=kept.default_groups
         or dataset.app_config.sidebar_groups is None
-        or any(other.default_groups for other in _others(dataset, field)),
+        or any(other.default_groups for other in _others(dataset, pred_field)),
     )
     # Written down before anything is made, so that nothing is left without an owner.
-    _keep(dataset, field, made)
+    _keep(dataset, pred_field, made)
 
     for name, path in summaries.items():
         _summarize(dataset, name, path)
     for path in made.indexes:
         dataset.create_index(path)
-    made = replace(made, taken={**_group(dataset, field, made), **kept.taken})
-    made = replace(made, colours=_colour(dataset, field, by, kept, left_out))
-    made = replace(made, views=_save_views(dataset, field, kept, left_out))
-    made = replace(made, workspace=_save_workspace(dataset, field, kept, left_out))
-    _keep(dataset, field, made)
+    made = replace(made, taken={**_group(dataset, pred_field, made), **kept.taken})
+    made = replace(made, colours=_colour(dataset, pred_field, by, kept, left_out))
+    made = replace(made, views=_save_views(dataset, pred_field, kept, left_out))
+    made = replace(made, workspace=_save_workspace(dataset, pred_field, kept, left_out))
+    _keep(dataset, pred_field, made)
     return WorkspaceReport(
-        field=field,
+        field=pred_field,
         views=made.views,
         workspace=WORKSPACE if made.workspace else None,
         indexes=tuple(paths),

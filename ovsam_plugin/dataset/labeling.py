@@ -37,6 +37,7 @@ from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocab
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.precision import Precision
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Category
 
@@ -75,6 +76,7 @@ class LabelSummary:
     left: int = 0
 
 
+@renamed(field="label_field")
 def label_dataset(
     samples: Samples,
     *,
@@ -82,7 +84,7 @@ def label_dataset(
     weights: str | Path | None = None,
     vocabulary: VocabularySpec = "lvis",
     examples: Examples | None = None,
-    field: str = "ovsam",
+    label_field: str = "ovsam",
     box_field: str | None = None,
     point_field: str | None = None,
     mask_field: str | None = None,
@@ -130,7 +132,7 @@ def label_dataset(
         examples: instances of classes, by the classes' names, which say what words cannot: ids of
             labels of the dataset, or "IMAGE:x1,y1,x2,y2". They are kept with the run; see
             `Category.examples`, which does the same.
-        field: where labels go; reasons of failure go to `<field>_error`.
+        label_field: where labels go; reasons of failure go to `<field>_error`.
         box_field, point_field, mask_field: fields whose labels ask, one answer a label; without
             any of them, everything is labelled. See `prompt_fields` for their types.
         refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
@@ -187,16 +189,16 @@ def label_dataset(
     prompt_fields = _prompt_fields(box_field, point_field, mask_field)
     if find is not None and prompt_fields:
         raise ValueError(f"`find` looks everywhere: leave out {', '.join(prompt_fields)}")
-    check_field(dataset, field)
-    if field in prompt_fields.values():
-        raise ValueError(f"field {field!r} asks: labels must go to another field")
+    check_field(dataset, label_field)
+    if label_field in prompt_fields.values():
+        raise ValueError(f"field {label_field!r} asks: labels must go to another field")
     total = samples.count()
     if not total:
         logger.warning("the dataset or view holds no samples: there is nothing to label")
-        return LabelSummary(field=field)
+        return LabelSummary(field=label_field)
     check_images(samples)
     check_prompt_fields(samples, prompt_fields)
-    check_replaceable(samples, field, overwrite)
+    check_replaceable(samples, label_field, overwrite)
     crew = _crew(engine, address, worker_gpus, devices)
     arguments: dict[str, Any] = {
         "preset": preset,
@@ -221,10 +223,10 @@ def label_dataset(
         embedding_index.check_possible(Embedder.of(asdict(settings)), index_backend)
     # Read once: a view may depend on the field that is written.
     ids = samples.values("id")
-    with Worker(dataset, field) as worker:
+    with Worker(dataset, label_field) as worker:
         with worker.lease("fields and runs"):
             as_stored(dataset)
-            _prepare_field(samples, dataset, field, settings, model, bool(overwrite), worker)
+            _prepare_field(samples, dataset, label_field, settings, model, bool(overwrite), worker)
             worker.begin()
         together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
         if model.namer is not None:
@@ -232,7 +234,7 @@ def label_dataset(
         job = LabelingJob(
             samples,
             dataset,
-            field,
+            label_field,
             model,
             prompt_fields,
             worker,
@@ -240,12 +242,12 @@ def label_dataset(
             batch_size=batch_size or together,
             workers=workers,
         )
-        since = runs.last_started(dataset, field)
+        since = runs.last_started(dataset, label_field)
         if crew is not None and (todo := job.unfinished(ids)):
             share = Share(
                 dataset=dataset.name,
                 view=stages_of(samples),
-                field=field,
+                field=label_field,
                 model=arguments,
                 prompt_fields=prompt_fields,
                 embeddings=embeddings,
@@ -258,9 +260,9 @@ def label_dataset(
         # With workers elsewhere, what they left.
         job.run(ids, since, progress)
         if embeddings:
-            _file(job, dataset, field, settings, index_backend, worker, set(ids))
+            _file(job, dataset, label_field, settings, index_backend, worker, set(ids))
         summary = LabelSummary(
-            field=field,
+            field=label_field,
             samples=total,
             labelled=job.tally.labelled,
             kept=total - job.tally.labelled - job.left,
@@ -271,7 +273,7 @@ def label_dataset(
             left=job.left,
         )
         session = {"started": started, "precision": settings.precision, **asdict(summary)}
-        runs.add_session(dataset, field, session)
+        runs.add_session(dataset, label_field, session)
     return summary
 
 
@@ -303,19 +305,20 @@ def _crew(
     return DeviceEngine(devices_named(devices))
 
 
-def stop_labeling(samples: Samples, field: str = "ovsam") -> int:
+@renamed(field="label_field")
+def stop_labeling(samples: Samples, label_field: str = "ovsam") -> int:
     """Asks the calls that are labelling a field to stop once the photographs at hand are done.
 
     What they have done stays, and the same call goes on with the rest later.
 
     Args:
         samples: the dataset, or a view of it.
-        field: the label field.
+        label_field: the label field.
 
     Returns:
         how many calls were asked, in whatever process or on whatever machine.
     """
-    return Worker(root_dataset(samples), field).stop_others()
+    return Worker(root_dataset(samples), label_field).stop_others()
 
 
 def _file(

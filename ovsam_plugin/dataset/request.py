@@ -160,7 +160,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             **self._model_arguments(),
             **fields,
             "vocabulary": self.vocabulary_spec(),
-            "field": self.target_field(samples),
+            "label_field": self.target_field(samples),
             "min_confidence": self.min_confidence,
             "min_objectness": self.min_objectness,
             "overwrite": self.consent(),

@@ -22,6 +22,7 @@ from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 from ovsam_plugin.evaluation.results import Evaluated
 from ovsam_plugin.evaluation.slices import slices_of
+from ovsam_plugin.renaming import renamed
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,10 @@ def evaluate_dataset(
     return FieldEvaluation(results, replace(evaluated, slices=slices))
 
 
-def center_points(samples: foc.SampleCollection, gt_field: str, field: str | None = None) -> str:
+@renamed(field="label_field")
+def center_points(
+    samples: foc.SampleCollection, gt_field: str, label_field: str | None = None
+) -> str:
     """Writes the point deepest inside each ground-truth mask, to ask with.
 
     Each keypoint has the id of its label, by which answers are paired: call
@@ -120,7 +124,7 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
     Args:
         samples: a dataset or view of images.
         gt_field: a field of `Detections` with masks.
-        field: where points go; `<gt_field>_centers` when not given.
+        label_field: where points go; `<gt_field>_centers` when not given.
 
     Returns:
         The field. A label whose mask cannot be read has no point, with a warning.
@@ -132,19 +136,21 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
     dataset = root_dataset(samples)
     check_images(samples)
     check_detections(samples, gt_field)
-    field = field or f"{gt_field}_centers"
-    existing = dataset.get_field(field)
+    label_field = label_field or f"{gt_field}_centers"
+    existing = dataset.get_field(label_field)
     if existing is not None and (kind := describe(existing)) != fo.Keypoints.__name__:
-        raise ValueError(f"field {field!r} holds {kind}, not Keypoints: choose another field")
-    check_writable(dataset, field)
+        raise ValueError(f"field {label_field!r} holds {kind}, not Keypoints: choose another field")
+    check_writable(dataset, label_field)
     if existing is None:
         dataset.add_sample_field(
-            field,
+            label_field,
             fo.EmbeddedDocumentField,
             embedded_doc_type=fo.Keypoints,
             description=f"The point deepest inside each mask of {gt_field}",
         )
-    for sample in samples.select_fields([gt_field, field, "metadata"]).iter_samples(autosave=True):
+    for sample in samples.select_fields([gt_field, label_field, "metadata"]).iter_samples(
+        autosave=True
+    ):
         size = size_of(sample)
         if size is None:
             raise ValueError(f"{sample.filepath} gives no size, and neither does its metadata")
@@ -160,5 +166,5 @@ def center_points(samples: foc.SampleCollection, gt_field: str, field: str | Non
             x, y = deepest_point(crop.mask)
             place = ((crop.x + x) / size[1], (crop.y + y) / size[0])
             points.append(fo.Keypoint(id=label.id, points=[place]))
-        sample[field] = fo.Keypoints(keypoints=points)
-    return field
+        sample[label_field] = fo.Keypoints(keypoints=points)
+    return label_field

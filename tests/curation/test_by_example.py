@@ -46,8 +46,10 @@ def test_an_example_has_the_classs_name_and_the_classes_stay(named: fo.Dataset) 
 
 def test_examples_are_kept_with_the_run_when_their_labels_are_gone(named: fo.Dataset) -> None:
     first, second = ids(named)[:2]
-    make_class(named, "valve", [first], words=False, into="one", device="cpu")
-    make_class(named, "gear", [second], field="one", words=False, into="two", device="cpu")
+    make_class(named, "valve", [first], words=False, label_field="one", device="cpu")
+    make_class(
+        named, "gear", [second], pred_field="one", words=False, label_field="two", device="cpu"
+    )
     before = named.values("two.detections.label", unwind=True)
     assert {"valve", "gear"} <= set(before)
     kept = runs.kept_examples(named, "two")
@@ -58,7 +60,9 @@ def test_examples_are_kept_with_the_run_when_their_labels_are_gone(named: fo.Dat
     )
     vocabulary = runs.recorded_vocabulary(named, "two")
     assert vocabulary is not None
-    relabel_dataset(named, vocabulary=vocabulary, field="two", into="again", device="cpu")
+    relabel_dataset(
+        named, vocabulary=vocabulary, pred_field="two", label_field="again", device="cpu"
+    )
     assert named.values("again.detections.label", unwind=True) == before[1:]
 
 
@@ -79,7 +83,7 @@ def test_labels_of_any_field_and_boxes_of_image_files_can_be_examples(
         named,
         vocabulary="cup, spoon",
         examples={"tabby": [drawn, picture]},
-        into="more",
+        label_field="more",
         device="cpu",
     )
     kept = runs.kept_examples(named, "more")
@@ -132,10 +136,10 @@ def test_labelling_takes_classes_by_example_and_goes_on_with_them(
     assert runs.kept_examples(dataset, "ovsam").keys() == {picture}
     assert label_dataset(dataset, **settings).labelled == 0
     by_keyword = {**settings, "vocabulary": "cup, woman", "examples": {"cat": [picture]}}
-    label_dataset(dataset, field="more", **by_keyword)
+    label_dataset(dataset, label_field="more", **by_keyword)
     assert dataset.first()["more"].detections[0].label == "cat"
     with pytest.raises(ValueError, match="vocabulary"):
-        label_dataset(dataset, field="more", **{**by_keyword, "examples": {}})
+        label_dataset(dataset, label_field="more", **{**by_keyword, "examples": {}})
 
 
 def test_what_a_class_by_example_means_can_be_found_everywhere(
@@ -143,7 +147,7 @@ def test_what_a_class_by_example_means_can_be_found_everywhere(
 ) -> None:
     picture = f"{photographs['chelsea.png']}:110,20,410,290"
     shown = Category("type B", examples=(picture,), words=False)
-    found = label_dataset(dataset[:2], field="found", find=shown, **SMALL)
+    found = label_dataset(dataset[:2], label_field="found", find=shown, **SMALL)
     assert found.instances >= 1
     cats = dataset.first()["found"].detections
     assert cats
@@ -158,24 +162,24 @@ def test_search_takes_the_class_several_examples_or_a_picture(
     named: fo.Dataset, photographs: dict[str, Path]
 ) -> None:
     first, second = ids(named)[:2]
-    make_class(named, "valve", [first, second], words=False, into="more", device="cpu")
+    make_class(named, "valve", [first, second], words=False, label_field="more", device="cpu")
     kept = embedding_index.load(named, "ovsam")
     rows = kept.vectors[kept.rows([first, second])]
     expected = kept.vectors @ (rows.sum(0) / np.linalg.norm(rows.sum(0)))
     for query in ("valve", [first, second]):
-        best = search(named, query, field="more", k=9, device="cpu")
+        best = search(named, query, pred_field="more", k=9, device="cpu")
         order = [kept.label_ids[i] for i in np.argsort(-expected, kind="stable")]
         assert best.values("id") == order, query
     picture = f"{photographs['chelsea.png']}:110,20,410,290"
     assert (
-        search(named, picture, field="ovsam", k=1, device="cpu")
+        search(named, picture, pred_field="ovsam", k=1, device="cpu")
         .first()
         .filepath.endswith("chelsea.png")
     )
     with pytest.raises(ValueError, match="no label of the dataset has the id"):
-        search(named, [first, "65f000000000000000000001"], field="ovsam", device="cpu")
+        search(named, [first, "65f000000000000000000001"], pred_field="ovsam", device="cpu")
     with pytest.raises(ValueError, match="needs at least one"):
-        search(named, [], field="ovsam", device="cpu")
+        search(named, [], pred_field="ovsam", device="cpu")
 
 
 def test_decisions_are_learned_on_top_of_examples(named: fo.Dataset, monkeypatch: Any) -> None:
@@ -184,9 +188,9 @@ def test_decisions_are_learned_on_top_of_examples(named: fo.Dataset, monkeypatch
     monkeypatch.setattr(learning, "MIN_DECISIONS", 6)
     monkeypatch.setattr(learning, "MIN_PHOTOGRAPHS", 2)
     first = ids(named)[0]
-    make_class(named, "valve", [first], words=False, into="more", device="cpu")
+    make_class(named, "valve", [first], words=False, label_field="more", device="cpu")
     rename(named, "more", ids(named, "more")[3:], "spoon")
-    lesson = learn_from_decisions(named, field="more", device="cpu")
+    lesson = learn_from_decisions(named, pred_field="more", device="cpu")
     places = [lesson.adapter.vocabulary.names[i] for i in lesson.adapter.classes]
     assert places == ["spoon", "valve"]
     assert lesson.adapter.kept.tolist() == [1, 0]
@@ -194,8 +198,8 @@ def test_decisions_are_learned_on_top_of_examples(named: fo.Dataset, monkeypatch
         named,
         vocabulary=lesson.adapter.vocabulary,
         adapter=lesson.adapter,
-        field="more",
-        into="learned",
+        pred_field="more",
+        label_field="learned",
         device="cpu",
     )
     assert name_of(named, "learned", first) == "valve"

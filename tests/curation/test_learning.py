@@ -116,7 +116,7 @@ def test_a_name_that_the_vocabulary_lacks_becomes_a_class(made: fo.Dataset, tmp_
     assert known.names == ("cat", "cup", "person", "spoon", "our ladle")
     # Decided once more, in the field that was learned: the class is there once.
     rename(made, "ovsam_learned", values(made, "ovsam_learned", "id")[-2], "our  Ladle", by="test")
-    again = learn_names(made, field="ovsam_learned", into="twice", device="cpu")
+    again = learn_names(made, pred_field="ovsam_learned", label_field="twice", device="cpu")
     assert len(again.lesson.added) == 1
     assert again.lesson.decisions == 25
     assert len(again.lesson.adapter.base) == 4
@@ -140,7 +140,7 @@ def test_rejected_instances_lower_the_confidence_of_what_looks_alike(made: fo.Da
     decide(made, 8)
     cats = values(made, "ovsam", "id")[3::4]
     reopen(made, "ovsam", cats[:8])
-    plain = learn_names(made, device="cpu", into="plain")
+    plain = learn_names(made, device="cpu", label_field="plain")
     reject(made, "ovsam", cats[:8])
     summary = learn_names(made, device="cpu")
     assert (summary.lesson.rejected, summary.lesson.gain.judged) == (8, 24)
@@ -165,10 +165,12 @@ def test_a_file_names_another_run_of_the_same_weights(made: fo.Dataset, tmp_path
     learn_names(made, save=file, device="cpu")
     other = make()
     try:
-        relabel_dataset(other, vocabulary="cat, cup, person, spoon", into="new", adapter=file)
+        relabel_dataset(
+            other, vocabulary="cat, cup, person, spoon", label_field="new", adapter=file
+        )
         assert values(other, "new") == [thing for thing, _ in THINGS] * PHOTOGRAPHS
         with pytest.raises(ValueError, match="use that vocabulary"):
-            relabel_dataset(other, vocabulary="coco", into="newer", adapter=file)
+            relabel_dataset(other, vocabulary="coco", label_field="newer", adapter=file)
     finally:
         other.delete()
 

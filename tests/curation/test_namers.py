@@ -50,7 +50,7 @@ def draw(dataset: fo.Dataset) -> fo.Dataset:
 
 def name_by(dataset: fo.Dataset, namer: str, **more: Any) -> Any:
     settings: dict[str, Any] = {"vocabulary": NAMES, "namer": namer, "cuts": CUTS, **SMALL, **more}
-    return name_instances(dataset, field="theirs", **settings)
+    return name_instances(dataset, pred_field="theirs", **settings)
 
 
 @pytest.fixture(scope="module")
@@ -110,35 +110,37 @@ def test_called_again_nothing_is_done_and_other_cuts_are_other_settings(
 
 
 def test_search_by_words_and_by_likeness_is_the_namers(named: fo.Dataset, namer: str) -> None:
-    found = search(named, "a cat", field="theirs_named", k=6)
+    found = search(named, "a cat", pred_field="theirs_named", k=6)
     assert len(found) == 6
     kept = embedding_index.load(named, "theirs_named")
     index = embedding_index.opened(named, "theirs_named")
     words = index.get_model().embed_prompt("a cat")
     best = kept.label_ids[int((kept.vectors @ words).argmax())]
     assert found.first().id == best
-    like = search(named, found.first().id, field="theirs_named", k=1)
+    like = search(named, found.first().id, pred_field="theirs_named", k=1)
     assert like.first()["theirs_named"]["search_score"] == pytest.approx(1, abs=1e-4)
 
 
 def test_relabelling_reads_names_by_the_same_model(named: fo.Dataset, namer: str) -> None:
     summary = relabel_dataset(
-        named, field="theirs_named", vocabulary="dog, table", into="other", device="cpu"
+        named, pred_field="theirs_named", vocabulary="dog, table", label_field="other", device="cpu"
     )
     assert summary.instances == 6
     recorded = runs.recorded(named, "other")
     assert recorded is not None
     assert (recorded["namer"], recorded["source"]) == (namer, "theirs_named")
-    back = relabel_dataset(named, field="other", vocabulary=NAMES, into="back", device="cpu")
+    back = relabel_dataset(
+        named, pred_field="other", vocabulary=NAMES, label_field="back", device="cpu"
+    )
     assert back.instances == 6
     assert named.values("back.detections.label") == named.values("theirs_named.detections.label")
-    assert score_run(named, field="theirs_named", device="cpu").instances == 6
+    assert score_run(named, pred_field="theirs_named", device="cpu").instances == 6
 
 
 def test_words_of_another_are_refused_with_the_reason(named: fo.Dataset, namer: str) -> None:
     with pytest.raises(ValueError, match=r"are openclip:ViT-namer.*words that ovsam-lite reads"):
         relabel_dataset(
-            named, field="theirs_named", vocabulary="dog", namer="ovsam-lite", device="cpu"
+            named, pred_field="theirs_named", vocabulary="dog", namer="ovsam-lite", device="cpu"
         )
     vocabulary = runs.recorded_vocabulary(named, "theirs_named")
     assert vocabulary is not None
@@ -146,40 +148,42 @@ def test_words_of_another_are_refused_with_the_reason(named: fo.Dataset, namer: 
     adapter = Adapter(vocabulary, np.array([0]), np.zeros((1, 96), np.float32), weights)
     with pytest.raises(ValueError, match="learned for other weights"):
         relabel_dataset(
-            named, field="theirs_named", vocabulary=NAMES, adapter=adapter, device="cpu"
+            named, pred_field="theirs_named", vocabulary=NAMES, adapter=adapter, device="cpu"
         )
 
 
 def test_other_weights_under_the_same_name_are_refused(dataset: fo.Dataset, tmp_path: Path) -> None:
     namer = write_model(tmp_path)
     name_by(draw(dataset), namer)
-    assert len(search(dataset, "a cat", field="theirs_named"))
+    assert len(search(dataset, "a cat", pred_field="theirs_named"))
     write_model(tmp_path, seed=1)
     why = "with other weights than it has now"
     with pytest.raises(ValueError, match=why):
-        relabel_dataset(dataset, field="theirs_named", vocabulary="dog, table", device="cpu")
+        relabel_dataset(dataset, pred_field="theirs_named", vocabulary="dog, table", device="cpu")
     index = embedding_index.opened(dataset, "theirs_named")
     index._model = None  # as in another process
     with pytest.raises(ValueError, match=why):
-        search(dataset, "a dog", field="theirs_named")
+        search(dataset, "a dog", pred_field="theirs_named")
     with pytest.raises(ValueError, match="namer_hash was"):
         name_by(dataset, namer)
     assert name_by(dataset, namer, overwrite=True).labels.instances == 6
-    assert len(search(dataset, "a dog", field="theirs_named"))
+    assert len(search(dataset, "a dog", pred_field="theirs_named"))
 
 
 def test_embeddings_that_another_made_since_are_not_taken_for_its_own(
     named: fo.Dataset, namer: str
 ) -> None:
     relabel_dataset(
-        named, field="theirs_named", vocabulary="dog, table", into="other", device="cpu"
+        named, pred_field="theirs_named", vocabulary="dog, table", label_field="other", device="cpu"
     )
     name_by(named, None, cuts=None, overwrite=True)
     with pytest.raises(ValueError, match="embeddings that are kept for field 'other' are"):
-        relabel_dataset(named, field="other", vocabulary="cat, cup", into="third", device="cpu")
+        relabel_dataset(
+            named, pred_field="other", vocabulary="cat, cup", label_field="third", device="cpu"
+        )
     with pytest.raises(ValueError, match="the words of one cannot be compared"):
-        search(named, "a dog", field="other")
-    assert len(search(named, "a dog", field="theirs_named"))
+        search(named, "a dog", pred_field="other")
+    assert len(search(named, "a dog", pred_field="theirs_named"))
 
 
 def test_a_broken_photograph_costs_no_other(dataset: fo.Dataset, namer: str) -> None:
@@ -217,14 +221,14 @@ def test_polylines_and_patches_are_named(dataset: fo.Dataset, namer: str) -> Non
             polylines=[fo.Polyline(points=[square], closed=True, filled=True)]
         )
         sample.save()
-    lines = name_instances(dataset, field="lines", vocabulary=NAMES, namer=namer, **SMALL)
+    lines = name_instances(dataset, pred_field="lines", vocabulary=NAMES, namer=namer, **SMALL)
     assert lines.labels.instances == 3
     patches = dataset.to_patches("theirs")[1:4]
     chosen = set(patches.values("id"))
     assert name_by(patches, namer).labels.instances == 3
     assert set(dataset.values("theirs_named.detections.prompt_id", unwind=True)) == chosen
     with pytest.raises(ValueError, match="patches of field 'theirs', not of 'lines'"):
-        name_instances(patches, field="lines", vocabulary=NAMES, **SMALL)
+        name_instances(patches, pred_field="lines", vocabulary=NAMES, **SMALL)
     rest = name_by(dataset, namer)
     assert rest.labels.instances == 3
     assert dataset.count("theirs_named.detections") == 6
@@ -233,13 +237,13 @@ def test_polylines_and_patches_are_named(dataset: fo.Dataset, namer: str) -> Non
 def test_everything_and_words_can_be_named_by_it_too(dataset: fo.Dataset, namer: str) -> None:
     view = dataset[:1]
     settings = {"vocabulary": NAMES, "namer": namer, "cuts": "0:1", **SMALL}
-    found = label_dataset(view, field="all", **settings)
+    found = label_dataset(view, label_field="all", **settings)
     assert found.instances > 0
     kept = embedding_index.load(dataset, "all")
     assert kept.vectors.shape == (found.instances, 96)
     objectness = view.first()["all"].detections[0]["objectness"]
     assert 0 < objectness < 1
-    label_dataset(view, field="words", find="a cat", **settings)
+    label_dataset(view, label_field="words", find="a cat", **settings)
     assert dataset.get_run_info("words").config.namer == namer
 
 
@@ -266,7 +270,7 @@ def test_decisions_are_learned_over_the_namers_embeddings(
     ids = dataset.values("theirs_named.detections.id", unwind=True)
     rename(dataset, "theirs_named", ids, "spoon")
     file = tmp_path / "learned.safetensors"
-    learned = learn_names(dataset, field="theirs_named", save=file, device="cpu")
+    learned = learn_names(dataset, pred_field="theirs_named", save=file, device="cpu")
     assert learned.lesson.adapter.network == NamerSpec.of(namer, CUTS).fingerprint
     again = name_by(dataset, namer, into="again", adapter=file)
     assert again.labels.instances == 24

@@ -36,7 +36,7 @@ def drawn(dataset: fo.Dataset) -> fo.Dataset:
 
 
 def test_each_instance_has_a_name_that_says_whose_it_is(drawn: fo.Dataset) -> None:
-    summary = name_instances(drawn, field="drawn", **SETTINGS)
+    summary = name_instances(drawn, pred_field="drawn", **SETTINGS)
     assert (summary.labels.instances, summary.filled) == (9, 0)
     sample = drawn.first()
     named = {label["prompt_id"]: label for label in sample["drawn_named"].detections}
@@ -49,7 +49,7 @@ def test_each_instance_has_a_name_that_says_whose_it_is(drawn: fo.Dataset) -> No
 
 
 def test_a_mask_that_was_drawn_keeps_its_shape(drawn: fo.Dataset) -> None:
-    name_instances(drawn, field="drawn", **SETTINGS)
+    name_instances(drawn, pred_field="drawn", **SETTINGS)
     sample = drawn.first()
     masked = sample["drawn"].detections[1]
     (named,) = (x for x in sample["drawn_named"].detections if x["prompt_id"] == masked.id)
@@ -60,7 +60,7 @@ def test_a_mask_that_was_drawn_keeps_its_shape(drawn: fo.Dataset) -> None:
 
 
 def test_names_fill_only_what_has_none(drawn: fo.Dataset) -> None:
-    summary = name_instances(drawn, field="drawn", fill=True, **SETTINGS)
+    summary = name_instances(drawn, pred_field="drawn", fill=True, **SETTINGS)
     assert summary.filled == 6
     for sample in drawn:
         first, second, third = sample["drawn"].detections
@@ -70,14 +70,14 @@ def test_names_fill_only_what_has_none(drawn: fo.Dataset) -> None:
                 assert label[name] == named[label.id][name], name
         assert (third.label, third.confidence) == ("mine", None)
     assert drawn.get_field("drawn.detections.margin").description
-    again = name_instances(drawn, field="drawn", fill=True, **SETTINGS)
+    again = name_instances(drawn, pred_field="drawn", fill=True, **SETTINGS)
     assert (again.filled, again.labels.labelled) == (0, 0)
 
 
 def test_named_instances_can_be_relabelled(drawn: fo.Dataset) -> None:
-    name_instances(drawn, field="drawn", **SETTINGS)
+    name_instances(drawn, pred_field="drawn", **SETTINGS)
     summary = relabel_dataset(
-        drawn, field="drawn_named", vocabulary="dog, table", into="other", device="cpu"
+        drawn, pred_field="drawn_named", vocabulary="dog, table", label_field="other", device="cpu"
     )
     assert summary.instances == 9
 
@@ -89,20 +89,20 @@ def test_polylines_are_named_and_cannot_be_filled(dataset: fo.Dataset) -> None:
         sample["lines"] = fo.Polylines(polylines=[line])
         sample.save()
     with pytest.raises(ValueError, match="holds Polylines, need Detections"):
-        name_instances(dataset, field="lines", fill=True, **SETTINGS)
+        name_instances(dataset, pred_field="lines", fill=True, **SETTINGS)
     assert dataset.get_field("lines_named") is None
-    assert name_instances(dataset, field="lines", **SETTINGS).labels.instances == 3
+    assert name_instances(dataset, pred_field="lines", **SETTINGS).labels.instances == 3
 
 
 def test_a_field_that_is_not_there_is_a_clear_error(drawn: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="there is no field 'drwan'"):
-        name_instances(drawn, field="drwan", **SETTINGS)
+        name_instances(drawn, pred_field="drwan", **SETTINGS)
 
 
 def test_what_a_person_names_or_deletes_meanwhile_stays_so(
     drawn: fo.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name_instances(drawn, field="drawn", **SETTINGS)
+    name_instances(drawn, pred_field="drawn", **SETTINGS)
     first, second = (d.id for d in drawn.first()["drawn"].detections[:2])
     declare = naming.declare_attributes
 
@@ -114,7 +114,7 @@ def test_what_a_person_names_or_deletes_meanwhile_stays_so(
         sample.save()
 
     monkeypatch.setattr(naming, "declare_attributes", late)
-    name_instances(drawn, field="drawn", fill=True, **SETTINGS)
+    name_instances(drawn, pred_field="drawn", fill=True, **SETTINGS)
     left = drawn.first()["drawn"].detections
     assert [d.label for d in left] == ["by hand", "mine"]
     assert left[0].id == second
@@ -129,5 +129,5 @@ def test_a_field_that_cannot_be_filled_is_refused_before_anything_is_named(
     field.read_only = True
     field.save()
     with pytest.raises(ValueError, match=r"'drawn\.detections\.label' is read-only"):
-        name_instances(drawn, field="drawn", fill=True, **SETTINGS)
+        name_instances(drawn, pred_field="drawn", fill=True, **SETTINGS)
     assert drawn.get_field("drawn_named") is None

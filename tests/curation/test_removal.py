@@ -53,12 +53,12 @@ def test_a_real_run_goes_with_its_scores_and_index(named: fo.Dataset) -> None:
 
 @pytest.mark.parametrize("gone", ["ovsam", "again"])
 def test_an_index_stays_as_long_as_a_run_needs_it(named: fo.Dataset, gone: str) -> None:
-    relabel_dataset(named, vocabulary=OTHER, into="again", device="cpu")
+    relabel_dataset(named, vocabulary=OTHER, label_field="again", device="cpu")
     left = {"ovsam": "again", "again": "ovsam"}[gone]
     traces = remove_run(named, gone)
     assert (traces.kept_index, traces.sharers) == ("ovsam_similarity", (left,))
     assert any(line.startswith("stays: the embeddings") for line in traces.lines())
-    assert len(search(named, "a cat", field=left, k=3)) == 3
+    assert len(search(named, "a cat", pred_field=left, k=3)) == 3
     view = named.to_patches(left).sort_by_similarity("a cat", k=2, brain_key="ovsam_similarity")
     assert len(view) == 2
     remove_run(named, left)

@@ -53,8 +53,8 @@ def test_whether_there_is_a_thing_is_in_doubt_where_nobody_pointed_at_it(named: 
 
 def test_what_a_vocabulary_does_not_hold_is_more_unknown(named: fo.Dataset) -> None:
     score_run(named, device="cpu")
-    relabel_dataset(named, vocabulary="giraffe, toilet", into="wrong", device="cpu")
-    score_run(named, field="wrong", device="cpu")
+    relabel_dataset(named, vocabulary="giraffe, toilet", label_field="wrong", device="cpu")
+    score_run(named, pred_field="wrong", device="cpu")
     assert column(named, "unknown", "wrong").mean() > column(named, "unknown").mean()
 
 
@@ -82,7 +82,7 @@ def test_a_list_of_names_is_remembered_with_its_run(named: fo.Dataset) -> None:
     vocabulary = runs.recorded_vocabulary(named, "ovsam")
     assert vocabulary is not None
     assert vocabulary.names == tuple(NAMES.split(", "))
-    relabel_dataset(named, vocabulary="coco", into="coco", device="cpu")
+    relabel_dataset(named, vocabulary="coco", label_field="coco", device="cpu")
     coco = runs.recorded_vocabulary(named, "coco")
     assert coco is not None
     assert len(coco) == 80
@@ -93,7 +93,7 @@ def test_what_cannot_be_scored_is_a_clear_error(named: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="0 to 1, got 2"):
         score_run(named, share=2)
     with pytest.raises(ValueError, match="no labelling run filled field 'asks'"):
-        score_run(named, field="asks")
+        score_run(named, pred_field="asks")
 
 
 def test_a_run_none_of_whose_labels_has_an_embedding_keeps_its_scores(named: fo.Dataset) -> None:

@@ -57,7 +57,7 @@ def test_what_cannot_be_searched_is_a_clear_error(named: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="no instance with the id"):
         search(named, "0" * 24)
     with pytest.raises(ValueError, match="no labelling run filled field 'asks'"):
-        search(named, "cat", field="asks")
+        search(named, "cat", pred_field="asks")
 
 
 def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleared(
@@ -82,10 +82,10 @@ def test_a_field_whose_embeddings_were_not_kept_can_get_them(named: fo.Dataset) 
     label_dataset(named, embeddings=False, **settings)
     ids = named.values("plain.detections.id")
     with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
-        search(named, "a cat", field="plain")
+        search(named, "a cat", pred_field="plain")
     label_dataset(named, embeddings=True, **settings)
     assert named.values("plain.detections.id") == ids
-    assert len(search(named, "a cat", field="plain", k=4)) == 4
+    assert len(search(named, "a cat", pred_field="plain", k=4)) == 4
 
 
 def test_unsaved_edits_of_samples_in_memory_stay(named: fo.Dataset) -> None:

@@ -259,8 +259,8 @@ def test_a_calibration_changes_confidences_and_is_kept_with_the_run(
 
 def test_words_keep_only_what_fits_them_best_first(dataset: fo.Dataset) -> None:
     view = dataset.limit(1)
-    everything = label_dataset(view, field="all", **SMALL, grid=6)
-    summary = label_dataset(view, field="found", find="a cat", **SMALL, grid=6)
+    everything = label_dataset(view, label_field="all", **SMALL, grid=6)
+    summary = label_dataset(view, label_field="found", find="a cat", **SMALL, grid=6)
     assert summary.instances <= everything.instances
     found = dataset.first().found.detections
     assert all(d.prompt_type == "text" and d.prompt_id == "a cat" for d in found)

@@ -61,7 +61,7 @@ def test_an_edited_instance_keeps_its_name_and_has_no_scores(
 ) -> None:
     label_id = change(named, "mask")
     with caplog.at_level(logging.WARNING):
-        summary = relabel_dataset(named, vocabulary=["otter"], into="otters", device="cpu")
+        summary = relabel_dataset(named, vocabulary=["otter"], label_field="otters", device="cpu")
     assert (summary.instances, summary.edited, summary.others) == (8, 1, 0)
     assert "1 labels keep their names" in caplog.text
     assert "name_instances(dataset, field='ovsam')" in caplog.text
@@ -134,6 +134,6 @@ def test_a_mask_whose_file_is_damaged_costs_its_own_label(
     Path(first.mask_path).write_bytes(damage)
     assert edited(named, FIELD) == {first.id}
     assert score_run(named, device="cpu").instances == named.count(f"{FIELD}.detections") - 1
-    summary = relabel_dataset(named, vocabulary="dog, plate", into="again", device="cpu")
+    summary = relabel_dataset(named, vocabulary="dog, plate", label_field="again", device="cpu")
     assert summary.edited == 1
     assert summary.instances >= len(others)

@@ -71,7 +71,9 @@ def test_a_colleague_without_the_package_opens_searches_exports_clones_and_gives
         again = embedding_index.load(back, "ovsam")
         assert np.allclose(again.vectors[again.rows(kept.label_ids)], kept.vectors, atol=1e-6)
         names = back.values("ovsam.detections.label")
-        relabel_dataset(back, vocabulary="cat, cup, person, spoon", into="same", device="cpu")
+        relabel_dataset(
+            back, vocabulary="cat, cup, person, spoon", label_field="same", device="cpu"
+        )
         assert back.values("same.detections.label") == names
         assert len(search(back, "a cat", k=2)) == 2
         assert label_dataset(

@@ -149,7 +149,7 @@ def labelled_once(home: Path) -> None:
     settings: dict[str, Any] = {"device": "cpu", "workers": 0, "progress": False}
     label_dataset(dataset, vocabulary="coco", **settings)
     label_dataset(
-        dataset, vocabulary="coco", field="ovsam_boxes", box_field="ground_truth", **settings
+        dataset, vocabulary="coco", label_field="ovsam_boxes", box_field="ground_truth", **settings
     )
 
 

@@ -120,7 +120,11 @@ def test_a_delegated_run_reports_its_progress(truthful: fo.Dataset) -> None:
 
 def test_what_the_network_answers_to_true_boxes_is_evaluated(truthful: fo.Dataset) -> None:
     label_dataset(
-        truthful.limit(1), box_field="truth", vocabulary="cat, cup, person", workers=0, field="made"
+        truthful.limit(1),
+        box_field="truth",
+        vocabulary="cat, cup, person",
+        workers=0,
+        label_field="made",
     )
     operator = foo.get_operator(URI)
     operator(truthful.limit(1), **{**PARAMS, "pred_field": "made", "vocabulary": "coco"})
@@ -163,7 +167,7 @@ def test_what_is_wrong_is_said_in_the_form(
 
 
 def test_what_is_left_open_comes_from_the_run_s_record(truthful: fo.Dataset) -> None:
-    label_dataset(truthful, box_field="truth", vocabulary="coco", workers=0, field="made")
+    label_dataset(truthful, box_field="truth", vocabulary="coco", workers=0, label_field="made")
     request = EvaluationRequest(pred_field="made", gt_field="truth")
     assert request.protocol_used(truthful) == "box"
     assert request.vocabulary_used(truthful) == "coco"

@@ -183,7 +183,7 @@ def test_what_was_clicked_is_found_by_words(dataset: fo.Dataset) -> None:
     change(dataset, cup, "add", box=[160, 20, 415, 260])
     ClickedField(dataset, "clicked", load_engine().predictor).file()
     dataset.reload()
-    (best,) = search(dataset, "a cup", field="clicked", k=1)
+    (best,) = search(dataset, "a cup", pred_field="clicked", k=1)
     assert best.sample_id == cup
 
 
