@@ -10,12 +10,18 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from pycocotools.coco import COCO
 
+from ovsam_plugin.annotations.reader import read_annotation_file
 from ovsam_plugin.curation import clean_export
 from ovsam_plugin.curation.clean_export import Format, count_clean
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.dataset.label_masks import crop_of
+from ovsam_plugin.dataset.predictions import attach_predictions
 from ovsam_plugin.vocabulary.tables import built_in
 
 FIELD = "ovsam"
@@ -58,6 +64,57 @@ def test_pycocotools_reads_the_masks_bit_for_bit(reviewed: fo.Dataset, tmp_path:
     assert np.array_equal(mask[60:110, 150:250], label.mask)
     assert (mask.sum(), fox["area"]) == (label.mask.sum(), label.mask.sum())
     assert fox["bbox"] == [150, 60, 100, 50]
+
+
+SIZE = (300, 451)
+NAMES = st.sampled_from(["cat", "Arctic fox", "кошка", 'a "b" \\c', "hot_dog"])
+
+
+@st.composite
+def instances(draw: st.DrawFn) -> tuple[fo.Detection, np.ndarray]:
+    """A label with a name, and its mask on the whole photograph."""
+    mask = draw(hnp.arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 30))))
+    mask[0, 0] = mask[-1, -1] = True
+    (h, w), (height, width) = mask.shape, SIZE
+    x, y = draw(st.integers(0, width - w)), draw(st.integers(0, height - h))
+    full = np.zeros(SIZE, bool)
+    full[y : y + h, x : x + w] = mask
+    box = relative_box([x, y, x + w, y + h], SIZE)
+    return fo.Detection(label=draw(NAMES), bounding_box=box, mask=mask, confidence=0.5), full
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(instances(), min_size=1, max_size=4), st.sampled_from(["coco", "lvis"]))
+def test_what_goes_out_comes_back_to_the_pixel(
+    labelled: fo.Dataset, tmp_path: Path, drawn: list[tuple[fo.Detection, np.ndarray]], format: Any
+) -> None:
+    labels = [label.copy() for label, _ in drawn]
+    view = labelled[:1]
+    view.set_values(FIELD, [fo.Detections(detections=labels)])
+    accept(labelled, FIELD, [label.id for label in labels], by="ada")
+    path = tmp_path / "clean.json"
+    export_clean(view, FIELD, path, format, overwrite=True)
+    found = read_annotation_file(path)
+    rows = [annotation.record for annotation in found.annotations]
+    back = [(found.categories[a.category].name, a.mask(SIZE)) for a in found.annotations]
+    assert [name for name, _ in back] == [label.label for label, _ in drawn]
+    for (_, mask), (label, full), annotation in zip(back, drawn, found.annotations):
+        assert np.array_equal(mask, full)
+        x, y, w, h = np.array(label.bounding_box) * np.tile(SIZE[::-1], 2)
+        assert np.allclose(annotation.box(SIZE), (x, y, x + w, y + h), atol=1e-6)
+    # And into a dataset again.
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(rows))
+    if labelled.has_sample_field("back"):
+        labelled.delete_sample_field("back")
+    assert attach_predictions(labelled, results, field="back", annotations=path).problems == ()
+    for again, (label, full) in zip(labelled.first()["back"].detections, drawn):
+        crop = crop_of(again, SIZE)
+        assert crop is not None
+        assert (again.label, again.bounding_box) == (label.label, label.bounding_box)
+        assert np.array_equal(crop.on(SIZE), full)
 
 
 def test_lvis_api_reads_it_and_is_told_what_is_not_exhaustive(
