@@ -25,7 +25,7 @@ from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
-from ovsam_plugin.dataset.share import Engine, Share
+from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.dataset.targets import (
     Samples,
     all_images,
@@ -38,6 +38,7 @@ from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.precision import Precision
 from ovsam_plugin.renaming import renamed
+from ovsam_plugin.scale.engines import labeling_engine
 from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Category
 
@@ -199,7 +200,7 @@ def label_dataset(
     check_images(samples)
     check_prompt_fields(samples, prompt_fields)
     check_replaceable(samples, label_field, overwrite)
-    crew = _crew(engine, address, worker_gpus, devices)
+    crew = labeling_engine(engine, address=address, worker_gpus=worker_gpus, devices=devices)
     arguments: dict[str, Any] = {
         "preset": preset,
         "weights": weights,
@@ -275,34 +276,6 @@ def label_dataset(
         session = {"started": started, "precision": settings.precision, **asdict(summary)}
         runs.add_session(dataset, label_field, session)
     return summary
-
-
-def _crew(
-    engine: str,
-    address: str | None,
-    worker_gpus: float | None,
-    devices: str | Sequence[str] | None,
-) -> Engine | None:
-    """Who labels besides this process; None for nobody.
-
-    Raises:
-        ValueError: there is no such engine, it is not installed, or the settings are another's.
-    """
-    if engine not in ("local", "ray"):
-        raise ValueError(f"engine is 'local' or 'ray', got {engine!r}")
-    if engine == "ray":
-        if devices is not None:
-            raise ValueError("devices is for engine 'local': Ray gives its workers their own")
-        from ovsam_plugin.scale.cluster import RayEngine
-
-        return RayEngine(address, worker_gpus)
-    if address is not None or worker_gpus is not None:
-        raise ValueError("address and worker_gpus are for engine 'ray'")
-    if devices is None:
-        return None
-    from ovsam_plugin.scale.devices import DeviceEngine, devices_named
-
-    return DeviceEngine(devices_named(devices))
 
 
 @renamed(field="label_field")

@@ -77,7 +77,7 @@ class Share:
         return job.tally
 
 
-class Engine(Protocol):
+class LabelingEngine(Protocol):
     """Where shares are done."""
 
     def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
