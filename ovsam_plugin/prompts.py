@@ -108,7 +108,9 @@ class Points:
         if not xy:
             raise ValueError("a point prompt needs at least one point")
         if len(labels) != len(xy):
-            raise ValueError(f"{len(xy)} points with {len(labels)} labels: need one label a point")
+            raise ValueError(
+                f"{len(xy)} points with {len(labels)} labels: need one label per point"
+            )
         if not set(labels) <= {0, 1}:
             raise ValueError(f"point labels are 1 (object) or 0 (not object), got {set(labels)}")
         if 1 not in labels:

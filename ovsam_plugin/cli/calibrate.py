@@ -19,8 +19,8 @@ def calibrate(
         Path,
         typer.Option(
             metavar="GT.json",
-            help="Their named boxes: a COCO or LVIS annotation file. A few hundred instances are "
-            "enough; the model should not have been trained on them.",
+            help="Their boxes with names: a COCO or LVIS annotation file. A few hundred instances "
+            "are enough; the model should not have been trained on them.",
             show_default=False,
         ),
     ],
@@ -32,7 +32,7 @@ def calibrate(
             "what was drawn with a brush.",
         ),
     ] = False,
-    out: Annotated[Path, typer.Option(metavar="FILE.json", help="Where it goes.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="FILE.json", help="The file to write.")] = Path(
         "calibration.json"
     ),
     preset: Annotated[str, typer.Option(help="The model.")] = "ovsam-lite",
@@ -40,7 +40,8 @@ def calibrate(
         str, typer.Option(help="As for ovsam label, where the same is to be named.")
     ] = "lvis",
     weights: Annotated[
-        Path | None, typer.Option(help="Weights of one's own.", show_default=False)
+        Path | None,
+        typer.Option(help="A .safetensors file in place of the model's own.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Json = False,

@@ -25,7 +25,7 @@ def encode(
         typer.Option(
             min=0.001,
             metavar="GB",
-            help="That all encodings on disk may take; those used longest ago make room.",
+            help="Disk space for all encodings; those used longest ago make room.",
         ),
     ] = 20,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",

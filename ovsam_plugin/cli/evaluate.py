@@ -75,7 +75,9 @@ def evaluate(
     ] = "ovsam-lite",
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights of one's own for the preset.", rich_help_panel=_METHODS),
+        typer.Option(
+            help="A .safetensors file in place of the preset's own.", rich_help_panel=_METHODS
+        ),
     ] = None,
     baselines: Annotated[
         str,
@@ -168,7 +170,7 @@ def evaluate(
         typer.Option(metavar="DIR", help="Also write a report with plots, Markdown and HTML."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="No more images than this.", rich_help_panel=_WORK)
+        int | None, typer.Option(min=1, help="Most images to evaluate.", rich_help_panel=_WORK)
     ] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_WORK)

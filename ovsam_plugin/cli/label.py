@@ -78,7 +78,10 @@ def label(
         typer.Option(metavar="F", help="Keypoints of a field.", rich_help_panel=_ASKING),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--everything", help="All there is.", rich_help_panel=_ASKING)
+        bool,
+        typer.Option(
+            "--everything", help="Everything in the photographs.", rich_help_panel=_ASKING
+        ),
     ] = False,
     find: Annotated[
         str | None,
@@ -169,7 +172,7 @@ def label(
         str | None,
         typer.Option(
             metavar="HOST",
-            help="The cluster's; one is started here without it.",
+            help="Address of the cluster; without it, one is started here.",
             rich_help_panel=_WORK,
         ),
     ] = None,
@@ -177,7 +180,7 @@ def label(
         float | None,
         typer.Option(
             metavar="N",
-            help="GPUs that a worker on the cluster takes, such as 0.5.",
+            help="GPUs for each worker on the cluster, such as 0.5.",
             rich_help_panel=_WORK,
         ),
     ] = None,
@@ -190,7 +193,8 @@ def label(
         ),
     ] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images a pass.", rich_help_panel=_WORK)
+        int | None,
+        typer.Option(min=1, help="Images per pass of the encoder.", rich_help_panel=_WORK),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that load images.", rich_help_panel=_WORK)

@@ -27,7 +27,9 @@ def name(
     ],
     field: Annotated[
         str,
-        typer.Option(help="Whose instances: Detections or Polylines. Where --predictions go."),
+        typer.Option(
+            help="The field of the instances: Detections or Polylines. --predictions go there."
+        ),
     ] = "predictions",
     predictions: Annotated[
         Path | None,

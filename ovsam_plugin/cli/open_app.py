@@ -20,7 +20,7 @@ def open_(
     dataset: Annotated[
         str | None, typer.Argument(help="A dataset's name; the App's list when not given.")
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the App's page.")] = 5151,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the App's page.")] = 5151,
     debug: _Debug = False,
 ) -> None:
     """Open the App and keep it open until Ctrl-C."""

@@ -16,7 +16,10 @@ def score(
     share: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Of the instances, that count as unknown.", show_default=False
+            min=0.0,
+            max=1.0,
+            help="Share of the instances that counts as unknown.",
+            show_default=False,
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",

@@ -114,7 +114,7 @@ def convert(
     output: Annotated[
         Path, typer.Option(metavar="OUT.safetensors", help="The file to write.", show_default=False)
     ],
-    preset: Annotated[str, typer.Option(metavar="NAME", help="What they make up.")],
+    preset: Annotated[str, typer.Option(metavar="NAME", help="The preset that they make up.")],
     debug: _Debug = False,
 ) -> None:
     """Make one .safetensors file of checkpoints on this machine, whatever they are called."""

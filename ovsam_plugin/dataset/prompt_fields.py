@@ -128,7 +128,7 @@ def _points(label: fo.Keypoint, size: tuple[int, int], refine: bool = False) -> 
     marks = next((label[k] for k in _POINT_LABELS if label.has_attribute(k) and label[k]), None)
     marks = [1] * len(points) if marks is None else list(marks)
     if len(marks) != len(points):
-        raise ValueError(f"{len(points)} points with {len(marks)} point_labels: need one a point")
+        raise ValueError(f"{len(points)} points with {len(marks)} point_labels: need one per point")
     visible = [i for i, (x, y) in enumerate(points) if not (np.isnan(x) or np.isnan(y))]
     return Points(
         xy=tuple((points[i][0] * size[1], points[i][1] * size[0]) for i in visible),

@@ -85,7 +85,7 @@ def test_points_that_are_not_visible_are_left_out() -> None:
     [
         (fo.Keypoint(points=[]), "at least one point"),
         (fo.Keypoint(points=[(0.5, 0.5)], point_labels=[0]), "at least one positive"),
-        (fo.Keypoint(points=[(0.5, 0.5)], point_labels=[1, 0]), "one a point"),
+        (fo.Keypoint(points=[(0.5, 0.5)], point_labels=[1, 0]), "one per point"),
         (fo.Keypoint(points=[(0.5, 0.5)], point_labels=[2]), "1 (object) or 0"),
         (fo.Keypoint(points=[(0.5, 1.5)]), "outside the 200 x 100 image"),
     ],
