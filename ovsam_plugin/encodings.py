@@ -46,7 +46,7 @@ class Encodings:
 
     def put(self, key: Hashable, encoding: Encoding) -> None:
         """Keeps an encoding, and forgets those that it leaves no room for."""
-        size = size_of(encoding)
+        size = bytes_of(encoding)
         with self._lock:
             if key in self._kept:
                 self._bytes -= self._kept.pop(key)[1]
@@ -63,12 +63,12 @@ class Encodings:
             self._bytes = 0
 
 
-def size_of(value: object) -> int:
+def bytes_of(value: object) -> int:
     """Bytes of all tensors and arrays that a value is made of."""
     if isinstance(value, Tensor):
         return value.untyped_storage().nbytes()
     if is_dataclass(value) and not isinstance(value, type):
-        return sum(size_of(getattr(value, field.name)) for field in fields(value))
+        return sum(bytes_of(getattr(value, field.name)) for field in fields(value))
     if isinstance(value, list | tuple):
-        return sum(map(size_of, value))
+        return sum(map(bytes_of, value))
     return int(getattr(value, "nbytes", 0))

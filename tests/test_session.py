@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ovsam_plugin import open_image
-from ovsam_plugin.encodings import Encodings, size_of
+from ovsam_plugin.encodings import Encodings, bytes_of
 from ovsam_plugin.engine import Photograph, load_engine
 from ovsam_plugin.images import ImageError, read_image
 from ovsam_plugin.prompts import Points
@@ -194,7 +194,7 @@ def test_the_encodings_used_last_are_kept_within_their_bound(
     engine = load_engine(device="cpu")
     sources = [Photograph.of(path) for path in photographs.values()]
     made = [engine.encode(source) for source in sources]
-    sizes = [size_of(encoding) for encoding in made]
+    sizes = [bytes_of(encoding) for encoding in made]
     assert all(size > 1_000_000 for size in sizes)
     kept = Encodings(most_bytes=sizes[0] + sizes[1] + sizes[2] - 1)
     for source, encoding in zip(sources[:2], made):

@@ -68,7 +68,7 @@ def declare(dataset: fo.Dataset, field: str) -> None:
     declare_attributes(dataset, field, ATTRIBUTES)
 
 
-def check_detections(samples: Samples, field: str) -> None:
+def check_own_detections(samples: Samples, field: str) -> None:
     """Whether the field holds instances that can be curated.
 
     Raises:

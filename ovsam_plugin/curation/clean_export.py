@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import fiftyone as fo
 
-from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
 from ovsam_plugin.curation.label_table import LabelTable
@@ -92,7 +92,7 @@ def count_clean(
 
     Args, Raises: see `export_clean`.
     """
-    check_detections(samples, field)
+    check_own_detections(samples, field)
     shown = set(LabelTable.read(samples, field, ()).ids)
     owners = set(samples.values("_id"))
     table = LabelTable.read(root_dataset(samples), field, ("label", "review", "confidence"))
@@ -153,7 +153,7 @@ def export_clean(
         ValueError: there is no such field or format, nothing would be in the export, a number is
             out of range, or something is at `path` already. Nothing is written then.
     """
-    check_detections(samples, pred_field)
+    check_own_detections(samples, pred_field)
     target = _target(path, format, overwrite)
     if undecided_above is not None and not 0 <= undecided_above <= 1:
         raise ValueError(f"undecided_above is {undecided_above}, must be 0 to 1")

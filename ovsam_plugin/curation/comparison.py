@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.views import View
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
@@ -110,6 +110,6 @@ def _within(value: ViewExpression, values: ViewExpression) -> ViewExpression:
 
 def _check(samples: Samples, first: str, second: str) -> None:
     for field in (first, second):
-        check_detections(samples, field)
+        check_own_detections(samples, field)
     if first == second:
         raise ValueError(f"{first!r} cannot be compared with itself: give two fields")

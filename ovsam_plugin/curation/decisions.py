@@ -20,7 +20,12 @@ import fiftyone as fo
 from bson import ObjectId
 from bson.errors import InvalidId
 
-from ovsam_plugin.curation.attributes import DECISION, check_detections, check_no_copies, declare
+from ovsam_plugin.curation.attributes import (
+    DECISION,
+    check_no_copies,
+    check_own_detections,
+    declare,
+)
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
@@ -226,7 +231,7 @@ def progress(samples: Samples, field: str) -> Progress:
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
-    check_detections(samples, field)
+    check_own_detections(samples, field)
     labels = f"{field}.detections"
     rows = aggregate(
         samples,

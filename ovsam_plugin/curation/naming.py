@@ -13,7 +13,7 @@ from fiftyone.core.patches import PatchesView
 
 from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.calibration import Calibration
-from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import (
@@ -95,7 +95,7 @@ def name_instances(
     if isinstance(samples, PatchesView):
         samples = _behind(samples, pred_field)
     if fill:
-        check_detections(samples, pred_field)
+        check_own_detections(samples, pred_field)
         check_writable(root_dataset(samples), pred_field, NAME_ATTRIBUTES)
     label_field = label_field or f"{pred_field}_named"
     summary = label_dataset(

@@ -14,7 +14,7 @@ import fiftyone as fo
 from bson import ObjectId
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.decisions import KINDS
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, near, root_dataset
@@ -90,7 +90,7 @@ def orders(samples: Samples, field: str) -> list[str]:
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
-    check_detections(samples, field)
+    check_own_detections(samples, field)
     return [
         name
         for name, order in ORDERS.items()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation.attributes import check_detections
+from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -53,7 +53,7 @@ def class_counts(samples: Samples, field: str) -> tuple[ClassCount, ...]:
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
-    check_detections(samples, field)
+    check_own_detections(samples, field)
     counts = all_images(root_dataset(samples)).count_values(f"{field}.detections.label")
     named = (ClassCount(name, int(n)) for name, n in counts.items() if name is not None)
     return tuple(sorted(named, key=lambda count: (-count.instances, count.name)))
@@ -232,7 +232,7 @@ def as_patches(view: View, field: str, by: str | None = None) -> View:
 
 
 def _only(samples: Samples, field: str, expression: ViewExpression) -> View:
-    check_detections(samples, field)
+    check_own_detections(samples, field)
     return samples.filter_labels(field, F("label").exists() & expression)
 
 
@@ -278,7 +278,7 @@ def _require(samples: Samples, field: str, attribute: str) -> None:
     Raises:
         ValueError: none has; the message says what fills it.
     """
-    check_detections(samples, field)
+    check_own_detections(samples, field)
     if is_filled(samples, field, attribute):
         return
     reason = f"no label of {field!r} has {attribute!r}"
