@@ -37,7 +37,8 @@ class Score(FormOperator):
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.scores import score_run
 
-        given = {k: ctx.params[k] for k in ("field", "share") if ctx.params.get(k) is not None}
+        names = {"field": "pred_field", "share": "share"}
+        given = {names[k]: v for k, v in ctx.params.items() if k in names and v is not None}
         summary = score_run(ctx.dataset, **given)
         if not ctx.delegated:
             ctx.ops.reload_dataset()

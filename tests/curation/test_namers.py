@@ -272,9 +272,9 @@ def test_decisions_are_learned_over_the_namers_embeddings(
     file = tmp_path / "learned.safetensors"
     learned = learn_names(dataset, pred_field="theirs_named", save=file, device="cpu")
     assert learned.lesson.adapter.network == NamerSpec.of(namer, CUTS).fingerprint
-    again = name_by(dataset, namer, into="again", adapter=file)
+    again = name_by(dataset, namer, label_field="again", adapter=file)
     assert again.labels.instances == 24
     assert set(dataset.values("again.detections.label", unwind=True)) == {"spoon"}
     with pytest.raises(ValueError, match="learned for other weights"):
-        name_by(dataset, None, cuts=None, into="lite", adapter=file)
+        name_by(dataset, None, cuts=None, label_field="lite", adapter=file)
     dataset.delete()

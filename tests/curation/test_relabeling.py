@@ -147,12 +147,12 @@ def test_an_index_older_than_the_labels_is_refused_and_nothing_written(
 def test_what_cannot_be_done_is_a_clear_error(named: fo.Dataset) -> None:
     relabel_dataset(named, vocabulary=OTHER, label_field="again", device="cpu")
     refused = {
-        "already, with names of": {"into": "again"},
-        "no relabelling made it": {"into": "asks", "overwrite": True},
-        "a field of their own": {"into": "ovsam"},
-        "0 to 1, got 2": {"into": "new", "min_confidence": 2},
-        "no labelling run filled": {"field": "asks"},
-        "there is no field 'ovsm'": {"field": "ovsm"},
+        "already, with names of": {"label_field": "again"},
+        "no relabelling made it": {"label_field": "asks", "overwrite": True},
+        "a field of their own": {"label_field": "ovsam"},
+        "0 to 1, got 2": {"label_field": "new", "min_confidence": 2},
+        "no labelling run filled": {"pred_field": "asks"},
+        "there is no field 'ovsm'": {"pred_field": "ovsm"},
     }
     for message, settings in refused.items():
         with pytest.raises(ValueError, match=message):
@@ -263,7 +263,7 @@ def test_a_relabelling_that_was_stopped_loses_nothing_and_is_finished_by_the_sam
     def stop(*args: object, **settings: object) -> None:
         raise KeyboardInterrupt
 
-    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "label_field": "again", "device": "cpu"}
     owner, _, name = f"relabeling.{where}".rpartition(".")
     holder = {"relabeling": relabeling, "relabeling.runs": runs}[owner]
     holder = writing if name == "copy_labels" else holder
@@ -280,7 +280,7 @@ def test_a_relabelling_that_was_stopped_loses_nothing_and_is_finished_by_the_sam
 def test_a_first_relabelling_that_was_stopped_needs_no_consent_to_be_finished(
     named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "label_field": "again", "device": "cpu"}
     write = writing._apply
 
     def half(dataset: fo.Dataset, fields: Any, updates: Any, **settings: Any) -> Any:
@@ -303,7 +303,7 @@ def test_a_first_relabelling_that_was_stopped_needs_no_consent_to_be_finished(
 def test_a_relabelling_killed_while_its_record_was_written_is_finished_by_the_same_call(
     named: fo.Dataset,
 ) -> None:
-    same: dict[str, Any] = {"vocabulary": ["a", "b"], "into": "again", "device": "cpu"}
+    same: dict[str, Any] = {"vocabulary": ["a", "b"], "label_field": "again", "device": "cpu"}
     relabel_dataset(named, **same)
     named._doc.get_runs()["again"].results.delete()
     runs._sessions(named, "again").clear()

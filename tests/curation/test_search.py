@@ -78,7 +78,7 @@ def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleare
 
 
 def test_a_field_whose_embeddings_were_not_kept_can_get_them(named: fo.Dataset) -> None:
-    settings = {"vocabulary": NAMES, "box_field": "asks", "field": "plain", **SMALL}
+    settings = {"vocabulary": NAMES, "box_field": "asks", "label_field": "plain", **SMALL}
     label_dataset(named, embeddings=False, **settings)
     ids = named.values("plain.detections.id")
     with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):

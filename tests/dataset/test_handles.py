@@ -102,7 +102,7 @@ def test_searching_and_labelling_keep_unsaved_edits_and_show_what_they_wrote(
     first.tags.append("mine")
     first["ovsam"].detections[0].label = "tabby"
     search(named, "a cat", k=1)
-    asked = {"box_field": "asks", "vocabulary": "cat, cup", "field": "again"}
+    asked = {"box_field": "asks", "vocabulary": "cat, cup", "label_field": "again"}
     label_dataset(named, device="cpu", workers=0, progress=False, **asked)
     assert (first.tags, first["ovsam"].detections[0].label) == (["mine"], "tabby")
     assert len(last["again"].detections) == 3

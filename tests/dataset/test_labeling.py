@@ -173,7 +173,7 @@ def test_labels_of_unknown_origin_are_not_touched(boxed: fo.Dataset) -> None:
     before = label_ids(boxed, "asks")
     boxed.clone_sample_field("asks", "mine")
     with pytest.raises(ValueError, match="no run of label_dataset made them"):
-        label(boxed, field="mine")
+        label(boxed, label_field="mine")
     assert label_ids(boxed, "mine") == before
 
 
@@ -242,7 +242,7 @@ def test_a_calibration_changes_confidences_and_is_kept_with_the_run(
     )
     fitted.save(tmp_path / "calibration.json")
     label(boxed)
-    label(boxed, field="fitted", calibration=tmp_path / "calibration.json")
+    label(boxed, label_field="fitted", calibration=tmp_path / "calibration.json")
     plain = {d.prompt_id: d for found in boxed.values("ovsam.detections") for d in found}
     (kept,) = [d for found in boxed.values("fitted.detections") for d in found]
     assert kept.label == "cat"
@@ -252,9 +252,9 @@ def test_a_calibration_changes_confidences_and_is_kept_with_the_run(
     with pytest.raises(ValueError, match="calibration was None, now"):
         label(boxed, calibration=fitted)
     with pytest.raises(ValueError, match="fitted for another vocabulary"):
-        label(boxed, field="other", vocabulary="cat, dog", calibration=fitted)
+        label(boxed, label_field="other", vocabulary="cat, dog", calibration=fitted)
     with pytest.raises(FileNotFoundError, match="no calibration at"):
-        label(boxed, field="other", calibration=tmp_path / "none.json")
+        label(boxed, label_field="other", calibration=tmp_path / "none.json")
 
 
 def test_words_keep_only_what_fits_them_best_first(dataset: fo.Dataset) -> None:
@@ -289,11 +289,11 @@ def test_a_prompt_field_of_another_type_is_refused(boxed: fo.Dataset) -> None:
 def test_a_label_field_of_another_type_is_refused(boxed: fo.Dataset) -> None:
     boxed.set_values("kind", [fo.Classification(label="cat")] * 3)
     with pytest.raises(ValueError, match="'kind' holds Classification, not Detections"):
-        label(boxed, field="kind")
+        label(boxed, label_field="kind")
     with pytest.raises(ValueError, match="'a b' cannot be a label field"):
-        label(boxed, field="a b")
+        label(boxed, label_field="a b")
     with pytest.raises(ValueError, match="labels must go to another field"):
-        label(boxed, field="asks")
+        label(boxed, label_field="asks")
 
 
 def test_a_view_of_no_samples_is_nothing_to_do(
@@ -420,7 +420,7 @@ def test_a_person_s_labels_are_replaced_only_by_a_consent_of_its_own(
 ) -> None:
     boxed.clone_sample_field("asks", "ground_truth")
     before = label_ids(boxed, "ground_truth")
-    settings = {"field": "ground_truth", "vocabulary": vocabulary}
+    settings = {"label_field": "ground_truth", "vocabulary": vocabulary}
     for overwrite in (False, True):
         with pytest.raises(ValueError, match="'ground_truth' holds labels"):
             label(boxed, overwrite=overwrite, **settings)
