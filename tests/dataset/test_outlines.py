@@ -64,7 +64,7 @@ def test_an_edited_instance_keeps_its_name_and_has_no_scores(
         summary = relabel_dataset(named, vocabulary=["otter"], label_field="otters", device="cpu")
     assert (summary.instances, summary.edited, summary.others) == (8, 1, 0)
     assert "1 labels keep their names" in caplog.text
-    assert "name_instances(dataset, field='ovsam')" in caplog.text
+    assert "name_instances(dataset, pred_field='ovsam')" in caplog.text
     paths = [f"otters.detections.{name}" for name in ("id", "label")]
     names = dict(zip(*named.values(paths, unwind=True)))
     assert names.pop(label_id) != "otter"
