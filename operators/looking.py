@@ -7,7 +7,8 @@ from typing import Any
 
 import fiftyone.operators as foo
 
-from ovsam_plugin.curation.colours import colour_classes, shown_colours
+from ovsam_plugin.curation.colours import shown_colours
+from ovsam_plugin.dataset.first_look import colour_classes
 
 
 def show_run(ctx: foo.ExecutionContext, field: str) -> Iterator[Any]:

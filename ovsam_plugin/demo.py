@@ -101,6 +101,9 @@ def run(
                 console.print(f"failed: {reason}", markup=False)
             seconds[field] = [b - a for a, b in pairwise(elapsed)]
             tiles += [replace(t, note=f"{title}, {t.note}") for t in tiles_of(dataset, field)]
+        # Both fields over each other show neither.
+        dataset.app_config.active_fields = fo.ActiveFields(paths=[EVERYTHING])
+        dataset.save()
         status.update("Drawing the contact sheet ...")
         output.mkdir(parents=True, exist_ok=True)
         sheet = output / "contact-sheet.png"

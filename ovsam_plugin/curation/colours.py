@@ -58,19 +58,6 @@ def add_colours(dataset: fo.Dataset, field: str, by: ColourBy) -> dict[str, bool
     return made
 
 
-def colour_classes(dataset: fo.Dataset) -> None:
-    """Has labels coloured by their values, where nobody has chosen how; by default all labels of a
-    field have one colour."""
-    scheme = dataset.app_config.color_scheme
-    if scheme is None:
-        dataset.app_config.color_scheme = fo.ColorScheme(color_by="value")
-    elif scheme.color_by is None:
-        scheme.color_by = "value"
-    else:
-        return
-    dataset.save()
-
-
 def shown_colours(dataset: fo.Dataset) -> dict[str, Any]:
     """The colour scheme as the App's operator `set_color_scheme` takes it."""
     scheme = dataset.app_config.color_scheme

@@ -19,6 +19,7 @@ from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.embedder import Embedder, recorded_as
 from ovsam_plugin.dataset.fields import check_field, declare_fields, error_field
+from ovsam_plugin.dataset.first_look import colour_classes
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import stages_of
 from ovsam_plugin.dataset.labeling_job import LabelingJob
@@ -228,6 +229,7 @@ def label_dataset(
         with worker.lease("fields and runs"):
             as_stored(dataset)
             _prepare_field(samples, dataset, label_field, settings, model, bool(overwrite), worker)
+            colour_classes(dataset)
             worker.begin()
         together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
         if model.namer is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fiftyone as fo
 import fiftyone.operators as foo
 
-from ovsam_plugin.curation.colours import colour_classes, shown_colours
-
 URI = "@ovsam/curation/setup_workspace"
 
 
@@ -21,12 +19,3 @@ def test_the_open_app_shows_the_workspace_and_its_colours_at_once(named: fo.Data
     assert (entry["path"], entry["colorByAttribute"]) == ("ovsam", "review")
     assert told["set_color_scheme"]["color_by"] == "value"
     assert "review" in str(told["set_spaces"]["spaces"])
-
-
-def test_a_persons_own_way_to_colour_stays(named: fo.Dataset) -> None:
-    named.app_config.color_scheme = fo.ColorScheme(color_by="field", opacity=0.3)
-    colour_classes(named)
-    assert shown_colours(named) == {"color_by": "field", "opacity": 0.3}
-    named.app_config.color_scheme = None
-    colour_classes(named)
-    assert shown_colours(named)["color_by"] == "value"
