@@ -1,6 +1,6 @@
 """How fast the parts are beside what they replace: each row a ratio measured in one run.
 
-    python benchmarks/targets.py [NAME ...] [--json FILE] [--device D] [--quick]
+    python benchmarks/targets.py [NAME ...] [--json FILE] [--results FILE] [--device D] [--quick]
 
 A row takes turns between the two that it compares, so that a machine whose speed drifts favours
 neither, and its ratio is the median of the turns' ratios. Weights are random where time does not
@@ -14,12 +14,14 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -413,13 +415,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="the table as Markdown")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - ROWS.keys():
         parser.error(f"there is no row {', '.join(sorted(unknown))}: there are {', '.join(ROWS)}")
     bench = Bench(pick_device(given.device), given.quick)
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    machine = (
+        f"{_processor()}, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, Python {platform.python_version()}"
+    )
     if bench.device.type == "cuda":
         machine += f", {torch.cuda.get_device_name(bench.device)}"
     found = [row for name in given.names or ROWS for row in ROWS[name](bench)]
@@ -434,7 +440,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json is not None:
         rows = [{**asdict(row), "met": row.met} for row in found]
         given.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    if given.results is not None:
+        write_results(given.results, machine, arguments or sys.argv[1:], found)
     return 0 if all(row.met for row in found) else 1
+
+
+def write_results(path: Path, machine: str, arguments: Sequence[str], rows: Sequence[Row]) -> None:
+    """The rows as a page, with where and how they were measured."""
+    lines = [
+        "# Results",
+        "",
+        f"`python benchmarks/targets.py {' '.join(arguments)}`, {date.today()}: {machine}.",
+        "",
+        "| what | ratio | target | met |",
+        "|---|---|---|---|",
+        *(
+            f"| {row.name} | {row.ratio:.3g} | {'≥' if row.at_least else '≤'} {row.target:g} "
+            f"| {'yes' if row.met else 'no'} |"
+            for row in rows
+        ),
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _processor() -> str:
+    """Its name, as far as the system tells."""
+    told = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", told.read_text()) if told.exists() else []
+    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":
