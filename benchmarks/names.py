@@ -1,14 +1,17 @@
 """What examples and decisions are worth for names, and how fast a namer of open_clip's is.
 
     python benchmarks/names.py IMAGES_DIR ANNOTATIONS.json [--weights FILE] [--seen coco/base]
+        [--examples-part train]
     python benchmarks/names.py --speed [--instances 1000 --photographs 100]
 
-ANNOTATIONS is a COCO file. Its instances are asked for by their true boxes, on the photographs that
-`ovsam-lite`'s training leaves out. Two tables, each figure the mean of 5 seeds with its 95 %
-interval (Student's t):
+IMAGES_DIR and ANNOTATIONS are a COCO file and its photographs, or several such pairs. Instances are
+asked for by their true boxes, on the photographs that `ovsam-lite`'s training leaves out, or with
+`--part` on others. Two tables, each figure the mean of 5 seeds with its 95 % interval (Student's
+t):
 
-- examples: COCO's 17 novel classes have up to N examples each, from one half of the photographs,
-  drawn anew for each seed; the other half is judged. Names are asked of the 48 base and 17 novel
+- examples: COCO's 17 novel classes have up to N examples each, drawn anew for each seed, from one
+  half of the photographs, and the other half is judged; or with `--examples-part` from other
+  photographs, and all are judged. Names are asked of the 48 base and 17 novel
   classes, once with the novel classes' words and once without them. With weights whose head has
   seen base classes alone (`--weights`, `--seen coco/base`) this is a test of novel classes; with
   others their words work already, and only the second case is one.
@@ -101,11 +104,15 @@ class Instances:
         return found.indices
 
 
-def looked_at(predictor: Predictor, images: Path, annotations: Path) -> Instances:
-    """Every kept-back photograph's boxes, asked once; places are those of COCO's vocabulary."""
+PARTS = {"kept-back": ("judge", "choose"), "train": ("train",), "all": ("all",)}
+
+
+def looked_at(predictor: Predictor, sources: list[tuple[Path, Path]], which: str) -> Instances:
+    """Every photograph's boxes, asked once; places are those of COCO's vocabulary."""
     columns: list[tuple[Floats, Floats, Ints, Ints]] = []
-    for part in ("judge", "choose"):
-        for photo in photographs([(images, load_annotations(annotations))], part, 0):
+    read = [(images, load_annotations(annotations)) for images, annotations in sources]
+    for part in PARTS[which]:
+        for photo in photographs(read, part, 0):
             (encoding,) = predictor.encode([predictor.preprocess(photo.pixels)])
             found = predictor.decode(encoding, photo.boxes)
             number = np.full(len(photo.classes), len(columns))
@@ -146,9 +153,19 @@ def by_example(
     return build_recognizer(preset, whole).adapted(adapter)
 
 
-def examples_table(preset: Preset, made: Instances, most: int) -> Table:
-    """Base and novel names right, by words, by examples, and by both."""
-    made, vocabulary = of_splits(made, load_vocabulary("coco"))
+def examples_table(
+    preset: Preset, made: Instances, most: int, elsewhere: Instances | None = None
+) -> Table:
+    """Base and novel names right, by words, by examples, and by both.
+
+    Args:
+        preset: of the embeddings.
+        made: the instances.
+        most: examples of a class.
+        elsewhere: instances of other photographs, from which the examples are; from those of one
+            half of the photographs when None.
+    """
+    whole, vocabulary = of_splits(made, load_vocabulary("coco"))
     novel = np.array([category.split == "novel" for category in vocabulary.categories])
     base = Vocabulary("base", tuple(c for c in vocabulary.categories if c.split == "base"))
     words, base_words = build_recognizer(preset, vocabulary), build_recognizer(preset, base)
@@ -163,15 +180,18 @@ def examples_table(preset: Preset, made: Instances, most: int) -> Table:
 
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
-        every = rng.permutation(np.unique(made.photograph))
-        giving = np.isin(made.photograph, every[: len(every) // 2])
+        if elsewhere is None:
+            every = rng.permutation(np.unique(whole.photograph))
+            giving = np.isin(whole.photograph, every[: len(every) // 2])
+            source, rest = whole[giving], whole[~giving]
+        else:
+            source, rest = of_splits(elsewhere, load_vocabulary("coco"))[0], whole
         shown: dict[int, Floats] = {}
         for place in np.flatnonzero(novel).tolist():
-            some = rng.permutation(np.flatnonzero(giving & (made.right == place)))[:most]
+            some = rng.permutation(np.flatnonzero(source.right == place))[:most]
             if len(some):
-                shown[place] = made[some].vectors
-        known = ~novel[made.right] | np.isin(made.right, list(shown))
-        rest = made[~giving & known]
+                shown[place] = source[some].vectors
+        rest = rest[~novel[rest.right] | np.isin(rest.right, list(shown))]
         is_novel = novel[rest.right]
         judged.append(int(is_novel.sum()))
         note("base words alone", back[rest.names(base_words)] == rest.right, is_novel)
@@ -318,14 +338,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", type=Path, nargs="?")
-    parser.add_argument("annotations", type=Path, nargs="?")
+    parser.add_argument("sources", type=Path, nargs="*", help="IMAGES_DIR ANNOTATIONS.json ...")
     parser.add_argument("--preset", default="ovsam-lite")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seen", help="classes the weights were trained on, such as coco/base")
     parser.add_argument("--examples", type=int, default=5, help="of each novel class, at most")
     parser.add_argument("--decided", type=float, default=0.1, help="share of all instances")
-    parser.add_argument("--embeddings", type=Path, help="an .npz where they are kept between runs")
+    parser.add_argument(
+        "--part",
+        choices=PARTS,
+        default="kept-back",
+        help="train: to choose constants by, with weights that have not seen the novel classes; "
+        "all: with weights that were not trained on any of these photographs",
+    )
+    parser.add_argument(
+        "--examples-part", choices=PARTS, help="where examples are from; one half when not given"
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--model", default="ViT-B-32", help="of open_clip, for --speed")
@@ -337,31 +365,24 @@ def main() -> None:
     console = Console(width=110)
     if args.speed:
         console.print(speed_table(args))
-    if args.images is not None:
+    if args.sources:
         preset = get_preset(args.preset)
         preset = replace(preset, seen=args.seen or preset.seen)
-        made = _made(preset, args)
+        predictor = load_predictor(preset, device=args.device, weights=args.weights)
+        sources = list(zip(args.sources[::2], args.sources[1::2]))
+        made = looked_at(predictor, sources, args.part)
+        elsewhere = None
+        if args.examples_part is not None:
+            elsewhere = looked_at(predictor, sources, args.examples_part)
         count = len(np.unique(made.photograph))
-        console.print(f"{preset.name}, {len(made)} instances of {count} kept-back photographs")
-        console.print(examples_table(preset, made, args.examples))
+        console.print(f"{preset.name}, {len(made)} instances of {count} photographs ({args.part})")
+        console.print(examples_table(preset, made, args.examples, elsewhere))
         console.print(decisions_table(preset, made, args.decided))
     console.print(
         f"{platform.machine()}, {torch.get_num_threads()} threads, Python "
         f"{platform.python_version()}, torch {torch.__version__}, open_clip "
         f"{open_clip.__version__}"
     )
-
-
-def _made(preset: Preset, args: argparse.Namespace) -> Instances:
-    if args.embeddings is not None and args.embeddings.is_file():
-        with np.load(args.embeddings) as file:
-            return Instances(*(file[n] for n in ("head", "clip", "right", "photograph")))
-    predictor = load_predictor(preset, device=args.device, weights=args.weights)
-    made = looked_at(predictor, args.images, args.annotations)
-    if args.embeddings is not None:
-        columns = {n: getattr(made, n) for n in ("head", "clip", "right", "photograph")}
-        np.savez(args.embeddings, **columns)
-    return made
 
 
 if __name__ == "__main__":

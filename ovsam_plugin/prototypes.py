@@ -24,12 +24,11 @@ AS_WORDS = 2.0
 # What is taken for how alike instances of one class are, and as how many examples it counts: one
 # example says nothing of that.
 ALIKE, ALIKE_COUNT = 0.7, 2.0
-# The log score of an instance that is as like the examples as they are like one another, and how
-# much a cosine of two instances is worth beside one of an instance and words: these are fitted on
-# photographs kept back (`benchmarks/names.py`).
-TYPICAL, SLOPE = -0.5, 0.5
-# The same where no words hold it back.
-TYPICAL_ALONE = -1.5
+# The log score of an instance that is as like the examples as they are like one another: with more,
+# classes that training never saw take names from the others, by `benchmarks/names.py --part train`.
+TYPICAL = -1.5
+# How much a cosine of two instances is worth beside one of an instance and words.
+SLOPE = 0.5
 # Of few classes, words that know nothing give each a large share: how far it is ahead of that.
 AHEAD = 1.5
 
@@ -53,12 +52,11 @@ def prototype_adapter(
     scale = SLOPE * (fusion.head_scale + fusion.clip_scale) / 2
     known = [_unit(examples[place]) for place in places]
     common = _common_likeness(known)
-    least = AHEAD - math.log(max(len(vocabulary), 1))
+    typical = max(TYPICAL, AHEAD - math.log(max(len(vocabulary), 1)))
     weights, bias, kept = [], [], []
     for place, rows in zip(places, known):
         read = vocabulary.categories[place].words
-        own, typical = (1 - words_weigh(len(rows)), TYPICAL) if read else (1.0, TYPICAL_ALONE)
-        typical = max(typical, least)
+        own = 1 - words_weigh(len(rows)) if read else 1.0
         mean = rows.sum(0)
         alike = _likeness(rows, common)
         weights.append(own * scale * mean / np.linalg.norm(mean))

@@ -52,7 +52,7 @@ class CocoCrops(Dataset[Crop]):
         regions: folders of (photographs, MATLAB ground truth) in the layout of BSDS500, whose
             regions are instances without a class.
         jitter: how crops are placed; `near_an_instance` when not given.
-        left_out: names of categories whose instances are left out.
+        left_out: names of categories whose instances are unknown: neither things nor background.
         keep: of the file name of a photograph of a complete source, whether it is used; those of
             other sources all are.
         paste: whether instances of other photographs are pasted onto some crops.
@@ -76,7 +76,7 @@ class CocoCrops(Dataset[Crop]):
     ) -> None:
         self.crop, self.max_instances, self.seed = crop, max_instances, seed
         self.jitter = jitter or near_an_instance
-        self.paste = paste
+        self.paste, self.left_out = paste, left_out
         categories = [s.coco.cats[c]["name"] for s in sources for c in sorted(s.coco.cats)]
         self.names = list(dict.fromkeys(categories))
         class_of = {name: i for i, name in enumerate(self.names)}
@@ -93,9 +93,9 @@ class CocoCrops(Dataset[Crop]):
                     missing.append(name)
                     continue
                 found = [
-                    (a, class_of[named[a["category_id"]]])
+                    (a, UNKNOWN_CLASS if of in left_out else class_of[of])
                     for a in source.coco.imgToAnns[image_id]
-                    if named[a["category_id"]] not in left_out
+                    for of in [named[a["category_id"]]]
                 ]
                 self.items.append((path, source, found))
         if missing:
@@ -134,13 +134,16 @@ class CocoCrops(Dataset[Crop]):
         path: Path, source: Source, found: list[tuple[dict[str, Any], int]]
     ) -> tuple[Pixels, list[Pixels], list[int], Pixels]:
         picture = read_image(path)
-        masks = [(source.coco.annToMask(a), a, c) for a, c in found]
-        singles = [(mask, c) for mask, a, c in masks if not a.get("iscrowd")]
+        masks = [(source.coco.annToMask(a), bool(a.get("iscrowd")), c) for a, c in found]
+        singles = [(m, c) for m, crowd, c in masks if not crowd and c != UNKNOWN_CLASS]
         unknown = np.full(picture.shape[:2], not source.complete, np.uint8)
+        for mask, _, c in masks:
+            if c == UNKNOWN_CLASS:
+                unknown[mask > 0] = 1
         for mask, _ in singles:
             unknown[mask > 0] = 0
-        for mask, a, _ in masks:  # a crowd's things are not told apart
-            if a.get("iscrowd"):
+        for mask, crowd, _ in masks:  # a crowd's things are not told apart
+            if crowd:
                 unknown[mask > 0] = 1
         return picture, [mask for mask, _ in singles], [c for _, c in singles], unknown
 

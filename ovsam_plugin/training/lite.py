@@ -68,8 +68,8 @@ class LiteSettings:
         frozen: parts that are not trained, by the first words of their parameters' names.
         known_rate: learning rate of the parameters that `start` holds, as a share of the others'.
         tasks: of "masks" and "names", what is trained.
-        classes: "all", or "base": instances of the base classes alone, for figures on classes that
-            training never saw.
+        classes: "all", or "base": of the base classes alone instances and words are seen, for
+            figures on classes that training never saw.
         encoder_rate: learning rate of the encoder's later blocks, as a share of the others'; 0
             leaves it as it is.
         paste: whether instances of other photographs are pasted onto some crops.
@@ -131,6 +131,9 @@ class LiteRecipe(Recipe):
         template = preset.templates[0]
         texts = tower.encode([template.format(name) for name in self.data.names])
         self.register_buffer("texts", torch.from_numpy(texts), persistent=False)
+        # The words of classes that are left out are no wrong answers either.
+        taught = [i for i, name in enumerate(self.data.names) if name not in self.data.left_out]
+        self.register_buffer("taught", torch.tensor(taught), persistent=False)
         imagenet = tower.encode([template.format(n) for n in open_clip.IMAGENET_CLASSNAMES])
         table = self.network.backbone.get_buffer("class_embeddings")
         table.copy_(torch.from_numpy(imagenet))
@@ -354,7 +357,9 @@ class LiteRecipe(Recipe):
         classes, regions = torch.cat(labels).to(device), torch.cat(boxes).to(device)
         owner = torch.cat(index).to(device)
         head = self.network.embed(features, regions, regions, owner).head
-        losses = {"name": name_loss(head, classes, texts, self.scale), "moved": zero}
+        taught = self.get_buffer("taught")
+        classes = torch.searchsorted(taught, classes)  # the background stays last
+        losses = {"name": name_loss(head, classes, texts[taught], self.scale), "moved": zero}
         if self.settings.encoder_rate:
             rois = torch.cat([owner.to(regions)[:, None], regions], 1)
             losses["moved"] = self._moved(features.last, original, rois)
