@@ -54,6 +54,18 @@ MODELS: dict[str, str | tuple[str, str]] = {
         "the same, its head trained on the most classes. Non-commercial",
     ),
 }
+LABEL_MODELS = {
+    **MODELS,
+    "sam-siglip2": (
+        "sam-siglip2: SAM's masks, SigLIP 2's names",
+        "needs SAM's checkpoint (Weights); open_clip fetches SigLIP 2; wants a GPU. Apache-2.0",
+    ),
+    "sam-clip": (
+        "sam-clip: SAM's masks, CLIP's names",
+        "the same, named by OpenCLIP's small ViT-B/32. Apache-2.0 and MIT",
+    ),
+}
+"""Also those that only draw, whose instances another model names."""
 
 
 BACKGROUND = (

@@ -14,7 +14,7 @@ from ovsam_plugin.dataset.targets import Samples
 
 from .form import (
     BACKGROUND,
-    MODELS,
+    LABEL_MODELS,
     FormOperator,
     can_delegate,
     field_menu,
@@ -72,7 +72,7 @@ class Label(FormOperator):
         if request.prompts == "find":
             inputs.str("find", required=True, label="Words", description="a red bus")
         label_vocabulary_menu(inputs, request, samples)
-        menu(inputs, "preset", MODELS, request.preset, "Model")
+        menu(inputs, "preset", LABEL_MODELS, request.preset, "Model")
         preview_switch(inputs, samples)
         self._limits(inputs, request)
         preview_into(inputs, ctx, request, samples, problems)
@@ -114,7 +114,9 @@ class Label(FormOperator):
 
     def _advanced(self, inputs: types.Object, request: LabelRequest) -> None:
         inputs.str(
-            "weights", label="Weights", description="a .safetensors file; empty: the model's"
+            "weights",
+            label="Weights",
+            description="a .safetensors file, or SAM's checkpoint; empty: the model's",
         )
         if request.prompts in ("everything", "find"):
             inputs.bool(

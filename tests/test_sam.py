@@ -15,6 +15,7 @@ from segment_anything.modeling import Sam
 
 from ovsam_plugin import checkpoint, label_dataset
 from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset.zoo_source import SAM_MODELS
 from ovsam_plugin.predictor import Predictor, load_predictor
 from ovsam_plugin.presets import SAM_PRESETS
 from ovsam_plugin.prompts import Box, Mask, Points
@@ -112,6 +113,8 @@ def test_boxes_are_drawn_by_sam_and_named_by_open_clip(
 
 
 def test_every_preset_that_draws_alone_says_who_names_and_its_licence() -> None:
-    for preset in SAM_PRESETS.values():
+    assert list(SAM_MODELS) == list(SAM_PRESETS)
+    for name, preset in SAM_PRESETS.items():
+        assert SAM_MODELS[name].min_objectness == preset.min_objectness
         assert preset.namer == preset.text_tower
         assert preset.licence.endswith("free for commercial use")

@@ -23,9 +23,10 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
-from ovsam_plugin.dataset.zoo_source import MODELS
+from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 from ovsam_plugin.tiles import check_tiles
 
+_OFFERED = {**MODELS, **SAM_MODELS}
 _WORDS = "give the words to look for"
 _CHOOSE = "choose the field that asks"
 _NONE = {
@@ -77,7 +78,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         """Where the slider of the minimum objectness stands when nobody moves it."""
         if self.prompts not in ("everything", "find") or self.all_candidates:
             return 0.0
-        return MODELS[self.preset].min_objectness if self.preset in MODELS else 0.0
+        return _OFFERED[self.preset].min_objectness if self.preset in _OFFERED else 0.0
 
     @property
     def objectness_input(self) -> str:
@@ -210,11 +211,11 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             raise ValueError("there are no photographs here: clear the filters, or add some")
 
     def _check_preset(self) -> None:
-        if self.preset not in MODELS:
+        if self.preset not in _OFFERED:
             raise ValueError(
-                f"there is no model {self.preset!r}: choose one of {', '.join(MODELS)}"
+                f"there is no model {self.preset!r}: choose one of {', '.join(_OFFERED)}"
             )
-        if not MODELS[self.preset].fetched or self.weights is not None:
+        if not _OFFERED[self.preset].fetched or self.weights is not None:
             return
         # Here, since they bring torch.
         from ovsam_plugin.presets import get_preset
@@ -259,6 +260,11 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         return []
 
     def _check_weights(self) -> None:
+        if self.preset in SAM_MODELS and self.weights is None:
+            raise ValueError(
+                "it draws with a checkpoint of segment_anything: give its path on the server, such "
+                "as /models/sam_vit_b_01ec64.pth"
+            )
         if self.weights is not None and not Path(self.weights).expanduser().is_file():
             raise ValueError(f"there is no file {self.weights}")
 

@@ -47,7 +47,22 @@ MODELS = {
         "S-Lab-1.0",
     ),
 }
-"""Every preset."""
+"""Every preset that the zoo has."""
+
+SAM_MODELS = {
+    "sam-siglip2": Model(
+        "Masks of segment_anything, names of SigLIP 2",
+        "Apache-2.0",
+        fetched=False,
+    ),
+    "sam-clip": Model(
+        "Masks of segment_anything, names of OpenCLIP's ViT-B/32",
+        "Apache-2.0",
+        fetched=False,
+    ),
+}
+"""Presets that draw with a checkpoint of segment_anything, which is given by its path: forms offer
+them, and the zoo, which loads a model by its name alone, does not."""
 
 TEXT_MODELS = {"ovsam-lite-text": "ovsam-lite", "ovsam-rn50x16-text": "ovsam-rn50x16-lvis"}
 """Models that read the words of a text search, and a preset whose text tower each has."""

@@ -14,7 +14,7 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import ExecutionContext, Executor
 from fiftyone.operators.registry import OperatorRegistry
 
-from ovsam_plugin.dataset.zoo_source import MODELS
+from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 URI = "@ovsam/curation/label"
@@ -131,7 +131,7 @@ def test_the_form_asks_only_for_what_the_choices_need(boxed: fo.Dataset) -> None
 def test_choices_say_what_they_give(boxed: fo.Dataset) -> None:
     shown = form(boxed, vocabulary="names")
     models = shown["preset"]["view"]["choices"]
-    assert {choice["value"] for choice in models} == set(MODELS)
+    assert {choice["value"] for choice in models} == {*MODELS, *SAM_MODELS}
     assert all(choice["description"] for choice in models)
     assert "teapot" in form(boxed)["vocabulary"]["view"]["description"]
     assert shown["names"]["error_message"]
@@ -140,6 +140,14 @@ def test_choices_say_what_they_give(boxed: fo.Dataset) -> None:
 def test_a_menu_without_a_field_says_how_to_have_one(boxed: fo.Dataset) -> None:
     told = form(boxed, prompts="point")["prompt_field"]["error_message"]
     assert told.startswith("no field holds points: draw keypoints")
+
+
+def test_masks_of_sam_need_its_checkpoint(boxed: fo.Dataset, tmp_path: Path) -> None:
+    told = form(boxed, preset="sam-clip")["weights"]["error_message"]
+    assert told.startswith("it draws with a checkpoint of segment_anything: give its path")
+    (tmp_path / "sam_vit_b.pth").write_bytes(b"read when it runs")
+    given = form(boxed, preset="sam-clip", weights=str(tmp_path / "sam_vit_b.pth"))
+    assert not any(prop["invalid"] for prop in given.values())
 
 
 def test_weights_that_nobody_may_fetch_are_told_at_the_model(boxed: fo.Dataset) -> None:
