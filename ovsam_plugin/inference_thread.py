@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import PriorityQueue
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+
+# Seconds without a question until work is done ahead: who moves a mouse is about to ask again, and
+# would wait for all of it.
+QUIET = 0.5
 
 
 class InferenceThread:
@@ -23,14 +28,17 @@ class InferenceThread:
         self._queue: PriorityQueue[tuple[bool, int, Callable[[], Any], Future[Any]]]
         self._queue = PriorityQueue()
         self._count = itertools.count()
+        self._asked, self._asking = -QUIET, threading.Event()
         threading.Thread(target=self._work, name="ovsam-inference", daemon=True).start()
 
     def run(self, work: Callable[[], _T]) -> _T:
         """What the work returns or raises; in its turn, before all that is done ahead."""
-        return self._put(work, ahead=False).result()
+        future = self._put(work, ahead=False)
+        self._asking.set()
+        return future.result()
 
     def run_ahead(self, work: Callable[[], object]) -> None:
-        """Does the work once nobody waits for anything; errors are lost."""
+        """Does the work once nobody has asked for anything for a while; errors are lost."""
         self._put(work, ahead=True)
 
     def settle(self) -> None:
@@ -44,10 +52,18 @@ class InferenceThread:
 
     def _work(self) -> None:
         while True:
-            _, _, work, future = self._queue.get()
+            ahead, number, work, future = self._queue.get()
+            wait = self._asked + QUIET - time.monotonic()
+            if ahead and wait > 0:
+                self._queue.put((ahead, number, work, future))
+                self._asking.wait(wait)
+                self._asking.clear()
+                continue
             try:
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
+            if not ahead:
+                self._asked = time.monotonic()
             # Nothing of a photograph stays in memory until the next work comes.
             del work, future
