@@ -46,6 +46,7 @@ from ovsam_plugin.curation.relabeling import relabel_dataset  # noqa: E402
 from ovsam_plugin.curation.removal import remove_run, run_traces  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING  # noqa: E402
 from ovsam_plugin.curation.review_session import Session  # noqa: E402
+from ovsam_plugin.curation.reviewing import act, open_review  # noqa: E402
 from ovsam_plugin.curation.scores import score_run  # noqa: E402
 from ovsam_plugin.curation.search import search  # noqa: E402
 from ovsam_plugin.dataset import embedding_index  # noqa: E402
@@ -164,10 +165,10 @@ def time_app(instances: int, rows: list[tuple[str, str]]) -> None:
         finding = FindingRequest.from_params({"kind": "doubtful"}, dataset)
         took = timed(lambda: len(finding.view(dataset)))
         rows.append(("app: the most doubtful tenth, as patches", f"{took:.2f} s"))
-        sessions: list[Session] = []
-        took = timed(lambda: sessions.append(Session.start(dataset, FIELD)))
+        states: list[dict[str, Any]] = []
+        took = timed(lambda: states.append(open_review(dataset, {"field": FIELD})["session"]))
         rows.append(("app: a review opened", f"{took:.2f} s"))
-        decided = [timed(lambda: sessions.append(decide(dataset, sessions[-1]))) for _ in range(9)]
+        decided = [timed(lambda: states.append(pressed(dataset, states[-1]))) for _ in range(9)]
         rows.append(("app: the first decision", f"{decided[0]:.2f} s"))
         rows.append(("app: a decision, median of 8", f"{np.median(decided[1:]):.3f} s"))
         took = timed(lambda: (run_traces(dataset, FIELD).lines(), remove_run(dataset, FIELD)))
@@ -205,6 +206,15 @@ def decide(dataset: fo.Dataset, session: Session) -> Session:
     session, instance = session.current(dataset)
     assert instance is not None
     return session.accept(dataset, instance.label.id)
+
+
+def pressed(dataset: fo.Dataset, state: dict[str, Any]) -> dict[str, Any]:
+    """What the panel sends for a press of "Accept", and the review's state after it."""
+    label = state["waiting"][0]["label_id"]
+    told = act(dataset, state, [{"kind": "accept", "labels": [label]}])
+    assert not told["problems"], told["problems"]
+    after: dict[str, Any] = told["session"]
+    return after
 
 
 def show(rows: list[tuple[str, str]]) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bson import ObjectId
 
 from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import Embeddings, join
 from ovsam_plugin.dataset.fields import declare_fields
 from ovsam_plugin.presets import get_preset
@@ -133,7 +134,8 @@ def noisy(
 def fill_index(dataset: fo.Dataset, backend: str) -> tuple[float, int]:
     """Makes the index; seconds and instances."""
     began = time.perf_counter()
-    index = embedding_index._create(dataset, FIELD, "ovsam-lite", backend)
+    embedder = Embedder.of(runs.recorded(dataset, FIELD) or {})
+    index = embedding_index._create(dataset, FIELD, embedder, backend)
     ids = dataset.values(["id", f"{FIELD}.detections.id"])
     owners = {label_id: sample for sample, row in zip(*ids) for label_id in row}
     known = embedding_index._rewrite(index, vectors(dataset), owners)

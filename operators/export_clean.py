@@ -9,7 +9,6 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.clean_export import CleanCounts, count_clean, export_clean
-from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.dataset.targets import fields_of
 
 from .form import FormOperator, flat_target, form_config, mark, menu
@@ -64,7 +63,7 @@ class ExportClean(FormOperator):
             mark(inputs, {"field": _NONE})
             return types.Property(inputs, view=types.View(label="Export reviewed instances"))
         counts = count_clean(samples, field, **_chosen(ctx))
-        inputs.view("counts", types.Notice(label=_told(progress(samples, field), counts)))
+        inputs.view("counts", types.Notice(label=_told(counts)))
         if not counts.images:
             mark(inputs, {"half_reviewed" if counts.half_reviewed else "field": _nothing(counts)})
         return types.Property(inputs, view=types.View(label="Export reviewed instances"))
@@ -110,7 +109,8 @@ def _chosen(ctx: foo.ExecutionContext) -> dict[str, Any]:
     }
 
 
-def _told(p: Progress, counts: CleanCounts) -> str:
+def _told(counts: CleanCounts) -> str:
+    p = counts.progress
     reviewed = f"{p.accepted:,} accepted, {p.renamed:,} renamed, {p.rejected:,} rejected"
     left_out = (
         f" {counts.half_reviewed:,} half-reviewed photographs are left out."

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import fiftyone as fo
+from bson import ObjectId
 
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
-from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
-from ovsam_plugin.curation.label_table import LabelTable
+from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.provenance import Provenance
 from ovsam_plugin.dataset.runs import recorded_vocabulary
@@ -73,12 +72,14 @@ class CleanCounts:
         images, instances: in the export, but for instances that turn out to have no mask.
         open: undecided instances on these images that are not in it.
         half_reviewed: images that are left out, since they have open instances.
+        progress: decided and open instances of all images, as `decisions.progress` counts them.
     """
 
     images: int = 0
     instances: int = 0
     open: int = 0
     half_reviewed: int = 0
+    progress: Progress = dataclass_field(default_factory=Progress)
 
 
 def count_clean(
@@ -93,25 +94,71 @@ def count_clean(
     Args, Raises: see `export_clean`.
     """
     check_own_detections(samples, field)
-    shown = set(LabelTable.read(samples, field, ()).ids)
-    owners = set(samples.values("_id"))
-    table = LabelTable.read(root_dataset(samples), field, ("label", "review", "confidence"))
-    rows = zip(table.samples, table.ids, *(table.columns[n] for n in _SORTED_BY))
+    shown = _kinds(samples, field, undecided_above)
+    # What a view hides of an image's labels is not exported, and open all the same.
+    whole = isinstance(samples, fo.Dataset)
+    every = shown if whole else _kinds(root_dataset(samples), field, undecided_above)
     images = instances = still_open = half = 0
-    for owner, labels in groupby(rows, key=itemgetter(0)):
-        if owner not in owners:
+    reviews: Counter[str] = Counter()
+    for owner, kinds in shown.items():
+        taken, decided = kinds["taken"], sum(kinds[kind] for kind in KINDS)
+        reviews.update({kind: kinds[kind] for kind in (*KINDS, "named")})
+        if not taken and not decided:
             continue
-        told = [_Row(i, name, review, sure, i in shown) for _, i, name, review, sure in labels]
-        found = _sort_out(told, undecided_above)
-        if not found.is_clean:
-            continue
-        if only_finished and found.open:
+        left = every[owner]["open"]
+        if only_finished and left:
             half += 1
             continue
         images += 1
-        instances += len(found.taken)
-        still_open += len(found.open)
-    return CleanCounts(images, instances, still_open, half)
+        instances += taken
+        still_open += left
+    done = {kind: reviews[kind] for kind in KINDS}
+    told = Progress(**done, open=reviews["named"])
+    return CleanCounts(images, instances, still_open, half, told)
+
+
+def _kinds(
+    samples: Samples, field: str, undecided_above: float | None
+) -> dict[ObjectId, Counter[str]]:
+    """By image, how many of its labels are accepted, renamed, rejected, undecided with a name
+    ("named"), in the export ("taken") and not decided enough to be ("open")."""
+    labels = f"{field}.detections"
+    sure: object = {"$literal": False}
+    if undecided_above is not None:
+        sure = {"$gte": ["$confidence", undecided_above]}
+    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
+    rows = aggregate(
+        view,
+        [
+            {"$project": {f"{labels}.{name}": True for name in _SORTED_BY}},
+            {"$unwind": f"${labels}"},
+            {
+                "$project": {
+                    "review": f"${labels}.review",
+                    "named": {"$gt": [f"${labels}.label", ""]},
+                    "confidence": f"${labels}.confidence",
+                }
+            },
+            {
+                "$group": {
+                    "_id": {"image": "$_id", "review": "$review", "named": "$named", "sure": sure},
+                    "count": {"$sum": 1},
+                }
+            },
+        ]
+    )
+    found: defaultdict[ObjectId, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        key, count = row["_id"], row["count"]
+        review, kinds = key.get("review"), found[key["image"]]
+        if review in KINDS:
+            kinds[review] += count
+        elif key["named"]:
+            kinds["named"] += count
+        if key["named"] and review != REJECTED:
+            taken = review in (ACCEPTED, RENAMED) or key["sure"]
+            kinds["taken" if taken else "open"] += count
+    return found
 
 
 @renamed(field="pred_field")

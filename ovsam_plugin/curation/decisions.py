@@ -249,6 +249,20 @@ def progress(samples: Samples, field: str) -> Progress:
     return Progress(**counts)
 
 
+def make_ready(dataset: fo.Dataset, field: str) -> None:
+    """Declares what decisions write and makes the database indexes that they need.
+
+    The first decision does it, and waits; so it is done before, where there is time.
+
+    Raises:
+        ValueError: as for `attributes.declare`.
+    """
+    declare(dataset, field)
+    # A label is found among millions by its id, and the last decision by its time.
+    for name in ("id", "reviewed_at"):
+        dataset.create_index(f"{field}.detections.{name}")
+
+
 def reviewer() -> str:
     """Who decides when nobody is named: OVSAM_REVIEWER, else the system's user."""
     name = os.environ.get("OVSAM_REVIEWER", "").strip()
@@ -347,10 +361,7 @@ def _prepare(samples: Samples, field: str, label_ids: Ids) -> tuple[fo.Dataset, 
     check_no_copies(samples)
     dataset = root_dataset(samples)
     check_writable(dataset, field, ("label", *(a.name for a in DECISION)))
-    declare(dataset, field)
-    # A label is found among millions by its id, and the last decision by its time.
-    for name in ("id", "reviewed_at"):
-        dataset.create_index(f"{field}.detections.{name}")
+    make_ready(dataset, field)
     given = [label_ids] if isinstance(label_ids, str | ObjectId) else list(label_ids)
     try:
         return dataset, list(dict.fromkeys(ObjectId(i) for i in given))

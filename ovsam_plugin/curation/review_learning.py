@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
 import numpy as np
 
-from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED
+from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED, make_ready
 from ovsam_plugin.curation.review_queue import Entry
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
@@ -21,11 +23,52 @@ RECENT = 500
 """Decisions that are learned from, the latest ones."""
 
 
+PREPARING = "ovsam-review"
+"""The name of the thread that prepares a review."""
+
+logger = logging.getLogger(__name__)
+
+_preparing: dict[tuple[str, str], threading.Thread] = {}
+
+
+def prepare(samples: Samples, field: str) -> None:
+    """Makes indexes and loads embeddings on a thread of its own: no decision waits for them.
+
+    Until it is done, `learned` leaves entries in their order.
+
+    Args:
+        samples: the dataset, or a view of it.
+        field: a field of Detections.
+    """
+    dataset = root_dataset(samples)
+    key = (dataset.name, field)
+
+    def work() -> None:
+        try:
+            make_ready(dataset, field)
+            if dataset.get_field(f"{field}.detections.doubt") is not None:
+                # The panel is loaded with the App, and torch comes with the index.
+                from ovsam_plugin.dataset import embedding_index
+
+                embedding_index.pick(dataset, field, [])
+        except Exception as error:  # a decision that needs it says so
+            logger.debug("not prepared: %s", error)
+
+    if not _is_preparing(*key):
+        _preparing[key] = threading.Thread(target=work, name=PREPARING, daemon=True)
+        _preparing[key].start()
+
+
+def _is_preparing(dataset: str, field: str) -> bool:
+    thread = _preparing.get((dataset, field))
+    return thread is not None and thread.is_alive()
+
+
 def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """Entries of the suggested order, most doubtful first by all that has been decided by now.
 
-    See `scoring.learning.learned_doubt`. They stay as they are where nothing was decided yet, or
-    where the embeddings of the run are not kept.
+    See `scoring.learning.learned_doubt`. They stay as they are where nothing was decided yet, where
+    the embeddings of the run are not kept, and while `prepare` loads them.
 
     Args:
         samples: the dataset, or a view of it.
@@ -33,6 +76,8 @@ def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Ent
         entries: of `review_queue.queue(..., "suggested")`; their values stay what they were.
     """
     dataset = root_dataset(samples)
+    if _is_preparing(dataset.name, field):
+        return tuple(entries)
     decided = _decided(dataset, field)
     if not entries or not decided:
         return tuple(entries)

@@ -14,6 +14,7 @@ import numpy as np
 from fiftyone.core.patches import EvaluationPatchesView, _PatchesView
 
 from ovsam_plugin.curation.known_names import known_names
+from ovsam_plugin.curation.review_learning import prepare
 from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, instance_picture
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import Session, describe_instance
@@ -52,6 +53,7 @@ def open_review(samples: Samples, asked: Mapping[str, Any]) -> dict[str, Any]:
         )
         seen = shown_labels(samples, field)
         session = Session.start(seen, field, asked.get("order"), filters)
+        prepare(samples, field)
     except ValueError as error:
         return {**told, "session": None, "trouble": str(error), "names": []}
     names = known_names(samples, field)[:_NAMES]

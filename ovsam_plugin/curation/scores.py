@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ovsam_plugin.curation import attributes
+from ovsam_plugin.curation.decisions import make_ready
 from ovsam_plugin.curation.groups import keep_names
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
@@ -141,6 +142,7 @@ def score_run(
     keep_names(dataset, pred_field, names_of)
     values = (_as_stored(found, scored.get(row, none)) for row in range(len(table)))
     writing.set_attributes(dataset, pred_field, zip(table.samples, table.ids, values))
+    make_ready(dataset, pred_field)  # a review comes next
     return ScoreSummary(
         field=pred_field,
         instances=len(known),

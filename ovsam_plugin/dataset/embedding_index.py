@@ -200,11 +200,14 @@ def forget(dataset: fo.Dataset, field: str) -> None:
     """Removes the index and the spool of a field."""
     EmbeddingSpool(dataset, field).clear()
     key = index_key(field)
-    if dataset.has_brain_run(key):
+    if not dataset.has_brain_run(key):
+        return
+    # Vectors that the database itself holds go with the run, and are many to be read before.
+    if dataset.get_brain_info(key).config.method == "lancedb":
         index = _open(dataset, field)
         if index is not None and not lance_table.is_shared(index):
             index.cleanup()
-        dataset.delete_brain_run(key)
+    dataset.delete_brain_run(key)
 
 
 def _check_maker(dataset: fo.Dataset, field: str, index: Any) -> None:

@@ -126,16 +126,17 @@ def group_unknown(
         raise ValueError(f"{len(embeddings)} embeddings, but `unknown` has shape {unknown.shape}")
     if not near > 0 or cell < 2:
         raise ValueError(f"`near` is {near} and `cell` {cell}: need above 0, and 2 or more")
-    rows = unit_rows(embeddings)
-    solid = rows.any(axis=1)
-    chosen = np.flatnonzero(unknown & solid)
-    result = np.zeros(len(rows), dtype=np.int64)
+    # Most of a run is known: it counts, and is not copied.
+    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
+    chosen = np.flatnonzero(unknown & (lengths > 0))
+    result = np.zeros(len(embeddings), dtype=np.int64)
     if len(chosen) < 2:
         return result
-    reach = max(near * _mean_distance(rows[solid]), _SAME)
+    reach = max(near * _mean_distance(embeddings, lengths), _SAME)
+    rows = unit_rows(embeddings[chosen])
     groups = [
-        cell_members[kinds == kind]
-        for cell_members in _cells(rows, chosen, cell)
+        chosen[cell_members[kinds == kind]]
+        for cell_members in _cells(rows, np.arange(len(rows)), cell)
         for kinds in [_link(rows[cell_members], reach)]
         for kind in np.unique(kinds)
     ]
@@ -148,11 +149,12 @@ def group_unknown(
     return result
 
 
-def _mean_distance(rows: npt.NDArray[np.float32]) -> float:
-    """Mean cosine distance of two different unit rows, of at least two."""
-    n = len(rows)
-    total = rows.sum(axis=0, dtype=np.float64)
-    return float(max(1 - (total @ total - n) / (n * (n - 1)), 0.0))
+def _mean_distance(rows: npt.NDArray[np.floating], lengths: Floats) -> float:
+    """Mean cosine distance of two different rows, of at least two that have a length."""
+    n = int(np.count_nonzero(lengths))
+    shares = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    total = (shares.astype(np.float32) @ rows).astype(np.float64)
+    return max(1 - (float(total @ total) - n) / (n * (n - 1)), 0.0)
 
 
 def _cells(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import fiftyone as fo
 import numpy as np
 import pytest
 
 from ovsam_plugin.curation.decisions import accept, reject, rename
-from ovsam_plugin.curation.review_learning import LEARNING, learned
+from ovsam_plugin.curation.review_learning import LEARNING, PREPARING, learned
 from ovsam_plugin.curation.review_queue import Entry, queue
 from ovsam_plugin.curation.review_session import Session
+from ovsam_plugin.curation.reviewing import act, open_review
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
 
 FIELD = "ovsam"
@@ -75,3 +80,33 @@ def test_an_instance_without_an_embedding_is_in_it_by_its_own_doubt(
     accept(named, FIELD, drawn.id)
     waiting = [*alike[1:], Entry(sample.id, "0" * 24, "thing", 0.1, 0.0)]
     assert learned(named, FIELD, waiting)[-1].label_id == "0" * 24
+
+
+def test_decisions_do_not_wait_for_what_is_loaded_when_a_review_opens(
+    named: fo.Dataset, alike: list[Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, pick = threading.Event(), embedding_index.pick
+
+    def slow(*args: Any) -> Embeddings:
+        assert loaded.wait(60)
+        return pick(*args)
+
+    for key in [k for k in named.list_indexes() if k.endswith((".id", ".reviewed_at"))]:
+        named.drop_index(key)
+    monkeypatch.setattr(embedding_index, "pick", slow)
+    state = open_review(named, {"field": FIELD})["session"]
+    accepted = {"kind": "accept", "labels": [alike[0].label_id]}
+    told = act(named, state, [accepted])
+    assert [one["label_id"] for one in told["session"]["waiting"]] == [
+        entry.label_id for entry in alike[1:]
+    ]
+    loaded.set()
+    for thread in threading.enumerate():
+        if thread.name == PREPARING:
+            thread.join()
+    assert f"{FIELD}.detections.id" in named.list_indexes()
+    renamed = {"kind": "rename", "labels": [alike[1].label_id], "name": "spoon"}
+    told = act(named, told["session"], [renamed])
+    after = [one["label_id"] for one in told["session"]["waiting"]]
+    assert after == [entry.label_id for entry in learned(named, FIELD, alike[2:])]
+    assert after != [entry.label_id for entry in alike[2:]]

@@ -15,6 +15,7 @@ from fiftyone.core.utils import serialize_numpy_array
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset.outlines import edited, mark
+from ovsam_plugin.dataset.shapes import shape_of
 
 FIELD = "ovsam"
 
@@ -109,14 +110,18 @@ def test_a_mask_that_is_stored_in_another_way_is_the_same(
     assert edited(named, FIELD) == {first.id}
 
 
-def test_outlines_that_an_earlier_version_noted_are_read(named: fo.Dataset) -> None:
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_outlines_that_an_earlier_version_noted_are_read(named: fo.Dataset, version: str) -> None:
     for row in named._sample_collection.find():
         for label in row[FIELD]["detections"]:
             box = np.dot(
                 label["bounding_box"], (0.7548776662, 0.5698402910, 0.8191725134, 0.6710436067)
             )
             where = {"_id": row["_id"], f"{FIELD}.detections._id": label["_id"]}
-            noted = {"$set": {f"{FIELD}.detections.$.outline": float(box) + len(label["mask"])}}
+            number = float(box) + len(label["mask"])
+            if version == "0.5":
+                number = float(2**52 + shape_of(label))
+            noted = {"$set": {f"{FIELD}.detections.$.outline": number}}
             named._sample_collection.update_one(where, noted)
     named.reload()
     assert edited(named, FIELD) == set()
