@@ -51,7 +51,7 @@ class Evaluate(FormOperator):
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
-        request = EvaluationRequest.from_params(ctx.params)
+        request = EvaluationRequest.from_params(ctx.params, samples)
         problems = request.problems(samples)
         fields = request.fields(samples)
 
@@ -88,7 +88,7 @@ class Evaluate(FormOperator):
 
     def execute(self, ctx: foo.ExecutionContext) -> Any:
         samples = flat_target(ctx)
-        request = EvaluationRequest.from_params(ctx.params)
+        request = EvaluationRequest.from_params(ctx.params, samples)
 
         def work(report: Report) -> dict[str, Any]:
             return _evaluate(samples, request, report)

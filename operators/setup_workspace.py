@@ -39,6 +39,8 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
         )
         for _ in show_run(ctx, report.field):
             pass  # each is told to the App as it is made
+        if ctx.view._is_generated:  # patches have no sidebar group, and maybe are of another field
+            ctx.ops.clear_view()
         if report.workspace:
             ctx.ops.set_spaces(name=report.workspace)
         return {

@@ -18,6 +18,7 @@ from bson import ObjectId
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.provenance import Provenance
 from ovsam_plugin.dataset.runs import recorded_vocabulary

@@ -75,9 +75,13 @@ class EvaluationRequest:
     slice_by: str = "none"
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> EvaluationRequest:
-        """A request from what the form holds; fields left blank have their defaults."""
-        return cls(**filled(cls, params))
+    def from_params(
+        cls, params: Mapping[str, Any], samples: foc.SampleCollection
+    ) -> EvaluationRequest:
+        """A request from what the form holds; fields left blank have their defaults, or the likely
+        one of those that there are."""
+        given = filled(cls, params)
+        return cls(**{**_likely_fields(samples, given.get("pred_field")), **given})
 
     def key(self, samples: foc.SampleCollection) -> str:
         """The evaluation's name."""
@@ -271,3 +275,15 @@ class EvaluationRequest:
     @staticmethod
     def _is_free(dataset: fo.Dataset, name: str) -> bool:
         return not dataset.has_evaluation(name) and dataset.get_field(name) is None
+
+
+def _likely_fields(samples: foc.SampleCollection, pred_field: str | None) -> dict[str, str]:
+    """The field of a run of ours, and a field of somebody else's to hold it against."""
+    fields, dataset = fields_of(samples, (fo.Detections,)), root_dataset(samples)
+    made = runs.fields(dataset)
+    pred = pred_field or next((f for f in (EvaluationRequest.pred_field, *made) if f in fields), "")
+    asked = (runs.recorded_settings(dataset, pred) or {}).get("prompt_fields") or {}
+    others = (f for f in fields if f not in made and f != pred)
+    gt = next((f for f in (EvaluationRequest.gt_field, *asked.values()) if f in fields), None)
+    found = {"pred_field": pred, "gt_field": gt or next(others, "")}
+    return {name: field for name, field in found.items() if field}

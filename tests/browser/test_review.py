@@ -50,8 +50,9 @@ class Review:
 
     def __init__(self, page: Any) -> None:
         self.page = page
-        page.locator("[data-cy=new-panel-btn]").first.click()
-        page.get_by_text("OVSAM review").first.click()
+        if not page.locator(".ovsam-review").count():
+            page.locator("[data-cy=new-panel-btn]").first.click()
+            page.get_by_text("OVSAM review").first.click()
         self.wait("desk.shown")
 
     def desk(self, code: str) -> Any:
