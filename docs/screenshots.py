@@ -26,14 +26,14 @@ QUERY = "a cup of coffee"
 COPY = "ovsam-demo-pictures"
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 # Large enough to read, small enough for a README.
-VIEWPORT, QUALITY, LARGEST = (1400, 980), 80, 250_000
+VIEWPORT, QUALITY, LARGEST = (1400, 980), 60, 150_000
 PATIENCE = 60_000
 # Seconds from the last click to the picture: notes go away, canvases are drawn.
 SETTLED = 8
 
 
 def main() -> None:
-    """Writes app.jpg, review.jpg, search.jpg and segment.jpg, or evaluate.jpg, beside this file."""
+    """Writes the App's pictures, or evaluate.jpg, beside this file."""
     if sys.argv[1:]:
         photograph_report(Path(sys.argv[1]).resolve())
         return
@@ -49,7 +49,8 @@ def main() -> None:
     if fo.dataset_exists(COPY):
         fo.delete_dataset(COPY)
     dataset = fo.load_dataset(DATASET).clone(COPY, persistent=True)
-    score_run(dataset, pred_field=EVERYTHING)
+    # So few photographs have hardly two unknown things that look alike.
+    score_run(dataset, pred_field=EVERYTHING, share=0.7)
     dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", opacity=0.5)
     groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
     for group in groups:
@@ -62,6 +63,8 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
             for field, photograph in (
                 (BY_BOX, photograph_app),
+                (EVERYTHING, photograph_label),
+                (EVERYTHING, photograph_groups),
                 (EVERYTHING, photograph_review),
                 (EVERYTHING, photograph_search),
                 (EVERYTHING, photograph_segment),
@@ -88,6 +91,29 @@ def photograph_app(page: Any, field: str) -> None:
     page.locator(f"[data-cy=modal] [data-cy=sidebar-field-arrow-enabled-{field}]").click()
     page.wait_for_timeout(1000 * SETTLED)
     _save(page, "app.jpg")
+
+
+def photograph_label(page: Any, field: str) -> None:
+    """The form Label with some photographs tried."""
+    page.locator("[data-cy=looker]").first.wait_for()
+    page.keyboard.press("`")
+    page.get_by_placeholder("Search operations by name...").fill("label")
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(r"^Try on \d photographs$")).click()
+    picture = page.get_by_alt_text("the photographs with their labels")
+    picture.wait_for(timeout=4 * PATIENCE)
+    picture.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000 * SETTLED)
+    _save(page, "label.jpg")
+
+
+def photograph_groups(page: Any, field: str) -> None:
+    """The groups of unknown instances, beside the grid."""
+    page.locator("[data-cy=new-panel-btn]").first.click()
+    page.get_by_text("OVSAM groups").first.click()
+    page.get_by_alt_text("group 1").wait_for()
+    _make_room(page)
+    _save(page, "groups.jpg")
 
 
 def photograph_review(page: Any, field: str) -> None:

@@ -146,7 +146,7 @@ def _kinds(
                     "count": {"$sum": 1},
                 }
             },
-        ]
+        ],
     )
     found: defaultdict[ObjectId, Counter[str]] = defaultdict(Counter)
     for row in rows:
