@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-# Seconds without a question until work is done ahead: who moves a mouse is about to ask again, and
-# would wait for all of it.
+# Seconds in which nobody asks for anything until work is done ahead: who moves a mouse, or has just
+# opened a photograph, is about to ask again and would wait for all of it.
 QUIET = 0.5
 
 
@@ -47,6 +47,7 @@ class InferenceThread:
 
     def _put(self, work: Callable[[], _T], *, ahead: bool) -> Future[_T]:
         future: Future[_T] = Future()
+        self._asked = time.monotonic()
         self._queue.put((ahead, next(self._count), work, future))
         return future
 
