@@ -33,13 +33,14 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.workspace import setup_workspace
+        from ovsam_plugin.dataset.internals import is_generated
 
         report = setup_workspace(
             ctx.dataset, chosen_run(ctx), colour_by=ctx.params.get("colour_by") or "label"
         )
         for _ in show_run(ctx, report.field):
             pass  # each is told to the App as it is made
-        if ctx.view._is_generated:  # patches have no sidebar group, and maybe are of another field
+        if is_generated(ctx.view):  # patches have no sidebar group, and maybe are of another field
             ctx.ops.clear_view()
         if report.workspace:
             ctx.ops.set_spaces(name=report.workspace)
