@@ -16,7 +16,7 @@ _DIGITS = 7
 # A sign or a space, a digit, the point, the other digits, and the comma.
 _WIDTH = 4 + _DIGITS
 _SCALE = 10**_DIGITS
-_NUMBERS_AT_ONCE = 1 << 18
+_NUMBERS_AT_ONCE = 1 << 20
 
 
 def encode(vectors: npt.NDArray[np.float32]) -> Iterator[bytes]:
@@ -59,26 +59,12 @@ def decode(text: IO[bytes], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     for first, rows in _parts(vectors):
         raw = np.frombuffer(text.read(len(rows) * row_bytes), np.uint8)
         digits = raw.reshape(len(rows), row_bytes)[:, 2:].reshape(*rows.shape, _WIDTH)
-        # The point and the digits behind it are eight bytes, and so one number of the processor's.
-        behind = np.ascontiguousarray(digits[..., 2 : 3 + _DIGITS]).view("<u8")[..., 0]
-        number = _eight_digits(behind & ~np.uint64(0xFF)).astype(np.float64)
-        number /= _SCALE
-        number += digits[..., 1] - np.uint8(ord("0"))
-        np.negative(number, out=number, where=digits[..., 0] == ord("-"))
-        vectors[first : first + len(rows)] = number
+        number = np.zeros(rows.shape, np.int32)
+        for place in (1, *range(3, _WIDTH - 1)):
+            number = number * 10 + (digits[..., place] - ord("0"))
+        signs = np.where(digits[..., 0] == ord("-"), -1.0, 1.0)
+        vectors[first : first + len(rows)] = signs * number / _SCALE
     return vectors
-
-
-def _eight_digits(text: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The numbers that eight bytes each say in decimal digits, the first byte the highest: pairs of
-    digits are put together, then pairs of these, then the two halves."""
-    for mask, scale, bits in (
-        (0x0F0F0F0F0F0F0F0F, 10 * 2**8 + 1, 8),
-        (0x00FF00FF00FF00FF, 100 * 2**16 + 1, 16),
-        (0x0000FFFF0000FFFF, 10_000 * 2**32 + 1, 32),
-    ):
-        text = ((text & np.uint64(mask)) * np.uint64(scale)) >> np.uint64(bits)
-    return text
 
 
 def _parts(vectors: npt.NDArray[np.float32]) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
