@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 ESLINT := $(VENV)/eslint/node_modules/.bin/eslint
+# Without a network npm would wait for minutes.
+FETCH_ESLINT := $(if $(shell command -v timeout),timeout 120) npm install --silent --no-fund --no-audit \
+	--fetch-retries=1 --fetch-timeout=20000 --prefix $(VENV)/eslint eslint@9
 PORT ?= 5151
 # Test files at a time, each in a process with a database of its own; torch's threads would only
 # stand in each other's way.
@@ -60,7 +63,7 @@ lint: $(STAMP) ## ruff and mypy, and eslint where npm is
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@if ! command -v npm > /dev/null; then echo "No npm on this machine: eslint is left out."; \
-	elif [[ -x $(ESLINT) ]] || npm install --silent --no-fund --no-audit --prefix $(VENV)/eslint eslint@9; \
+	elif [[ -x $(ESLINT) ]] || $(FETCH_ESLINT) < /dev/null; \
 	then $(ESLINT) --config tests/eslint.config.mjs operators/*.js; \
 	else echo "eslint could not be fetched: it is left out."; fi
 
