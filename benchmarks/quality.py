@@ -37,6 +37,7 @@ from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.evaluation.average_precision import average_precision  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
+from ovsam_plugin.evaluation.resampling import mean_intervals  # noqa: E402
 from ovsam_plugin.frame import make_frame  # noqa: E402
 from ovsam_plugin.images import read_image  # noqa: E402
 from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
@@ -122,18 +123,8 @@ class Figures:
             values, owners = values[keep], owners[keep]
         if not len(values):
             return "-"
-        low, high = interval(values, owners)
+        ((low, high),) = mean_intervals(values[:, None], owners)
         return f"{values.mean():.3f} ({low:.2f}-{high:.2f})"
-
-
-def interval(values: Floats, owners: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """The 95 % bootstrap interval of a mean, photographs drawn with replacement."""
-    ids, place = np.unique(owners, return_inverse=True)
-    sums, counts = np.bincount(place, values), np.bincount(place)
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(ids), size=(1000, len(ids)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
 def encoded(labeler: Labeler, photo: Photograph, tiles: bool) -> Encoding:

@@ -8,7 +8,6 @@ The mouse is moved over two of the demo's photographs as a person would, in the 
 from __future__ import annotations
 
 import io
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from docs.screenshots import ARGUMENTS, COPY, _chromium, _page
-from tests.browser.panel import Panel
+from docs.screenshots import app_page, chromium, copied_demo, weigh
+from tests.browser.panel import Panel, show
 
 VIEWPORT = {"width": 1400, "height": 620}
 CAT, CUP = [451, 300], [600, 400]
@@ -88,10 +87,7 @@ class Film:
             quality=QUALITY,
             method=6,
         )
-        size = path.stat().st_size
-        print(f"{path.name}: {len(self.frames)} frames, {size / 1000:.0f} kB")
-        if size > LARGEST:
-            sys.exit(f"{path.name} is larger than {LARGEST / 1000:.0f} kB: lower QUALITY")
+        weigh(path, LARGEST)
 
 
 def find(panel: Panel, size: list[int]) -> None:
@@ -106,9 +102,7 @@ def find(panel: Panel, size: list[int]) -> None:
 
 def play(page: Any) -> Film:
     """A cat, a cup and its spoon are pointed at and kept."""
-    page.locator("[data-cy=new-panel-btn]").first.click()
-    page.get_by_text("OVSAM segment").first.click()
-    panel = Panel(page)
+    panel = show(page)
     panel.wait("desk.sheet?.ready && desk.image")
     panel.type("#ovsam-names", "coco")
     page.evaluate(MOUSE)
@@ -132,34 +126,14 @@ def play(page: Any) -> Film:
 
 def main() -> None:
     """Writes segment.webp beside this file."""
-    import fiftyone as fo
-    from playwright.sync_api import sync_playwright
-
-    from ovsam_plugin.demo import DATASET
-
-    if not fo.dataset_exists(DATASET):
-        sys.exit(f"there is no dataset {DATASET!r}: run `make demo` first")
-    if fo.dataset_exists(COPY):
-        fo.delete_dataset(COPY)
-    dataset = fo.load_dataset(DATASET).clone(COPY, persistent=True)
-    dataset.delete_sample_fields(
-        [name for name in dataset.get_field_schema() if name.startswith(("ovsam", "boxes"))]
-    )
-    try:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=_chromium(), args=list(ARGUMENTS))
-            page = _page(browser, port)
+    with copied_demo() as dataset, chromium() as browser:
+        dataset.delete_sample_fields(
+            [name for name in dataset.get_field_schema() if name.startswith(("ovsam", "boxes"))]
+        )
+        with app_page(browser, dataset) as page:
             page.set_viewport_size(VIEWPORT)
             page.locator("[data-cy=action-toggle-sidebar]").first.click()
             play(page).write(Path(__file__).with_name("segment.webp"))
-            browser.close()
-        session.close()
-    finally:
-        fo.delete_dataset(COPY)
 
 
 if __name__ == "__main__":

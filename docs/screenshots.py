@@ -14,6 +14,8 @@ import re
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,49 +40,82 @@ def main() -> None:
         photograph_report(Path(sys.argv[1]).resolve())
         return
     import fiftyone as fo
-    from playwright.sync_api import sync_playwright
 
     from ovsam_plugin.curation.scores import score_run
-    from ovsam_plugin.demo import BY_BOX, DATASET, EVERYTHING
+    from ovsam_plugin.demo import BY_BOX, EVERYTHING
+
+    with copied_demo() as dataset, chromium() as browser:
+        # So few photographs have hardly two unknown things that look alike.
+        score_run(dataset, pred_field=EVERYTHING, share=0.7)
+        dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", opacity=0.5)
+        groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
+        for group in groups:
+            group.expanded = group.name == "labels"
+        dataset.app_config.sidebar_groups = groups
+        dataset.app_config.active_fields = fo.ActiveFields(paths=[BY_BOX])
+        dataset.save()
+        for field, photograph in (
+            (BY_BOX, photograph_app),
+            (EVERYTHING, photograph_label),
+            (EVERYTHING, photograph_groups),
+            (EVERYTHING, photograph_review),
+            (EVERYTHING, photograph_search),
+            (EVERYTHING, photograph_segment),
+        ):
+            with app_page(browser, dataset) as page:
+                photograph(page, field)
+
+
+@contextmanager
+def copied_demo() -> Iterator[Any]:
+    """A copy of the demo's dataset, which goes afterwards."""
+    import fiftyone as fo
+
+    from ovsam_plugin.demo import DATASET
 
     if not fo.dataset_exists(DATASET):
         sys.exit(f"there is no dataset {DATASET!r}: run `make demo` first")
-    chromium = _chromium()
     if fo.dataset_exists(COPY):
         fo.delete_dataset(COPY)
-    dataset = fo.load_dataset(DATASET).clone(COPY, persistent=True)
-    # So few photographs have hardly two unknown things that look alike.
-    score_run(dataset, pred_field=EVERYTHING, share=0.7)
-    dataset.app_config.color_scheme = fo.ColorScheme(color_by="value", opacity=0.5)
-    groups = fo.DatasetAppConfig.default_sidebar_groups(dataset)
-    for group in groups:
-        group.expanded = group.name == "labels"
-    dataset.app_config.sidebar_groups = groups
-    dataset.app_config.active_fields = fo.ActiveFields(paths=[BY_BOX])
-    dataset.save()
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-            for field, photograph in (
-                (BY_BOX, photograph_app),
-                (EVERYTHING, photograph_label),
-                (EVERYTHING, photograph_groups),
-                (EVERYTHING, photograph_review),
-                (EVERYTHING, photograph_search),
-                (EVERYTHING, photograph_segment),
-            ):
-                # A server of its own: the App opens again the panels of the session before.
-                with socket.socket() as free:
-                    free.bind(("127.0.0.1", 0))
-                    port = free.getsockname()[1]
-                session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
-                page = _page(browser, port)
-                photograph(page, field)
-                page.close()
-                session.close()
-            browser.close()
+        yield fo.load_dataset(DATASET).clone(COPY, persistent=True)
     finally:
         fo.delete_dataset(COPY)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The system's browser."""
+    from playwright.sync_api import sync_playwright
+
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        sys.exit("there is no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def app_page(browser: Any, dataset: Any) -> Iterator[Any]:
+    """The App on a dataset, by a server of its own: it opens again the panels of the one before."""
+    import fiftyone as fo
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
+    width, height = VIEWPORT
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(PATIENCE)
+    # An advertisement lies over the App when it is first opened.
+    page.goto(f"http://127.0.0.1:{port}/datasets/{dataset.name}")
+    page.get_by_role("button", name="Dismiss").click()
+    page.locator("[data-cy=new-panel-btn]").first.wait_for()
+    yield page
+    page.close()
+    session.close()
 
 
 def photograph_app(page: Any, field: str) -> None:
@@ -160,10 +195,7 @@ def photograph_segment(page: Any, field: str) -> None:
 
 def photograph_report(path: Path) -> None:
     """The figures of a report and its first chart; no photograph of anyone's."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=list(ARGUMENTS))
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 800, "height": 900})
         page.set_default_timeout(PATIENCE)
         page.goto(path.as_uri())
@@ -172,14 +204,6 @@ def photograph_report(path: Path) -> None:
         end = page.get_by_text("How far confidence").first.bounding_box()
         clip = {"x": 0, "y": 0, "width": 800, "height": end["y"] - 10}
         _save(page, "evaluate.jpg", full_page=True, clip=clip)
-        browser.close()
-
-
-def _chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        sys.exit("there is no Chromium on this machine")
-    return found
 
 
 def _make_room(page: Any) -> None:
@@ -191,24 +215,18 @@ def _make_room(page: Any) -> None:
     page.wait_for_timeout(1000 * SETTLED)
 
 
-def _page(browser: Any, port: int) -> Any:
-    width, height = VIEWPORT
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(PATIENCE)
-    # An advertisement lies over the App when it is first opened.
-    page.goto(f"http://127.0.0.1:{port}/datasets/{COPY}")
-    page.get_by_role("button", name="Dismiss").click()
-    page.locator("[data-cy=new-panel-btn]").first.wait_for()
-    return page
-
-
 def _save(page: Any, name: str, **settings: Any) -> None:
     path = Path(__file__).with_name(name)
     page.screenshot(path=path, type="jpeg", quality=QUALITY, **settings)
+    weigh(path, LARGEST)
+
+
+def weigh(path: Path, most: int) -> None:
+    """Tells a picture's bytes; no larger one is left unseen."""
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}: {size / 1000:.0f} kB")
-    if size > LARGEST:
-        sys.exit(f"{name} is larger than {LARGEST / 1000:.0f} kB: lower QUALITY")
+    if size > most:
+        sys.exit(f"{path.name} is larger than {most / 1000:.0f} kB: lower QUALITY")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.clean_export import CleanCounts, count_clean, export_clean
+from ovsam_plugin.curation.clean_counts import CleanCounts, count_clean
+from ovsam_plugin.curation.clean_export import export_clean
 from ovsam_plugin.dataset.targets import fields_of
 
 from .form import FormOperator, flat_target, form_config, mark, menu

@@ -50,8 +50,7 @@ def differences(first: Outcomes, second: Outcomes, *, named: bool = True) -> lis
     Raises:
         ValueError: they are of other instances.
     """
-    same = len(first) == len(second)
-    if not same or (first.truth != second.truth).any() or (first.image != second.image).any():
+    if not _same_instances(first, second):
         raise ValueError("two runs are compared on the same instances, and these are of others")
     pairs = {"IoU": (first.iou, second.iou)}
     if named:
@@ -99,9 +98,8 @@ def together(first: Evaluated, second: Evaluated) -> Evaluated:
     Raises:
         ValueError: they are of other photographs or instances.
     """
-    theirs = [result.outcomes for result in (first.methods[0], second.methods[0])]
-    same = first.paths == second.paths and len(theirs[0]) == len(theirs[1])
-    if not same or (theirs[0].truth != theirs[1].truth).any():
+    one, two = first.methods[0].outcomes, second.methods[0].outcomes
+    if first.paths != second.paths or not _same_instances(one, two):
         more = [*first.problems, *second.problems]
         raise ValueError(
             f"{first.methods[0].name!r} and {second.methods[0].name!r} could not be judged on the "
@@ -109,3 +107,7 @@ def together(first: Evaluated, second: Evaluated) -> Evaluated:
         )
     problems = tuple(dict.fromkeys((*first.problems, *second.problems)))
     return replace(first, methods=(*first.methods, *second.methods), problems=problems)
+
+
+def _same_instances(first: Outcomes, second: Outcomes) -> bool:
+    return np.array_equal(first.truth, second.truth) and np.array_equal(first.image, second.image)

@@ -47,6 +47,16 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def new_page(chromium: Any) -> Any:
+    """An empty page of a large screen."""
+    page = chromium.new_page(viewport={"width": 1600, "height": 1100})
+    page.set_default_timeout(PATIENCE)
+    # An advertisement lies over the App when it is first opened.
+    dismiss = page.get_by_role("button", name="Dismiss")
+    page.add_locator_handler(dismiss, lambda: dismiss.click())
+    return page
+
+
 @pytest.fixture
 def open_app(chromium: Any) -> Iterator[Callable[[Any], Any]]:
     """Opens a dataset in the App and gives the browser's page."""
@@ -59,11 +69,7 @@ def open_app(chromium: Any) -> Iterator[Callable[[Any], Any]]:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
-        page = chromium.new_page(viewport={"width": 1600, "height": 1100})
-        page.set_default_timeout(PATIENCE)
-        # An advertisement lies over the App when it is first opened.
-        dismiss = page.get_by_role("button", name="Dismiss")
-        page.add_locator_handler(dismiss, lambda: dismiss.click())
+        page = new_page(chromium)
         page.goto(f"http://127.0.0.1:{port}/datasets/{dataset.name}")
         opened.extend((page, session))
         return page

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+FIELD = "clicked"
+"""What the panel adds to on a dataset without fields."""
+
 
 class Panel:
     """The panel in a page, addressed in pixels of its photograph."""
@@ -75,6 +78,12 @@ def show(page: Any) -> Panel:
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("OVSAM segment").first.click()
     return Panel(page)
+
+
+def labels(dataset: Any) -> list[dict[str, Any]]:
+    """All labels of FIELD, as the database has them."""
+    found = dataset._sample_collection.find({}, {FIELD: True})
+    return [label for one in found for label in (one.get(FIELD) or {}).get("detections") or ()]
 
 
 def eventually(holds: Callable[[], bool], what: str) -> None:

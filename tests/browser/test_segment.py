@@ -12,18 +12,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.browser.panel import Panel, eventually, show
+from tests.browser.panel import Panel, eventually, labels, show
 
-FIELD = "clicked"
 NAMES = "cat, cup, person, spoon"
 CAT, FUR, WALL = (230, 120), (330, 250), (430, 150)
 LARGE = (6000, 4000)
-
-
-def labels(dataset: fo.Dataset) -> list[dict[str, Any]]:
-    """All labels of the field, as the database has them."""
-    found = dataset._sample_collection.find({}, {FIELD: True})
-    return [label for one in found for label in (one.get(FIELD) or {}).get("detections") or ()]
 
 
 def whole_mask(label: dict[str, Any], size: tuple[int, int]) -> npt.NDArray[np.bool_]:

@@ -14,8 +14,8 @@ import fiftyone as fo
 import fiftyone.server.main as server_main
 import pytest
 
-from tests.browser.conftest import PATIENCE
-from tests.browser.panel import Panel, eventually, show
+from tests.browser.conftest import new_page
+from tests.browser.panel import Panel, eventually, labels, show
 from tests.conftest import ROOT
 
 CAT = (230, 120)
@@ -62,18 +62,10 @@ def server() -> Iterator[Server]:
     made.stop()
 
 
-def labels(dataset: fo.Dataset) -> list[dict[str, Any]]:
-    found = dataset._sample_collection.find({}, {"clicked": True})
-    return [label for one in found for label in (one.get("clicked") or {}).get("detections") or ()]
-
-
 def test_clicks_outlive_a_tab_a_split_and_the_server(
     dataset: fo.Dataset, chromium: Any, server: Server
 ) -> None:
-    page = chromium.new_page(viewport={"width": 1600, "height": 1100})
-    page.set_default_timeout(PATIENCE)
-    dismiss = page.get_by_role("button", name="Dismiss")
-    page.add_locator_handler(dismiss, lambda: dismiss.click())
+    page = new_page(chromium)
 
     def open_panel() -> Panel:
         page.goto(f"http://127.0.0.1:{server.port}/datasets/{dataset.name}")

@@ -17,7 +17,8 @@ from pycocotools.coco import COCO
 
 from ovsam_plugin.annotations.reader import read_annotation_file
 from ovsam_plugin.curation import clean_export
-from ovsam_plugin.curation.clean_export import Format, count_clean
+from ovsam_plugin.curation.clean_counts import count_clean
+from ovsam_plugin.curation.clean_export import Format
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.dataset.label_masks import crop_of
