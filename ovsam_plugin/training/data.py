@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.images import read_image
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.training.annotations import file_of, find_image
+from ovsam_plugin.training.annotations import file_of, find_image, is_validation
 from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance, paste
 from ovsam_plugin.training.engine import epochs
 
@@ -56,6 +56,7 @@ class CocoCrops(Dataset[Crop]):
         keep: of the file name of a photograph of a complete source, whether it is used; those of
             other sources all are.
         paste: whether instances of other photographs are pasted onto some crops.
+        share: of all photographs that are used, chosen by a hash of their names.
 
     Raises:
         FileNotFoundError: a photograph or its ground truth is not there.
@@ -73,6 +74,7 @@ class CocoCrops(Dataset[Crop]):
         left_out: frozenset[str] = frozenset(),
         keep: Callable[[str], bool] = lambda name: True,
         paste: bool = False,
+        share: float = 1.0,
     ) -> None:
         self.crop, self.max_instances, self.seed = crop, max_instances, seed
         self.jitter = jitter or near_an_instance
@@ -87,6 +89,8 @@ class CocoCrops(Dataset[Crop]):
             for image_id, record in source.coco.imgs.items():
                 name = file_of(record)
                 if source.complete and not keep(name):
+                    continue
+                if not is_validation(name, share, salt="share"):
                     continue
                 path = find_image(source.images, name)
                 if path is None:
@@ -107,7 +111,8 @@ class CocoCrops(Dataset[Crop]):
                 f"{len(missing)} annotated {what}: "
                 f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
             )
-        self.regions = [pair for folders in regions for pair in _region_files(*folders)]
+        pairs = [pair for folders in regions for pair in _region_files(*folders)]
+        self.regions = [p for p in pairs if is_validation(p[0].name, share, salt="share")]
         self.epoch = 0
 
     def __len__(self) -> int:

@@ -6,18 +6,19 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Annotated, Literal, TypeAlias, cast
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.ops import box_iou
 
 from ovsam_plugin.checkpoint import file_sha256
+from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import TimmClassifier
 from ovsam_plugin.network.objectness import LEVELS, cells_at
@@ -73,6 +74,8 @@ class LiteSettings:
         encoder_rate: learning rate of the encoder's later blocks, as a share of the others'; 0
             leaves it as it is.
         paste: whether instances of other photographs are pasted onto some crops.
+        share: of the photographs that are trained on, the same ones for ever; those of a smaller
+            share are among those of a larger one.
         batch, crop: photographs a step, and side of their square crops, a multiple of 32 pixels.
         max_instances: kept a crop.
         workers: processes that load.
@@ -88,6 +91,7 @@ class LiteSettings:
     classes: Literal["all", "base"] = "all"
     encoder_rate: float = 0.0
     paste: bool = True
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch: PositiveInt = 4
     crop: Side = 448
     max_instances: PositiveInt = 24
@@ -97,6 +101,10 @@ class LiteSettings:
 
 class LiteRecipe(Recipe):
     """The heads of `ovsam-lite` on random crops.
+
+    Args:
+        settings: what decides the run.
+        network: of other sizes than the preset's; its weights then fit no preset.
 
     Raises:
         ValueError: nothing of `start` fits, or the annotations are wrong.
@@ -111,10 +119,11 @@ class LiteRecipe(Recipe):
     # The encoder's blocks from this one on are those that may be trained: stride 32.
     TUNED = 5
 
-    def __init__(self, settings: LiteSettings) -> None:
+    def __init__(self, settings: LiteSettings, network: NetworkDescription | None = None) -> None:
         super().__init__()
         self.settings = settings
         preset = get_preset("ovsam-lite")
+        network = network or preset.network
         self.scale = preset.fusion.head_scale
         sources = [
             Source(images, load_annotations(file), complete)
@@ -124,7 +133,7 @@ class LiteRecipe(Recipe):
         self.data = self._crops(sources, "train")
         self.kept_back = self._crops([s for s in sources if s.complete], "choose")
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
-        self.network = OVSAM(preset.network)
+        self.network = OVSAM(network)
         encoder = imagenet_weights()
         load_timm_by_order(self.network, encoder)
         tower = load_text_tower(preset.text_tower, "cpu")
@@ -141,7 +150,7 @@ class LiteRecipe(Recipe):
         files = [file for _, file in (*settings.complete, *settings.partial)]
         self.provenance = {
             "settings": {k: _plain(v) for k, v in asdict(settings).items()},
-            "network": asdict(preset.network),
+            "network": asdict(network),
             "annotations_sha256": [file_sha256(file) for file in files],
             "encoder_sha256": file_sha256(encoder),
             "start_sha256": file_sha256(settings.start) if settings.start else None,
@@ -161,7 +170,7 @@ class LiteRecipe(Recipe):
         # training. Held in a list so that it is no part of the recipe's own parameters.
         original = self.network
         if settings.encoder_rate:
-            original = OVSAM(preset.network)
+            original = OVSAM(network)
             load_timm_by_order(original, encoder)
         fused = original.backbone.fused().requires_grad_(False)
         # Channels last is the layout that convolutions are fastest in, as at inference.
@@ -188,6 +197,7 @@ class LiteRecipe(Recipe):
             left_out=frozenset(names - base) if s.classes == "base" and training else frozenset(),
             keep=lambda name: part_of(name) == part,
             paste=s.paste and training,
+            share=s.share if training else 1.0,
         )
 
     def _start(self, path: Path | None) -> set[str]:
