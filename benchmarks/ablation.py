@@ -31,10 +31,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import photographs  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
-from ovsam_plugin.instances import Instances  # noqa: E402
-from ovsam_plugin.labeler import build_recognizer, seen_classes, trained_names  # noqa: E402
-from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
-from ovsam_plugin.recognition import Recognition, Recognizer  # noqa: E402
+from ovsam_plugin.prediction.instances import Instances  # noqa: E402
+from ovsam_plugin.prediction.labeler import build_recognizer, seen_classes, trained_names  # noqa: E402
+from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa: E402
+from ovsam_plugin.recognition.recognizer import Recognition, Recognizer  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
 

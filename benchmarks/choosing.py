@@ -28,17 +28,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import Photograph, photographs  # noqa: E402
-from ovsam_plugin import everything  # noqa: E402
-from ovsam_plugin.choosing import Rules, choose, distinct, overlaps  # noqa: E402
-from ovsam_plugin.decoded import Decoded  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
-from ovsam_plugin.judge import logit  # noqa: E402
-from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
-from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
-from ovsam_plugin.predictor import Encoding  # noqa: E402
-from ovsam_plugin.prompts import Prompt  # noqa: E402
-from ovsam_plugin.proposing import proposals_of_all_sizes  # noqa: E402
+from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
+from ovsam_plugin.prediction import everything  # noqa: E402
+from ovsam_plugin.prediction.choosing import Rules, choose, distinct, overlaps  # noqa: E402
+from ovsam_plugin.prediction.decoded import Decoded  # noqa: E402
+from ovsam_plugin.prediction.judge import logit  # noqa: E402
+from ovsam_plugin.prediction.labeler import Labeler, load_labeler  # noqa: E402
+from ovsam_plugin.prediction.predictor import Encoding  # noqa: E402
+from ovsam_plugin.prediction.prompts import Prompt  # noqa: E402
+from ovsam_plugin.prediction.proposing import proposals_of_all_sizes  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
 EVIDENCE = ("thing", "quality", "likely", "stability")

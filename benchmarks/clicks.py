@@ -27,8 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import Figures, Photograph, photographs  # noqa: E402
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
-from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
-from ovsam_plugin.prompts import Points  # noqa: E402
+from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa: E402
+from ovsam_plugin.prediction.prompts import Points  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
 Mask = npt.NDArray[np.bool_]

@@ -40,17 +40,17 @@ from benchmarks.quality import photographs  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING, RECENT  # noqa: E402
 from ovsam_plugin.curation.review_queue import PAGE  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
-from ovsam_plugin.labeler import build_recognizer  # noqa: E402
-from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
+from ovsam_plugin.prediction.labeler import build_recognizer  # noqa: E402
+from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
-from ovsam_plugin.recognition import Recognition  # noqa: E402
+from ovsam_plugin.recognition.recognizer import Recognition  # noqa: E402
+from ovsam_plugin.recognition.synonyms import Synonyms  # noqa: E402
 from ovsam_plugin.scoring.columns import unit_rows  # noqa: E402
 from ovsam_plugin.scoring.doubt import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.label_errors import Matched, mistake_scores  # noqa: E402
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness  # noqa: E402
-from ovsam_plugin.synonyms import Synonyms  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
 from ovsam_plugin.vocabulary.classifier import build_classifier  # noqa: E402

@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from ovsam_plugin.evaluation.average_precision import COCO_KEYS, average_precision  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import iou_matrix, mask_iou  # noqa: E402
-from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
+from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
 
 SIZE = (480, 640)
 CLASSES = 80

@@ -3,9 +3,9 @@
     python benchmarks/learning_curve.py recipes/lite.toml OUT [--steps N]
 
 Trains the recipe anew with an eighth, a quarter, a half and all of its photographs, and with heads
-half and one and a half times as wide, each for as many steps, and prints how good each is on crops of
-the photographs kept for choosing, along the way too. Runs that were ended go on from their last
-checkpoint, and those that are done are not made again.
+half and one and a half times as wide, each for as many steps, and prints how good each is on crops
+of the photographs kept for choosing, along the way too. A run that was ended goes on from its last
+checkpoint, and one that is done is not made again.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def validations(log: Path) -> dict[int, dict[str, float]]:
 
 
 def main() -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("out", type=Path)
@@ -81,9 +82,7 @@ def main() -> None:
         size = sum(p.numel() for p in recipe.network.parameters()) / 1e6
         for step, values in sorted(validations(out / "log.csv").items()):
             figures = (f"{values[name]:.3f}" for name in FIGURES)
-            table.add_row(
-                str(len(recipe.data)), f"{width:g}", f"{size:.1f} M", str(step), *figures
-            )
+            table.add_row(str(len(recipe.data)), f"{width:g}", f"{size:.1f} M", str(step), *figures)
     console.print(table)
 
 

@@ -39,7 +39,7 @@ def name_masks(count: str) -> None:
 
     from ovsam_plugin.dataset.fields import to_detections
     from ovsam_plugin.dataset.prompt_fields import read_prompts
-    from ovsam_plugin.labeler import load_labeler
+    from ovsam_plugin.prediction.labeler import load_labeler
 
     labeler = load_labeler("ovsam-lite", vocabulary="coco", device="cpu")
     frame = labeler.predictor.preprocess(cv2.resize(data.chelsea(), SIZE[::-1]))

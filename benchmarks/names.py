@@ -49,14 +49,14 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality import photographs  # noqa: E402
 from ovsam_plugin.dataset.embeddings import join  # noqa: E402
-from ovsam_plugin.images import read_image  # noqa: E402
-from ovsam_plugin.labeler import build_recognizer  # noqa: E402
-from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
+from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
+from ovsam_plugin.images.reading import read_image  # noqa: E402
 from ovsam_plugin.namers import Cut, Masked, NamerSpec, load_namer  # noqa: E402
-from ovsam_plugin.predictor import Predictor, load_predictor  # noqa: E402
+from ovsam_plugin.prediction.labeler import build_recognizer  # noqa: E402
+from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.presets import Preset, get_preset  # noqa: E402
-from ovsam_plugin.prototypes import prototype_adapter  # noqa: E402
-from ovsam_plugin.recognition import Recognizer  # noqa: E402
+from ovsam_plugin.recognition.prototypes import prototype_adapter  # noqa: E402
+from ovsam_plugin.recognition.recognizer import Recognizer  # noqa: E402
 from ovsam_plugin.scoring.deciding import Decisions, Prior, fit_head  # noqa: E402
 from ovsam_plugin.scoring.doubt import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402

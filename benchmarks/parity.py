@@ -26,8 +26,6 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ovsam_plugin import faithful  # noqa: E402
-from ovsam_plugin.fusion import Fusion  # noqa: E402
 from ovsam_plugin.network.description import NetworkDescription  # noqa: E402
 from ovsam_plugin.network.feature_pyramid import (  # noqa: E402
     align_pyramid,
@@ -37,8 +35,10 @@ from ovsam_plugin.network.feature_pyramid import (  # noqa: E402
 from ovsam_plugin.network.ovsam import OVSAM, Features  # noqa: E402
 from ovsam_plugin.network.prompt_encoder import PromptBatch  # noqa: E402
 from ovsam_plugin.network.resample import MaskResampler  # noqa: E402
-from ovsam_plugin.predictor import Encoding, Predictor  # noqa: E402
+from ovsam_plugin.prediction import faithful  # noqa: E402
+from ovsam_plugin.prediction.predictor import Encoding, Predictor  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
+from ovsam_plugin.recognition.fusion import Fusion  # noqa: E402
 from tests.golden import recipe  # noqa: E402
 
 Array = npt.NDArray[Any]

@@ -44,7 +44,7 @@ def main() -> int:
 def fetch(folder: Path, cases: Path | None) -> int:
     """Everything up to the file, then the loading of it in a process of its own."""
     from benchmarks import parity
-    from ovsam_plugin.predictor import load_predictor
+    from ovsam_plugin.prediction.predictor import load_predictor
     from ovsam_plugin.presets import get_preset
     from ovsam_plugin.published import store
     from tests.published import layout
@@ -87,7 +87,7 @@ def fetch(folder: Path, cases: Path | None) -> int:
 def load(path: Path) -> int:
     """Reading the bytes, loading the network, and the memory that it took; the best of three."""
     from ovsam_plugin.checkpoint import load_network
-    from ovsam_plugin.predictor import Predictor
+    from ovsam_plugin.prediction.predictor import Predictor
     from ovsam_plugin.presets import get_preset
 
     preset, size = get_preset(NAME), path.stat().st_size

@@ -38,14 +38,14 @@ from ovsam_plugin.evaluation.average_precision import average_precision  # noqa:
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
 from ovsam_plugin.evaluation.resampling import mean_intervals  # noqa: E402
-from ovsam_plugin.frame import make_frame  # noqa: E402
-from ovsam_plugin.images import read_image  # noqa: E402
-from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
-from ovsam_plugin.mask_crop import MaskCrop  # noqa: E402
-from ovsam_plugin.predictor import Encoding  # noqa: E402
+from ovsam_plugin.images.frame import make_frame  # noqa: E402
+from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
+from ovsam_plugin.images.reading import read_image  # noqa: E402
+from ovsam_plugin.images.tiles import tiles_of_small  # noqa: E402
+from ovsam_plugin.prediction.labeler import Labeler, load_labeler  # noqa: E402
+from ovsam_plugin.prediction.predictor import Encoding  # noqa: E402
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
-from ovsam_plugin.prompts import Box, Points, Prompt  # noqa: E402
-from ovsam_plugin.tiles import tiles_of_small  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.training.lite import part_of  # noqa: E402
 from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402

@@ -29,11 +29,11 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ovsam_plugin.labeler import Labeler, load_labeler  # noqa: E402
 from ovsam_plugin.network.ovsam import OVSAM  # noqa: E402
-from ovsam_plugin.predictor import Predictor  # noqa: E402
+from ovsam_plugin.prediction.labeler import Labeler, load_labeler  # noqa: E402
+from ovsam_plugin.prediction.predictor import Predictor  # noqa: E402
+from ovsam_plugin.prediction.prompts import Box  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
-from ovsam_plugin.prompts import Box  # noqa: E402
 
 HEIGHT, WIDTH = 480, 640
 

@@ -36,12 +36,12 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from ovsam_plugin.device import pick_device  # noqa: E402
+from ovsam_plugin.hardware.device import pick_device  # noqa: E402
+from ovsam_plugin.hardware.precision import Precision, computing_in  # noqa: E402
 from ovsam_plugin.network.ovsam import OVSAM  # noqa: E402
-from ovsam_plugin.precision import Precision, computing_in  # noqa: E402
-from ovsam_plugin.predictor import Predictor  # noqa: E402
+from ovsam_plugin.prediction.predictor import Predictor  # noqa: E402
+from ovsam_plugin.prediction.prompts import Box, Grid  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
-from ovsam_plugin.prompts import Box, Grid  # noqa: E402
 
 Run = Callable[[], object]
 
@@ -229,7 +229,7 @@ def photograph(bench: Bench) -> list[Row]:
 def everything(bench: Bench) -> list[Row]:
     from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 
-    from ovsam_plugin.everything import find_everything
+    from ovsam_plugin.prediction.everything import find_everything
 
     side = 8 if bench.quick else 32
     ours, image = bench.published(), bench.photograph()
@@ -263,7 +263,7 @@ def pool(bench: Bench) -> list[Row]:
 
 
 def vocabulary(bench: Bench) -> list[Row]:
-    from ovsam_plugin.labeler import load_labeler
+    from ovsam_plugin.prediction.labeler import load_labeler
 
     image, boxes = bench.photograph(), bench.boxes(10)
     few, many = (

@@ -89,7 +89,7 @@ def preview_into(
 
 
 def _show(inputs: types.Object, request: LabelRequest, key: str, left: int) -> None:
-    from ovsam_plugin.contact_sheet import draw_sheet
+    from ovsam_plugin.dataset.contact_sheet import draw_sheet
     from ovsam_plugin.dataset.preview import preview
 
     made = preview(key)

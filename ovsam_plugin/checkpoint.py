@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ovsam_plugin.network.ovsam import OVSAM
+from ovsam_plugin.prediction.sam import SamNetwork, load_sam
 from ovsam_plugin.presets import Preset
 from ovsam_plugin.published.assemble import compare_keys
 from ovsam_plugin.published.record import checked_sha256, file_sha256
 from ovsam_plugin.published.store import obtain
-from ovsam_plugin.sam import SamNetwork, load_sam
 
 __all__ = ["SHIPPED", "compare_keys", "file_sha256", "load_network", "weights_path"]
 

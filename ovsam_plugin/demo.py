@@ -69,7 +69,7 @@ def run(
     with console.status("Starting FiftyOne ...") as status:
         import fiftyone as fo
 
-        from ovsam_plugin.contact_sheet import draw_sheet, tiles_of
+        from ovsam_plugin.dataset.contact_sheet import draw_sheet, tiles_of
         from ovsam_plugin.dataset.labeling import label_dataset
 
         # Callbacks of progress would bring FiftyOne's own bar with them.

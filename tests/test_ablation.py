@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import ablation
-from ovsam_plugin.predictor import load_predictor
+from ovsam_plugin.prediction.predictor import load_predictor
 
 
 @pytest.fixture

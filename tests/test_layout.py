@@ -13,13 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 FIFTYONE = {
     "app",
     "cli",
-    "contact_sheet",
     "curation",
     "dataset",
     "demo",
     "evaluation",
     "health",
-    "scale",
+    "engines",
 }
 
 

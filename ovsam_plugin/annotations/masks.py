@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from ovsam_plugin.annotations.values import number, whole
-from ovsam_plugin.rle import decode_segmentation
+from ovsam_plugin.images.rle import decode_segmentation
 
 Size: TypeAlias = tuple[int, int]
 Corners: TypeAlias = tuple[float, float, float, float]

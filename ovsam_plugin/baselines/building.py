@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from ovsam_plugin import text_side
 from ovsam_plugin.baselines.context import Context, context_classifier
 from ovsam_plugin.baselines.feature_crop import FeatureCrop
 from ovsam_plugin.baselines.image_crop import ImageCrop
@@ -23,9 +22,10 @@ from ovsam_plugin.baselines.method import (
     SharedEmbedder,
 )
 from ovsam_plugin.baselines.segmenter import PresetSegmenter, Segmenter
-from ovsam_plugin.labeler import Labeler
 from ovsam_plugin.namers.tower import Tower
-from ovsam_plugin.recognition import Recognizer
+from ovsam_plugin.prediction.labeler import Labeler
+from ovsam_plugin.recognition import text_side
+from ovsam_plugin.recognition.recognizer import Recognizer
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ovsam_plugin.baselines.segmenter import Segmented
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.cost import Cost
+from ovsam_plugin.prediction.instances import Instances
 
 
 class FeatureCrop:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.baselines.segmenter import Segmented
-from ovsam_plugin.images import Pixels
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.cuts import BARE, cut_out, fitted
 from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.cost import Cost

@@ -16,11 +16,11 @@ from ovsam_plugin.baselines.segmenter import (
     Segmenter,
     Shared,
 )
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.network.cost import Cost
-from ovsam_plugin.prompts import Prompt
-from ovsam_plugin.recognition import Recognition, Recognizer
+from ovsam_plugin.prediction.instances import Instances
+from ovsam_plugin.prediction.prompts import Prompt
+from ovsam_plugin.recognition.recognizer import Recognition, Recognizer
 from ovsam_plugin.vocabulary.text import unit
 
 OVSAM, SAM = "ovsam", "sam"

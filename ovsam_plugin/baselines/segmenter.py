@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.network.cost import Cost, count_network
-from ovsam_plugin.predictor import Encoding, Predictor
-from ovsam_plugin.prompts import Prompt
+from ovsam_plugin.prediction.instances import Instances
+from ovsam_plugin.prediction.predictor import Encoding, Predictor
+from ovsam_plugin.prediction.prompts import Prompt
 
 T = TypeVar("T")
 

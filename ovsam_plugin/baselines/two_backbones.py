@@ -19,21 +19,21 @@ from ovsam_plugin.baselines.building import Naming, choose, embedders_of
 from ovsam_plugin.baselines.context import Context
 from ovsam_plugin.baselines.method import SAM, Method
 from ovsam_plugin.baselines.segmenter import Segmented, Shared
-from ovsam_plugin.device import pick_device
-from ovsam_plugin.frame import Frame
-from ovsam_plugin.fusion import Fusion
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.instances import Instances, PackedMasks
-from ovsam_plugin.judge import BY_STABILITY
-from ovsam_plugin.mask_crop import NOTHING, MaskCrop
+from ovsam_plugin.hardware.device import pick_device
+from ovsam_plugin.images.frame import Frame
+from ovsam_plugin.images.mask_crop import NOTHING, MaskCrop
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.ovsam import mask_boxes
 from ovsam_plugin.network.resample import MaskResampler
-from ovsam_plugin.predictor import CHUNK, STABILITY_OFFSET
-from ovsam_plugin.prompt_batch import alike, prompt_batch
-from ovsam_plugin.prompts import Prompt
-from ovsam_plugin.sam import answer, load_sam
+from ovsam_plugin.prediction.instances import Instances, PackedMasks
+from ovsam_plugin.prediction.judge import BY_STABILITY
+from ovsam_plugin.prediction.predictor import CHUNK, STABILITY_OFFSET
+from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
+from ovsam_plugin.prediction.prompts import Prompt
+from ovsam_plugin.prediction.sam import answer, load_sam
+from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES

@@ -57,7 +57,7 @@ def calibrate(
         if not annotations.is_file():
             raise UsageError(f"there is no annotation file {annotations}")
         with usage():
-            from ovsam_plugin.labeler import load_labeler
+            from ovsam_plugin.prediction.labeler import load_labeler
             from ovsam_plugin.training.calibrating import calibrate
             from ovsam_plugin.training.examples import CocoPhotographs
 

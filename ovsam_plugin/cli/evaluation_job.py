@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.evaluation.ground_truth import GroundTruth
     from ovsam_plugin.evaluation.results import Evaluated
     from ovsam_plugin.evaluation.run import Evaluation
-    from ovsam_plugin.labeler import Labeler
+    from ovsam_plugin.prediction.labeler import Labeler
     from ovsam_plugin.vocabulary.classifier import OnProgress
     from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -96,7 +96,7 @@ class EvaluationJob:
 
     def _images(self, console: Console) -> Evaluated:
         from ovsam_plugin.evaluation.ground_truth import read_ground_truth
-        from ovsam_plugin.labeler import load_labeler
+        from ovsam_plugin.prediction.labeler import load_labeler
 
         assert self.annotations is not None
         with usage():
@@ -162,7 +162,7 @@ class EvaluationJob:
         from ovsam_plugin.baselines import METHODS, build_methods
         from ovsam_plugin.baselines.method import SAM
         from ovsam_plugin.evaluation.published import Published
-        from ovsam_plugin.labeler import Labeler, build_recognizer
+        from ovsam_plugin.prediction.labeler import Labeler, build_recognizer
 
         wanted = {"ovsam", *self.baselines}
         if "all" in self.baselines:
@@ -205,7 +205,7 @@ class EvaluationJob:
         from ovsam_plugin.evaluation.detections import read_detections
         from ovsam_plugin.evaluation.protocols import check_protocol
         from ovsam_plugin.evaluation.run import Evaluation
-        from ovsam_plugin.labeler import Labeler
+        from ovsam_plugin.prediction.labeler import Labeler
 
         # Average precision ranks all candidates, and not those alone that are worth showing.
         ranked = Labeler(labeler.predictor, labeler.recognizer, all_candidates=True)

@@ -147,7 +147,7 @@ class LabelJob:
         check_file("--export", self.export, "preds.json")
         check_picture("--contact-sheet", self.contact_sheet, "sheet.png")
         with usage():
-            from ovsam_plugin.precision import check_precision
+            from ovsam_plugin.hardware.precision import check_precision
             from ovsam_plugin.presets import get_preset
 
             get_preset(self.preset)
@@ -216,7 +216,7 @@ class LabelJob:
         asked: AttachedPrompts | None,
         vocabulary: Vocabulary | str,
     ) -> None:
-        from ovsam_plugin.contact_sheet import save_sheet
+        from ovsam_plugin.dataset.contact_sheet import save_sheet
         from ovsam_plugin.dataset.export import (
             CategoryIds,
             annotation_rows,

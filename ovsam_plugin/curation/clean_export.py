@@ -22,7 +22,7 @@ from ovsam_plugin.dataset.provenance import Provenance
 from ovsam_plugin.dataset.runs import recorded_vocabulary
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary

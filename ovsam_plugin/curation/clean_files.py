@@ -21,7 +21,7 @@ from ovsam_plugin.dataset.provenance import KEY, Provenance
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.sizes import size_of, sized
 from ovsam_plugin.files import whole_file
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import fiftyone as fo
 from bson import ObjectId
 
+from ovsam_plugin.clicking.session import Instance
 from ovsam_plugin.curation import attributes, decisions
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
@@ -31,8 +32,7 @@ from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels
-from ovsam_plugin.predictor import Predictor
-from ovsam_plugin.session import Instance
+from ovsam_plugin.prediction.predictor import Predictor
 
 PROMPT = Attribute(
     "prompt",

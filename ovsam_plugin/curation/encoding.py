@@ -6,10 +6,14 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ovsam_plugin.clicking.encoded_files import MOST_BYTES, EncodedFiles
+from ovsam_plugin.clicking.shared_network import (
+    Photograph,
+    encodings_directory,
+    load_shared_network,
+)
 from ovsam_plugin.dataset.targets import Samples, check_images
-from ovsam_plugin.encoded_files import MOST_BYTES, EncodedFiles
-from ovsam_plugin.engine import Photograph, encodings_directory, load_engine
-from ovsam_plugin.images import ImageError
+from ovsam_plugin.images.reading import ImageError
 from ovsam_plugin.presets import Preset
 
 
@@ -63,8 +67,8 @@ def encode_dataset(
     check_images(samples)
     if most_bytes < 1:
         raise ValueError(f"most_bytes is {most_bytes}, must be positive")
-    engine = load_engine(preset, device=device, weights=weights)
-    files = EncodedFiles(encodings_directory(), engine.predictor.weights_hash)
+    network = load_shared_network(preset, device=device, weights=weights)
+    files = EncodedFiles(encodings_directory(), network.predictor.weights_hash)
     paths = list(dict.fromkeys(samples.values("filepath")))
     encoded, failed, ours = 0, {}, set()
     left = 0
@@ -77,7 +81,7 @@ def encode_dataset(
             if left:  # there is no room: what is on disk already is counted all the same
                 left += 1
                 continue
-            written = files.write(photograph.key, engine.encode(photograph))
+            written = files.write(photograph.key, network.encode(photograph))
         except ImageError as error:
             failed[path] = str(error)
             continue

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.adapter import Adapter, without_added
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.decisions import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
@@ -20,9 +18,11 @@ from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.examples import run_adapter
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.device import pick_device
-from ovsam_plugin.labeler import build_recognizer
-from ovsam_plugin.recognition import Recognizer
+from ovsam_plugin.hardware.device import pick_device
+from ovsam_plugin.prediction.labeler import build_recognizer
+from ovsam_plugin.recognition.adapter import Adapter, without_added
+from ovsam_plugin.recognition.calibration import Calibration
+from ovsam_plugin.recognition.recognizer import Recognizer
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.scoring.deciding import Decisions, Gain, Prior, cross_validated, fit_head
 from ovsam_plugin.vocabulary.names import clean_name

@@ -11,8 +11,6 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 from fiftyone.core.patches import PatchesView
 
-from ovsam_plugin.adapter import Adapter
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import writing
@@ -27,8 +25,10 @@ from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec
+from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.namers import Cut, NamerSpec
-from ovsam_plugin.precision import Precision
+from ovsam_plugin.recognition.adapter import Adapter
+from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.renaming import renamed
 
 # A person may have named it since it was looked at.

@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
-from ovsam_plugin.adapter import Adapter
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.label_table import LabelTable
@@ -34,10 +32,12 @@ from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
-from ovsam_plugin.device import pick_device
-from ovsam_plugin.labeler import build_recognizer
+from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.namers import NamerSpec
-from ovsam_plugin.recognition import Recognition, Recognizer
+from ovsam_plugin.prediction.labeler import build_recognizer
+from ovsam_plugin.recognition.adapter import Adapter
+from ovsam_plugin.recognition.calibration import Calibration
+from ovsam_plugin.recognition.recognizer import Recognition, Recognizer
 from ovsam_plugin.renaming import renamed
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from ovsam_plugin.dataset.label_masks import crop_of, pixel_box
-from ovsam_plugin.images import ImageError, read_image
-from ovsam_plugin.mask_crop import IntBox, MaskCrop
+from ovsam_plugin.images.mask_crop import IntBox, MaskCrop
+from ovsam_plugin.images.reading import ImageError, read_image
 
 SIZE = (480, 360)
 """(width, height) in pixels of every large picture, so that buttons below stay where they are."""

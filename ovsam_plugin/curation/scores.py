@@ -21,14 +21,14 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.device import pick_device
-from ovsam_plugin.fusion import Fusion
+from ovsam_plugin.hardware.device import pick_device
+from ovsam_plugin.recognition.fusion import Fusion
+from ovsam_plugin.recognition.synonyms import Synonyms
+from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.scoring.doubt import disagreement, doubt
 from ovsam_plugin.scoring.outliers import outlierness
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
-from ovsam_plugin.synonyms import Synonyms
-from ovsam_plugin.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.sources import load_vocabulary

@@ -19,7 +19,7 @@ from ovsam_plugin.dataset.examples import run_vectors
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import nearest
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.prototypes import prototype, words_weigh
+from ovsam_plugin.recognition.prototypes import prototype, words_weigh
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.example import picture_example
 from ovsam_plugin.vocabulary.vocabulary import Category

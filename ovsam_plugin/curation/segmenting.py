@@ -19,6 +19,13 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from fiftyone.core.json import stringify
 
+from ovsam_plugin.clicking.session import Instance
+from ovsam_plugin.clicking.shared_network import (
+    Answers,
+    Photograph,
+    load_shared_network,
+    vocabulary_named,
+)
 from ovsam_plugin.curation.clicked import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
@@ -26,10 +33,8 @@ from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import dataset_of, sample_documents
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.targets import fields_of
-from ovsam_plugin.engine import Answers, Photograph, load_engine, vocabulary_named
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.prompts import Box, Mask, Points, Prompt
-from ovsam_plugin.session import Instance
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction.prompts import Box, Mask, Points, Prompt
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
@@ -80,7 +85,7 @@ def look(dataset: fo.Dataset, sample_id: str, field: str) -> dict[str, Any]:
         FileNotFoundError: the weights are not on this machine.
     """
     check_field(dataset, field)
-    height, width = load_engine().size(_photograph(dataset, sample_id))
+    height, width = load_shared_network().size(_photograph(dataset, sample_id))
     there = _instances(dataset, sample_id, field, (height, width))
     return {"width": width, "height": height, "instances": there}
 
@@ -100,23 +105,23 @@ def ask(
     Raises:
         ValueError: as for `look`; or the prompt is none, or lies outside.
     """
-    engine, photograph = load_engine(), _photograph(dataset, sample_id)
+    network, photograph = load_shared_network(), _photograph(dataset, sample_id)
     names = vocabulary_of_text(vocabulary)
-    size = engine.size(photograph)
+    size = network.size(photograph)
     factor = min(1.0, PREVIEW / max(size))
     if kind == "answer":
         prompt = read_prompt(asked, size)
         if isinstance(prompt, Mask):
             return [
-                _told(engine.answer(photograph, prompt, names), 0, factor=factor, prompt=prompt)
+                _told(network.answer(photograph, prompt, names), 0, factor=factor, prompt=prompt)
             ]
-        found = engine.preview(photograph, prompt, names, PREVIEW)
+        found = network.preview(photograph, prompt, names, PREVIEW)
         return [_told(found, 0, factor=1.0, stretch=_stretch(found, size), prompt=prompt)]
     if kind == "candidates":
-        found = engine.candidates(photograph, read_prompt(asked, size), names)
+        found = network.candidates(photograph, read_prompt(asked, size), names)
     elif kind in ("everything", "find"):
         words = str(asked.get("words", "")) if kind == "find" else None
-        found = engine.everything(photograph, names, words)
+        found = network.everything(photograph, names, words)
     else:
         raise ValueError(f"{kind!r} cannot be asked")
     prompts = found.instances.prompts
@@ -142,16 +147,16 @@ def change(
     Raises:
         ValueError: the sample or the label is gone, or the change cannot be made.
     """
-    engine, field = load_engine(), str(asked["field"])
+    network, field = load_shared_network(), str(asked["field"])
     photograph = _photograph(dataset, sample_id)
     check_field(dataset, field)
-    size = engine.size(photograph)
-    clicked = ClickedField(dataset, field, engine.predictor)
+    size = network.size(photograph)
+    clicked = ClickedField(dataset, field, network.predictor)
     label_id, name = str(asked.get("label_id") or ""), asked.get("name") or None
     by = asked.get("by") or None
     if action in ("add", "redraw"):
         names = vocabulary_of_text(str(asked.get("vocabulary") or ""))
-        instance = Instance(engine.answer(photograph, read_prompt(asked, size), names))
+        instance = Instance(network.answer(photograph, read_prompt(asked, size), names))
         if action == "add":
             label_id = clicked.add(sample_id, instance, name, by)
         else:
@@ -179,7 +184,7 @@ def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
     before, after = (ids[i] if 0 <= i < len(ids) else None for i in (at - 1, at + 1))
     if after is not None:
         try:
-            load_engine().encode_ahead(_photograph(dataset_of(samples), after))
+            load_shared_network().encode_ahead(_photograph(dataset_of(samples), after))
         except ValueError as error:  # it is told when that photograph is opened
             logger.info("not encoded ahead: %s", error)
     return {"previous": before, "next": after}

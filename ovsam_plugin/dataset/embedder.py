@@ -10,7 +10,7 @@ from ovsam_plugin.dataset.zoo_source import ANY_TEXT_MODEL, TEXT_MODELS
 from ovsam_plugin.namers.openclip import openclip_side
 from ovsam_plugin.namers.spec import NamerSpec
 from ovsam_plugin.presets import PRESETS, get_preset
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.text import text_tower_fingerprint
 
 _KEYS = ("namer", "cuts", "namer_hash", "namer_tower")

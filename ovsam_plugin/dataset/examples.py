@@ -9,20 +9,20 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
-from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.internals import list_in, sample_documents
 from ovsam_plugin.dataset.prompt_fields import read_prompts
 from ovsam_plugin.dataset.targets import all_images, fields_of
-from ovsam_plugin.images import Pixels, read_image
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.reading import Pixels, read_image
 from ovsam_plugin.namers import Masked, Namer, NamerSpec, load_namer
 from ovsam_plugin.namers.cuts import read_cuts
-from ovsam_plugin.prompts import Box, Prompt
-from ovsam_plugin.prototypes import prototype_adapter
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.prediction.prompts import Box, Prompt
+from ovsam_plugin.recognition.adapter import Adapter
+from ovsam_plugin.recognition.prototypes import prototype_adapter
+from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.example import picture_example
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 

@@ -25,7 +25,7 @@ from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import check_flat, root_dataset
 from ovsam_plugin.files import whole_file
-from ovsam_plugin.mask_crop import NOTHING
+from ovsam_plugin.images.mask_crop import NOTHING
 from ovsam_plugin.vocabulary.names import joined_key, name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.dataset.internals import is_generated
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.prediction.instances import Instances
 
 if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
-    from ovsam_plugin.recognition import Recognition
+    from ovsam_plugin.recognition.recognizer import Recognition
 
 
 @dataclass(frozen=True)

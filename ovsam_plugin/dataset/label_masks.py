@@ -8,7 +8,7 @@ import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.mask_crop import IntBox, MaskCrop
+from ovsam_plugin.images.mask_crop import IntBox, MaskCrop
 
 _ROUNDING = 1
 """Pixels by which other tools' crops and boxes may differ."""

@@ -6,14 +6,14 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-from ovsam_plugin.adapter import Adapter
-from ovsam_plugin.calibration import Calibration
-from ovsam_plugin.labeler import Labeler, build_recognizer
+from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.namers import Namer, NamerSpec, load_namer
-from ovsam_plugin.precision import Precision
-from ovsam_plugin.predictor import Predictor, load_predictor
-from ovsam_plugin.recognition import Recognizer
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.prediction.labeler import Labeler, build_recognizer
+from ovsam_plugin.prediction.predictor import Predictor, load_predictor
+from ovsam_plugin.recognition.adapter import Adapter
+from ovsam_plugin.recognition.calibration import Calibration
+from ovsam_plugin.recognition.recognizer import Recognizer
+from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 _LOADING = threading.Lock()

@@ -13,8 +13,6 @@ import fiftyone as fo
 import fiftyone.core.utils as fou
 from fiftyone import ViewField as F
 
-from ovsam_plugin.adapter import Adapter
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.embedder import Embedder, recorded_as
@@ -36,11 +34,13 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.engines.table import labeling_engine
+from ovsam_plugin.hardware.precision import Precision
+from ovsam_plugin.images.tiles import Tiles
 from ovsam_plugin.namers import Cut, NamerSpec
-from ovsam_plugin.precision import Precision
+from ovsam_plugin.recognition.adapter import Adapter
+from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.renaming import renamed
-from ovsam_plugin.scale.engines import labeling_engine
-from ovsam_plugin.tiles import Tiles
 from ovsam_plugin.vocabulary.vocabulary import Category
 
 logger = logging.getLogger(__name__)

@@ -44,7 +44,7 @@ from ovsam_plugin.dataset.prompt_fields import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
-from ovsam_plugin.instances import Instances
+from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.stages import Stages
 
 logger = logging.getLogger(__name__)

@@ -12,12 +12,12 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
-from ovsam_plugin.frame import Frame, make_frame
-from ovsam_plugin.images import Pixels, read_picture
+from ovsam_plugin.images.frame import Frame, make_frame
+from ovsam_plugin.images.reading import Pixels, read_picture
+from ovsam_plugin.images.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.prompts import boxes_of
+from ovsam_plugin.prediction.prompts import boxes_of
 from ovsam_plugin.stages import within
-from ovsam_plugin.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
 
 # Seconds that reading one sample may take.
 PATIENCE = 120.0

@@ -14,8 +14,6 @@ import numpy.typing as npt
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 from fiftyone.core.video import FramesView
 
-from ovsam_plugin.adapter import Adapter
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.dataset.examples import Kept, adapter_of
 from ovsam_plugin.dataset.fields import (
     check_storable,
@@ -34,19 +32,21 @@ from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.overwriting import made_by_hand
 from ovsam_plugin.dataset.prompt_fields import Asked, left_out
 from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
-from ovsam_plugin.finding import MIN_MATCH, ClassFinder, Finder, build_finder, rivals_of
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.instances import Instances
-from ovsam_plugin.labeler import Labeler, Unnamed, build_recognizer
-from ovsam_plugin.memory import free_memory, is_out_of_memory
+from ovsam_plugin.hardware.memory import free_memory, is_out_of_memory
+from ovsam_plugin.hardware.precision import Precision
+from ovsam_plugin.images.reading import Pixels
+from ovsam_plugin.images.tiles import Tiles, check_tiles
 from ovsam_plugin.namers import Cut, Namer, NamerSpec
 from ovsam_plugin.namers.ovsam import OvsamNamer
-from ovsam_plugin.precision import Precision
-from ovsam_plugin.predictor import Encoding
+from ovsam_plugin.prediction.finding import MIN_MATCH, ClassFinder, Finder, build_finder, rivals_of
+from ovsam_plugin.prediction.instances import Instances
+from ovsam_plugin.prediction.labeler import Labeler, Unnamed, build_recognizer
+from ovsam_plugin.prediction.predictor import Encoding
+from ovsam_plugin.prediction.prompts import Grid
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.prompts import Grid
-from ovsam_plugin.recognition import Recognition
-from ovsam_plugin.tiles import Tiles, check_tiles
+from ovsam_plugin.recognition.adapter import Adapter
+from ovsam_plugin.recognition.calibration import Calibration
+from ovsam_plugin.recognition.recognizer import Recognition
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 

@@ -25,8 +25,8 @@ from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.sizes import measure
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.writing import in_parts
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction.prompts import Box
 
 _DESCRIPTION = "What a results file says that another model found"
 

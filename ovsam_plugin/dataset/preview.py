@@ -23,17 +23,17 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from ovsam_plugin.contact_sheet import SHOWN, Tile, TileInstance, caption, counted
+from ovsam_plugin.dataset.contact_sheet import SHOWN, Tile, TileInstance, caption, counted
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.targets import Samples
-from ovsam_plugin.decoded import Decoded
-from ovsam_plugin.everything import find_everything
-from ovsam_plugin.images import read_image
-from ovsam_plugin.instances import Instances
-from ovsam_plugin.labeler import Candidates
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.reading import read_image
+from ovsam_plugin.prediction.decoded import Decoded
+from ovsam_plugin.prediction.everything import find_everything
+from ovsam_plugin.prediction.instances import Instances
+from ovsam_plugin.prediction.labeler import Candidates
+from ovsam_plugin.recognition.recognizer import Recognition
 
 PHOTOGRAPHS = 4
 TILE = 560

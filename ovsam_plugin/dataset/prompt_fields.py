@@ -18,8 +18,8 @@ import numpy as np
 
 from ovsam_plugin.dataset.internals import list_in
 from ovsam_plugin.dataset.label_masks import crop_of, to_xyxy
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction.prompts import Box, Mask, Points, Prompt
 
 _BY_TYPE = "prompt_field"
 

@@ -24,7 +24,7 @@ from ovsam_plugin.dataset.targets import (
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
-from ovsam_plugin.tiles import check_tiles
+from ovsam_plugin.images.tiles import check_tiles
 
 _OFFERED = {**MODELS, **SAM_MODELS}
 _WORDS = "give the words to look for"

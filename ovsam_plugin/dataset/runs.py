@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.dataset.store import Store
-from ovsam_plugin.tiles import Tiles
+from ovsam_plugin.images.tiles import Tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fiftyone as fo
 
 from ovsam_plugin.dataset.targets import Samples
-from ovsam_plugin.images import ImageError, photo_size
+from ovsam_plugin.images.reading import ImageError, photo_size
 
 _FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
 

@@ -17,7 +17,7 @@ from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.zoo_source import TEXT_MODELS
 from ovsam_plugin.namers.openclip import openclip_side
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import embed_names
 from ovsam_plugin.vocabulary.names import clean_name, phrase
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower

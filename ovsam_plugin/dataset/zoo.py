@@ -16,7 +16,7 @@ from ovsam_plugin.dataset.zoo_source import only_reads
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
     from ovsam_plugin.dataset.text_model import TextModel
-    from ovsam_plugin.precision import Precision
+    from ovsam_plugin.hardware.precision import Precision
 
 _logger = logging.getLogger(__name__)
 

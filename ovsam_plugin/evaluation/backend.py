@@ -46,7 +46,7 @@ from ovsam_plugin.evaluation.protocols import (
 )
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.evaluation.tally import Predicted, Tally
-from ovsam_plugin.mask_crop import NOTHING
+from ovsam_plugin.images.mask_crop import NOTHING
 
 LABELS = {
     "mAP": "Mask mAP",

@@ -10,7 +10,7 @@ from pathlib import Path
 from ovsam_plugin.annotations import Id
 from ovsam_plugin.annotations.results import Result, read_results
 from ovsam_plugin.evaluation.ground_truth import GroundTruth
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.prediction.prompts import Box
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ovsam_plugin.annotations import (
     Id,
     read_annotation_file,
 )
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.vocabulary.tables import texts
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 

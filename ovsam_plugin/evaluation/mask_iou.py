@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.instances import Instances
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction.instances import Instances
 
 
 def crops_of(instances: Instances) -> list[MaskCrop]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.evaluation.mask_iou import intersection
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 
 Outcome: TypeAlias = Literal["thing", "double", "part", "background", "crowd"]
 # An answer is a part where this share of it lies on one true thing that it does not match.

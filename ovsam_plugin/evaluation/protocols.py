@@ -23,8 +23,8 @@ from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.evaluation.ground_truth import Truth
 from ovsam_plugin.evaluation.mask_iou import iou_matrix, mask_iou
 from ovsam_plugin.evaluation.matching import match_greedily
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt
 
 Protocol: TypeAlias = Literal["box", "center-point", "detector", "everything"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)

@@ -10,18 +10,18 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from ovsam_plugin import faithful
-from ovsam_plugin.decoded import Decoded
-from ovsam_plugin.frame import padded_size
-from ovsam_plugin.instances import Instances
-from ovsam_plugin.judge import Judge
-from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.images.frame import padded_size
 from ovsam_plugin.network.cost import Cost, count, total
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Masks, mask_boxes
-from ovsam_plugin.predictor import STABILITY_OFFSET
-from ovsam_plugin.prompt_batch import prompt_batch
-from ovsam_plugin.prompts import Box, Prompt
-from ovsam_plugin.recognition import TOP_K, Recognition
+from ovsam_plugin.prediction import faithful
+from ovsam_plugin.prediction.decoded import Decoded
+from ovsam_plugin.prediction.instances import Instances
+from ovsam_plugin.prediction.judge import Judge
+from ovsam_plugin.prediction.labeler import Labeler
+from ovsam_plugin.prediction.predictor import STABILITY_OFFSET
+from ovsam_plugin.prediction.prompt_batch import prompt_batch
+from ovsam_plugin.prediction.prompts import Box, Prompt
+from ovsam_plugin.recognition.recognizer import TOP_K, Recognition
 
 
 class Published:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from ovsam_plugin.contact_sheet import Tile, TileInstance, draw_sheet
+from ovsam_plugin.dataset.contact_sheet import Tile, TileInstance, draw_sheet
 from ovsam_plugin.evaluation.charts import (
     classes_chart,
     confusions_chart,
@@ -28,8 +28,8 @@ from ovsam_plugin.evaluation.metrics import (
 )
 from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
-from ovsam_plugin.images import ImageError, read_image
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.reading import ImageError, read_image
 
 _WORST_IMAGES = 9
 _TILE = 480  # pixels

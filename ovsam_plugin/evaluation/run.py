@@ -28,10 +28,10 @@ from ovsam_plugin.evaluation.published import Published
 from ovsam_plugin.evaluation.results import COST_PROMPTS, Evaluated, MethodResult
 from ovsam_plugin.evaluation.splits import match_classes, require_classes
 from ovsam_plugin.evaluation.tally import Predicted, Tally
-from ovsam_plugin.images import read_image
-from ovsam_plugin.instances import Instances
-from ovsam_plugin.prompts import Prompt
-from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.images.reading import read_image
+from ovsam_plugin.prediction.instances import Instances
+from ovsam_plugin.prediction.prompts import Prompt
+from ovsam_plugin.recognition.recognizer import Recognition
 from ovsam_plugin.vocabulary.classifier import OnProgress
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ovsam_plugin.evaluation.metrics import Outcomes
 from ovsam_plugin.evaluation.protocols import Pairs, Target
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 
 
 @dataclass(frozen=True, eq=False)

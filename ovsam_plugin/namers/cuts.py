@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.reading import Pixels
 
 _FARTHEST = 8.0
 

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.images import Pixels
-from ovsam_plugin.mask_crop import MaskCrop
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.reading import Pixels
+from ovsam_plugin.recognition.text_side import TextSide
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ovsam_plugin.images import Pixels
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.namers.cuts import Cut, cut_out, fitted
 from ovsam_plugin.namers.namer import Branches, Masked
-from ovsam_plugin.text_side import TextSide, single_branch
+from ovsam_plugin.recognition.text_side import TextSide, single_branch
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
 from ovsam_plugin.vocabulary.text import openclip_parts, text_tower_fingerprint, unit
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ovsam_plugin.namers.namer import Branches, Masked
-from ovsam_plugin.predictor import CHUNK, Predictor
-from ovsam_plugin.prompts import Mask
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.prediction.predictor import CHUNK, Predictor
+from ovsam_plugin.prediction.prompts import Mask
+from ovsam_plugin.recognition.text_side import TextSide
 
 
 class OvsamNamer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ovsam_plugin.device import pick_device
+from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.namers.cuts import Cut, read_cuts
 from ovsam_plugin.namers.namer import Namer
 from ovsam_plugin.namers.openclip import (
@@ -16,9 +16,9 @@ from ovsam_plugin.namers.openclip import (
     openclip_side,
 )
 from ovsam_plugin.namers.ovsam import OvsamNamer
-from ovsam_plugin.predictor import load_predictor
+from ovsam_plugin.prediction.predictor import load_predictor
 from ovsam_plugin.presets import PRESETS, get_preset
-from ovsam_plugin.text_side import TextSide
+from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.text import load_openclip
 
 

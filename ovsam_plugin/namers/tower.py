@@ -8,14 +8,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ovsam_plugin.frame import Frame, make_frame, padded_size, stack_pixels
-from ovsam_plugin.images import Pixels
+from ovsam_plugin.hardware.precision import Precision, computing_in, pick_precision
+from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
+from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.network.cost import Cost, count_run
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import ImageEncoder
-from ovsam_plugin.precision import Precision, computing_in, pick_precision
-from ovsam_plugin.predictor import Predictor
+from ovsam_plugin.prediction.predictor import Predictor
 
 _STRIDE = 32
 CHUNK = 16

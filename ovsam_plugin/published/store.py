@@ -40,7 +40,7 @@ from ovsam_plugin.vocabulary.cache import cache_directory
 
 if TYPE_CHECKING:
     from ovsam_plugin.presets import Preset
-    from ovsam_plugin.text_side import TextSide
+    from ovsam_plugin.recognition.text_side import TextSide
 
 
 def folder() -> Path:

@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from ovsam_plugin.annotations import Annotation, AnnotationFile, read_annotation_file
 from ovsam_plugin.annotations.masks import Size, mask_of, plain_segmentation
 from ovsam_plugin.annotations.photographs import canonical_name, find_photograph, written_name
-from ovsam_plugin.rle import encode_crop
+from ovsam_plugin.images.rle import encode_crop
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 

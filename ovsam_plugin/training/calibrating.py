@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.calibration import MIN_INSTANCES, Calibration, fit
-from ovsam_plugin.labeler import Labeler
+from ovsam_plugin.prediction.labeler import Labeler
+from ovsam_plugin.recognition.calibration import MIN_INSTANCES, Calibration, fit
 from ovsam_plugin.training.examples import Annotated
 
 

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ovsam_plugin.checkpoint import file_sha256, load_network
-from ovsam_plugin.fusion import with_background
-from ovsam_plugin.images import read_image
+from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.ovsam import OVSAM, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
-from ovsam_plugin.synonyms import Synonyms
+from ovsam_plugin.recognition.fusion import with_background
+from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.training.annotations import is_validation, load_annotations, not_of_split
 from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, whole
 from ovsam_plugin.training.data import CocoCrops, Source, endless, normalize

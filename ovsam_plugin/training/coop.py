@@ -24,7 +24,7 @@ from torch import Tensor
 from ovsam_plugin.baselines.building import shared_embedders
 from ovsam_plugin.baselines.context import Context, PromptableTower, read_names, word_vectors
 from ovsam_plugin.files import draft_of
-from ovsam_plugin.labeler import Labeler, load_labeler
+from ovsam_plugin.prediction.labeler import Labeler, load_labeler
 from ovsam_plugin.training.annotations import is_validation
 from ovsam_plugin.training.examples import (
     Annotated,

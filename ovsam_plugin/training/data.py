@@ -14,7 +14,7 @@ from scipy.io import loadmat
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ovsam_plugin.images import read_image
+from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.training.annotations import file_of, find_image, is_validation
 from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance, paste

@@ -20,8 +20,8 @@ from ovsam_plugin.annotations.masks import Size
 from ovsam_plugin.annotations.photographs import find_in
 from ovsam_plugin.baselines.method import SharedEmbedder
 from ovsam_plugin.files import draft_of
-from ovsam_plugin.images import Pixels, read_image
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.images.reading import Pixels, read_image
+from ovsam_plugin.prediction.prompts import Box
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 

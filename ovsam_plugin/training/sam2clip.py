@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.checkpoint import file_sha256, load_network
 from ovsam_plugin.files import draft_of
-from ovsam_plugin.frame import Frame, make_frame, stack_pixels
-from ovsam_plugin.images import read_image
+from ovsam_plugin.images.frame import Frame, make_frame, stack_pixels
+from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import get_preset

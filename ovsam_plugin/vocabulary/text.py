@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.device import pick_device
+from ovsam_plugin.hardware.device import pick_device
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

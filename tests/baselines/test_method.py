@@ -8,8 +8,8 @@ import pytest
 from ovsam_plugin.baselines import METHODS, Cost, Method, build_methods
 from ovsam_plugin.baselines.segmenter import Shared
 from ovsam_plugin.checkpoint import load_network
-from ovsam_plugin.labeler import Labeler, load_labeler
-from ovsam_plugin.prompts import Box, Points, Prompt
+from ovsam_plugin.prediction.labeler import Labeler, load_labeler
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt
 
 CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
 CUP = Box((165.0, 15.0, 440.0, 245.0), id="a")

@@ -29,9 +29,9 @@ from ovsam_plugin.baselines.two_backbones import (
 from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.image_encoder import ClipResNet
+from ovsam_plugin.prediction.prompts import Box, Mask, Points
+from ovsam_plugin.prediction.sam import empty_sam, load_sam
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.prompts import Box, Mask, Points
-from ovsam_plugin.sam import empty_sam, load_sam
 from ovsam_plugin.vocabulary.text import load_openclip, load_text_tower
 
 SIDE = 128

@@ -12,7 +12,7 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.fields import declare_fields, name_attributes
-from ovsam_plugin.labeler import build_recognizer
+from ovsam_plugin.prediction.labeler import build_recognizer
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.vocabulary import load_vocabulary
 from ovsam_plugin.vocabulary.classifier import embed_names

@@ -13,20 +13,20 @@ from typer.testing import CliRunner
 
 from ovsam_plugin import encode_dataset, open_image
 from ovsam_plugin.cli.app import app
-from ovsam_plugin.engine import encodings_directory, load_engine
+from ovsam_plugin.clicking.shared_network import encodings_directory, load_shared_network
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache folder of the test's own, with the text embeddings left where they are."""
-    from ovsam_plugin import engine
+    from ovsam_plugin.clicking import shared_network
 
     folder = tmp_path / "encodings"
-    monkeypatch.setattr(engine, "encodings_directory", lambda: folder)
+    monkeypatch.setattr(shared_network, "encodings_directory", lambda: folder)
     monkeypatch.setattr("ovsam_plugin.curation.encoding.encodings_directory", lambda: folder)
-    engine._engine.cache_clear()
+    shared_network._shared.cache_clear()
     yield folder
-    engine._engine.cache_clear()
+    shared_network._shared.cache_clear()
 
 
 def test_each_photograph_is_encoded_once_and_then_read(
@@ -35,12 +35,12 @@ def test_each_photograph_is_encoded_once_and_then_read(
     done = encode_dataset(dataset, device="cpu")
     assert (done.encoded, done.kept, done.failed, done.left) == (3, 0, {}, 0)
     assert done.bytes == sum(path.stat().st_size for path in cache.iterdir())
-    load_engine(device="cpu").encodings.clear()
+    load_shared_network(device="cpu").encodings.clear()
 
     def encode(*_: object) -> None:
         raise AssertionError("encoded again")
 
-    monkeypatch.setattr(load_engine(device="cpu").predictor, "encode", encode)
+    monkeypatch.setattr(load_shared_network(device="cpu").predictor, "encode", encode)
     again = encode_dataset(dataset, device="cpu")
     assert (again.encoded, again.kept) == (0, 3)
     session = open_image(dataset.first().filepath, vocabulary="cat, cup", device="cpu")
@@ -97,7 +97,7 @@ def test_turned_photographs_keep_their_size(tmp_path: Path) -> None:
     made = fo.Dataset()
     made.add_images([str(path)])
     encode_dataset(made, device="cpu")
-    load_engine(device="cpu").encodings.clear()
+    load_shared_network(device="cpu").encodings.clear()
     assert open_image(path, device="cpu").size == (50, 30)
     made.delete()
 

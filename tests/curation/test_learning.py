@@ -10,10 +10,10 @@ import fiftyone as fo
 import pytest
 
 from ovsam_plugin import compare_runs, learn_from_decisions, learn_names, relabel_dataset
-from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.curation.decisions import reject, rename, reopen
 from ovsam_plugin.curation.removal import remove_run
 from ovsam_plugin.dataset import runs
+from ovsam_plugin.recognition.adapter import Adapter
 
 from .decided_by_hand import PHOTOGRAPHS, THINGS, decide, make
 from .run_by_hand import snapshot

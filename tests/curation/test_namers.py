@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from ovsam_plugin import label_dataset
-from ovsam_plugin.adapter import Adapter
 from ovsam_plugin.curation.learning import learn_names
 from ovsam_plugin.curation.naming import name_instances
 from ovsam_plugin.curation.relabeling import relabel_dataset
@@ -19,8 +18,9 @@ from ovsam_plugin.curation.search import search
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.label_masks import crop_of
-from ovsam_plugin.images import read_image
+from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.namers import Masked, NamerSpec, load_namer
+from ovsam_plugin.recognition.adapter import Adapter
 from tests.namers.open_clip_model import write_model
 
 from .conftest import NAMES, SMALL

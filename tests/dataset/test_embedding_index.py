@@ -21,8 +21,8 @@ from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import Embeddings
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.images import read_image
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.images.reading import read_image
+from ovsam_plugin.prediction.prompts import Box
 from ovsam_plugin.vocabulary import load_vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]

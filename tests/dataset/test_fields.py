@@ -14,9 +14,9 @@ from ovsam_plugin.dataset.fields import (
     relative_box,
     to_detections,
 )
-from ovsam_plugin.instances import Instances, PackedMasks
-from ovsam_plugin.prompts import Box, Points, Prompt
-from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.prediction.instances import Instances, PackedMasks
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt
+from ovsam_plugin.recognition.recognizer import Recognition
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 SIZE = (60, 80)

@@ -21,8 +21,8 @@ from ovsam_plugin import (
     search,
     setup_workspace,
 )
-from ovsam_plugin.contact_sheet import save_sheet
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.contact_sheet import save_sheet
 from ovsam_plugin.dataset.export import field_rows
 from ovsam_plugin.dataset.model import OvsamModel
 

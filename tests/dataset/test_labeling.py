@@ -16,11 +16,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from ovsam_plugin import LabelSummary, label_dataset
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.checkpoint import SHIPPED, file_sha256
 from ovsam_plugin.curation.decisions import accept, rename
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.recognition.calibration import Calibration
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = "cat, cup, person, spoon"

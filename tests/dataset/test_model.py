@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.dataset.fields import ATTRIBUTES
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.instances import PackedMasks
-from ovsam_plugin.mask_crop import NOTHING
-from ovsam_plugin.predictor import Encoding, Predictor
+from ovsam_plugin.images.mask_crop import NOTHING
+from ovsam_plugin.prediction.instances import PackedMasks
+from ovsam_plugin.prediction.predictor import Encoding, Predictor
 
 CAT = [0.1, 0.1, 0.8, 0.8]
 """Relative box around the cat's head of the first photograph."""

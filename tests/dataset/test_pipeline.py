@@ -18,9 +18,9 @@ from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.prompt_fields import Asked
-from ovsam_plugin.memory import is_out_of_memory
-from ovsam_plugin.predictor import Predictor
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.hardware.memory import is_out_of_memory
+from ovsam_plugin.prediction.predictor import Predictor
+from ovsam_plugin.prediction.prompts import Box
 
 QUICK: dict[str, Any] = {
     "vocabulary": "cat, cup, person, spoon",

@@ -9,7 +9,7 @@ import fiftyone as fo
 import pytest
 
 from ovsam_plugin import label_dataset
-from ovsam_plugin.contact_sheet import SHOWN
+from ovsam_plugin.dataset.contact_sheet import SHOWN
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.preview import Preview, make_preview, preview
 

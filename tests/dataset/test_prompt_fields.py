@@ -10,7 +10,7 @@ import pytest
 
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.dataset.prompt_fields import read_prompts
-from ovsam_plugin.prompts import Box, Mask, Points
+from ovsam_plugin.prediction.prompts import Box, Mask, Points
 
 SIZE = (100, 200)
 

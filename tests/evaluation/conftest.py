@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from ovsam_plugin.instances import Instances, PackedMasks
 from ovsam_plugin.network.cost import Cost
-from ovsam_plugin.prompts import Box, Points, Prompt
-from ovsam_plugin.recognition import Recognition
+from ovsam_plugin.prediction.instances import Instances, PackedMasks
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt
+from ovsam_plugin.recognition.recognizer import Recognition
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 Annotate = Callable[..., Path]

@@ -11,9 +11,9 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
 from ovsam_plugin.evaluation.mask_iou import crops_of, intersection, iou_matrix, mask_iou
-from ovsam_plugin.instances import Instances, PackedMasks
-from ovsam_plugin.mask_crop import MaskCrop, crop_mask
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.images.mask_crop import MaskCrop, crop_mask
+from ovsam_plugin.prediction.instances import Instances, PackedMasks
+from ovsam_plugin.prediction.prompts import Box
 
 Masks = list[npt.NDArray[np.bool_]]
 SIZE = (7, 9)

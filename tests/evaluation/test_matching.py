@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 
 from ovsam_plugin.evaluation.mask_iou import iou_matrix
 from ovsam_plugin.evaluation.matching import match_greedily
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 
 SIZE = (6, 6)
 Rectangle = tuple[int, int, int, int]

@@ -12,10 +12,10 @@ import pytest
 
 from benchmarks import parity
 from ovsam_plugin.evaluation.published import Published
-from ovsam_plugin.fusion import Fusion
-from ovsam_plugin.labeler import Labeler
-from ovsam_plugin.prompts import Box, Points, Prompt
-from ovsam_plugin.recognition import Recognizer
+from ovsam_plugin.prediction.labeler import Labeler
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt
+from ovsam_plugin.recognition.fusion import Fusion
+from ovsam_plugin.recognition.recognizer import Recognizer
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 

@@ -17,7 +17,7 @@ from ovsam_plugin.evaluation.protocols import Protocol
 from ovsam_plugin.evaluation.results import Evaluated
 from ovsam_plugin.evaluation.run import Evaluation
 from ovsam_plugin.evaluation.splits import apply_split, require_classes
-from ovsam_plugin.prompts import Box, Points
+from ovsam_plugin.prediction.prompts import Box, Points
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 from tests.evaluation.conftest import Annotate, Painter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ovsam_plugin.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.namers.cuts import BARE, DEFAULT_CUTS, Cut, cut_out, fitted, read_cuts
 
 FILL = (10, 20, 30)

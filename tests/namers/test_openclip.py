@@ -14,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from ovsam_plugin.labeler import build_recognizer
-from ovsam_plugin.mask_crop import NOTHING, MaskCrop
+from ovsam_plugin.images.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.namers import Cut, Masked, NamerSpec, load_namer
+from ovsam_plugin.prediction.labeler import build_recognizer
 from ovsam_plugin.vocabulary.text import load_openclip
 
 from .open_clip_model import write_model

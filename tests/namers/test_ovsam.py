@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ovsam_plugin.mask_crop import NOTHING, MaskCrop
+from ovsam_plugin.images.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.namers import Masked, NamerSpec, load_namer
-from ovsam_plugin.predictor import load_predictor
-from ovsam_plugin.prompts import Mask
+from ovsam_plugin.prediction.predictor import load_predictor
+from ovsam_plugin.prediction.prompts import Mask
 
 
 def test_its_embeddings_are_those_of_mask_prompts() -> None:

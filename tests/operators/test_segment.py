@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from fiftyone.operators.registry import OperatorRegistry
 
+from ovsam_plugin.clicking.shared_network import load_shared_network
 from ovsam_plugin.curation.clicked import ClickedField
 from ovsam_plugin.curation.decisions import progress
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.curation.segmenting import read_prompt, row_runs, vocabulary_of_text
-from ovsam_plugin.engine import load_engine
-from ovsam_plugin.prompts import Mask, Points
+from ovsam_plugin.prediction.prompts import Mask, Points
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NAMES = "cat, cup, person, spoon"
@@ -181,7 +181,7 @@ def test_what_was_clicked_is_found_by_words(dataset: fo.Dataset) -> None:
     cat, cup, _ = dataset.values("id")
     change(dataset, cat, "add", **CAT)
     change(dataset, cup, "add", box=[160, 20, 415, 260])
-    ClickedField(dataset, "clicked", load_engine().predictor).file()
+    ClickedField(dataset, "clicked", load_shared_network().predictor).file()
     dataset.reload()
     (best,) = search(dataset, "a cup", pred_field="clicked", k=1)
     assert best.sample_id == cup
@@ -212,7 +212,7 @@ def test_a_network_that_does_not_load_is_told_and_loaded_later(
 
     sample_id = dataset.first().id
     with monkeypatch.context() as patched:
-        patched.setattr("ovsam_plugin.curation.segmenting.load_engine", fail)
+        patched.setattr("ovsam_plugin.curation.segmenting.load_shared_network", fail)
         told = call("look", dataset, sample_id=sample_id, field="clicked")
         assert told == {"problem": "the weights are not on this machine"}
     assert call("look", dataset, sample_id=sample_id, field="clicked")["width"] == 451
@@ -222,7 +222,7 @@ def test_a_server_that_was_started_anew_goes_on(dataset: fo.Dataset) -> None:
     sample_id = dataset.first().id
     call("look", dataset, sample_id=sample_id, field="clicked")
     # All that a server keeps; what was clicked is in the browser.
-    load_engine().encodings.clear()
+    load_shared_network().encodings.clear()
     asked = {**CAT, "by": "ada"}
     told = change(dataset, sample_id, "add", **asked)
     assert told["instances"][0]["label"] == "cat"

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ovsam_plugin.checkpoint import load_network
-from ovsam_plugin.labeler import build_recognizer
-from ovsam_plugin.predictor import load_predictor
+from ovsam_plugin.prediction.labeler import build_recognizer
+from ovsam_plugin.prediction.predictor import load_predictor
 from ovsam_plugin.presets import PRESETS, Preset
 from ovsam_plugin.published import licence, sources, store
 from ovsam_plugin.published.archive import CheckpointError

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ovsam_plugin.calibration import Calibration
 from ovsam_plugin.cli.app import app
-from ovsam_plugin.labeler import Labeler, load_labeler
-from ovsam_plugin.prompts import Box
+from ovsam_plugin.prediction.labeler import Labeler, load_labeler
+from ovsam_plugin.prediction.prompts import Box
+from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.training.calibrating import calibrate
 from ovsam_plugin.training.examples import Annotated, CocoPhotographs
 

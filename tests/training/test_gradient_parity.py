@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.parity import TOLERANCES, Golden, describe, recipe_network, sample
-from ovsam_plugin.frame import make_frame, stack_pixels
+from ovsam_plugin.images.frame import make_frame, stack_pixels
 from ovsam_plugin.network.feature_pyramid import pyramid_level
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import get_preset

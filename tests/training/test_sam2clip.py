@@ -17,7 +17,7 @@ from segment_anything.build_sam import _build_sam
 from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
-from ovsam_plugin.frame import Frame, make_frame
+from ovsam_plugin.images.frame import Frame, make_frame
 from ovsam_plugin.training.engine import Schedule, run
 from ovsam_plugin.training.sam2clip import (
     Photographs,

@@ -1,0 +1,1 @@
+"""One photograph that somebody points at: encoded once, every click answered."""

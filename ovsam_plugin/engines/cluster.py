@@ -1,0 +1,130 @@
+"""A Ray cluster: a task for some of the samples, given out, retried and scaled by Ray.
+
+A Ray worker process keeps the network from one task to the next (`labelers`), so a pool of workers
+has a network each. Tasks wait in Ray's queue, which its autoscaler reads. A worker that dies costs
+what it had in hand: Ray gives the task to another, which skips what was written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ovsam_plugin.dataset.labeling_job import Tally
+from ovsam_plugin.dataset.share import Share
+from ovsam_plugin.engines.database import database_address
+
+logger = logging.getLogger(__name__)
+
+# A task is done again so often where its worker dies.
+_RETRIES = 3
+# Samples a task: many enough that a task's beginning does not count, few enough to spread.
+_MOST, _TASKS_A_WORKER = 512, 4
+_HERE = ("127.0.0.1", "localhost", "[::1]")
+# What the caller's processes were told, and a cluster's must be told too.
+_TOLD = (
+    "OVSAM_CACHE_DIR",
+    "OVSAM_ACCEPT_LICENCE",
+    "OVSAM_MIRROR",
+    "FIFTYONE_DO_NOT_TRACK",
+    "FIFTYONE_DATABASE_NAME",
+    "FIFTYONE_DATABASE_VALIDATION",
+    "FIFTYONE_MODEL_ZOO_DIR",
+)
+
+
+class RayEngine:
+    """Workers on a Ray cluster.
+
+    Args:
+        address: of the cluster, "auto" or "ray://HOST:10001"; one is started on this machine when
+            None, unless this process is connected already.
+        gpus: of a GPU that a worker takes, such as 0.5 for two on one; 1 where the cluster has
+            GPUs and none else when None.
+
+    Raises:
+        ValueError: Ray is not installed, or `gpus` is negative.
+    """
+
+    def __init__(self, address: str | None = None, gpus: float | None = None) -> None:
+        _ray()
+        if gpus is not None and gpus < 0:
+            raise ValueError(f"a worker takes 0 GPUs, a part of one, or more; got {gpus}")
+        self.address = address
+        self.gpus = gpus
+
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
+        """See `Engine.run`."""
+        ray = _ray()
+        connected = ray.is_initialized()
+        if not connected:
+            self._connect(ray)
+        try:
+            return self._run(ray, share, ids, count)
+        finally:
+            if not connected:
+                ray.shutdown()
+
+    def _connect(self, ray: Any) -> None:
+        database = database_address()
+        if self.address is not None and any(f"//{host}" in database for host in _HERE):
+            logger.warning(
+                "the database is at %s, which other machines cannot reach: set "
+                "FIFTYONE_DATABASE_URI to one that they can",
+                database,
+            )
+        try:
+            ray.init(address=self.address, include_dashboard=None if self.address else False)
+        except ConnectionError as error:
+            raise ValueError(f"no Ray cluster answers at {self.address!r}: {error}") from error
+
+    def _run(
+        self, ray: Any, share: Share, ids: Sequence[str], count: Callable[[int], None]
+    ) -> Tally:
+        resources = ray.cluster_resources()
+        gpus = (1.0 if resources.get("GPU") else 0.0) if self.gpus is None else self.gpus
+        workers = resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1)
+        size = -(-len(ids) // max(1, int(workers) * _TASKS_A_WORKER))
+        size = min(_MOST, max(share.batch_size, size))
+        environment = {name: os.environ[name] for name in _TOLD if name in os.environ}
+        environment["FIFTYONE_DATABASE_URI"] = database_address()
+        task = ray.remote(_label).options(
+            num_cpus=1,
+            num_gpus=gpus,
+            max_retries=_RETRIES,
+            runtime_env={"env_vars": environment},
+        )
+        told = ray.put(share)
+        waiting = {
+            task.remote(told, list(ids[i : i + size])): len(ids[i : i + size])
+            for i in range(0, len(ids), size)
+        }
+        whole = Tally()
+        while waiting:
+            for done in ray.wait(list(waiting), num_returns=1)[0]:
+                count(waiting.pop(done))
+                try:
+                    whole.add(ray.get(done))
+                except ray.exceptions.RayTaskError as error:
+                    for other in waiting:
+                        ray.cancel(other)
+                    raise RuntimeError(
+                        f"a worker cannot label: {error.cause}. What was labelled is kept"
+                    ) from error
+                except ray.exceptions.RayError as error:
+                    logger.warning("some samples are left after %d tries: %s", _RETRIES, error)
+        return whole
+
+
+def _label(share: Share, ids: Sequence[str]) -> Tally:
+    return share.label(ids, "auto")
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("engine 'ray' needs Ray: pip install 'fiftyone-ovsam[ray]'") from error
+    return ray

@@ -1,0 +1,161 @@
+"""A process for each of several accelerators: `python -m ovsam_plugin.engines.devices`.
+
+A process of its own and not a thread, so that no device waits for another's Python; started anew
+and not forked, so that it owes nothing to the program that called.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+import torch
+
+from ovsam_plugin.dataset.labeling_job import Tally
+from ovsam_plugin.dataset.share import Share
+from ovsam_plugin.engines.database import database_address
+from ovsam_plugin.hardware.device import pick_device
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two words of a process about how far it is.
+_EVERY = 1.0
+
+
+def devices_named(named: str | Sequence[str]) -> list[str]:
+    """The devices that a user means.
+
+    Args:
+        named: "all" accelerators, "cuda:0,cuda:2", a list of them; one may be named twice, for two
+            processes on it.
+
+    Raises:
+        ValueError: none is named, or one cannot be used.
+    """
+    if isinstance(named, str):
+        if named.strip() == "all":
+            count = torch.cuda.device_count()
+            return [f"cuda:{i}" for i in range(count)] or [str(pick_device("auto"))]
+        named = [part.strip() for part in named.split(",") if part.strip()]
+    if not named:
+        raise ValueError('devices names none: give "all", or some such as "cuda:0,cuda:1"')
+    return [str(pick_device(name)) for name in named]
+
+
+class DeviceEngine:
+    """A process for each device; each labels a part of the samples.
+
+    Args:
+        devices: from `devices_named`.
+    """
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self.devices = list(devices)
+
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
+        """See `Engine.run`."""
+        parts = [list(ids[i :: len(self.devices)]) for i in range(len(self.devices))]
+        work = [(part, device) for part, device in zip(parts, self.devices) if part]
+        threads = max(1, (os.cpu_count() or 1) // len(self.devices))
+        root = str(Path(__file__).resolve().parents[2])
+        environment = {
+            "OMP_NUM_THREADS": str(threads),
+            **os.environ,
+            "FIFTYONE_DATABASE_URI": database_address(),
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+        }
+        words: Queue[tuple[int, dict[str, Any] | None]] = Queue()
+        processes = []
+        try:
+            for number, (part, device) in enumerate(work):
+                process = subprocess.Popen(
+                    [sys.executable, "-m", __name__],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment,
+                )
+                processes.append(process)
+                assert process.stdin is not None
+                with process.stdin:
+                    process.stdin.write(pickle.dumps((share, part, device)))
+                threading.Thread(target=_listen, args=(number, process, words), daemon=True).start()
+            return self._gather(processes, words, count)
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.terminate()
+                process.wait()
+
+    def _gather(
+        self,
+        processes: Sequence[subprocess.Popen[bytes]],
+        words: Queue[tuple[int, dict[str, Any] | None]],
+        count: Callable[[int], None],
+    ) -> Tally:
+        whole, heard, failed = Tally(), [0] * len(processes), 0
+        ended = 0
+        while ended < len(processes):
+            number, word = words.get()
+            if word is None:
+                ended += 1
+                if code := processes[number].wait():
+                    failed += 1
+                    logger.warning(
+                        "the process on %s ended with %d: others finish what it had",
+                        self.devices[number],
+                        code,
+                    )
+                continue
+            count(word["labelled"] - heard[number])
+            heard[number] = word["labelled"]
+            if word.get("done"):
+                whole.add(Tally(**{k: v for k, v in word.items() if k != "done"}))
+        if processes and failed == len(processes):
+            raise RuntimeError(
+                "every process that was to label ended with an error; the reasons are above"
+            )
+        return whole
+
+
+def _listen(number: int, process: subprocess.Popen[bytes], words: Queue[Any]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(b'{"labelled"'):  # others may print too
+            words.put((number, json.loads(line)))
+    words.put((number, None))
+
+
+def main() -> None:
+    """One process: a share, its samples and a device on the standard input."""
+    share, ids, device = pickle.load(sys.stdin.buffer)
+    done = threading.Event()
+
+    def tell(tally: Tally, **more: bool) -> None:
+        told = {"labelled": tally.labelled, **asdict(tally), **more}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
+
+    def begun(tally: Tally) -> None:
+        def go_on() -> None:
+            while not done.wait(_EVERY):
+                tell(tally)
+
+        threading.Thread(target=go_on, daemon=True).start()
+
+    tally = share.label(ids, device, begun)
+    done.set()
+    tell(tally, done=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""An image file in, pixels and masks out: reading, resizing, cutting, drawing."""

@@ -1,0 +1,1 @@
+"""Prompts in, instances out: what is asked, what is answered, and which answers are kept."""

@@ -1,0 +1,413 @@
+"""One image encoded once, and any number of prompts answered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from ovsam_plugin.checkpoint import load_drawer, load_network
+from ovsam_plugin.hardware.device import pick_device
+from ovsam_plugin.hardware.precision import Precision, check_precision, computing_in, pick_precision
+from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
+from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.tiles import holds, is_small
+from ovsam_plugin.network.objectness import Proposals
+from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
+from ovsam_plugin.network.prompt_encoder import PromptBatch
+from ovsam_plugin.network.region_masks import BINS, windows
+from ovsam_plugin.network.resample import MaskResampler
+from ovsam_plugin.prediction.decoded import Decoded
+from ovsam_plugin.prediction.instances import Instances, PackedMasks
+from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
+from ovsam_plugin.prediction.prompts import Box, Points, Prompt, boxes_of
+from ovsam_plugin.prediction.sam import SamNetwork
+from ovsam_plugin.presets import Preset, get_preset
+
+# SAM's own: how far the threshold is moved to see whether the mask is stable, in logits.
+STABILITY_OFFSET = 1.0
+# Prompts decoded at once: on a CPU the maps of more fall out of its caches.
+CHUNK = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """One encoded photograph.
+
+    Attributes:
+        features: of this image alone (a batch of 1), on the predictor's device.
+        frame: what was encoded.
+        tiles: of `frame.tiles`, in their order.
+        proposals: what the network proposes on it, where they are kept; see `Predictor.proposals`.
+        all_proposals: with the second look's, where they are kept; see `proposing`.
+    """
+
+    features: Features
+    frame: Frame
+    tiles: tuple[Encoding, ...] = ()
+    proposals: Proposals | None = None
+    all_proposals: Proposals | None = None
+
+    @property
+    def passes(self) -> int:
+        """How many pictures the encoder looked at."""
+        return 1 + len(self.tiles)
+
+
+class Predictor:
+    """Encodes photographs and answers prompts; holds no state between calls.
+
+    Args:
+        network: with its weights, in evaluation mode, on its device.
+        preset: what the network is.
+        weights_hash: sha256 of the weights' bytes.
+        precision: what it computes with.
+
+    Attributes:
+        precision: the same, "auto" having become one of the others.
+
+    Raises:
+        ValueError: there is no such precision.
+    """
+
+    def __init__(
+        self,
+        network: OVSAM | SamNetwork,
+        preset: Preset,
+        weights_hash: str,
+        precision: Precision = "fp32",
+    ) -> None:
+        # Channels last is the layout that convolutions are fastest in, on CPUs and GPUs alike.
+        network.backbone = network.backbone.fused(in_place=True)
+        network = network.to(memory_format=torch.channels_last)
+        self.network = network.eval().requires_grad_(False)
+        self.preset = preset
+        self.weights_hash = weights_hash
+        self.device = next(network.parameters()).device
+        self.precision = pick_precision(precision, self.device)
+
+    def at_precision(self, precision: Precision) -> Predictor:
+        """The same network computing with another precision; weights are shared, not copied."""
+        other = copy(self)
+        other.precision = pick_precision(precision, self.device)
+        return other
+
+    def preprocess(self, image: npt.NDArray[np.uint8]) -> Frame:
+        """`make_frame` for this network."""
+        return make_frame(image, self.network.description)
+
+    @torch.inference_mode()
+    def encode(self, frames: Sequence[Frame]) -> list[Encoding]:
+        """Photographs and their tiles through the encoder, those of one padded size in one pass."""
+        tiles = [tile.frame for frame in frames for tile in frame.tiles]
+        done = iter(self._encode([*frames, *tiles]))
+        whole = [next(done) for _ in frames]
+        return [replace(e, tiles=tuple(next(done) for _ in e.frame.tiles)) for e in whole]
+
+    def _encode(self, frames: Sequence[Frame]) -> list[Encoding]:
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, frame in enumerate(frames):
+            groups.setdefault(padded_size(frame, self.network.description), []).append(i)
+        encodings: dict[int, Encoding] = {}
+        for size, indices in groups.items():
+            with self._autocast():
+                features = self.network.encode(self.pixels([frames[i] for i in indices], size))
+            for row, i in enumerate(indices):
+                encodings[i] = Encoding(features[row], frames[i])
+        return [encodings[i] for i in range(len(frames))]
+
+    def pixels(self, frames: Sequence[Frame], size: tuple[int, int] | None = None) -> Tensor:
+        """`stack_pixels` for this network, on its device; the size is the first's by default."""
+        description = self.network.description
+        size = size or padded_size(frames[0], description)
+        return stack_pixels(frames, description, size, self.device)
+
+    @torch.inference_mode()
+    def proposals(self, encoding: Encoding) -> Proposals | None:
+        """Every cell's guess at a thing, cut to the photograph; None where no head guesses."""
+        if encoding.proposals is not None:
+            return encoding.proposals
+        head = self.network.objectness
+        if head is None:
+            return None
+        with self._autocast():
+            found = head(encoding.features.image, encoding.features.pyramid)
+        return Proposals(found.logits, encoding.frame.inside(found.boxes))
+
+    def decode(
+        self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int = CHUNK
+    ) -> Instances:
+        """Answers to prompts on one photograph, in the prompts' order.
+
+        Args:
+            encoding: from `encode`.
+            prompts: of any kinds, in pixels of the original photograph.
+            chunk: prompts decoded at once; more is faster on an accelerator and takes more memory.
+
+        Raises:
+            ValueError: a prompt does not lie on the photograph.
+        """
+        done = [
+            (order, self.finish(encoding, decoded, inside_boxes=self.preset.inside_boxes))
+            for order, decoded in self._everywhere(encoding, prompts, chunk)
+        ]
+        if not done:
+            return self.finish(encoding, self.nothing())
+        order = [i for indices, _ in done for i in indices]
+        return Instances.concatenate([part for _, part in done])[np.argsort(order)]
+
+    def _everywhere(
+        self, encoding: Encoding, prompts: Sequence[Prompt], chunk: int
+    ) -> Iterator[tuple[list[int], Decoded]]:
+        """`decode_chunks`, small boxes being asked in the tile that shows them best."""
+        frame = encoding.frame
+        shown = tile_of_each(frame, prompts, self.network.description.image_size)
+        for place in sorted(set(shown)):
+            rows = [i for i, tile in enumerate(shown) if tile == place]
+            asked = [prompts[i] for i in rows]
+            if place < 0:
+                for part, decoded in self.decode_chunks(encoding, asked, chunk):
+                    yield [rows[i] for i in part], decoded
+                continue
+            tile = frame.tiles[place]
+            boxes = [replace(p, xyxy=tile.inward(p.xyxy)) for p in boxes_of(asked)]
+            for part, decoded in self.decode_chunks(encoding.tiles[place], boxes, chunk):
+                told = tuple(asked[i] for i in part)
+                yield [rows[i] for i in part], decoded.moved(tile, frame, told)
+
+    @torch.inference_mode()
+    def decode_chunks(
+        self,
+        encoding: Encoding,
+        prompts: Sequence[Prompt],
+        chunk: int = CHUNK,
+        *,
+        embed: bool = True,
+    ) -> Iterator[tuple[list[int], Decoded]]:
+        """Answers before upsampling, some at a time, each with the indices of its prompts.
+
+        Prompts of one kind and number of points are decoded together, whatever their order.
+
+        Args:
+            encoding, prompts, chunk: as for `decode`.
+            embed: whether embeddings are computed; they are zeros else, see `embed`.
+
+        Raises:
+            ValueError: a prompt does not lie on the photograph.
+        """
+        height, width = encoding.frame.original_size
+        placed = [prompt.on_image(width, height) for prompt in prompts]
+        pointed = any(isinstance(prompt, Points) for prompt in placed)
+        proposals = self.proposals(encoding) if pointed else None
+        for part in alike(placed, chunk):
+            yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals, embed)
+
+    @torch.inference_mode()
+    def embed(self, encoding: Encoding, decoded: Decoded) -> Decoded:
+        """The same answers with their embeddings."""
+        prompts = decoded.prompts
+        if not prompts:
+            return decoded
+        boxes = decoded.boxes.to(self.device, copy=True)
+        own = [self.preset.pool_prompt_box and isinstance(p, Box) for p in prompts]
+        if any(own):
+            asked = self._prompt_batch(encoding, boxes_of(prompts))
+            assert asked.boxes is not None
+            boxes[own] = encoding.frame.inside(asked.boxes)
+        empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
+        with self._autocast():
+            found = self.network.embed(encoding.features, boxes, boxes)
+        head, clip = (F.normalize(e.float(), dim=-1).cpu() for e in found)
+        return replace(decoded, embeddings=Embeddings(head.masked_fill(empty, 0.0), clip))
+
+    def _decode(
+        self,
+        encoding: Encoding,
+        prompts: tuple[Prompt, ...],
+        proposals: Proposals | None,
+        embed: bool,
+    ) -> Decoded:
+        frame, first = encoding.frame, prompts[0]
+        given = first.drawn is not None
+        batch = self._prompt_batch(encoding, prompts)
+        with self._autocast():
+            if given:
+                masks = self._given(batch)
+            else:
+                masks = self.network.answer(encoding.features, batch, proposals)
+            logits = masks.logits
+            cells = mask_boxes(logits > 0)
+            boxes = frame.inside(_to_pixels(cells, masks))
+            named = boxes
+            if given or (self.preset.pool_prompt_box and isinstance(first, Box)):
+                assert batch.boxes is not None
+                named = frame.inside(batch.boxes)
+            if embed:
+                embeddings = self.network.embed(encoding.features, named, named)
+            else:
+                nothing = logits.new_zeros((len(logits), self.network.description.embed_dim))
+                embeddings = Embeddings(nothing, nothing)
+        higher = (logits > STABILITY_OFFSET).sum((1, 2))
+        lower = (logits > -STABILITY_OFFSET).sum((1, 2))
+        stability = torch.ones_like(higher.float()) if given else higher / lower.clamp(min=1)
+        head, clip = (F.normalize(e.float(), dim=-1) for e in embeddings)
+        empty = (cells[:, 2:] <= cells[:, :2]).any(1, keepdim=True)
+        if not given:  # a given mask has pixels, even where it is too thin for a cell
+            head = head.masked_fill(empty, 0.0)
+        quality = stability if masks.quality is None else masks.quality
+        judged = self.preset.asked(
+            thing=masks.thing, quality=masks.quality, stability=stability.float()
+        )
+        thing = torch.full_like(judged, 0.5) if masks.thing is None else masks.thing
+        return Decoded(
+            prompts=prompts,
+            logits=logits.cpu(),
+            windows=masks.windows.cpu(),
+            boxes=boxes.masked_fill(empty, 0.0).cpu(),
+            stability=stability.float().cpu(),
+            quality=quality.float().cpu(),
+            thing=thing.float().cpu(),
+            objectness=judged.cpu(),
+            embeddings=Embeddings(head.cpu(), clip.cpu()),
+        )
+
+    def _given(self, batch: PromptBatch) -> Masks:
+        """Mask prompts as if the network had drawn them, over windows of the answers' size."""
+        assert batch.masks is not None
+        assert batch.boxes is not None
+        if self.network.region_masks is None:
+            return Masks.whole(batch.masks[:, 0])
+        frames = windows(batch.boxes)
+        rois = torch.cat([torch.arange(len(frames), device=self.device)[:, None], frames], 1)
+        logits = roi_align(batch.masks, rois, 2 * BINS, 0.25, 1, aligned=True)[:, 0]
+        return Masks(logits, frames)
+
+    def nothing(self) -> Decoded:
+        """No answer."""
+        dim = self.network.description.embed_dim
+        cells = 2 * BINS if self.network.region_masks else self.network.description.image_size // 4
+        return Decoded(
+            (),
+            torch.zeros(0, cells, cells),
+            torch.zeros(0, 4),
+            torch.zeros(0, 4),
+            torch.zeros(0),
+            torch.zeros(0),
+            torch.zeros(0),
+            torch.zeros(0),
+            Embeddings(torch.zeros(0, dim), torch.zeros(0, dim)),
+        )
+
+    def finish(
+        self, encoding: Encoding, decoded: Decoded, *, inside_boxes: bool = False
+    ) -> Instances:
+        """Masks at the photograph's own size, upsampled only inside their own boxes.
+
+        Args:
+            encoding: of the photograph.
+            decoded: N answers.
+            inside_boxes: cut the answer to a box at that box.
+        """
+        frame = encoding.frame
+        resampler = self._resampler(frame, decoded)
+        cells = mask_boxes(decoded.logits > 0).tolist()
+        crops = []
+        for row, prompt in enumerate(decoded.prompts):
+            crop = prompt.drawn
+            if crop is None:
+                own, mask = resampler(row).mask(decoded.logits[row], tuple(cells[row]))
+                crop = MaskCrop.pack(mask, own[0], own[1])
+                if inside_boxes and isinstance(prompt, Box):
+                    crop = crop.inside(prompt.xyxy)
+            crops.append(crop)
+        return Instances(
+            image_size=frame.original_size,
+            boxes=np.array([crop.box for crop in crops], dtype=np.int64).reshape(-1, 4),
+            masks=PackedMasks(tuple(crops)),
+            stability=decoded.stability.numpy(),
+            objectness=decoded.objectness.numpy(),
+            head_embeddings=decoded.embeddings.head.numpy(),
+            clip_embeddings=decoded.embeddings.clip.numpy(),
+            prompts=decoded.prompts,
+        )
+
+    def _resampler(self, frame: Frame, decoded: Decoded) -> Callable[[int], MaskResampler]:
+        """What brings the logits of a row to the photograph's own pixels."""
+        sizes = frame.size, frame.original_size
+        rows, columns = decoded.logits.shape[-2:]
+        over = decoded.windows.new_tensor([0, 0, 4 * columns, 4 * rows])
+        if self.network.region_masks is None and bool((decoded.windows == over).all()):
+            # One for all: building it costs more than a mask does.
+            whole = MaskResampler.build(rows, self.network.description.image_size, *sizes)
+            return lambda row: whole
+        frames = decoded.windows.tolist()
+        return lambda row: MaskResampler.window((rows, columns), (*frames[row],), *sizes)
+
+    def _prompt_batch(self, encoding: Encoding, prompts: Sequence[Prompt]) -> PromptBatch:
+        padded = padded_size(encoding.frame, self.network.description)
+        return prompt_batch(prompts, encoding.frame, padded, self.device)
+
+    def _autocast(self) -> torch.autocast:
+        return computing_in(self.precision, self.device)
+
+
+def tile_of_each(frame: Frame, prompts: Sequence[Prompt], input_size: int) -> list[int]:
+    """The tile that each prompt is asked in: of small boxes, one that shows them whole; -1 for the
+    whole photograph."""
+    place = [-1] * len(prompts)
+    rows = [i for i, prompt in enumerate(prompts) if isinstance(prompt, Box)]
+    if not frame.tiles or not rows:
+        return place
+    boxes = np.array([p.xyxy for p in boxes_of(prompts)])
+    small = is_small(boxes, frame.original_size, input_size)
+    for index, tile in enumerate(frame.tiles):
+        for row in np.flatnonzero(small & holds(tile.box, boxes, frame.original_size)).tolist():
+            if place[rows[row]] < 0:
+                place[rows[row]] = index
+    return place
+
+
+def _to_pixels(cells: Tensor, masks: Masks) -> Tensor:
+    """(N, 4) boxes in cells of the masks' logits -> input pixels, float32."""
+    h, w = masks.logits.shape[-2:]
+    frames = masks.windows
+    sides = (frames[:, 2:] - frames[:, :2]) / frames.new_tensor([w, h])
+    return frames[:, :2].repeat(1, 2) + cells.to(frames.dtype) * sides.repeat(1, 2)
+
+
+def load_predictor(
+    preset: str | Preset = "ovsam-lite",
+    *,
+    device: str = "auto",
+    weights: Path | str | None = None,
+    precision: Precision = "auto",
+) -> Predictor:
+    """A predictor with its weights loaded.
+
+    Args:
+        preset: a name of `presets.PRESETS`, or a description of one's own.
+        device: "auto" takes CUDA, then Apple's MPS, then the CPU; else a torch device.
+        weights: a `.safetensors` file of the assembled model; the preset's own when not given.
+        precision: "auto" takes half precision where the device is made for it; see `precision`.
+
+    Raises:
+        ValueError: no such preset, device or precision, or the weights do not fit the network.
+        FileNotFoundError: the weights are not on this machine; the message says how to get them.
+    """
+    check_precision(precision)
+    chosen = preset if isinstance(preset, Preset) else get_preset(preset)
+    path = Path(weights).expanduser() if weights else None
+    network: OVSAM | SamNetwork
+    if chosen.network.encoder == "sam":
+        network, weights_hash = load_drawer(chosen, path)
+    else:
+        network, weights_hash = load_network(chosen, path)
+    return Predictor(network.to(pick_device(device)), chosen, weights_hash, precision)

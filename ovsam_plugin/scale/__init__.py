@@ -1,1 +1,0 @@
-"""Where the work of one labelling runs: on several devices of a machine, or on a cluster."""

@@ -1,0 +1,180 @@
+"""The same labels wherever the work runs, also where a worker is killed in the middle of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin import label_dataset
+from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.store import Store
+from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.engines.cluster import RayEngine
+from ovsam_plugin.engines.devices import DeviceEngine, devices_named
+
+SETTINGS: dict[str, Any] = {
+    "vocabulary": "cat, cup, person, spoon",
+    "box_field": "asks",
+    "device": "cpu",
+    "precision": "fp32",
+    "workers": 0,
+    "progress": False,
+}
+COUNT = 12
+
+
+@pytest.fixture
+def asking(photographs: dict[str, Path]) -> Iterator[Any]:
+    """Photographs with two boxes each that ask."""
+    dataset = fo.Dataset(persistent=True)
+    boxes = ([0.1, 0.1, 0.6, 0.8], [0.3, 0.2, 0.5, 0.5])
+    paths = [str(path) for path in photographs.values()] * (COUNT // len(photographs))
+    asks = [
+        fo.Detections(detections=[fo.Detection(label="x", bounding_box=box) for box in boxes])
+        for _ in paths
+    ]
+    dataset.add_samples(
+        [fo.Sample(filepath=p, asks=a) for p, a in zip(paths, asks)], progress=False
+    )
+    yield dataset
+    dataset.delete()
+
+
+def outcome(dataset: Any) -> list[list[str]]:
+    """By photograph, what was found."""
+    rows = dataset._sample_collection.find().sort("_id")
+    return [
+        sorted(
+            f"{label['label']} {label['confidence']:.3f} {label['bounding_box']}"
+            for label in (row.get("ovsam") or {}).get("detections") or ()
+        )
+        for row in rows
+    ]
+
+
+def check(dataset: Any, summary: Any) -> None:
+    """Every photograph has its labels, each one embedding, as one process gives them."""
+    dataset.reload()
+    found = outcome(dataset)
+    assert found == found[:3] * (COUNT // 3)
+    assert [len(labels) for labels in found[:3]] == [2, 2, 2]
+    ids = Counter(dataset.values("ovsam.detections.id", unwind=True))
+    kept = Counter(embedding_index.load(dataset, "ovsam").label_ids.tolist())
+    assert ids == kept
+    assert set(kept.values()) == {1}
+    assert summary.failed == 0
+    with Worker(dataset, "ovsam") as worker:
+        assert worker.others() == 0  # a killed one's name stays, and is known to be dead
+    again = label_dataset(dataset, **SETTINGS)
+    assert (again.labelled, again.kept) == (0, COUNT)
+
+
+def workers(dataset: Any) -> list[int]:
+    """Processes that say that they label it."""
+    store = Store(dataset, "ovsam_workers")
+    keys = [key for key in store.keys() if key.startswith("worker.")]  # noqa: SIM118
+    return [value["pid"] for _, value in store.items(keys) if value["field"]]
+
+
+def kill_one(dataset: Any, killed: list[int]) -> None:
+    """Ends a worker that is not this process, once labels are coming."""
+    end = time.monotonic() + 240
+    labelled = {"ovsam.detections.0": {"$exists": True}}
+    while time.monotonic() < end and not killed:
+        others = [pid for pid in workers(dataset) if pid != os.getpid()]
+        if others and dataset._sample_collection.count_documents(labelled):
+            os.kill(others[0], signal.SIGKILL)
+            killed.append(others[0])
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """A local Ray cluster for two workers."""
+    # Where cores are few and busy, its parts take longer to find each other than it waits.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "240")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 else, which others would starve
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_two_workers_of_a_ray_cluster_one_of_them_killed_label_what_one_process_does(
+    asking: Any,
+) -> None:
+    killed: list[int] = []
+    thread = threading.Thread(target=kill_one, args=(asking, killed))
+    thread.start()
+    summary = label_dataset(asking, engine="ray", **SETTINGS)
+    thread.join()
+    assert killed
+    check(asking, summary)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_a_worker_cannot_do_at_all_is_told(asking: Any, tmp_path: Path) -> None:
+    from ovsam_plugin.dataset.share import Share
+
+    share = Share(
+        dataset="no such dataset",
+        view=(),
+        field="ovsam",
+        model={},
+        prompt_fields={},
+        embeddings=True,
+        batch_size=1,
+        workers=0,
+        since=None,
+    )
+    with pytest.raises(RuntimeError, match="no such dataset"):
+        RayEngine().run(share, asking.values("id"), lambda _: None)
+    with pytest.raises(RuntimeError, match="every process"):
+        DeviceEngine(["cpu"]).run(share, asking.values("id"), lambda _: None)
+
+
+def test_a_process_for_each_device_and_what_a_killed_one_had_is_done_by_this(asking: Any) -> None:
+    killed: list[int] = []
+    thread = threading.Thread(target=kill_one, args=(asking, killed))
+    thread.start()
+    view = asking.match(fo.ViewField("filepath").ends_with(".png"))
+    summary = label_dataset(view, devices="cpu,cpu", **SETTINGS)
+    thread.join()
+    assert killed
+    check(asking, summary)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"engine": "spark"}, "'local' or 'ray'"),
+        ({"address": "auto"}, "for engine 'ray'"),
+        ({"engine": "ray", "devices": "all"}, "for engine 'local'"),
+        ({"engine": "ray", "worker_gpus": -1}, "got -1"),
+        ({"devices": ""}, "names none"),
+        ({"devices": "cuda:99"}, "cannot be used"),
+    ],
+)
+def test_engines_are_asked_for_in_ways_that_work(
+    asking: Any, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        label_dataset(asking, **{**SETTINGS, **settings})
+    assert asking.get_field("ovsam") is None
+
+
+def test_devices_are_named_by_one_word_or_many() -> None:
+    assert devices_named("cpu, cpu") == ["cpu", "cpu"]
+    assert devices_named(["cpu"]) == ["cpu"]
+    assert len(devices_named("all")) >= 1
