@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,13 +36,14 @@ from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
 from ovsam_plugin.prediction import everything  # noqa: E402
 from ovsam_plugin.prediction.choosing import Rules, choose, distinct, overlaps  # noqa: E402
 from ovsam_plugin.prediction.decoded import Decoded  # noqa: E402
-from ovsam_plugin.prediction.judge import logit  # noqa: E402
+from ovsam_plugin.prediction.judge import logit, surer_rival  # noqa: E402
 from ovsam_plugin.prediction.labeler import Labeler, load_labeler  # noqa: E402
 from ovsam_plugin.prediction.predictor import Encoding  # noqa: E402
 from ovsam_plugin.prediction.prompts import Prompt  # noqa: E402
 from ovsam_plugin.prediction.proposing import proposals_of_all_sizes  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
+Weights: TypeAlias = tuple[npt.NDArray[np.float64], float]
 EVIDENCE = ("thing", "quality", "likely", "stability")
 
 
@@ -72,7 +75,7 @@ def candidates(labeler: Labeler, photo: Photograph, encoding: Encoding) -> Candi
     predictor = labeler.predictor
     proposals = proposals_of_all_sizes(predictor, encoding)
     assert proposals is not None, "presets without proposals are judged by their stability"
-    boxes, likely = everything._boxes_from_proposals(encoding, proposals)
+    boxes, likely = everything._boxes_from_proposals(encoding, proposals, everything.DRAWN_FOR_ALL)
     found, asked = everything._answers(predictor, encoding, boxes, labeler.chunk)
     found = predictor.embed(encoding, found)
     evidence = torch.stack(
@@ -96,28 +99,52 @@ def candidates(labeler: Labeler, photo: Photograph, encoding: Encoding) -> Candi
     )
 
 
-def fit(
-    found: list[Candidates], columns: list[int], keep: list[list[int]]
-) -> tuple[npt.NDArray[np.float64], float]:
-    """Weights and bias of a logistic regression on some of the evidence, over some candidates."""
-    rows = [[i for i in some if not c.crowd[i]] for c, some in zip(found, keep)]
-    x = np.concatenate([c.evidence[some][:, columns] for c, some in zip(found, rows)])
-    y = np.concatenate([c.fits[some] >= 0.5 for c, some in zip(found, rows)])
+def fit(x: npt.NDArray[np.float64], y: npt.NDArray[np.bool_], columns: Sequence[str]) -> Weights:
+    """Weights and bias of a logistic regression on some of the evidence."""
     model = LogisticRegression(C=10.0, max_iter=1000).fit(x, y)
     auc = roc_auc_score(y, model.decision_function(x))
-    told = ", ".join(f"{EVIDENCE[c]}={w:.3f}" for c, w in zip(columns, model.coef_[0]))
+    told = ", ".join(f"{c}={w:.3f}" for c, w in zip(columns, model.coef_[0]))
     print(f"  bias={model.intercept_[0]:.3f}, {told}   AUROC {auc:.3f} of {len(y)}")
     return model.coef_[0], float(model.intercept_[0])
 
 
-def objectness_of(
-    found: list[Candidates], columns: list[int], weights: npt.NDArray[np.float64], bias: float
-) -> list[npt.NDArray[np.float32]]:
-    """(N,) of each photograph's candidates."""
-    return [
-        (1 / (1 + np.exp(-(c.evidence[:, columns] @ weights + bias)))).astype(np.float32)
-        for c in found
-    ]
+def distinct_ones(c: Candidates, alone: npt.NDArray[np.float64]) -> list[int]:
+    """Those that are not the same as a surer one, the surest first."""
+    order = np.argsort(-alone, kind="stable").tolist()
+    return [order[i] for i in distinct(overlaps(c.masks[order]), everything.SAME)]
+
+
+def fit_found(found: list[Candidates]) -> list[npt.NDArray[np.float32]]:
+    """The judge of what nobody asked for, fitted on what `find_everything` gives.
+
+    How much surer a rival is depends on the weights, so that these are fitted until they agree.
+
+    Returns:
+        (N,) objectness of each photograph's candidates; 0 of those that are another one again.
+    """
+    columns = list(EVIDENCE[:3])
+    alone = [c.evidence[:, :3].mean(1) for c in found]
+    for _ in range(6):
+        kept = [distinct_ones(c, a) for c, a in zip(found, alone)]
+        rivals = [
+            surer_rival(torch.tensor(a[k]), overlaps(c.masks[k]).iou).numpy()
+            for c, a, k in zip(found, alone, kept)
+        ]
+        kinds = [
+            np.array(outcomes([c.crops[i] for i in k], c.photo.truths, c.photo.crowds)[0])
+            for c, k in zip(found, kept)
+        ]
+        rows = [np.c_[c.evidence[k, :3], r] for c, k, r in zip(found, kept, rivals)]
+        counts = np.concatenate(kinds) != "crowd"
+        x, y = np.concatenate(rows)[counts], (np.concatenate(kinds) == "thing")[counts]
+        weights, bias = fit(x, y, [*columns, "rival"])
+        alone = [c.evidence[:, :3] @ weights[:3] + bias for c in found]
+    judged = []
+    for a, k, r in zip(alone, kept, rivals):
+        sure = np.zeros(len(a), dtype=np.float32)
+        sure[k] = 1 / (1 + np.exp(-(a[k] + weights[3] * r)))
+        judged.append(sure)
+    return judged
 
 
 def counted(
@@ -126,11 +153,7 @@ def counted(
     """True things, answers, found things, parts and doubles of a choice."""
     truths = answers = hits = parts = doubles = 0
     for c, sure in zip(found, objectness):
-        order = np.argsort(-sure, kind="stable").tolist()
-        order = [order[i] for i in distinct(overlaps(c.masks[order]), everything.SAME)]
-        chosen = [
-            order[i] for i in choose(c.masks[order], sure[order], c.names[order], least, rules)
-        ]
+        chosen = choose(c.masks, sure, c.names, least, rules)
         kinds, _ = outcomes([c.crops[i] for i in chosen], c.photo.truths, c.photo.crowds)
         truths += len(c.photo.truths)
         answers += sum(kind != "crowd" for kind in kinds)
@@ -188,24 +211,23 @@ def main() -> None:
         prompts: list[Prompt] = [*photo.boxes]
         for part, decoded in labeler.predictor.decode_chunks(encoding, prompts):
             embedded.append((decoded, photo.classes[part]))
-    everyone = [list(range(len(c.fits))) for c in found]
-    print("found (nothing asked), over all candidates:")
-    raw = objectness_of(found, [0, 1, 2], *fit(found, [0, 1, 2], everyone))
-    # Doubles and parts are told by their overlaps; what is left is what the score is read of.
-    chosen = [choose(c.masks, sure, c.names, 0.0) for c, sure in zip(found, raw)]
-    print("found, over those that are neither doubles nor parts:")
-    weights, bias = fit(found, [0, 1, 2], chosen)
-    print("asked, over the same:")
-    fit(found, [0, 1], chosen)
-    objectness = objectness_of(found, [0, 1, 2], weights, bias)
+    print("found (nothing asked), until rivals and weights agree:")
+    objectness = fit_found(found)
+    print("asked, over those that are neither doubles nor parts:")
+    kept = [
+        [i for i in choose(c.masks, sure, c.names, 0.01) if not c.crowd[i]]
+        for c, sure in zip(found, objectness)
+    ]
+    x = np.concatenate([c.evidence[k, :2] for c, k in zip(found, kept)])
+    fit(x, np.concatenate([c.fits[k] >= 0.5 for c, k in zip(found, kept)]), EVIDENCE[:2])
     plain = Rules()
     print("least objectness, with the rules as they are:")
     scores = {}
-    for least in np.arange(0.1, 0.7, 0.05):
+    for least in np.arange(0.05, 0.5, 0.025):
         scores[least], line = told(counted(found, objectness, least, plain), len(found))
-        print(f"  {least:.2f}: {line}")
+        print(f"  {least:.3f}: {line}")
     best = max(scores, key=lambda k: scores[k])
-    print(f"rules, one at a time, at {best:.2f}:")
+    print(f"rules, one at a time, at {best:.3f}:")
     for name, values in (
         ("double", (0.4, 0.5, 0.6, 0.7)),
         ("held", (0.6, 0.7, 0.8, 0.9)),

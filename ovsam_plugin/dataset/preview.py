@@ -30,7 +30,6 @@ from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.prediction.decoded import Decoded
-from ovsam_plugin.prediction.everything import find_everything
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.prediction.labeler import Candidates
 from ovsam_plugin.recognition.recognizer import Recognition
@@ -229,7 +228,7 @@ def _answers(model: OvsamModel, item: Loaded) -> Looked:
         instances = labeler.predictor.decode(encoding, item.asked.prompts, labeler.chunk)
         return Looked("", instances=instances)
     grid = model.config.grid or labeler.grid
-    found, masks = find_everything(labeler.predictor, encoding, grid, labeler.chunk)
+    found, masks = labeler.look_everywhere(encoding, grid)
     instances = labeler.predictor.finish(encoding, found)
     return Looked("", instances=instances, found=found, masks=masks)
 

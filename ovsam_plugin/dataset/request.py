@@ -184,9 +184,9 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         """
         dataset = root_dataset(samples)
         looked: list[Any] = [str(dataset_id(dataset)), stages_of(samples), self.prompt_fields]
-        looked += [self.preset, self.weights, self.tiles, self.refine_masks]
+        looked += [self.preset, self.weights, self.tiles, self.refine_masks, self.all_candidates]
         vocabulary = vocabulary_of(dataset, self.vocabulary_spec())
-        named = [*looked, vocabulary.hash, self.find, self.all_candidates]
+        named = [*looked, vocabulary.hash, self.find]
         return _digest(named), _digest(looked)
 
     def _model_arguments(self) -> dict[str, Any]:

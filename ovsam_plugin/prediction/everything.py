@@ -21,9 +21,12 @@ from ovsam_plugin.prediction.proposing import proposals_of_all_sizes, to_boxes
 # A point is a vague prompt: what it finds is only where to look, kept while boxes differ.
 MAX_CANDIDATES = 160
 CANDIDATE_OVERLAP = 0.8
-# Of proposed boxes: how likely a thing, how many are compared, how many are drawn, how much two
-# of these may overlap.
-MIN_LIKELY, MOST_COMPARED, MOST_DRAWN, PROPOSAL_OVERLAP = 0.02, 600, 64, 0.7
+# Of proposed boxes: how likely a thing, how many are compared, how much two that are drawn may
+# overlap.
+MIN_LIKELY, MOST_COMPARED, PROPOSAL_OVERLAP = 0.02, 600, 0.7
+# How many are drawn: the best answers are among the first; who wants all candidates, and the small
+# things with them, has more.
+MOST_DRAWN, DRAWN_FOR_ALL = 64, 160
 # Of two masks that overlap by more, one is the other again.
 SAME = 0.8
 # Masks are compared on a grid of this many input pixels a cell.
@@ -37,7 +40,11 @@ MIN_AREA, MAX_AREA = 0.0002, 0.95
 
 
 def find_everything(
-    predictor: Predictor, encoding: Encoding, grid: Grid | None = None, chunk: int = CHUNK
+    predictor: Predictor,
+    encoding: Encoding,
+    grid: Grid | None = None,
+    chunk: int = CHUNK,
+    drawn: int = MOST_DRAWN,
 ) -> tuple[Decoded, Tensor]:
     """Candidates all over a photograph, those most surely things first, no two the same.
 
@@ -51,14 +58,15 @@ def find_everything(
         encoding: of the photograph.
         grid: a lattice to look from; as the preset does when not given.
         chunk: prompts decoded at once.
+        drawn: the most of the network's proposals that are drawn.
 
     Returns:
         At most `MOST` answers with embeddings, and their masks side by side, (N, h, w) bool.
     """
     frame = encoding.frame
-    parts = [_find(predictor, encoding, grid, chunk)]
+    parts = [_find(predictor, encoding, grid, chunk, drawn)]
     for tile, part in zip(frame.tiles, encoding.tiles):
-        found = _find(predictor, part, grid, chunk, far=False)
+        found = _find(predictor, part, grid, chunk, drawn, far=False)
         found = found[_whole_in(tile, found, frame)]
         boxes = boxes_of(found.prompts)
         prompts = tuple(replace(p, xyxy=tile.outward(p.xyxy)) for p in boxes)
@@ -66,12 +74,21 @@ def find_everything(
     found = Decoded.concatenate(parts)
     found = found[torch.argsort(found.objectness, descending=True, stable=True).tolist()]
     masks = on_grid(found, encoding)
-    order = distinct(overlaps(masks), SAME)[:MOST]
-    return found[order], masks[order]
+    over = overlaps(masks)
+    order = distinct(over, SAME)[:MOST]
+    judged = predictor.preset.found.beside(found.objectness[order], over.iou[order][:, order])
+    again = torch.argsort(judged, descending=True, stable=True).tolist()
+    order = [order[i] for i in again]
+    return replace(found[order], objectness=judged[again]), masks[order]
 
 
 def _find(
-    predictor: Predictor, encoding: Encoding, grid: Grid | None, chunk: int, far: bool = True
+    predictor: Predictor,
+    encoding: Encoding,
+    grid: Grid | None,
+    chunk: int,
+    drawn: int,
+    far: bool = True,
 ) -> Decoded:
     """The candidates of one picture, with embeddings, no two the same."""
     preset = predictor.preset
@@ -82,7 +99,7 @@ def _find(
             proposals_of_all_sizes(predictor, encoding) if far else predictor.proposals(encoding)
         )
     if proposals is not None:
-        boxes, likely = _boxes_from_proposals(encoding, proposals)
+        boxes, likely = _boxes_from_proposals(encoding, proposals, drawn)
         evidence = {"likely": likely}
     else:
         grid = grid or Grid(preset.everything_points)
@@ -119,13 +136,15 @@ def on_grid(found: Decoded, encoding: Encoding) -> Tensor:
     return found.on_grid(encoding.frame.size, stride)
 
 
-def _boxes_from_proposals(encoding: Encoding, proposals: Proposals) -> tuple[list[Box], Tensor]:
+def _boxes_from_proposals(
+    encoding: Encoding, proposals: Proposals, drawn: int
+) -> tuple[list[Box], Tensor]:
     """Boxes in pixels of the original photograph, and how likely each is to hold a thing."""
     boxes, scores = proposals.boxes[0], proposals.logits[0].sigmoid()
     sides = boxes[:, 2:] - boxes[:, :2]
     likely = torch.nonzero((scores >= MIN_LIKELY) & (sides >= 2).all(1)).squeeze(1)
     likely = likely[scores[likely].argsort(descending=True, stable=True)[:MOST_COMPARED]]
-    kept = likely[nms(boxes[likely], scores[likely], PROPOSAL_OVERLAP)[:MOST_DRAWN]]
+    kept = likely[nms(boxes[likely], scores[likely], PROPOSAL_OVERLAP)[:drawn]]
     return to_boxes(encoding.frame, boxes[kept]), scores[kept].cpu()
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # presets are read by forms, without torch
     from torch import Tensor
 
+# IoU above which two answers show much the same.
+RIVAL = 0.4
 # Probabilities of exactly 0 and 1 have no logit.
 _EDGE = 1e-4
 
@@ -27,6 +29,8 @@ class Judge:
         stability: of the mask's stability, in logits.
         agreement: of the share of the points on the mask that were answered by it.
         foreground: of the head's probability that it is a thing of any name at all, in logits.
+        rival: how much less likely an answer is for each logit by which the surest one that shows
+            much the same is surer.
     """
 
     bias: float = 0.0
@@ -36,6 +40,7 @@ class Judge:
     stability: float = 0.0
     agreement: float = 0.0
     foreground: float = 0.0
+    rival: float = 0.0
 
     def __call__(
         self,
@@ -65,6 +70,19 @@ class Judge:
             total = torch.full_like(some, total, dtype=torch.float32)
         return total.sigmoid().float()
 
+    def beside(self, objectness: Tensor, iou: Tensor) -> Tensor:
+        """(N,) objectness once the other answers are known: of two that show much the same, one is
+        less surely the thing.
+
+        Args:
+            objectness: (N,) of each alone.
+            iou: (N, N) of their masks.
+        """
+        if not self.rival:
+            return objectness
+        alone = logit(objectness)
+        return (alone - self.rival * surer_rival(alone, iou)).sigmoid()
+
     def with_names(self, objectness: Tensor, background: Tensor) -> Tensor:
         """(N,) objectness once it is known how likely each is a thing of no name at all."""
         if not self.foreground:
@@ -75,6 +93,17 @@ class Judge:
 # Where no head says what is a thing. The published weights were not at hand to fit it: SAM's own
 # threshold of stability, 0.95, comes out at 0.5 where half the points agree.
 BY_STABILITY = Judge(bias=-3.9, stability=1.0, agreement=2.0, foreground=0.5)
+
+
+def surer_rival(alone: Tensor, iou: Tensor) -> Tensor:
+    """(N,) by how many logits the surest answer that shows much the same is surer; 0 of the surest.
+
+    Args:
+        alone: (N,) logits of each by itself.
+        iou: (N, N) of their masks.
+    """
+    others = alone.where(iou > RIVAL, alone[:, None])
+    return others.amax(1) - alone if len(alone) else alone
 
 
 def logit(probability: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.namer import Masked, Namer
 from ovsam_plugin.prediction.choosing import choose
 from ovsam_plugin.prediction.decoded import Decoded
-from ovsam_plugin.prediction.everything import find_everything
+from ovsam_plugin.prediction.everything import DRAWN_FOR_ALL, MOST_DRAWN, find_everything
 from ovsam_plugin.prediction.instances import Instances, given
 from ovsam_plugin.prediction.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.prediction.prompts import Grid, Prompt
@@ -166,9 +166,7 @@ class Labeler:
             assert not isinstance(prompts, Grid)
             return Unnamed(given(encoding, prompts))
         if prompts is None or isinstance(prompts, Grid):
-            found, masks = find_everything(
-                self.predictor, encoding, prompts or self.grid, self.chunk
-            )
+            found, masks = self.look_everywhere(encoding, prompts or self.grid)
             return Unnamed(self.predictor.finish(encoding, found), masks)
         return Unnamed(self.predictor.decode(encoding, prompts, self.chunk))
 
@@ -198,8 +196,13 @@ class Labeler:
             instances, names = instances[rows], names[rows]
         return self._with_enough(instances, names)
 
+    def look_everywhere(self, encoding: Encoding, grid: Grid | None) -> tuple[Decoded, Tensor]:
+        """`find_everything` as this labeler has it."""
+        drawn = DRAWN_FOR_ALL if self.all_candidates else MOST_DRAWN
+        return find_everything(self.predictor, encoding, grid, self.chunk, drawn)
+
     def candidates(self, found: Decoded, masks: Tensor) -> Candidates:
-        """Names for what `find_everything` gives."""
+        """Names for what was found."""
         names = self.recognizer.recognize(
             found.embeddings.head.numpy(),
             found.embeddings.clip.numpy(),
@@ -234,8 +237,7 @@ class Labeler:
         return choose(masks, objectness, names.indices, least)
 
     def _everything(self, encoding: Encoding, grid: Grid | None) -> tuple[Instances, Recognition]:
-        found = find_everything(self.predictor, encoding, grid, self.chunk)
-        candidates = self.candidates(*found)
+        candidates = self.candidates(*self.look_everywhere(encoding, grid))
         order = self.chosen(candidates)
         # Only what is chosen is brought to the photograph's own size.
         instances = self.predictor.finish(encoding, candidates.found[order])

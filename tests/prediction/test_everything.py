@@ -14,6 +14,7 @@ from ovsam_plugin.network.ovsam import Embeddings, mask_boxes
 from ovsam_plugin.prediction.choosing import overlaps
 from ovsam_plugin.prediction.decoded import Decoded
 from ovsam_plugin.prediction.everything import (
+    DRAWN_FOR_ALL,
     MOST,
     MOST_DRAWN,
     PROPOSAL_OVERLAP,
@@ -23,7 +24,7 @@ from ovsam_plugin.prediction.everything import (
     _boxes_from_proposals,
     find_everything,
 )
-from ovsam_plugin.prediction.judge import Judge
+from ovsam_plugin.prediction.judge import RIVAL, Judge
 from ovsam_plugin.prediction.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.prediction.prompts import Box, Grid, Points, Prompt
 from ovsam_plugin.prediction.proposing import LARGE, proposals_of_all_sizes
@@ -74,7 +75,7 @@ def test_the_objectness_of_an_answer_is_of_its_own_proposal_whatever_the_chunks(
     monkeypatch.setattr(predictor, "preset", by_proposal)
     proposals = proposals_of_all_sizes(predictor, encoding)
     assert proposals is not None
-    boxes, likely = _boxes_from_proposals(encoding, proposals)
+    boxes, likely = _boxes_from_proposals(encoding, proposals, MOST_DRAWN)
     of_box = {b.on_image(600, 400).xyxy: float(value) for b, value in zip(boxes, likely)}
     assert len(of_box) == len(boxes) > 20
     whole, _ = find_everything(predictor, encoding)
@@ -112,7 +113,7 @@ def test_proposals_lie_on_the_photograph(
     assert proposals.boxes.amin() >= 0
     assert proposals.boxes[..., 0::2].amax() <= width
     assert proposals.boxes[..., 1::2].amax() <= height
-    boxes, likely = _boxes_from_proposals(encoding, proposals)
+    boxes, likely = _boxes_from_proposals(encoding, proposals, MOST_DRAWN)
     assert len(boxes) == len(likely) <= MOST_DRAWN
     shape = coffee.shape
     for box in boxes:
@@ -151,7 +152,7 @@ def test_of_proposals_the_likely_ones_that_differ_are_drawn_at_their_place(
     place = torch.tensor([[60.0, 60, 120, 120], [62, 60, 122, 120], [200, 60, 280, 140],
                           [300, 10, 301, 90], [20, 20, 50, 50]])  # fmt: skip
     logits = torch.tensor([[1.0, 2, 0, 3, -9]])
-    boxes, likely = _boxes_from_proposals(encoding, Proposals(logits, place[None]))
+    boxes, likely = _boxes_from_proposals(encoding, Proposals(logits, place[None]), MOST_DRAWN)
     # The first is the second again, the fourth has no width and the fifth is no thing.
     assert likely.tolist() == pytest.approx([0.8808, 0.5], abs=1e-4)
     for box, expected in zip(boxes, place[[1, 2]] / scale):
@@ -229,3 +230,39 @@ def test_a_photograph_with_nothing_on_it_has_no_candidate_or_a_sound_one(
     assert len(found.prompts) == len(masks)
     instances = predictor.finish(encoding, found)
     assert all(instances.full_mask(i).shape == shape for i in range(len(instances)))
+
+
+def test_who_wants_all_candidates_has_more_of_them(
+    predictor: Predictor, encoding: Encoding
+) -> None:
+    few, _ = find_everything(predictor, encoding, drawn=5)
+    many, _ = find_everything(predictor, encoding, drawn=DRAWN_FOR_ALL)
+    assert 1 <= len(few.prompts) <= 5 < len(many.prompts) <= MOST
+
+
+def test_of_answers_that_show_much_the_same_the_less_sure_one_is_hardly_a_thing(
+    predictor: Predictor, encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Judged alone and beside each other: nothing becomes surer, and rivals less so."""
+    judge = predictor.preset.found
+    assert judge.rival > 0
+    beside, masks = find_everything(predictor, encoding)
+    monkeypatch.setattr(
+        predictor, "preset", replace(predictor.preset, found=replace(judge, rival=0))
+    )
+    alone, _ = find_everything(predictor, encoding)
+    before = dict(zip(alone.prompts, alone.objectness.tolist()))
+    after = dict(zip(beside.prompts, beside.objectness.tolist()))
+    assert before.keys() == after.keys()
+    iou = overlaps(masks).iou.fill_diagonal_(0)
+    rivals = [
+        any(before[q] > before[p] for q, over in zip(beside.prompts, row) if over > RIVAL)
+        for p, row in zip(beside.prompts, iou.tolist())
+    ]
+    assert True in rivals
+    assert False in rivals
+    for prompt, has_rival in zip(beside.prompts, rivals):
+        if has_rival:
+            assert after[prompt] < before[prompt]
+        else:
+            assert after[prompt] == pytest.approx(before[prompt], abs=1e-5)

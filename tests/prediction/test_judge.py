@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ovsam_plugin.prediction.judge import BY_STABILITY, Judge, logit
+from ovsam_plugin.prediction.judge import BY_STABILITY, Judge, logit, surer_rival
 from ovsam_plugin.presets import PRESETS
 
 LOW, MIDDLE, HIGH = 0.2, 0.5, 0.9
@@ -93,3 +93,22 @@ def test_every_preset_can_judge_by_what_its_network_says(name: str) -> None:
     for judged in (preset.asked(**known), preset.found(**known, **proposed)):
         assert (judged.diff() > 0).all()
     assert 0 < preset.min_objectness < 1
+
+
+def test_an_answer_is_less_likely_by_as_much_as_a_rival_is_surer() -> None:
+    iou = torch.tensor([[1, 0.6, 0.3], [0.6, 1, 0], [0.3, 0, 1]])
+    alone = torch.tensor([2.0, 0.5, 1.0])  # the last one shows something else
+    assert surer_rival(alone, iou).tolist() == pytest.approx([0, 1.5, 0])
+    judge = Judge(likely=1.0, rival=2.0)
+    beside = logit(judge.beside(alone.sigmoid(), iou))
+    assert beside.tolist() == pytest.approx([2.0, 0.5 - 2 * 1.5, 1.0], abs=1e-4)
+    torch.testing.assert_close(Judge(likely=1.0).beside(alone.sigmoid(), iou), alone.sigmoid())
+
+
+def test_the_surest_of_many_rivals_counts_and_nobody_is_its_own() -> None:
+    alone = torch.randn(9, generator=torch.Generator().manual_seed(3))
+    apart = torch.eye(9)
+    assert not surer_rival(alone, apart).any()
+    torch.testing.assert_close(surer_rival(alone, torch.ones(9, 9)), alone.max() - alone)
+    assert surer_rival(alone[:0], apart[:0, :0]).shape == (0,)
+    assert Judge(rival=1.0).beside(alone[:0], apart[:0, :0]).shape == (0,)
