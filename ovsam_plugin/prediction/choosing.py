@@ -63,8 +63,8 @@ class Rules:
 
     double: float = 0.5
     held: float = 0.6
-    surer: float = 1.6
-    covered: float = 0.6
+    surer: float = 2.5
+    covered: float = 0.8
     apart: float = 0.3
     sure: float = 0.8
     shared: float = 0.25
@@ -142,7 +142,10 @@ class _Scene:
         kept: list[int] = []
         for i in left:
             share = self.inside[:, i]
-            on = [j for j in kept if self.rules.shared < share[j] < self.rules.held]
+            lies = (share > self.rules.shared) & (share < self.rules.held)
+            # Of what it holds, those of its own name are its parts, and it is a whole or a group.
+            lies &= ~(self.holds[i] & (self.names == self.names[i]))
+            on = [j for j in kept if lies[j]]
             on.sort(key=lambda j: -share[j])
             if self._cover(i, on) < self.rules.held:
                 kept.append(i)

@@ -72,12 +72,12 @@ HEAD = (6, 2, 12, 7)
 
 
 @pytest.mark.parametrize(
-    ("head", "stays"), [(0.2, False), (0.5, False), (0.79, False), (0.81, True), (0.9, True)]
+    ("head", "stays"), [(0.2, False), (0.3, False), (0.74, False), (0.76, True), (0.9, True)]
 )
 def test_a_part_of_its_wholes_name_goes_unless_it_is_much_the_surer(
     head: float, stays: bool
 ) -> None:
-    found = chosen((BODY, 0.5, PERSON), (HEAD, head, PERSON))
+    found = chosen((BODY, 0.3, PERSON), (HEAD, head, PERSON))
     assert sorted(found) == ([0, 1] if stays else [0])
 
 
@@ -94,7 +94,7 @@ def test_what_lies_mostly_outside_another_is_no_part_of_it() -> None:
 
 def test_a_part_of_a_part_is_judged_by_the_whole_that_stays() -> None:
     """The eye is much surer than the body that stays, and not than the head that does not."""
-    body, head, eye = (BODY, 0.5, PERSON), (HEAD, 0.7, PERSON), ((7, 3, 9, 5), 0.85, PERSON)
+    body, head, eye = (BODY, 0.3, PERSON), (HEAD, 0.7, PERSON), ((7, 3, 9, 5), 0.85, PERSON)
     assert chosen(body, head, eye) == [2, 0]
     assert chosen(head, eye) == [0]
 
@@ -159,6 +159,18 @@ def test_an_answer_that_is_all_of_two_surer_things_of_different_names_goes() -> 
     both = [RIDER, MOUNT]
     found = chosen((RIDER, 0.8, PERSON), (MOUNT, 0.75, HORSE), (both, 0.6, HORSE))
     assert found == [0, 1]
+
+
+@pytest.mark.parametrize(("covered", "expected"), [(0.8, [0]), (0.5, [1, 2])])
+def test_surer_parts_of_its_own_name_are_a_group_or_none(
+    covered: float, expected: list[int]
+) -> None:
+    """Head and chest, and an arm, are one person where they leave much of it uncovered."""
+    chest, arm = (4, 2, 14, 9), (4, 10, 14, 17)
+    found = chosen(
+        (BODY, 0.4, PERSON), (chest, 0.8, PERSON), (arm, 0.7, PERSON), rules=Rules(covered=covered)
+    )
+    assert found == expected
 
 
 def test_an_answer_that_straddles_two_less_sure_ones_stays() -> None:
