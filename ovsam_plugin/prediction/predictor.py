@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from ovsam_plugin.checkpoint import load_drawer, load_network
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.hardware.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
-from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.images.tiles import holds, is_small
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
@@ -317,17 +317,15 @@ class Predictor:
             inside_boxes: cut the answer to a box at that box.
         """
         frame = encoding.frame
-        resampler = self._resampler(frame, decoded)
-        cells = mask_boxes(decoded.logits > 0).tolist()
-        crops = []
-        for row, prompt in enumerate(decoded.prompts):
-            crop = prompt.drawn
-            if crop is None:
-                own, mask = resampler(row).mask(decoded.logits[row], tuple(cells[row]))
-                crop = MaskCrop.pack(mask, own[0], own[1])
-                if inside_boxes and isinstance(prompt, Box):
-                    crop = crop.inside(prompt.xyxy)
-            crops.append(crop)
+        cells = mask_boxes(decoded.logits > 0).cpu().numpy()
+        drawn = np.array([prompt.drawn is not None for prompt in decoded.prompts], dtype=bool)
+        cells[drawn] = 0
+        crops = [prompt.drawn or NOTHING for prompt in decoded.prompts]
+        for i, x, y, mask in self._resampler(frame, decoded).masks(decoded.logits, cells):
+            crop, prompt = MaskCrop.at(mask, x, y), decoded.prompts[i]
+            if inside_boxes and isinstance(prompt, Box):
+                crop = crop.inside(prompt.xyxy)
+            crops[i] = crop
         return Instances(
             image_size=frame.original_size,
             boxes=np.array([crop.box for crop in crops], dtype=np.int64).reshape(-1, 4),
@@ -339,17 +337,14 @@ class Predictor:
             prompts=decoded.prompts,
         )
 
-    def _resampler(self, frame: Frame, decoded: Decoded) -> Callable[[int], MaskResampler]:
-        """What brings the logits of a row to the photograph's own pixels."""
+    def _resampler(self, frame: Frame, decoded: Decoded) -> MaskResampler:
+        """What brings the logits to the photograph's own pixels."""
         sizes = frame.size, frame.original_size
         rows, columns = decoded.logits.shape[-2:]
         over = decoded.windows.new_tensor([0, 0, 4 * columns, 4 * rows])
         if self.network.region_masks is None and bool((decoded.windows == over).all()):
-            # One for all: building it costs more than a mask does.
-            whole = MaskResampler.build(rows, self.network.description.image_size, *sizes)
-            return lambda row: whole
-        frames = decoded.windows.tolist()
-        return lambda row: MaskResampler.window((rows, columns), (*frames[row],), *sizes)
+            return MaskResampler.build(rows, self.network.description.image_size, *sizes)
+        return MaskResampler.windows((rows, columns), decoded.windows.numpy(), *sizes)
 
     def _prompt_batch(self, encoding: Encoding, prompts: Sequence[Prompt]) -> PromptBatch:
         padded = padded_size(encoding.frame, self.network.description)
