@@ -201,7 +201,7 @@ class MaskResampler:
         y1, y2 = self.rows.reach(cells[:, 1], cells[:, 3])
         boxes = np.stack([x1, y1, x2, y2], 1)
         solid = (cells[:, 2] > cells[:, 0]) & (boxes[:, 2:] > boxes[:, :2]).all(1)
-        on_cpu = low.device.type == "cpu"
+        on_cpu = is_at_hand(low)
         most, held = (_AT_ONCE, 0) if on_cpu else (_AT_ONCE_ACCELERATED, _PACKED_AT_ONCE)
         made: list[tuple[Ints, Tensor]] = []
         batches = list(_alike(np.flatnonzero(solid), boxes, most))
@@ -259,6 +259,11 @@ def _room(first: Ints, last: Ints, cells: int) -> tuple[Ints, int]:
     return (first - _MARGIN).clip(0, cells - depth), depth
 
 
+def is_at_hand(tensor: Tensor) -> bool:
+    """Whether the CPU reads it without a transfer."""
+    return tensor.device.type == "cpu"
+
+
 def pack_rows(masks: Tensor) -> Tensor:
     """(n, h, w) bool -> (n, h, w / 8) uint8, a bit a pixel as `np.packbits(axis=2)` has them."""
     padded = F.pad(masks, (0, -masks.shape[2] % 8))
@@ -293,7 +298,7 @@ def _alike(masks: Ints, boxes: Ints, most: int) -> Iterator[Ints]:
 
 def _fetched(tensors: Sequence[Tensor]) -> Iterator[npt.NDArray[np.generic]]:
     """Tensors of one dtype as arrays; those on an accelerator are fetched in one transfer."""
-    if not tensors or tensors[0].device.type == "cpu":
+    if is_at_hand(tensors[0]):
         yield from (tensor.numpy() for tensor in tensors)
         return
     flat = torch.cat([tensor.flatten() for tensor in tensors]).cpu().numpy()

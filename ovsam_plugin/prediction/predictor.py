@@ -25,7 +25,7 @@ from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
-from ovsam_plugin.prediction.decoded import Decoded
+from ovsam_plugin.prediction.decoded import Decoded, fetched
 from ovsam_plugin.prediction.instances import Instances, PackedMasks
 from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt, boxes_of
@@ -225,7 +225,7 @@ class Predictor:
         empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
         with self._autocast():
             found = self.network.embed(encoding.features, boxes, boxes)
-        head, clip = (F.normalize(e.float(), dim=-1).cpu() for e in found)
+        head, clip = fetched(*(F.normalize(e.float(), dim=-1) for e in found))
         return replace(decoded, embeddings=Embeddings(head.masked_fill(empty, 0.0), clip))
 
     def _decode(
@@ -267,16 +267,20 @@ class Predictor:
             thing=masks.thing, quality=masks.quality, stability=stability.float()
         )
         thing = torch.full_like(judged, 0.5) if masks.thing is None else masks.thing
+        boxes = boxes.masked_fill(empty, 0.0)
+        frames, boxes, stability, quality, thing, judged, head, clip = fetched(
+            masks.windows, boxes, stability, quality, thing, judged, head, clip
+        )
         return Decoded(
             prompts=prompts,
-            logits=logits.cpu(),
-            windows=masks.windows.cpu(),
-            boxes=boxes.masked_fill(empty, 0.0).cpu(),
-            stability=stability.float().cpu(),
-            quality=quality.float().cpu(),
-            thing=thing.float().cpu(),
-            objectness=judged.cpu(),
-            embeddings=Embeddings(head.cpu(), clip.cpu()),
+            logits=logits,
+            windows=frames,
+            boxes=boxes,
+            stability=stability,
+            quality=quality,
+            thing=thing,
+            objectness=judged,
+            embeddings=Embeddings(head, clip),
         )
 
     def _given(self, batch: PromptBatch) -> Masks:
@@ -296,7 +300,7 @@ class Predictor:
         cells = 2 * BINS if self.network.region_masks else self.network.description.image_size // 4
         return Decoded(
             (),
-            torch.zeros(0, cells, cells),
+            torch.zeros(0, cells, cells, device=self.device),
             torch.zeros(0, 4),
             torch.zeros(0, 4),
             torch.zeros(0),

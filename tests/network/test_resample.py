@@ -195,3 +195,29 @@ def test_no_more_is_computed_at_once_than_is_allowed(monkeypatch: pytest.MonkeyP
 def test_masks_are_packed_as_numpy_packs_them(width: int) -> None:
     masks = torch.rand(3, 5, width) > 0.5
     np.testing.assert_array_equal(pack_rows(masks).numpy(), np.packbits(masks.numpy(), axis=2))
+
+
+@pytest.mark.parametrize("held", [1, 10**9])
+def test_masks_that_are_packed_on_their_device_are_the_same(
+    held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packed and fetched as from an accelerator, some at a time or all at once."""
+    draw = np.random.default_rng(6)
+    corners = draw.uniform(-30, 110, (20, 2))
+    frames = np.concatenate([corners, corners + draw.uniform(2, 90, (20, 2))], 1).tolist()
+    low = torch.stack([smooth_logits(56, i) for i in range(20)])
+    plain = painted(over(*frames), low, ORIGINAL)
+    fetched = []
+    cpu = torch.Tensor.cpu
+
+    def came(tensor: torch.Tensor) -> torch.Tensor:
+        fetched.append(tensor.dtype)
+        return cpu(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", came)
+    monkeypatch.setattr(resample, "is_at_hand", lambda tensor: False)
+    monkeypatch.setattr(resample, "_PACKED_AT_ONCE", held)
+    monkeypatch.setattr(resample, "_AT_ONCE_ACCELERATED", 40_000)
+    np.testing.assert_array_equal(painted(over(*frames), low, ORIGINAL), plain)
+    assert set(fetched) == {torch.uint8}
+    assert (len(fetched) == 1) == (held > 1)
