@@ -77,10 +77,9 @@ class SamSegmenter:
             higher = (logits > STABILITY_OFFSET).sum((1, 2))
             lower = (logits > -STABILITY_OFFSET).sum((1, 2)).clamp(min=1)
             stability[part] = (higher / lower).cpu().numpy()
-            cells = mask_boxes(logits > 0).tolist()
-            for i, one, box in zip(part, logits.cpu(), cells):
-                own, mask = resampler.mask(one, tuple(box))
-                crops[i] = MaskCrop.pack(mask, own[0], own[1])
+            cells = mask_boxes(logits > 0).cpu().numpy()
+            for row, x, y, mask in resampler.masks(logits, cells):
+                crops[part[row]] = MaskCrop.at(mask, x, y)
         nothing = np.zeros((len(placed), 0), np.float32)
         boxes = np.array([crop.box for crop in crops], np.int64).reshape(-1, 4)
         packed = PackedMasks(tuple(crops))

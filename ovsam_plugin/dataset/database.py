@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TypeVar
 import fiftyone as fo
 from fiftyone.core.config import FiftyOneConfigError
 from fiftyone.core.service import ServiceException
-from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,9 @@ _T = TypeVar("_T")
 
 # Seconds that a database may be away, and between two tries.
 _MOST_AWAY, _BETWEEN = 300.0, 2.0
+
+# MongoDB's code of a disk that is full.
+OUT_OF_DISK = 14031
 
 _ADVICE = (
     "FiftyOne keeps datasets in MongoDB and can reach none ({reason}). Either install one that "
@@ -57,6 +61,7 @@ def patiently(work: Callable[[], _T], most: float = _MOST_AWAY) -> _T:
 
     Raises:
         AutoReconnect: the database stayed away.
+        OSError: the database's disk is full.
     """
     end, told = time.monotonic() + most, False
     while True:
@@ -69,3 +74,16 @@ def patiently(work: Callable[[], _T], most: float = _MOST_AWAY) -> _T:
                 logger.warning("the database is away (%.200s): trying for %g s", error, most)
                 told = True
             time.sleep(min(_BETWEEN, most / 4))
+        except OperationFailure as error:
+            if error.code == OUT_OF_DISK:
+                raise disk_full() from error
+            raise
+
+
+def disk_full() -> OSError:
+    """The error of a database whose disk is full."""
+    return OSError(
+        errno.ENOSPC,
+        "the disk of FiftyOne's database is full. What was written stays: make room on it (`ovsam "
+        "doctor` says where it is), then run the same call again, which goes on from there",
+    )

@@ -23,6 +23,7 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from ovsam_plugin.dataset import samples_in_memory
+from ovsam_plugin.dataset.database import OUT_OF_DISK, disk_full
 from ovsam_plugin.dataset.fields import check_writable, error_field
 from ovsam_plugin.dataset.internals import sample_documents
 
@@ -416,6 +417,8 @@ def _apply(
         except BulkWriteError as error:
             failures = error.details["writeErrors"]
             other = [f for f in failures if f["code"] not in _TOO_LARGE]
+            if any(f["code"] == OUT_OF_DISK for f in other):
+                raise disk_full() from error
             if other:
                 raise ValueError(other[0]["errmsg"]) from error
             refused += [part[f["index"]][0] for f in failures]

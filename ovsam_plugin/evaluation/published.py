@@ -139,7 +139,7 @@ def _decoded(prompts: tuple[Prompt, ...], answer: faithful.Reference, asked: Jud
     head, clip = (F.normalize(branch.float(), dim=-1).cpu() for branch in answer.embeddings)
     return Decoded(
         prompts=prompts,
-        logits=logits.cpu(),
+        logits=logits,
         windows=Masks.whole(logits).windows.cpu(),
         boxes=mask_boxes(logits > 0).float().cpu() * 4,
         stability=stability,

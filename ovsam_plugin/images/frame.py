@@ -151,13 +151,21 @@ def stack_pixels(
         device: where to.
     """
     mean, std = (
-        torch.tensor(values, device=device).view(3, 1, 1)
+        _sent(torch.tensor(values), device).view(3, 1, 1)
         for values in (description.mean, description.std)
     )
     batch = torch.zeros((len(frames), 3, *size), device=device)
     batch = batch.contiguous(memory_format=torch.channels_last)
     for row, frame in zip(batch, frames):
         h, w = frame.size
-        image = torch.from_numpy(frame.pixels).to(device, non_blocking=True)
+        image = _sent(torch.from_numpy(frame.pixels), device)
         row[:, :h, :w] = (image.permute(2, 0, 1) - mean) / std
     return batch
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; a copy to CUDA goes on while the CPU prepares the next."""
+    if device.type == "cuda":
+        # Only from pinned memory does a copy not hold up its caller.
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

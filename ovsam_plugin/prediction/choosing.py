@@ -38,7 +38,7 @@ def overlaps(masks: Tensor) -> Overlaps:
 
 def distinct(over: Overlaps, most: float) -> list[int]:
     """Those that no one before them overlaps by an IoU of more than `most`, in their order."""
-    again = (over.iou > most).numpy()
+    again = (over.iou > most).cpu().numpy()
     kept: list[int] = []
     for i in range(len(again)):
         if not again[i, kept].any():
@@ -118,9 +118,9 @@ class _Scene:
         rules: Rules,
     ) -> None:
         self.rules, self.objectness, self.names = rules, objectness, names
-        self.masks, self.areas = masks.numpy(), over.areas.numpy()
+        self.masks, self.areas = masks.cpu().numpy(), over.areas.cpu().numpy()
         # Row i, column j: the share of j that lies on i.
-        self.inside = over.inside.numpy()
+        self.inside = over.inside.cpu().numpy()
         self.beside = np.maximum(self.inside, self.inside.T) <= rules.apart
         larger = self.areas[:, None] > self.areas[None]
         self.holds = (self.inside >= rules.held) & larger

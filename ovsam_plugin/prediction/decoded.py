@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ovsam_plugin.images.frame import Frame, Tile
 from ovsam_plugin.network.ovsam import Embeddings
+from ovsam_plugin.network.resample import is_at_hand
 from ovsam_plugin.prediction.prompts import Prompt
 
 _COMPARED_AT_ONCE = 32
@@ -19,7 +20,7 @@ _COMPARED_AT_ONCE = 32
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """N answers; all on the CPU.
+    """N answers; the logits where they were made, all else on the CPU.
 
     Attributes:
         prompts: the N prompts.
@@ -109,15 +110,17 @@ class Decoded:
             stride: input pixels a cell.
 
         Returns:
-            (N, h / stride, w / stride) bool.
+            (N, h / stride, w / stride) bool, on the logits' device.
         """
         h, w = (-(-side // stride) for side in size)
-        y = (torch.arange(h) + 0.5) * stride
-        x = (torch.arange(w) + 0.5) * stride
-        out = torch.zeros(len(self.logits), h, w, dtype=torch.bool)
+        device = self.logits.device
+        y = (torch.arange(h, device=device) + 0.5) * stride
+        x = (torch.arange(w, device=device) + 0.5) * stride
+        out = torch.zeros(len(self.logits), h, w, dtype=torch.bool, device=device)
+        windows = self.windows.to(device, non_blocking=True)
         for start in range(0, len(out), _COMPARED_AT_ONCE):
             part = slice(start, start + _COMPARED_AT_ONCE)
-            x1, y1, x2, y2 = (v[:, None] for v in self.windows[part].unbind(1))
+            x1, y1, x2, y2 = (v[:, None] for v in windows[part].unbind(1))
             u, v = (x - x1) / (x2 - x1) * 2 - 1, (y - y1) / (y2 - y1) * 2 - 1
             places = [u[:, None, :].expand(-1, h, -1), v[:, :, None].expand(-1, -1, w)]
             # Outside its window a mask has logit 0, which is not on.
@@ -126,3 +129,19 @@ class Decoded:
             )
             out[part] = sampled[:, 0] > 0
         return out
+
+
+def fetched(*tensors: Tensor) -> list[Tensor]:
+    """Numbers of N answers on the CPU, all in one transfer.
+
+    Args:
+        tensors: (N, ...) each, on one device; those on a CPU stay as they are.
+
+    Returns:
+        The same as float32.
+    """
+    if is_at_hand(tensors[0]):
+        return [tensor.float() for tensor in tensors]
+    rows = torch.cat([tensor.float().reshape(len(tensor), -1) for tensor in tensors], 1).cpu()
+    parts = torch.split(rows, [tensor[:1].numel() for tensor in tensors], 1)
+    return [part.reshape(tensor.shape) for part, tensor in zip(parts, tensors)]

@@ -162,7 +162,7 @@ def _boxes_from_points(
     same = (over.iou[order] > CANDIDATE_OVERLAP).sum(1)
     # A lattice point stands for its cell: how many lie on a mask follows from its area.
     cells = masks[order].flatten(1).sum(1) * len(points) / masks.shape[1:].numel()
-    agreement = (same / cells.clamp(min=1)).clamp(max=1)
+    agreement = (same / cells.clamp(min=1)).clamp(max=1).cpu()
     corners = found.boxes[order].numpy() / np.tile(encoding.frame.scale, 2)
     corners = np.clip(corners, 0, [width, height] * 2)
     solid = (corners[:, 2:] > corners[:, :2]).all(1)
@@ -182,7 +182,8 @@ def _answers(
     kept, asked = [predictor.nothing()], [torch.zeros(0, dtype=torch.int64)]
     for indices, decoded in predictor.decode_chunks(encoding, prompts, chunk, embed=False):
         frames = decoded.windows
-        share = (decoded.logits > 0).float().mean((1, 2)) * (frames[:, 2:] - frames[:, :2]).prod(1)
+        on = (decoded.logits > 0).float().mean((1, 2)).cpu()
+        share = on * (frames[:, 2:] - frames[:, :2]).prod(1)
         share = share / (h * w)
         rows = torch.nonzero((share >= MIN_AREA) & (share <= MAX_AREA)).squeeze(1)
         kept.append(decoded[rows.tolist()])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +18,14 @@ from ovsam_plugin.checkpoint import load_drawer, load_network
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.hardware.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
-from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.images.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.images.tiles import holds, is_small
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import BINS, windows
 from ovsam_plugin.network.resample import MaskResampler
-from ovsam_plugin.prediction.decoded import Decoded
+from ovsam_plugin.prediction.decoded import Decoded, fetched
 from ovsam_plugin.prediction.instances import Instances, PackedMasks
 from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt, boxes_of
@@ -225,7 +225,7 @@ class Predictor:
         empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
         with self._autocast():
             found = self.network.embed(encoding.features, boxes, boxes)
-        head, clip = (F.normalize(e.float(), dim=-1).cpu() for e in found)
+        head, clip = fetched(*(F.normalize(e.float(), dim=-1) for e in found))
         return replace(decoded, embeddings=Embeddings(head.masked_fill(empty, 0.0), clip))
 
     def _decode(
@@ -267,16 +267,20 @@ class Predictor:
             thing=masks.thing, quality=masks.quality, stability=stability.float()
         )
         thing = torch.full_like(judged, 0.5) if masks.thing is None else masks.thing
+        boxes = boxes.masked_fill(empty, 0.0)
+        frames, boxes, stability, quality, thing, judged, head, clip = fetched(
+            masks.windows, boxes, stability, quality, thing, judged, head, clip
+        )
         return Decoded(
             prompts=prompts,
-            logits=logits.cpu(),
-            windows=masks.windows.cpu(),
-            boxes=boxes.masked_fill(empty, 0.0).cpu(),
-            stability=stability.float().cpu(),
-            quality=quality.float().cpu(),
-            thing=thing.float().cpu(),
-            objectness=judged.cpu(),
-            embeddings=Embeddings(head.cpu(), clip.cpu()),
+            logits=logits,
+            windows=frames,
+            boxes=boxes,
+            stability=stability,
+            quality=quality,
+            thing=thing,
+            objectness=judged,
+            embeddings=Embeddings(head, clip),
         )
 
     def _given(self, batch: PromptBatch) -> Masks:
@@ -296,7 +300,7 @@ class Predictor:
         cells = 2 * BINS if self.network.region_masks else self.network.description.image_size // 4
         return Decoded(
             (),
-            torch.zeros(0, cells, cells),
+            torch.zeros(0, cells, cells, device=self.device),
             torch.zeros(0, 4),
             torch.zeros(0, 4),
             torch.zeros(0),
@@ -317,17 +321,15 @@ class Predictor:
             inside_boxes: cut the answer to a box at that box.
         """
         frame = encoding.frame
-        resampler = self._resampler(frame, decoded)
-        cells = mask_boxes(decoded.logits > 0).tolist()
-        crops = []
-        for row, prompt in enumerate(decoded.prompts):
-            crop = prompt.drawn
-            if crop is None:
-                own, mask = resampler(row).mask(decoded.logits[row], tuple(cells[row]))
-                crop = MaskCrop.pack(mask, own[0], own[1])
-                if inside_boxes and isinstance(prompt, Box):
-                    crop = crop.inside(prompt.xyxy)
-            crops.append(crop)
+        cells = mask_boxes(decoded.logits > 0).cpu().numpy()
+        drawn = np.array([prompt.drawn is not None for prompt in decoded.prompts], dtype=bool)
+        cells[drawn] = 0
+        crops = [prompt.drawn or NOTHING for prompt in decoded.prompts]
+        for i, x, y, mask in self._resampler(frame, decoded).masks(decoded.logits, cells):
+            crop, prompt = MaskCrop.at(mask, x, y), decoded.prompts[i]
+            if inside_boxes and isinstance(prompt, Box):
+                crop = crop.inside(prompt.xyxy)
+            crops[i] = crop
         return Instances(
             image_size=frame.original_size,
             boxes=np.array([crop.box for crop in crops], dtype=np.int64).reshape(-1, 4),
@@ -339,17 +341,14 @@ class Predictor:
             prompts=decoded.prompts,
         )
 
-    def _resampler(self, frame: Frame, decoded: Decoded) -> Callable[[int], MaskResampler]:
-        """What brings the logits of a row to the photograph's own pixels."""
+    def _resampler(self, frame: Frame, decoded: Decoded) -> MaskResampler:
+        """What brings the logits to the photograph's own pixels."""
         sizes = frame.size, frame.original_size
         rows, columns = decoded.logits.shape[-2:]
         over = decoded.windows.new_tensor([0, 0, 4 * columns, 4 * rows])
         if self.network.region_masks is None and bool((decoded.windows == over).all()):
-            # One for all: building it costs more than a mask does.
-            whole = MaskResampler.build(rows, self.network.description.image_size, *sizes)
-            return lambda row: whole
-        frames = decoded.windows.tolist()
-        return lambda row: MaskResampler.window((rows, columns), (*frames[row],), *sizes)
+            return MaskResampler.build(rows, self.network.description.image_size, *sizes)
+        return MaskResampler.windows((rows, columns), decoded.windows.numpy(), *sizes)
 
     def _prompt_batch(self, encoding: Encoding, prompts: Sequence[Prompt]) -> PromptBatch:
         padded = padded_size(encoding.frame, self.network.description)

@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from ovsam_plugin import label_dataset
-from ovsam_plugin.dataset import database, labeling_job, loading, runs
+from ovsam_plugin.dataset import (
+    database,
+    embedding_spool,
+    labeling_job,
+    loading,
+    runs,
+    writing,
+)
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel, build_model
@@ -160,6 +167,42 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing(
     assert (summary.labelled, summary.failed, away) == (3, 0, [])
     with pytest.raises(AutoReconnect):
         patiently(lambda: (_ for _ in ()).throw(AutoReconnect("gone")), most=0.1)
+
+
+@pytest.mark.parametrize("what", ["labels", "embeddings"])
+def test_a_full_disk_ends_a_call_that_is_gone_on_with(
+    what: str, asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second photograph's write is refused, as MongoDB refuses it."""
+    calls = 0
+
+    def full(work: Any, error: Exception) -> Any:
+        def write(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise error
+            return work(*args, **kwargs)
+
+        return write
+
+    with monkeypatch.context() as patch:
+        if what == "labels":
+            told = {"writeErrors": [{"index": 0, "code": 14031, "errmsg": "no room"}]}
+            collection = writing.sample_documents(asking)
+            write = full(collection.bulk_write, BulkWriteError(told))
+            patch.setattr(collection, "bulk_write", write, raising=False)
+            patch.setattr(writing, "sample_documents", lambda dataset: collection)
+        else:
+            error = OperationFailure("no room", 14031)
+            write = full(embedding_spool.EmbeddingSpool.put, error)
+            patch.setattr(embedding_spool.EmbeddingSpool, "put", write)
+        with pytest.raises(OSError, match="the disk of FiftyOne's database is full.*again"):
+            label_dataset(asking, batch_size=1, **QUICK)
+    assert len(asking.exists("ovsam")) == 1
+    summary = label_dataset(asking, batch_size=1, **QUICK)
+    assert (summary.labelled, summary.failed) == (2, 0)
+    assert asking.count("ovsam.detections") == 3
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

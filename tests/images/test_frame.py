@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from ovsam_plugin.images import frame as frame_module
 from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.prediction.predictor import Predictor
@@ -115,3 +116,24 @@ def test_photographs_of_different_shapes_in_one_batch_get_what_they_get_alone() 
         pairs += zip(ours.regions.levels, theirs.regions.levels)
         for a, b in pairs:
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "pinned"), [("cuda", 1), ("mps", 0), ("cpu", 0)])
+def test_only_what_goes_to_cuda_is_pinned_and_no_copy_is_waited_for(
+    kind: str, pinned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins, copies = [], []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        pins.append(tensor)
+        return tensor
+
+    def to(tensor: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        copies.append((args, kwargs))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    frame_module._sent(torch.zeros(3), torch.device(kind))
+    assert len(pins) == pinned
+    assert copies == [((torch.device(kind),), {"non_blocking": True})]

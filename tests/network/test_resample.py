@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovsam_plugin.network import resample
-from ovsam_plugin.network.resample import MaskResampler
+from ovsam_plugin.network.ovsam import mask_boxes
+from ovsam_plugin.network.resample import MaskResampler, pack_rows
 
 
 def smooth_logits(cells: int, seed: int) -> torch.Tensor:
@@ -25,10 +27,23 @@ def whole(
     return F.interpolate(cut, size=original, mode="bilinear")[0, 0]
 
 
-def low_box(low: torch.Tensor) -> tuple[int, int, int, int]:
-    at = torch.nonzero(low > 0)
-    (y1, x1), (y2, x2) = at.amin(0).tolist(), (at.amax(0) + 1).tolist()
-    return x1, y1, x2, y2
+def painted(
+    resampler: MaskResampler, low: torch.Tensor, original: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """(N, H, W) bool from (N, h, w) logits."""
+    found = np.zeros((len(low), *original), dtype=bool)
+    for i, x, y, mask in resampler.masks(low, mask_boxes(low > 0).numpy()):
+        found[i, y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    return found
+
+
+def all_logits(
+    resampler: MaskResampler, low: torch.Tensor, box: tuple[int, int, int, int]
+) -> torch.Tensor:
+    """Of one mask, inside a box."""
+    cells = np.array([[0, 0, *low.shape[::-1]]])
+    (found,) = resampler.logits(low[None], np.array([0]), cells, np.array([box]), 10**9)
+    return found[0]
 
 
 @settings(max_examples=40, deadline=None)
@@ -46,14 +61,9 @@ def test_a_mask_from_its_box_alone_is_the_mask_from_the_whole_image(
     low = torch.where(
         torch.rand(low.shape, generator=torch.Generator().manual_seed(seed)) < 0.3, low, -low.abs()
     )
-    if not (low > 0).any():
-        return
     plain = whole(low, padded, resized, original)
     resampler = MaskResampler.build(cells, padded, resized, original)
-    box, crop = resampler.mask(low, low_box(low))
-    ours = np.zeros(original, dtype=bool)
-    ours[box[1] : box[3], box[0] : box[2]] = crop
-    different = ours != (plain > 0).numpy()
+    different = painted(resampler, low[None], original)[0] != (plain > 0).numpy()
     assert np.abs(plain.numpy()[different]).max(initial=0) < 1e-4
 
 
@@ -62,7 +72,10 @@ def test_logits_are_those_of_two_bilinear_resizings() -> None:
     resampler = MaskResampler.build(64, 256, (171, 256), (427, 640))
     plain = whole(low, 256, (171, 256), (427, 640))
     torch.testing.assert_close(
-        resampler.logits(low, (100, 50, 300, 200)), plain[50:200, 100:300], atol=1e-5, rtol=1e-4
+        all_logits(resampler, low, (100, 50, 300, 200)),
+        plain[50:200, 100:300],
+        atol=1e-5,
+        rtol=1e-4,
     )
 
 
@@ -70,9 +83,7 @@ def test_a_mask_wholly_in_the_padding_is_empty() -> None:
     low = torch.full((64, 64), -5.0)
     low[60:, :] = 5
     resampler = MaskResampler.build(64, 256, (128, 256), (100, 200))
-    box, crop = resampler.mask(low, low_box(low))
-    assert box == (0, 0, 0, 0)
-    assert crop.shape == (0, 0)
+    assert not list(resampler.masks(low[None], mask_boxes(low[None] > 0).numpy()))
 
 
 def test_a_large_mask_made_in_strips_is_the_mask_made_at_once(
@@ -80,19 +91,21 @@ def test_a_large_mask_made_in_strips_is_the_mask_made_at_once(
 ) -> None:
     low = smooth_logits(64, 3)
     resampler = MaskResampler.build(64, 256, (256, 200), (500, 390))
-    at_once = resampler.mask(low, (0, 0, 64, 64))
-    monkeypatch.setattr(resample, "_STRIP", 390 * 7)
-    in_strips = resampler.mask(low, (0, 0, 64, 64))
-    assert at_once[0] == in_strips[0]
-    np.testing.assert_array_equal(at_once[1], in_strips[1])
+    at_once = painted(resampler, low[None], (500, 390))
+    monkeypatch.setattr(resample, "_AT_ONCE", 390 * 7)
+    np.testing.assert_array_equal(at_once, painted(resampler, low[None], (500, 390)))
 
 
 WINDOW = (30.0, 12.0, 86.0, 54.0)
 RESIZED, ORIGINAL = (96, 128), (240, 320)
 
 
+def over(*frames: tuple[float, float, float, float]) -> MaskResampler:
+    return MaskResampler.windows((56, 56), np.array(frames), RESIZED, ORIGINAL)
+
+
 def over_window(resampler: MaskResampler, low: torch.Tensor) -> torch.Tensor:
-    return resampler.logits(low, (0, 0, ORIGINAL[1], ORIGINAL[0]))
+    return all_logits(resampler, low, (0, 0, ORIGINAL[1], ORIGINAL[0]))
 
 
 def test_logits_over_a_window_lie_where_the_window_does() -> None:
@@ -100,7 +113,7 @@ def test_logits_over_a_window_lie_where_the_window_does() -> None:
     x1, y1, x2, y2 = WINDOW
     share = (torch.arange(56) + 0.5) / 56
     low = (x1 + share * (x2 - x1))[None, :] - 2 * (y1 + share * (y2 - y1))[:, None]
-    found = over_window(MaskResampler.window((56, 56), WINDOW, RESIZED, ORIGINAL), low)
+    found = over_window(over(WINDOW), low)
     x = (torch.arange(320) + 0.5) / 2.5
     y = (torch.arange(240) + 0.5) / 2.5
     inside = ((x > x1 + 1) & (x < x2 - 1))[None, :] & ((y > y1 + 1) & (y < y2 - 1))[:, None]
@@ -115,15 +128,14 @@ def test_logits_over_a_window_lie_where_the_window_does() -> None:
 def test_a_window_that_reaches_beyond_the_photograph_is_cut_with_it() -> None:
     frame = (-40.0, -20.0, 60.0, 80.0)
     low = torch.full((56, 56), 5.0)
-    box, crop = MaskResampler.window((56, 56), frame, RESIZED, ORIGINAL).mask(low, (0, 0, 56, 56))
-    assert box == (0, 0, 150, 200)
-    assert crop.all()
+    (mask,) = painted(over(frame), low[None], ORIGINAL)
+    assert mask[:200, :150].all()
+    assert mask.sum() == 200 * 150
 
 
 def test_a_window_wholly_off_the_photograph_holds_no_mask() -> None:
     low = torch.full((56, 56), 5.0)
-    resampler = MaskResampler.window((56, 56), (200.0, 0.0, 260.0, 60.0), RESIZED, ORIGINAL)
-    assert resampler.mask(low, (0, 0, 56, 56))[0] == (0, 0, 0, 0)
+    assert not painted(over((200.0, 0.0, 260.0, 60.0)), low[None], ORIGINAL).any()
 
 
 @settings(max_examples=30, deadline=None)
@@ -135,10 +147,77 @@ def test_a_window_mask_from_its_box_alone_is_the_whole_windows(
     x1: float, y1: float, w: float, h: float, seed: int
 ) -> None:
     low = smooth_logits(56, seed)
-    resampler = MaskResampler.window((56, 56), (x1, y1, x1 + w, y1 + h), RESIZED, ORIGINAL)
+    resampler = over((x1, y1, x1 + w, y1 + h))
     whole_mask = (over_window(resampler, low) > 0).numpy()
-    ours = np.zeros(ORIGINAL, dtype=bool)
-    if (low > 0).any():
-        box, crop = resampler.mask(low, low_box(low))
-        ours[box[1] : box[3], box[0] : box[2]] = crop
-    np.testing.assert_array_equal(ours, whole_mask)
+    np.testing.assert_array_equal(painted(resampler, low[None], ORIGINAL)[0], whole_mask)
+
+
+@pytest.mark.parametrize("most", [2_000, 20_000, 10**9])
+def test_many_masks_are_made_together_as_each_is_alone(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every size, some empty, some off the photograph; in batches large and small."""
+    draw = np.random.default_rng(4)
+    corners = draw.uniform(-30, 110, (60, 2))
+    frames = np.concatenate([corners, corners + draw.uniform(1.3, 1.3**17, (60, 2))], 1)
+    low = torch.stack([smooth_logits(56, i) - (i % 5) * 0.4 for i in range(60)])
+    low[7] = -1
+    alone = [
+        painted(over((*frame,)), one[None], ORIGINAL)[0] for frame, one in zip(frames.tolist(), low)
+    ]
+    monkeypatch.setattr(resample, "_AT_ONCE", most)
+    together = painted(over(*frames.tolist()), low, ORIGINAL)
+    np.testing.assert_array_equal(together, alone)
+    assert 20 < together.any((1, 2)).sum() < 60
+
+    whole_frame = MaskResampler.build(56, 224, (168, 224), ORIGINAL)
+    alone = [painted(whole_frame, one[None], ORIGINAL)[0] for one in low]
+    np.testing.assert_array_equal(painted(whole_frame, low, ORIGINAL), alone)
+
+
+def test_no_more_is_computed_at_once_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    bmm = torch.bmm
+
+    def watched(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        made = bmm(a, b)
+        sizes.append(made.numel() if a.shape[1] != 56 else 0)
+        return made
+
+    monkeypatch.setattr(torch, "bmm", watched)
+    monkeypatch.setattr(resample, "_AT_ONCE", 30_000)
+    low = torch.stack([smooth_logits(56, i) for i in range(50)])
+    painted(over(*[(0.0, 0.0, 128.0, 96.0)] * 50), low, ORIGINAL)
+    assert 10_000 < max(sizes) <= 30_000
+
+
+@pytest.mark.parametrize("width", [1, 8, 13, 64])
+def test_masks_are_packed_as_numpy_packs_them(width: int) -> None:
+    masks = torch.rand(3, 5, width) > 0.5
+    np.testing.assert_array_equal(pack_rows(masks).numpy(), np.packbits(masks.numpy(), axis=2))
+
+
+@pytest.mark.parametrize("held", [1, 10**9])
+def test_masks_that_are_packed_on_their_device_are_the_same(
+    held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packed and fetched as from an accelerator, some at a time or all at once."""
+    draw = np.random.default_rng(6)
+    corners = draw.uniform(-30, 110, (20, 2))
+    frames = np.concatenate([corners, corners + draw.uniform(2, 90, (20, 2))], 1).tolist()
+    low = torch.stack([smooth_logits(56, i) for i in range(20)])
+    plain = painted(over(*frames), low, ORIGINAL)
+    fetched = []
+    cpu = torch.Tensor.cpu
+
+    def came(tensor: torch.Tensor) -> torch.Tensor:
+        fetched.append(tensor.dtype)
+        return cpu(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", came)
+    monkeypatch.setattr(resample, "is_at_hand", lambda tensor: False)
+    monkeypatch.setattr(resample, "_PACKED_AT_ONCE", held)
+    monkeypatch.setattr(resample, "_AT_ONCE_ACCELERATED", 40_000)
+    np.testing.assert_array_equal(painted(over(*frames), low, ORIGINAL), plain)
+    assert set(fetched) == {torch.uint8}
+    assert (len(fetched) == 1) == (held > 1)

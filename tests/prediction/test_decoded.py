@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ovsam_plugin.network.ovsam import Embeddings
+from ovsam_plugin.prediction import decoded as decoded_module
 from ovsam_plugin.prediction.decoded import Decoded
 from ovsam_plugin.prediction.prompts import Box
 
@@ -73,3 +74,11 @@ def test_parts_put_together_are_the_whole() -> None:
     for name in ("logits", "windows", "boxes", "stability", "quality", "thing", "objectness"):
         assert torch.equal(getattr(again, name), getattr(whole, name))
     assert torch.equal(again.embeddings.clip, whole.embeddings.clip)
+
+
+def test_numbers_come_from_a_device_together_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = torch.rand(5, 4), torch.rand(5), torch.rand(5, 2, 3), torch.rand(5).half()
+    plain = decoded_module.fetched(*tensors)
+    monkeypatch.setattr(decoded_module, "is_at_hand", lambda tensor: False)
+    for ours, expected in zip(decoded_module.fetched(*tensors), plain, strict=True):
+        assert torch.equal(ours, expected)

@@ -11,11 +11,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.memory import peak
 from benchmarks.speed import peak_memory
 from ovsam_plugin.checkpoint import SHIPPED
 from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction import predictor as predictor_module
 from ovsam_plugin.prediction.judge import Judge
 from ovsam_plugin.prediction.predictor import Encoding, Predictor, load_predictor
 from ovsam_plugin.prediction.prompts import Box, Mask, Points, Prompt
@@ -339,3 +341,52 @@ def test_threads_with_photographs_of_different_shapes_do_not_disturb_each_other(
 def test_a_hundred_mask_prompts_on_twelve_megapixels_take_little_more_memory_than_ten() -> None:
     few, many = (peak("mask prompts", count) for count in (10, 100))
     assert many - few < 0.1
+
+
+class Crossings(TorchDispatchMode):
+    """What a device would have to wait for, or send, if the CPU were one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name = func.overloadpacket.__name__
+        if name in {"_local_scalar_dense", "nonzero", "item", "equal"}:
+            self.waits.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def crossings(
+    predictor: Predictor, encoding: Encoding, count: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], list[torch.Tensor]]:
+    """Waits, and tensors that were asked to come to the CPU, of as many boxes in one chunk."""
+    sent: list[torch.Tensor] = []
+    fetch, cpu = predictor_module.fetched, torch.Tensor.cpu
+
+    def watched(*tensors: torch.Tensor) -> list[torch.Tensor]:
+        rows = [t.float().reshape(len(t), -1) for t in tensors]
+        sent.append(torch.cat(rows, 1))
+        return fetch(*tensors)
+
+    def came(tensor: torch.Tensor) -> torch.Tensor:
+        sent.append(tensor)
+        return cpu(tensor)
+
+    boxes = [Box((10.0 + i, 20.0, 200.0 + i, 150.0)) for i in range(count)]
+    with monkeypatch.context() as patch, Crossings() as mode:
+        patch.setattr(predictor_module, "fetched", watched)
+        patch.setattr(torch.Tensor, "cpu", came)
+        instances = predictor.decode(encoding, boxes, chunk=1000)
+    assert not instances.empty.any()
+    return mode.waits, sent
+
+
+def test_no_prompt_makes_the_device_wait_and_no_logits_leave_it(
+    predictor: Predictor, encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, sent = crossings(predictor, encoding, 3, monkeypatch)
+    many, sent_of_many = crossings(predictor, encoding, 60, monkeypatch)
+    assert few == many
+    assert len(sent) == len(sent_of_many) <= 3
+    assert all(tensor.ndim == 2 for tensor in sent_of_many)  # numbers of prompts, and no maps
