@@ -36,16 +36,17 @@ def prompt_batch(
         padded: (h, w) of what the encoder reads, in pixels.
         device: where the tensors are to be.
     """
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[npt.NDArray[Any]]] = {}
+    masks: list[Tensor] = []
     for prompt in prompts:
         for name, values in prompt.inputs(frame.original_size, frame.size).items():
             if name == "masks":  # large ones: one at a time
-                values = mask_to_logits(_tensor(values, device), padded)
-            columns.setdefault(name, []).append(values)
-    masks = columns.pop("masks", None)
+                masks.append(mask_to_logits(_tensor(values, device), padded))
+            else:
+                columns.setdefault(name, []).append(values)
     return PromptBatch(
         **{name: _tensor(np.stack(values), device) for name, values in columns.items()},
-        masks=None if masks is None else torch.stack(masks),
+        masks=torch.stack(masks) if masks else None,
     )
 
 

@@ -49,9 +49,11 @@ def doubt(
     return scores
 
 
+_SIGNS = ("confidence", "margin", "outlier", "objectness")
+
 DOUBT = Score(
     "doubt",
     "how likely the name is wrong, 0 to 1: the order of review",
-    lambda run: doubt(*(run.columns[name] for name in DOUBT.needs)),
-    needs=("confidence", "margin", "outlier", "objectness"),
+    lambda run: doubt(*(run.columns[name] for name in _SIGNS)),
+    needs=_SIGNS,
 )
