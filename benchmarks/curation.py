@@ -46,9 +46,9 @@ from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.recognition.recognizer import Recognition  # noqa: E402
 from ovsam_plugin.recognition.synonyms import Synonyms  # noqa: E402
 from ovsam_plugin.scoring.columns import unit_rows  # noqa: E402
-from ovsam_plugin.scoring.doubt import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.label_errors import Matched, mistake_scores  # noqa: E402
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
+from ovsam_plugin.scoring.orders import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402

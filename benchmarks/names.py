@@ -58,7 +58,7 @@ from ovsam_plugin.presets import Preset, get_preset  # noqa: E402
 from ovsam_plugin.recognition.prototypes import prototype_adapter  # noqa: E402
 from ovsam_plugin.recognition.recognizer import Recognizer  # noqa: E402
 from ovsam_plugin.scoring.deciding import Decisions, Prior, fit_head  # noqa: E402
-from ovsam_plugin.scoring.doubt import ORDERS  # noqa: E402
+from ovsam_plugin.scoring.orders import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402

@@ -37,7 +37,7 @@ class Recognize(FormOperator):
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
-        request = NamingRequest.from_params(ctx.params)
+        request = NamingRequest.read(ctx.params)
         field_menu(inputs, "field", request.fields(samples), "Field with the instances")
         menu(inputs, "preset", MODELS, request.preset, "Model")
         inputs.str(
@@ -67,7 +67,7 @@ class Recognize(FormOperator):
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.naming import name_instances
 
-        request = NamingRequest.from_params(ctx.params)
+        request = NamingRequest.read(ctx.params)
         summary = name_instances(
             flat_target(ctx),
             **request.arguments(),

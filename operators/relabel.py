@@ -36,7 +36,7 @@ class Relabel(FormOperator):
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
-        request = RelabelRequest.from_params(ctx.params)
+        request = RelabelRequest.read(ctx.params)
         menu(inputs, "field", run_fields(samples), request.run(samples), "Run")
         label_vocabulary_menu(inputs, request, samples)
         told = f"empty: {request.target_field(samples) or 'named after the run and the names'}"
@@ -55,7 +55,7 @@ class Relabel(FormOperator):
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.relabeling import relabel_dataset
 
-        request = RelabelRequest.from_params(ctx.params)
+        request = RelabelRequest.read(ctx.params)
         samples = flat_target(ctx)
         summary = relabel_dataset(samples, **request.arguments(samples))
         if not ctx.delegated:

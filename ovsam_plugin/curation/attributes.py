@@ -8,25 +8,11 @@ from ovsam_plugin.dataset import provenance, targets
 from ovsam_plugin.dataset.fields import Attribute, declare_attributes, describe
 from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.dataset.targets import Samples, check_flat, copies_of
+from ovsam_plugin.scoring import table
 
-SCORES = (
-    Attribute("disagreement", fo.FloatField, "how much the two branches differ about the label"),
-    Attribute(
-        "outlier",
-        fo.FloatField,
-        "how far the instance lies from others of its class, 0 to 1; none if there are too few",
-    ),
-    Attribute(
-        "unknown",
-        fo.FloatField,
-        "how little any class of the vocabulary explains the instance, 0 to 1",
-    ),
-    Attribute(
-        "group",
-        fo.IntField,
-        "number of its group among the unknown instances, 1 being the largest; none otherwise",
-    ),
-    Attribute("doubt", fo.FloatField, "how likely the name is wrong, 0 to 1: the order of review"),
+SCORES = tuple(
+    Attribute(score.name, fo.IntField if score.whole else fo.FloatField, score.description)
+    for score in table.SCORES
 )
 
 DECISION = provenance.DECISION

@@ -31,6 +31,7 @@ from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.dataset.writing import Expression, Id, in_parts
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.names import clean_name
 
 ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
@@ -74,7 +75,8 @@ class Progress:
         return self.decided + self.open
 
 
-def accept(samples: Samples, field: str, label_ids: Ids, *, by: str | None = None) -> int:
+@renamed(field="label_field")
+def accept(samples: Samples, label_field: str, label_ids: Ids, *, by: str | None = None) -> int:
     """The names of these labels are right.
 
     A label that was renamed keeps the name that it was given. One that was rejected is accepted
@@ -82,7 +84,7 @@ def accept(samples: Samples, field: str, label_ids: Ids, *, by: str | None = Non
 
     Args:
         samples: the dataset, or a view of it.
-        field: a field of Detections.
+        label_field: a field of Detections.
         label_ids: one label's id, or many.
         by: who decides; `reviewer()` when not given.
 
@@ -93,12 +95,13 @@ def accept(samples: Samples, field: str, label_ids: Ids, *, by: str | None = Non
         ValueError: there is no such field, ids are unknown (their sample or label may have been
             deleted) or a label has no name to accept. Nothing is written then.
     """
-    return _decide(samples, field, label_ids, ACCEPTED, None, by)
+    return _decide(samples, label_field, label_ids, ACCEPTED, None, by)
 
 
+@renamed(field="label_field")
 def rename(
     samples: Samples,
-    field: str,
+    label_field: str,
     label_ids: Ids,
     name: str,
     *,
@@ -116,17 +119,18 @@ def rename(
     Raises:
         ValueError: see `accept`; or the name is empty.
     """
-    return _decide(samples, field, label_ids, RENAMED, clean_name(name, "the new name"), by)
+    return _decide(samples, label_field, label_ids, RENAMED, clean_name(name, "the new name"), by)
 
 
+@renamed(field="label_field")
 def rename_each(
-    samples: Samples, field: str, names: Mapping[str, str], *, by: str | None = None
+    samples: Samples, label_field: str, names: Mapping[str, str], *, by: str | None = None
 ) -> int:
     """Gives each of these labels a name of its own, as one decision, undone in one step.
 
     Args:
         samples: the dataset, or a view of it.
-        field: a field of Detections.
+        label_field: a field of Detections.
         names: by label id.
         by: as for `accept`.
 
@@ -136,33 +140,35 @@ def rename_each(
     chosen: dict[str, list[str]] = {}
     for label_id, name in names.items():
         chosen.setdefault(clean_name(name, "the new name"), []).append(label_id)
-    dataset, ids = _prepare(samples, field, names)
-    found = _find(dataset, field, ids)
+    dataset, ids = _prepare(samples, label_field, names)
+    found = _find(dataset, label_field, ids)
     at = _now()
     changed = 0
     for name, some in chosen.items():
         labels = {i: found[i] for i in map(ObjectId, some)}
-        changed += _change(dataset, field, labels, RENAMED, name, by, at)
+        changed += _change(dataset, label_field, labels, RENAMED, name, by, at)
     return changed
 
 
-def reject(samples: Samples, field: str, label_ids: Ids, *, by: str | None = None) -> int:
+@renamed(field="label_field")
+def reject(samples: Samples, label_field: str, label_ids: Ids, *, by: str | None = None) -> int:
     """These labels are no instances of anything: leave them out of the ground truth.
 
     Args, Returns, Raises: see `accept`. A label without a name may be rejected too.
     """
-    return _decide(samples, field, label_ids, REJECTED, None, by)
+    return _decide(samples, label_field, label_ids, REJECTED, None, by)
 
 
-def reopen(samples: Samples, field: str, label_ids: Ids) -> int:
+@renamed(field="label_field")
+def reopen(samples: Samples, label_field: str, label_ids: Ids) -> int:
     """Takes back the decisions on these labels, whoever made them: the model's name stands again.
 
     Args, Returns, Raises: see `accept`.
     """
-    dataset, ids = _prepare(samples, field, label_ids)
-    found = _find(dataset, field, ids)
+    dataset, ids = _prepare(samples, label_field, label_ids)
+    found = _find(dataset, label_field, ids)
     decided = {i: d for i, d in found.items() if d.get("review")}
-    _write(dataset, field, decided, _undecided())
+    _write(dataset, label_field, decided, _undecided())
     return len(decided)
 
 
@@ -188,7 +194,8 @@ def decided(predicted: str | None, name: str | None, by: str | None) -> dict[str
     }
 
 
-def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None) -> list[str]:
+@renamed(field="label_field")
+def undo(samples: Samples, label_field: str, *, steps: int = 1, by: str | None = None) -> list[str]:
     """Takes back the last decision, and those before it.
 
     What was decided in one call is one decision. Its labels become undecided and carry the model's
@@ -196,7 +203,7 @@ def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None)
 
     Args:
         samples: the dataset, or a view of it.
-        field: a field of Detections.
+        label_field: a field of Detections.
         steps: how many decisions to take back.
         by: take back this person's alone; everybody's when not given.
 
@@ -208,31 +215,34 @@ def undo(samples: Samples, field: str, *, steps: int = 1, by: str | None = None)
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}, must be 1 or more")
-    dataset, _ = _prepare(samples, field, ())
+    dataset, _ = _prepare(samples, label_field, ())
     undone: list[str] = []
     for _ in range(steps):
-        last = _last(dataset, field, by)
+        last = _last(dataset, label_field, by)
         if last is None:
             break
         # Somebody may have decided anew since.
         at = next(iter(last.values()))["reviewed_at"]
-        _write(dataset, field, last, _undecided(), unless={"$ne": ["$$d.reviewed_at", at]})
-        undone += [str(i) for i, d in _now_on(dataset, field, last).items() if not d.get("review")]
+        _write(dataset, label_field, last, _undecided(), unless={"$ne": ["$$d.reviewed_at", at]})
+        undone += [
+            str(i) for i, d in _now_on(dataset, label_field, last).items() if not d.get("review")
+        ]
     return undone
 
 
-def progress(samples: Samples, field: str) -> Progress:
+@renamed(field="label_field")
+def progress(samples: Samples, label_field: str) -> Progress:
     """Counts of decided and open instances, by one aggregation.
 
     Args:
         samples: the dataset, or a view of it.
-        field: a field of Detections.
+        label_field: a field of Detections.
 
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
-    check_own_detections(samples, field)
-    labels = f"{field}.detections"
+    check_own_detections(samples, label_field)
+    labels = f"{label_field}.detections"
     rows = aggregate(
         samples,
         [
@@ -249,7 +259,8 @@ def progress(samples: Samples, field: str) -> Progress:
     return Progress(**counts)
 
 
-def make_ready(dataset: fo.Dataset, field: str) -> None:
+@renamed(field="label_field")
+def make_ready(dataset: fo.Dataset, label_field: str) -> None:
     """Declares what decisions write and makes the database indexes that they need.
 
     The first decision does it, and waits; so it is done before, where there is time.
@@ -257,10 +268,10 @@ def make_ready(dataset: fo.Dataset, field: str) -> None:
     Raises:
         ValueError: as for `attributes.declare`.
     """
-    declare(dataset, field)
+    declare(dataset, label_field)
     # A label is found among millions by its id, and the last decision by its time.
     for name in ("id", "reviewed_at"):
-        dataset.create_index(f"{field}.detections.{name}")
+        dataset.create_index(f"{label_field}.detections.{name}")
 
 
 def reviewer() -> str:
@@ -276,27 +287,27 @@ def reviewer() -> str:
 
 def _decide(
     samples: Samples,
-    field: str,
+    label_field: str,
     label_ids: Ids,
     kind: str,
     name: str | None,
     by: str | None,
 ) -> int:
     by = clean_name(reviewer() if by is None else by, "the reviewer's name")
-    dataset, ids = _prepare(samples, field, label_ids)
-    found = _find(dataset, field, ids)
+    dataset, ids = _prepare(samples, label_field, label_ids)
+    found = _find(dataset, label_field, ids)
     nameless = [i for i, d in found.items() if d.get("label") is None]
     if kind == ACCEPTED and nameless:
         raise ValueError(
             f"{len(nameless)} of these labels have no name to accept ({_some(nameless)}): reject "
             "them, or give them a name"
         )
-    return _change(dataset, field, found, kind, name, by, _now())
+    return _change(dataset, label_field, found, kind, name, by, _now())
 
 
 def _change(
     dataset: fo.Dataset,
-    field: str,
+    label_field: str,
     found: Mapping[ObjectId, Mapping[str, Any]],
     kind: str,
     name: str | None,
@@ -306,7 +317,7 @@ def _change(
     """Decides about those labels that are not decided like this already; how many they are."""
     decision = _decision(kind, name, by, at)
     changed = {i: d for i, d in found.items() if not _stands(d, kind, name)}
-    _write(dataset, field, changed, decision, unless=_standing(kind, name))
+    _write(dataset, label_field, changed, decision, unless=_standing(kind, name))
     return len(changed)
 
 
@@ -356,12 +367,14 @@ def _standing(kind: str, name: str | None) -> Expression:
     return {"$and": [kept, {"$eq": ["$$d.label", {"$literal": name}]}]}
 
 
-def _prepare(samples: Samples, field: str, label_ids: Ids) -> tuple[fo.Dataset, list[ObjectId]]:
+def _prepare(
+    samples: Samples, label_field: str, label_ids: Ids
+) -> tuple[fo.Dataset, list[ObjectId]]:
     """The dataset, its attributes declared and indexed, and the ids, each once."""
     check_no_copies(samples)
     dataset = root_dataset(samples)
-    check_writable(dataset, field, ("label", *(a.name for a in DECISION)))
-    make_ready(dataset, field)
+    check_writable(dataset, label_field, ("label", *(a.name for a in DECISION)))
+    make_ready(dataset, label_field)
     given = [label_ids] if isinstance(label_ids, str | ObjectId) else list(label_ids)
     try:
         return dataset, list(dict.fromkeys(ObjectId(i) for i in given))
@@ -369,13 +382,15 @@ def _prepare(samples: Samples, field: str, label_ids: Ids) -> tuple[fo.Dataset, 
         raise ValueError(f"a label's id is 24 hexadecimal digits: {error}") from None
 
 
-def _find(dataset: fo.Dataset, field: str, ids: list[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
+def _find(
+    dataset: fo.Dataset, label_field: str, ids: list[ObjectId]
+) -> dict[ObjectId, dict[str, Any]]:
     """By id, what has been decided on these labels, and the `sample` of each."""
-    found = _now_on(dataset, field, ids)
+    found = _now_on(dataset, label_field, ids)
     missing = [i for i in ids if i not in found]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(ids)} labels are not in field {field!r} of dataset "
+            f"{len(missing)} of {len(ids)} labels are not in field {label_field!r} of dataset "
             f"{dataset.name!r} ({_some(missing)}): they belong to another field or dataset, or "
             "were deleted; nothing was decided"
         )
@@ -383,18 +398,20 @@ def _find(dataset: fo.Dataset, field: str, ids: list[ObjectId]) -> dict[ObjectId
 
 
 def _now_on(
-    dataset: fo.Dataset, field: str, ids: Iterable[ObjectId]
+    dataset: fo.Dataset, label_field: str, ids: Iterable[ObjectId]
 ) -> dict[ObjectId, dict[str, Any]]:
     """The same, of those that are there."""
     found: dict[ObjectId, dict[str, Any]] = {}
     for part in in_parts(ids):
-        found |= _labels_where(dataset, field, {"_id": {"$in": part}})
+        found |= _labels_where(dataset, label_field, {"_id": {"$in": part}})
     return found
 
 
-def _last(dataset: fo.Dataset, field: str, by: str | None) -> dict[ObjectId, dict[str, Any]] | None:
+def _last(
+    dataset: fo.Dataset, label_field: str, by: str | None
+) -> dict[ObjectId, dict[str, Any]] | None:
     """The labels of the decision that was made last."""
-    labels = f"{field}.detections"
+    labels = f"{label_field}.detections"
     who = {} if by is None else {"reviewed_by": by}
     stages: list[Expression] = [{"$match": {f"{labels}.reviewed_at": {"$type": "date"}}}]
     if by is None:
@@ -406,13 +423,13 @@ def _last(dataset: fo.Dataset, field: str, by: str | None) -> dict[ObjectId, dic
     if last is None:
         return None
     same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last["reviewed_by"]}
-    return _labels_where(dataset, field, same)
+    return _labels_where(dataset, label_field, same)
 
 
 def _labels_where(
-    dataset: fo.Dataset, field: str, condition: Mapping[str, Any]
+    dataset: fo.Dataset, label_field: str, condition: Mapping[str, Any]
 ) -> dict[ObjectId, dict[str, Any]]:
-    labels = f"{field}.detections"
+    labels = f"{label_field}.detections"
     stages = [
         {"$match": {f"{labels}.{name}": value for name, value in condition.items()}},
         *_only(labels, condition),
@@ -433,13 +450,13 @@ def _only(labels: str, condition: Mapping[str, Any]) -> list[Expression]:
 
 def _write(
     dataset: fo.Dataset,
-    field: str,
+    label_field: str,
     labels: Mapping[ObjectId, Mapping[str, Any]],
     change: Expression,
     unless: Expression | None = None,
 ) -> None:
     found = ((label["sample"], label_id) for label_id, label in labels.items())
-    writing.change_labels(dataset, field, found, change, unless=unless)
+    writing.change_labels(dataset, label_field, found, change, unless=unless)
 
 
 def _now() -> datetime:

@@ -10,8 +10,8 @@ from ovsam_plugin.curation import comparison, views
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.label_errors import MIN_SCORE, evaluations, label_errors
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.dataset.form import Form
 from ovsam_plugin.dataset.targets import Samples
-from ovsam_plugin.dataset.vocabulary_request import filled
 
 KINDS = {
     "doubtful": "The most doubtful that nobody has decided about",
@@ -43,7 +43,7 @@ _SCORE_FIRST = "score the run first, with Score a run"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FindingRequest:
+class FindingRequest(Form):
     """The values of the operator `find_instances`.
 
     Attributes:
@@ -67,19 +67,16 @@ class FindingRequest:
     @classmethod
     def from_params(cls, params: Mapping[str, Any], samples: Samples) -> FindingRequest:
         """A request from what the form holds; what is not chosen is the first that there is."""
-        given = filled(cls, params)
-        field = given.get("field") or next(iter(run_fields(samples)), None)
+        asked = cls.read(params)
+        field, kind = asked.field or next(iter(run_fields(samples)), None), asked.kind
         likely: dict[str, Any] = {"field": field}
-        kind = given.get("kind", cls.kind)
         if field and kind == "doubtful":
             likely["by"] = next(iter(cls._scores(samples, field)), cls.by)
         elif kind == "label_errors":
             likely["eval_key"] = next(iter(evaluations(samples)), None)
         elif kind == "differing":
             likely["other"] = next((f for f in run_fields(samples) if f != field), None)
-        if "group" in given:  # a menu gives text
-            given["group"] = int(given["group"])
-        return cls(**{**likely, **given})
+        return cls.read(params, **likely)
 
     def scores(self, samples: Samples) -> dict[str, str]:
         """What the run's instances can be doubted by: of BY, the scores that they have."""
@@ -95,6 +92,8 @@ class FindingRequest:
 
         Nothing is looked for: that takes as long as there are instances.
         """
+        if self.unread:
+            return self.unread
         if self.kind == "label_errors":
             if self.eval_key is None:
                 return {
@@ -143,6 +142,7 @@ class FindingRequest:
         Raises:
             ValueError: there is no run yet, or what the kind reads is not filled.
         """
+        self.check_read()
         if self.kind == "label_errors":
             return label_errors(samples, self.eval_key or "", min_score=self.min_score)
         field = self.field

@@ -24,7 +24,7 @@ from ovsam_plugin.dataset.targets import (
     fields_of,
     root_dataset,
 )
-from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
+from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 
 
@@ -71,7 +71,7 @@ class RelabelRequest(VocabularyRequest, OverwriteRequest):
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
             "overwrite_all": lambda: self.check_consent(samples),
         }
-        return problems_of(checks)
+        return self.problems_of(checks)
 
     def _check_run(self, samples: Samples) -> None:
         if not self.run(samples):
@@ -104,6 +104,7 @@ class RelabelRequest(VocabularyRequest, OverwriteRequest):
         Raises:
             ValueError: something that the choices made need is left blank.
         """
+        self.check_read()
         return {
             "pred_field": self.run(samples),
             "vocabulary": self.vocabulary_spec(),
@@ -149,7 +150,7 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
             "overwrite_all": lambda: self.check_consent(samples),
         }
-        return problems_of(checks)
+        return self.problems_of(checks)
 
     def _check_namer(self) -> None:
         if self.namer is not None or self.cuts is not None:
@@ -194,6 +195,7 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
         Raises:
             ValueError: something that the choices made need is left blank.
         """
+        self.check_read()
         return {
             "preset": self.preset,
             "namer": self.namer,

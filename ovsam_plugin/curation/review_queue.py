@@ -18,7 +18,7 @@ from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.decisions import KINDS
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, near, root_dataset
-from ovsam_plugin.scoring.doubt import ORDERS, Order
+from ovsam_plugin.scoring.orders import ORDERS, Order
 
 _Expression: TypeAlias = dict[str, Any]
 
@@ -82,7 +82,7 @@ class Instance:
 
 
 def orders(samples: Samples, field: str) -> list[str]:
-    """The keys of `scoring.doubt.ORDERS` that this field can be sorted by, the suggested one first.
+    """The keys of `scoring.orders.ORDERS` that this field can be sorted by, the suggested first.
 
     An order is offered where at least one instance has the attribute that holds it: confidence,
     margin and stability always are there, the others once `score_run` has filled them.
@@ -115,7 +115,7 @@ def queue(
     Args:
         samples: the dataset, or a view of it.
         field: a field of Detections.
-        order: a key of `scoring.doubt.ORDERS`.
+        order: a key of `scoring.orders.ORDERS`.
         filters: some classes, a range of confidence.
         skip: instances that are passed over, from the front.
         limit: instances of the page.

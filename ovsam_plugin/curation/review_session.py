@@ -42,7 +42,7 @@ class Session:
 
     Attributes:
         field: the field under review.
-        order: a key of `scoring.doubt.ORDERS`.
+        order: a key of `scoring.orders.ORDERS`.
         filters: classes and confidences that are asked for.
         waiting: the next instances, the first one being shown.
         skipped: ids of labels that were passed over; they come again when the queue starts again.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,9 @@ from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.renaming import renamed
-from ovsam_plugin.scoring.doubt import disagreement, doubt
-from ovsam_plugin.scoring.outliers import outlierness
-from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness
+from ovsam_plugin.scoring import table as scoring
+from ovsam_plugin.scoring.score import NamedInstances
+from ovsam_plugin.scoring.unknown import best_logit, count_as_unknown
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.names import name_key
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -42,7 +42,6 @@ _NAMING = ("lvis", _REFERENCE)
 _NAMES_A_GROUP = 3
 _NAMED_GROUPS = 200
 _CHUNK = 1024
-_NUMBERS = ("confidence", "margin", "head_score", "clip_score", "objectness")
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,8 @@ def score_run(
         )
     check_writable(dataset, pred_field, (a.name for a in attributes.SCORES))
     attributes.declare(dataset, pred_field)
-    table = LabelTable.read(dataset, pred_field, ("label", "prompt_type", *_NUMBERS))
+    numbers = {"confidence", "objectness", *scoring.needed(scoring.SCORES)}
+    table = LabelTable.read(dataset, pred_field, ("label", "prompt_type", *sorted(numbers)))
     embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(table.ids)
     edited = outlines.edited(dataset, pred_field)
@@ -114,7 +114,7 @@ def score_run(
             "Relabel it again with relabel_dataset(..., overwrite=True)"
         )
     some = embeddings[rows[known]]
-    columns = {name: table.numbers(name)[known] for name in _NUMBERS}
+    columns = {name: table.numbers(name)[known] for name in numbers}
     # Where a person or a detector pointed there is a thing, as a rule: its name is in doubt alone.
     pointed = [table.columns["prompt_type"][i] not in FOUND for i in known]
     columns["objectness"][pointed] = np.nan
@@ -124,29 +124,21 @@ def score_run(
     side = Embedder.of(recorded).side
     where = pick_device(device)
     here, there = _best_logits(side, vocabulary, some, where)
-    far = outlierness(some.head, names)
-    strange = unknownness(columns["confidence"], here, there)
-    chosen = _unknown(strange, share)
-    groups = group_unknown(some.vectors, chosen)
-    found = {
-        "disagreement": disagreement(columns["head_score"], columns["clip_score"]),
-        "outlier": far,
-        "unknown": strange,
-        "group": groups,
-        "doubt": doubt(columns["confidence"], columns["margin"], far, columns["objectness"]),
-    }
+    instances = NamedInstances(names, columns, some.head, some.vectors, here, there, share)
+    found = scoring.compute(scoring.SCORES, instances)
     scored = dict(zip(known.tolist(), zip(*(values.tolist() for values in found.values()))))
     # Labels without scores lose those of an earlier scoring.
     none = (math.nan,) * len(found)
+    groups = np.nan_to_num(found["group"]).astype(np.int64)
     names_of = _nearest_names(side, vocabulary, some, groups, where)
     keep_names(dataset, pred_field, names_of)
-    values = (_as_stored(found, scored.get(row, none)) for row in range(len(table)))
+    values = (_as_stored(scored.get(row, none)) for row in range(len(table)))
     writing.set_attributes(dataset, pred_field, zip(table.samples, table.ids, values))
     make_ready(dataset, pred_field)  # a review comes next
     return ScoreSummary(
         field=pred_field,
         instances=len(known),
-        unknown=int(chosen.sum()),
+        unknown=int(count_as_unknown(found["unknown"], share).sum()),
         groups=int(groups.max(initial=0)),
         seconds=round(time.monotonic() - clock, 3),
     )
@@ -220,16 +212,9 @@ def _logits(
         )
 
 
-def _unknown(scores: npt.NDArray[np.float64], share: float | None) -> npt.NDArray[np.bool_]:
-    if share is None or not len(scores):
-        return np.nan_to_num(scores) >= 0.5
-    count = round(share * len(scores))
-    chosen = np.zeros(len(scores), dtype=bool)
-    chosen[np.argsort(-scores, kind="stable")[:count]] = True
-    return chosen
-
-
-def _as_stored(names: Iterable[str], values: Sequence[float]) -> dict[str, Any]:
-    """Attributes of one label: None for NaN, and for a group of one."""
-    stored = {name: None if value != value else value for name, value in zip(names, values)}
-    return {**stored, "group": stored["group"] or None}
+def _as_stored(values: Sequence[float]) -> dict[str, Any]:
+    """Attributes of one label: None for NaN."""
+    return {
+        score.name: None if math.isnan(value) else int(value) if score.whole else value
+        for score, value in zip(scoring.SCORES, values)
+    }

@@ -19,6 +19,7 @@ from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.renaming import renamed
 from ovsam_plugin.scoring.rarity import ClassCount
 from ovsam_plugin.scoring.rarity import fewer_than as rarer_than
 from ovsam_plugin.scoring.rarity import tail as tail_of
@@ -47,21 +48,23 @@ _WITHOUT = {
 }
 
 
-def class_counts(samples: Samples, field: str) -> tuple[ClassCount, ...]:
+@renamed(field="label_field")
+def class_counts(samples: Samples, label_field: str) -> tuple[ClassCount, ...]:
     """The classes of a field and their instances in the whole dataset, the most frequent first.
 
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
-    check_own_detections(samples, field)
-    counts = all_images(root_dataset(samples)).count_values(f"{field}.detections.label")
+    check_own_detections(samples, label_field)
+    counts = all_images(root_dataset(samples)).count_values(f"{label_field}.detections.label")
     named = (ClassCount(name, int(n)) for name, n in counts.items() if name is not None)
     return tuple(sorted(named, key=lambda count: (-count.instances, count.name)))
 
 
+@renamed(field="label_field")
 def rare_classes(
     samples: Samples,
-    field: str,
+    label_field: str,
     *,
     fewer_than: int | None = None,
     tail_percent: float | None = None,
@@ -72,7 +75,7 @@ def rare_classes(
 
     Args:
         samples: a dataset or view.
-        field: a field of Detections.
+        label_field: a field of Detections.
         fewer_than: instances that a class has at least if it is not rare; 10 unless given.
         tail_percent: instead, the rarest classes that together hold at most this share of the
             instances, 0 to 100.
@@ -82,15 +85,16 @@ def rare_classes(
     """
     if fewer_than is not None and tail_percent is not None:
         raise ValueError("fewer_than and tail_percent are two ways to say what is rare: give one")
-    counts = class_counts(samples, field)
+    counts = class_counts(samples, label_field)
     if tail_percent is not None:
         return tail_of(counts, tail_percent)
     return rarer_than(counts, FEWER_THAN if fewer_than is None else fewer_than)
 
 
+@renamed(field="label_field")
 def rare_here(
     samples: Samples,
-    field: str,
+    label_field: str,
     *,
     fewer_than: int | None = None,
     tail_percent: float | None = None,
@@ -99,33 +103,36 @@ def rare_here(
 
     The view holds the names that are rare now: make it again after labelling more.
     """
-    found = rare_classes(samples, field, fewer_than=fewer_than, tail_percent=tail_percent)
-    return _only(samples, field, F("label").is_in([count.name for count in found]))
+    found = rare_classes(samples, label_field, fewer_than=fewer_than, tail_percent=tail_percent)
+    return _only(samples, label_field, F("label").is_in([count.name for count in found]))
 
 
-def rare_in_lvis(samples: Samples, field: str) -> View:
+@renamed(field="label_field")
+def rare_in_lvis(samples: Samples, label_field: str) -> View:
     """Instances of LVIS's rare classes.
 
     Raises:
         ValueError: there is no such field, or its vocabulary has no LVIS groups.
     """
-    _require(samples, field, "frequency")
-    return _only(samples, field, F("frequency") == "r")
+    _require(samples, label_field, "frequency")
+    return _only(samples, label_field, F("frequency") == "r")
 
 
-def novel(samples: Samples, field: str) -> View:
+@renamed(field="label_field")
+def novel(samples: Samples, label_field: str) -> View:
     """Instances of classes that are novel by the vocabulary's split.
 
     Raises:
         ValueError: there is no such field, or its vocabulary has no split.
     """
-    _require(samples, field, "split")
-    return _only(samples, field, F("split") == "novel")
+    _require(samples, label_field, "split")
+    return _only(samples, label_field, F("split") == "novel")
 
 
+@renamed(field="label_field")
 def unknown(
     samples: Samples,
-    field: str,
+    label_field: str,
     *,
     above: float | None = None,
     percent: float | None = None,
@@ -135,7 +142,7 @@ def unknown(
 
     Args:
         samples: a dataset or view.
-        field: a field of Detections that `score_run` has scored.
+        label_field: a field of Detections that `score_run` has scored.
         above: least `unknown`, 0 to 1; 0.5 where nothing is given.
         percent: instead, so many of these samples' instances with the highest `unknown`, 0 to
             100; all that are as high as the last are among them.
@@ -148,24 +155,25 @@ def unknown(
     if sum(given is not None for given in (above, percent, group)) > 1:
         raise ValueError("above, percent and group are three ways to say what is unknown: give one")
     if group is not None:
-        _require(samples, field, "group")
-        known = [found.number for found in unknown_groups(samples, field)]
+        _require(samples, label_field, "group")
+        known = [found.number for found in unknown_groups(samples, label_field)]
         if group not in known:
             there = f"there are 1 to {max(known)}" if known else "these samples have none"
             raise ValueError(f"there is no group {group!r} of unknown instances: {there}")
-        return _only(samples, field, (F("group") == group) & _undecided())
-    _require(samples, field, "unknown")
+        return _only(samples, label_field, (F("group") == group) & _undecided())
+    _require(samples, label_field, "unknown")
     if percent is not None:
-        return _most(samples, field, "unknown", percent)
+        return _most(samples, label_field, "unknown", percent)
     least = UNKNOWN_ABOVE if above is None else above
     if not 0 <= least <= 1:
         raise ValueError(f"above is {least}, must be within 0 to 1")
-    return _only(samples, field, (F("unknown") >= least) & _undecided())
+    return _only(samples, label_field, (F("unknown") >= least) & _undecided())
 
 
+@renamed(field="label_field")
 def doubtful(
     samples: Samples,
-    field: str,
+    label_field: str,
     *,
     by: str = "doubt",
     percent: float = DOUBTFUL_PERCENT,
@@ -175,7 +183,7 @@ def doubtful(
 
     Args:
         samples: a dataset or view.
-        field: a field of Detections.
+        label_field: a field of Detections.
         by: one of DOUBTS.
         percent: share of these samples' undecided instances, 0 to 100; all that are as doubtful as
             the last are among them.
@@ -188,28 +196,30 @@ def doubtful(
     """
     if by not in DOUBTS:
         raise ValueError(f"instances cannot be doubted by {by!r}: there are {', '.join(DOUBTS)}")
-    _require(samples, field, by)
-    most = _most(samples, field, by, percent)
+    _require(samples, label_field, by)
+    most = _most(samples, label_field, by, percent)
     if not worst_first:
         return most
-    values = F(f"{field}.detections.{by}")
+    values = F(f"{label_field}.detections.{by}")
     worst = values.max() if by in HIGH_FIRST else values.min()
     return most.sort_by(worst, reverse=by in HIGH_FIRST)
 
 
-def not_reviewed(samples: Samples, field: str) -> View:
+@renamed(field="label_field")
+def not_reviewed(samples: Samples, label_field: str) -> View:
     """Named instances that nobody has accepted, renamed or rejected.
 
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
-    return _only(samples, field, _undecided())
+    return _only(samples, label_field, _undecided())
 
 
-def is_filled(samples: Samples, field: str, attribute: str) -> bool:
+@renamed(field="label_field")
+def is_filled(samples: Samples, label_field: str, attribute: str) -> bool:
     """Whether any label of the dataset has the attribute; stops at the first that does."""
     dataset = root_dataset(samples)
-    path = f"{field}.detections.{attribute}"
+    path = f"{label_field}.detections.{attribute}"
     if dataset.get_field(path) is None:
         return False
     filled = {path: {"$type": ["number", "string"]}}
@@ -217,47 +227,48 @@ def is_filled(samples: Samples, field: str, attribute: str) -> bool:
     return next(iter(aggregate(all_images(dataset), stages)), None) is not None
 
 
-def as_patches(view: View, field: str, by: str | None = None) -> View:
+@renamed(field="label_field")
+def as_patches(view: View, label_field: str, by: str | None = None) -> View:
     """One patch an instance, the highest or the most doubtful first where `by` is given.
 
     Args:
         view: from a function of this module.
-        field: of the same field.
+        label_field: of the same field.
         by: a score of HIGH_FIRST or LOW_FIRST; None keeps the order of the samples.
     """
-    patches = view.to_patches(field)
+    patches = view.to_patches(label_field)
     if by is None:
         return patches
-    return patches.sort_by(f"{field}.{by}", reverse=by in HIGH_FIRST)
+    return patches.sort_by(f"{label_field}.{by}", reverse=by in HIGH_FIRST)
 
 
-def _only(samples: Samples, field: str, expression: ViewExpression) -> View:
-    check_own_detections(samples, field)
-    return samples.filter_labels(field, F("label").exists() & expression)
+def _only(samples: Samples, label_field: str, expression: ViewExpression) -> View:
+    check_own_detections(samples, label_field)
+    return samples.filter_labels(label_field, F("label").exists() & expression)
 
 
 def _undecided() -> ViewExpression:
     return ~F("review").exists()
 
 
-def _most(samples: Samples, field: str, by: str, percent: float) -> View:
+def _most(samples: Samples, label_field: str, by: str, percent: float) -> View:
     """The undecided instances whose score is among the first so many percent."""
     if not 0 < percent <= 100:
         raise ValueError(f"percent is {percent}, must be above 0 and at most 100")
     high = by in HIGH_FIRST
-    values = _open_values(samples, field, by)
+    values = _open_values(samples, label_field, by)
     if not values.size:
-        return _only(samples, field, _undecided() & F(by).exists())
+        return _only(samples, label_field, _undecided() & F(by).exists())
     # 10 % of 30 is 3, although 0.1 * 30 is a little more.
     count = max(math.ceil(round(percent * values.size / 100, 9)), 1)
     bound = float(np.sort(-values if high else values)[count - 1])
     within = F(by) >= -bound if high else F(by) <= bound
-    return _only(samples, field, _undecided() & within)
+    return _only(samples, label_field, _undecided() & within)
 
 
-def _open_values(samples: Samples, field: str, by: str) -> npt.NDArray[np.float64]:
+def _open_values(samples: Samples, label_field: str, by: str) -> npt.NDArray[np.float64]:
     """A score of all undecided instances, read without anything else of them."""
-    labels = f"{field}.detections"
+    labels = f"{label_field}.detections"
     is_open = {"$and": [{"$gt": ["$$d.label", None]}, {"$not": [{"$gt": ["$$d.review", None]}]}]}
     wanted = {"$and": [is_open, {"$isNumber": f"$$d.{by}"}]}
     chosen = {"$filter": {"input": f"${labels}", "as": "d", "cond": wanted}}
@@ -272,16 +283,16 @@ def _open_values(samples: Samples, field: str, by: str) -> npt.NDArray[np.float6
     return np.array([value for row in rows for value in row["found"] or ()], dtype=float)
 
 
-def _require(samples: Samples, field: str, attribute: str) -> None:
+def _require(samples: Samples, label_field: str, attribute: str) -> None:
     """Whether any label of the dataset has the attribute.
 
     Raises:
         ValueError: none has; the message says what fills it.
     """
-    check_own_detections(samples, field)
-    if is_filled(samples, field, attribute):
+    check_own_detections(samples, label_field)
+    if is_filled(samples, label_field, attribute):
         return
-    reason = f"no label of {field!r} has {attribute!r}"
+    reason = f"no label of {label_field!r} has {attribute!r}"
     if attribute in _SCORES:
-        raise ValueError(f"{reason} yet: run score_run(dataset, {field!r}) first")
+        raise ValueError(f"{reason} yet: run score_run(dataset, {label_field!r}) first")
     raise ValueError(f"{reason}: {_WITHOUT.get(attribute, 'it is filled when labels are made')}")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ovsam_plugin.dataset.zoo_source import ANY_TEXT_MODEL, TEXT_MODELS
-from ovsam_plugin.namers.openclip import openclip_side
-from ovsam_plugin.namers.spec import NamerSpec
+from ovsam_plugin.namers.spec import NamerSpec, kind_of
 from ovsam_plugin.presets import PRESETS, get_preset
 from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.text import text_tower_fingerprint
@@ -21,9 +20,9 @@ class Embedder:
     """Of one run.
 
     Attributes:
-        name: a preset, or an open_clip namer.
+        name: a preset, or another namer.
         fingerprint: digest of the embeddings' making: of weights, and of cuts if there are any.
-        tower: fingerprint of the text tower that goes with an open_clip namer; None of a preset.
+        tower: fingerprint of the text tower that goes with a namer; None of a preset.
         cuts: how an open_clip namer was shown the instances.
     """
 
@@ -52,10 +51,8 @@ class Embedder:
             ValueError: the model is not on this machine, or has other weights than it had when it
                 made them.
         """
-        if self.name in PRESETS:
-            return get_preset(self.name)
-        side = openclip_side(self.name)
-        check_tower(self.name, self.tower)
+        side = kind_of(self.name).side(self.name)
+        check_tower(side, self.tower)
         return side
 
     @property
@@ -74,16 +71,16 @@ class Embedder:
         return (self.name, self.fingerprint) == (other.name, other.fingerprint)
 
 
-def check_tower(name: str, fingerprint: str | None) -> None:
+def check_tower(side: TextSide, fingerprint: str | None) -> None:
     """That a text tower is the one that embeddings were made to go with.
 
     Raises:
         ValueError: its weights are others now.
     """
-    if fingerprint is not None and text_tower_fingerprint(name) != fingerprint:
+    if fingerprint is not None and text_tower_fingerprint(side.text_tower) != fingerprint:
         raise ValueError(
-            f"these embeddings were made by {name} with other weights than it has now: words that "
-            "it reads cannot be compared with them. Put the old weights back, or name the "
+            f"these embeddings were made by {side.name} with other weights than it has now: words "
+            "that it reads cannot be compared with them. Put the old weights back, or name the "
             "instances again with name_instances(..., overwrite=True)"
         )
 
@@ -101,7 +98,7 @@ def recorded_as(spec: NamerSpec | None, fingerprint: str | None) -> dict[str, st
         "namer": spec.name,
         "cuts": ", ".join(map(str, spec.cuts)) or None,
         "namer_hash": fingerprint,
-        "namer_tower": text_tower_fingerprint(spec.name) if spec.cuts else None,
+        "namer_tower": text_tower_fingerprint(spec.side.text_tower) if spec.fingerprint else None,
     }
 
 

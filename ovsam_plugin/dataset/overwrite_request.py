@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ovsam_plugin.dataset.form import Form
 from ovsam_plugin.dataset.overwriting import MadeByHand, Overwrite, made_by_hand
 from ovsam_plugin.dataset.targets import Samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class OverwriteRequest:
+class OverwriteRequest(Form):
     """The values of a form that writes to a label field.
 
     Attributes:

@@ -21,7 +21,7 @@ from ovsam_plugin.dataset.targets import (
     fields_of,
     root_dataset,
 )
-from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given, problems_of
+from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 from ovsam_plugin.images.tiles import check_tiles
@@ -62,10 +62,10 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> LabelRequest:
-        request = super().from_params(params)
-        slider = params.get(request.objectness_input)
-        if request.min_objectness is None and slider is not None:
-            request = replace(request, min_objectness=float(slider))
+        request = cls.read(params)
+        if params.get("min_objectness") in (None, ""):
+            slider = params.get(request.objectness_input)
+            request = cls.read({**params, "min_objectness": slider})
         start = request.objectness_start
         return replace(
             request,
@@ -148,7 +148,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "tiles": lambda: check_tiles(self.tiles),
             "overwrite_all": lambda: self.check_consent(samples),
         }
-        return problems_of(checks)
+        return self.problems_of(checks)
 
     def arguments(self, samples: Samples) -> dict[str, Any]:
         """Keywords of `label_dataset`.
@@ -156,6 +156,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         Raises:
             ValueError: something that the choices made need is left blank.
         """
+        self.check_read()
         fields = {f"{kind.partition('_')[0]}_field": f for kind, f in self.prompt_fields.items()}
         return {
             **self._model_arguments(),

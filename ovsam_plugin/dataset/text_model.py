@@ -15,7 +15,7 @@ from fiftyone.core.models import Model, PromptMixin
 from ovsam_plugin.dataset.embedder import check_tower
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.zoo_source import TEXT_MODELS
-from ovsam_plugin.namers.openclip import openclip_side
+from ovsam_plugin.namers.spec import kind_of
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import embed_names
@@ -65,7 +65,7 @@ class TextModel(PromptMixin, Model):  # type: ignore[misc]
 
     @cached_property
     def _tower(self) -> TextTower:
-        check_tower(self._side.text_tower, self._fingerprint)
+        check_tower(self._side, self._fingerprint)
         return load_text_tower(self._side.text_tower, self._device)
 
     def embed_prompt(self, arg: str) -> npt.NDArray[np.float32]:
@@ -102,5 +102,6 @@ def load_text_model(
         return TextModel(get_preset(TEXT_MODELS[name]), device)
     if namer is None:
         raise ValueError(f"{name} is loaded for a namer: give namer='openclip:MODEL/WEIGHTS'")
-    check_tower(namer, fingerprint)
-    return TextModel(openclip_side(namer), device, fingerprint)
+    side = kind_of(namer).side(namer)
+    check_tower(side, fingerprint)
+    return TextModel(side, device, fingerprint)

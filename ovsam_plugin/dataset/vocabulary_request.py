@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
+from ovsam_plugin.dataset.form import Form
 from ovsam_plugin.dataset.targets import Samples, class_fields, classes_present, root_dataset
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 
-_Request = TypeVar("_Request", bound="VocabularyRequest")
-
 
 @dataclass(frozen=True, kw_only=True)
-class VocabularyRequest:
+class VocabularyRequest(Form):
     """The values of a form with a vocabulary in it.
 
     Attributes:
@@ -25,11 +22,6 @@ class VocabularyRequest:
     names: str | None = None
     file: str | None = None
     class_field: str | None = None
-
-    @classmethod
-    def from_params(cls: type[_Request], params: Mapping[str, Any]) -> _Request:
-        """A request from what the form holds; fields left blank have their defaults."""
-        return cls(**filled(cls, params))
 
     def class_fields(self, samples: Samples) -> list[str]:
         """Fields that could give the vocabulary."""
@@ -68,12 +60,6 @@ class VocabularyRequest:
             load_vocabulary(spec)
 
 
-def filled(request: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a form holds of the fields of a dataclass, blank ones left out."""
-    known = request.__dataclass_fields__
-    return {k: v for k, v in params.items() if k in known and v not in (None, "")}
-
-
 def given(value: str | None, otherwise: str) -> str:
     """The value.
 
@@ -83,14 +69,3 @@ def given(value: str | None, otherwise: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(otherwise)
     return value
-
-
-def problems_of(checks: Mapping[str, Callable[[], object]]) -> dict[str, str]:
-    """What is wrong, by the form's field that can put it right; empty when all is well."""
-    problems = {}
-    for name, check in checks.items():
-        try:
-            check()
-        except ValueError as error:
-            problems[name] = str(error)
-    return problems

@@ -11,8 +11,8 @@ import fiftyone as fo
 import fiftyone.core.collections as foc
 
 from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset.form import Form
 from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
-from ovsam_plugin.dataset.vocabulary_request import filled, problems_of
 from ovsam_plugin.evaluation.evaluated_fields import (
     EvaluatedFields,
     check_askers,
@@ -45,8 +45,8 @@ _TRAINED_ON = {
 _NEEDED = "this is needed for what is chosen above"
 
 
-@dataclass(frozen=True)
-class EvaluationRequest:
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest(Form):
     """The values of the operator `evaluate`, with the form's own defaults.
 
     Attributes:
@@ -80,8 +80,7 @@ class EvaluationRequest:
     ) -> EvaluationRequest:
         """A request from what the form holds; fields left blank have their defaults, or the likely
         one of those that there are."""
-        given = filled(cls, params)
-        return cls(**{**_likely_fields(samples, given.get("pred_field")), **given})
+        return cls.read(params, **_likely_fields(samples, params.get("pred_field")))
 
     def key(self, samples: foc.SampleCollection) -> str:
         """The evaluation's name."""
@@ -155,7 +154,7 @@ class EvaluationRequest:
             {self._split_input: lambda: self._check_classes(samples, split=True)},
         )
         for checks in steps:
-            if found := problems_of(checks):
+            if found := self.problems_of(checks):
                 return found
         return {}
 
@@ -165,6 +164,7 @@ class EvaluationRequest:
         Raises:
             ValueError: something that the choices made need is left blank.
         """
+        self.check_read()
         self._check_blank()
         split = self.split_used(samples)
         return {
@@ -267,7 +267,7 @@ class EvaluationRequest:
         if not key.isidentifier():
             raise ValueError(f"{key!r} is no name: use letters, digits and underscores")
         if dataset.has_evaluation(key):
-            free = EvaluationRequest(self.pred_field).key(samples)
+            free = EvaluationRequest(pred_field=self.pred_field).key(samples)
             raise ValueError(f"there is an evaluation {key!r}: choose another name ({free!r})")
         if dataset.get_field(key) is not None:
             raise ValueError(f"the dataset has a field {key!r}: choose another name")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import Pixels
+from ovsam_plugin.namers.cuts import Cut
 from ovsam_plugin.recognition.text_side import TextSide
 
 
@@ -66,3 +67,28 @@ class Namer(Protocol):
     def embed(self, photographs: Sequence[Masked]) -> list[Branches]:
         """The embeddings of each photograph's instances, those of all looked at together."""
         ...
+
+
+@dataclass(frozen=True)
+class NamerKind:
+    """Namers that are loaded the same way: a row of `spec.NAMERS`.
+
+    Attributes:
+        told: what their names look like, for a message.
+        claims: whether a name is one of theirs.
+        canonical: a name -> itself, as any process finds it; raises ValueError or ImportError where
+            there is no such namer.
+        side: a name -> how names are read for it.
+        fingerprint: a name and cuts -> digest of its embeddings, without loading it; None where
+            only the weights tell.
+        load: a name, cuts and a device -> the namer with its weights.
+        cuts: whether it looks at cut-outs of instances, and not at whole photographs.
+    """
+
+    told: str
+    claims: Callable[[str], bool]
+    canonical: Callable[[str], str]
+    side: Callable[[str], TextSide]
+    fingerprint: Callable[[str, tuple[Cut, ...]], str | None]
+    load: Callable[[str, tuple[Cut, ...], str], Namer]
+    cuts: bool

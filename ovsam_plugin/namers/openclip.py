@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.namers.cuts import Cut, cut_out, fitted
-from ovsam_plugin.namers.namer import Branches, Masked
+from ovsam_plugin.namers.namer import Branches, Masked, NamerKind
 from ovsam_plugin.recognition.text_side import TextSide, single_branch
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
-from ovsam_plugin.vocabulary.text import openclip_parts, text_tower_fingerprint, unit
+from ovsam_plugin.vocabulary.text import (
+    load_openclip,
+    openclip_parts,
+    text_tower_fingerprint,
+    unit,
+)
 
 PREFIX = "openclip:"
 _CHUNKS = {"cuda": 64}
@@ -122,3 +128,19 @@ class OpenClipNamer:
                 later = wanted[start + self._chunk : start + 2 * self._chunk]
                 ahead = [pool.submit(cut, one) for one in later]
                 yield [picture.result() for picture in ready]
+
+
+def _load(name: str, cuts: tuple[Cut, ...], device: str) -> OpenClipNamer:
+    model, _ = load_openclip(name)
+    return OpenClipNamer(openclip_side(name), model, cuts, str(pick_device(device)))
+
+
+OPENCLIP = NamerKind(
+    told="'openclip:MODEL/WEIGHTS', for example 'openclip:ViT-B-32/laion2b_s34b_b79k'",
+    claims=lambda name: name.startswith(PREFIX),
+    canonical=lambda name: openclip_side(name).name,
+    side=openclip_side,
+    fingerprint=openclip_fingerprint,
+    load=_load,
+    cuts=True,
+)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ovsam_plugin.namers.namer import Branches, Masked
-from ovsam_plugin.prediction.predictor import CHUNK, Predictor
+from ovsam_plugin.namers.namer import Branches, Masked, NamerKind
+from ovsam_plugin.prediction.predictor import CHUNK, Predictor, load_predictor
 from ovsam_plugin.prediction.prompts import Mask
+from ovsam_plugin.presets import PRESETS, get_preset
 from ovsam_plugin.recognition.text_side import TextSide
 
 
@@ -49,3 +50,14 @@ class OvsamNamer:
             head[solid], clip[solid] = answers.head_embeddings, answers.clip_embeddings
             found.append(Branches(head, clip))
         return found
+
+
+PRESET = NamerKind(
+    told=f"the presets {', '.join(PRESETS)}",
+    claims=PRESETS.__contains__,
+    canonical=str,
+    side=get_preset,
+    fingerprint=lambda name, cuts: None,
+    load=lambda name, cuts, device: OvsamNamer(load_predictor(name, device=device)),
+    cuts=False,
+)

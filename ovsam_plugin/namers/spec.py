@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.namers.cuts import Cut, read_cuts
-from ovsam_plugin.namers.namer import Namer
-from ovsam_plugin.namers.openclip import (
-    PREFIX,
-    OpenClipNamer,
-    openclip_fingerprint,
-    openclip_side,
-)
-from ovsam_plugin.namers.ovsam import OvsamNamer
-from ovsam_plugin.prediction.predictor import load_predictor
-from ovsam_plugin.presets import PRESETS, get_preset
+from ovsam_plugin.namers.namer import Namer, NamerKind
+from ovsam_plugin.namers.openclip import OPENCLIP
+from ovsam_plugin.namers.ovsam import PRESET
 from ovsam_plugin.recognition.text_side import TextSide
-from ovsam_plugin.vocabulary.text import load_openclip
+
+NAMERS: tuple[NamerKind, ...] = (OPENCLIP, PRESET)
+"""Every kind of namer: a row each."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +22,7 @@ class NamerSpec:
 
     Attributes:
         name: a preset, whose own branches name; or "openclip:MODEL/WEIGHTS".
-        cuts: how an open_clip model is shown an instance; none for a preset.
+        cuts: how an instance is shown to it; none where it looks at whole photographs.
     """
 
     name: str
@@ -52,13 +46,10 @@ class NamerSpec:
             if cuts is not None:
                 raise ValueError("cuts are of a namer: give namer='openclip:MODEL/WEIGHTS' too")
             return name
-        if name.startswith(PREFIX):
-            return cls(openclip_side(name).name, read_cuts(cuts))
-        if name not in PRESETS:
-            raise ValueError(
-                f"unknown namer {name!r}: allowed are 'openclip:MODEL/WEIGHTS', for example "
-                f"'openclip:ViT-B-32/laion2b_s34b_b79k', and the presets {', '.join(PRESETS)}"
-            )
+        kind = kind_of(name)
+        name = kind.canonical(name)
+        if kind.cuts:
+            return cls(name, read_cuts(cuts))
         if cuts is not None:
             raise ValueError(f"cuts are of open_clip models, and {name} looks at whole photographs")
         return cls(name)
@@ -66,12 +57,25 @@ class NamerSpec:
     @cached_property
     def side(self) -> TextSide:
         """How names are read for it."""
-        return openclip_side(self.name) if self.cuts else get_preset(self.name)
+        return kind_of(self.name).side(self.name)
 
     @property
     def fingerprint(self) -> str | None:
         """Of its embeddings, without loading it; None of a preset, whose weights tell."""
-        return openclip_fingerprint(self.name, self.cuts) if self.cuts else None
+        return kind_of(self.name).fingerprint(self.name, self.cuts)
+
+
+def kind_of(name: str) -> NamerKind:
+    """The row that a namer's name belongs to.
+
+    Raises:
+        ValueError: there is none; the message tells what names there are.
+    """
+    for kind in NAMERS:
+        if kind.claims(name):
+            return kind
+    allowed = ", and ".join(kind.told for kind in NAMERS)
+    raise ValueError(f"unknown namer {name!r}: allowed are {allowed}")
 
 
 def load_namer(spec: NamerSpec, device: str = "auto") -> Namer:
@@ -82,7 +86,4 @@ def load_namer(spec: NamerSpec, device: str = "auto") -> Namer:
         FileNotFoundError: the weights are not on this machine.
         RuntimeError: open_clip cannot fetch or read them.
     """
-    if not spec.cuts:
-        return OvsamNamer(load_predictor(spec.name, device=device))
-    model, _ = load_openclip(spec.name)
-    return OpenClipNamer(spec.side, model, spec.cuts, str(pick_device(device)))
+    return kind_of(spec.name).load(spec.name, spec.cuts, device)

@@ -28,7 +28,7 @@ from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.prediction.decoded import Decoded, fetched
 from ovsam_plugin.prediction.instances import Instances, PackedMasks
 from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
-from ovsam_plugin.prediction.prompts import Box, Points, Prompt, boxes_of
+from ovsam_plugin.prediction.prompts import Box, Prompt, boxes_of
 from ovsam_plugin.prediction.sam import SamNetwork
 from ovsam_plugin.presets import Preset, get_preset
 
@@ -205,7 +205,7 @@ class Predictor:
         """
         height, width = encoding.frame.original_size
         placed = [prompt.on_image(width, height) for prompt in prompts]
-        pointed = any(isinstance(prompt, Points) for prompt in placed)
+        pointed = any(prompt.clicked for prompt in placed)
         proposals = self.proposals(encoding) if pointed else None
         for part in alike(placed, chunk):
             yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals, embed)
@@ -217,9 +217,9 @@ class Predictor:
         if not prompts:
             return decoded
         boxes = decoded.boxes.to(self.device, copy=True)
-        own = [self.preset.pool_prompt_box and isinstance(p, Box) for p in prompts]
+        own = [self.preset.pool_prompt_box and p.within is not None for p in prompts]
         if any(own):
-            asked = self._prompt_batch(encoding, boxes_of(prompts))
+            asked = self._prompt_batch(encoding, [p for p in prompts if p.within is not None])
             assert asked.boxes is not None
             boxes[own] = encoding.frame.inside(asked.boxes)
         empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
@@ -247,7 +247,7 @@ class Predictor:
             cells = mask_boxes(logits > 0)
             boxes = frame.inside(_to_pixels(cells, masks))
             named = boxes
-            if given or (self.preset.pool_prompt_box and isinstance(first, Box)):
+            if given or (self.preset.pool_prompt_box and first.within is not None):
                 assert batch.boxes is not None
                 named = frame.inside(batch.boxes)
             if embed:
@@ -327,8 +327,8 @@ class Predictor:
         crops = [prompt.drawn or NOTHING for prompt in decoded.prompts]
         for i, x, y, mask in self._resampler(frame, decoded).masks(decoded.logits, cells):
             crop, prompt = MaskCrop.at(mask, x, y), decoded.prompts[i]
-            if inside_boxes and isinstance(prompt, Box):
-                crop = crop.inside(prompt.xyxy)
+            if inside_boxes and prompt.within is not None:
+                crop = crop.inside(prompt.within)
             crops[i] = crop
         return Instances(
             image_size=frame.original_size,

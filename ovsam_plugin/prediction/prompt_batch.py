@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from ovsam_plugin.images.frame import Frame
 from ovsam_plugin.network.prompt_encoder import PromptBatch, mask_to_logits
-from ovsam_plugin.prediction.prompts import Box, Mask, Points, Prompt
+from ovsam_plugin.prediction.prompts import Prompt
 
 
 def alike(prompts: Sequence[Prompt], chunk: int) -> Iterator[list[int]]:
@@ -35,21 +36,17 @@ def prompt_batch(
         padded: (h, w) of what the encoder reads, in pixels.
         device: where the tensors are to be.
     """
-    corners = np.tile(frame.scale, 2)
-    points = [p for p in prompts if isinstance(p, Points)]
-    if points:
-        xy = _tensor(np.array([p.xy for p in points]) * frame.scale, device)
-        return PromptBatch(
-            points=xy, point_labels=_tensor(np.array([p.labels for p in points]), device)
-        )
-    boxes = [p.xyxy for p in prompts if isinstance(p, Box)]
-    if boxes:
-        return PromptBatch(boxes=_tensor(np.array(boxes) * corners, device))
-    crops = [p.crop for p in prompts if isinstance(p, Mask)]
-    shares = (_tensor(c.shares(frame.original_size, frame.size), device) for c in crops)
+    columns: dict[str, list[npt.NDArray[Any]]] = {}
+    masks: list[Tensor] = []
+    for prompt in prompts:
+        for name, values in prompt.inputs(frame.original_size, frame.size).items():
+            if name == "masks":  # large ones: one at a time
+                masks.append(mask_to_logits(_tensor(values, device), padded))
+            else:
+                columns.setdefault(name, []).append(values)
     return PromptBatch(
-        boxes=_tensor(np.array([crop.box for crop in crops]) * corners, device),
-        masks=torch.stack([mask_to_logits(share, padded) for share in shares]),
+        **{name: _tensor(np.stack(values), device) for name, values in columns.items()},
+        masks=torch.stack(masks) if masks else None,
     )
 
 

@@ -6,9 +6,10 @@ lie on a given image is checked by `on_image`, since only then its size is known
 
 All that is particular to a kind of prompt is asked of its class here: `kind`, its name in labels;
 `shape`, prompts of one of which are decoded together; `drawn`, the mask that is its answer already;
-`scaled`, the prompt on the same photograph at another size; `numbers`, what a label keeps of it.
-What else a kind has: a branch of `prompt_batch` for the network, and in `dataset.prompt_fields` a
-row for the labels of FiftyOne that ask so.
+`within`, the box that the whole thing lies in; `clicked`, whether it may mean a part or the whole;
+`scaled`, the prompt on the same photograph at another size; `inputs`, what the network reads;
+`numbers`, what a label keeps of it. What else a kind has is a row of `dataset.prompt_fields`, for
+the labels of FiftyOne that ask so.
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.images.mask_crop import MaskCrop
+
+Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
+
+Inputs: TypeAlias = dict[str, npt.NDArray[Any]]
+"""What `Prompt.inputs(size, frame)` gives: arrays by the fields of `network.PromptBatch`, without
+its first axis, in pixels of the frame: the photograph, of that size, as it is resized for the
+encoder. A mask is (h, w) float32 there: how much of each pixel of the frame it covers."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Box:
     """
 
     kind: ClassVar[str] = "box"
+    clicked: ClassVar[bool] = False
     xyxy: tuple[float, float, float, float]
     id: str | None = None
 
@@ -72,10 +82,19 @@ class Box:
         """The mask that is the answer already; None, since one has to be found."""
         return None
 
+    @property
+    def within(self) -> tuple[float, float, float, float] | None:
+        """The box that the whole thing lies in: this one."""
+        return self.xyxy
+
     def scaled(self, x: float, y: float) -> Box:
         """On the photograph at another size, x times as wide and y times as high."""
         x1, y1, x2, y2 = self.xyxy
         return replace(self, xyxy=(x1 * x, y1 * y, x2 * x, y2 * y))
+
+    def inputs(self, size: Size, frame: Size) -> Inputs:
+        """See `Inputs`."""
+        return {"boxes": np.array(self.xyxy) * np.tile(_scale(size, frame), 2)}
 
     def numbers(self) -> list[float]:
         """x1, y1, x2, y2."""
@@ -96,6 +115,7 @@ class Points:
     """
 
     kind: ClassVar[str] = "point"
+    clicked: ClassVar[bool] = True
     xy: tuple[tuple[float, float], ...]
     labels: tuple[int, ...] = ()
     id: str | None = None
@@ -139,9 +159,21 @@ class Points:
         """The mask that is the answer already; None, since one has to be found."""
         return None
 
+    @property
+    def within(self) -> tuple[float, float, float, float] | None:
+        """The box that the whole thing lies in; None, since it is not known."""
+        return None
+
     def scaled(self, x: float, y: float) -> Points:
         """On the photograph at another size, x times as wide and y times as high."""
         return replace(self, xy=tuple((px * x, py * y) for px, py in self.xy))
+
+    def inputs(self, size: Size, frame: Size) -> Inputs:
+        """See `Inputs`."""
+        return {
+            "points": np.array(self.xy) * _scale(size, frame),
+            "point_labels": np.array(self.labels),
+        }
 
     def numbers(self) -> list[float]:
         """x, y, label of each point."""
@@ -168,6 +200,7 @@ class Mask:
     """
 
     kind: ClassVar[str] = "mask"
+    clicked: ClassVar[bool] = False
     crop: MaskCrop
     size: tuple[int, int]
     refine: bool
@@ -223,6 +256,11 @@ class Mask:
         """The mask that is the answer already; None where it is to be drawn anew."""
         return None if self.refine else self.crop
 
+    @property
+    def within(self) -> tuple[float, float, float, float] | None:
+        """The box that the whole thing lies in; None, since a mask may be drawn too small."""
+        return None
+
     def scaled(self, x: float, y: float) -> Mask:
         """Cannot be: its pixels are the photograph's.
 
@@ -230,6 +268,13 @@ class Mask:
             TypeError: always.
         """
         raise TypeError(f"a {self.kind} prompt has a size of its own")
+
+    def inputs(self, size: Size, frame: Size) -> Inputs:
+        """See `Inputs`."""
+        return {
+            "boxes": np.array(self.crop.box) * np.tile(_scale(size, frame), 2),
+            "masks": self.crop.shares(size, frame),
+        }
 
     def numbers(self) -> list[float]:
         """None: its pixels are the label's own."""
@@ -270,3 +315,8 @@ Prompt: TypeAlias = Box | Points | Mask
 def boxes_of(prompts: Iterable[Prompt]) -> list[Box]:
     """Those that are boxes."""
     return [prompt for prompt in prompts if isinstance(prompt, Box)]
+
+
+def _scale(size: Size, frame: Size) -> npt.NDArray[np.float64]:
+    """(2,) factors of x and y from the photograph to the frame."""
+    return np.array([frame[1] / size[1], frame[0] / size[0]])

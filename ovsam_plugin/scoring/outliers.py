@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.scoring.columns import Floats, unit_rows
+from ovsam_plugin.scoring.score import Score
 
 MIN_INSTANCES = 5
 """A class with fewer has no middle to be far from."""
@@ -66,3 +67,10 @@ def _from_others(rows: npt.NDArray[np.float32]) -> Floats:
     length = np.sqrt(np.maximum(total @ total - 2 * along + 1, 1e-12))
     distances: Floats = np.clip(1 - (along - 1) / length, 0, 1)
     return distances
+
+
+OUTLIER = Score(
+    "outlier",
+    "how far the instance lies from others of its class, 0 to 1; none if there are too few",
+    lambda run: outlierness(run.head, run.names),
+)

@@ -8,6 +8,7 @@ from scipy.special import expit, logit
 from sklearn.cluster import AgglomerativeClustering, KMeans
 
 from ovsam_plugin.scoring.columns import Floats, Numbers, column, same_length, unit_rows
+from ovsam_plugin.scoring.score import NamedInstances, Score
 
 _BIAS, _OF_CONFIDENCE, _OF_FIT = -1.38, -0.48, -0.77
 _EDGE = 1e-4
@@ -92,6 +93,21 @@ def unknownness(
         found: Floats = expit(_BIAS + _OF_CONFIDENCE * odds + _OF_FIT * (here - there))
         return found
     return np.clip(1 - sure, 0, 1)
+
+
+def count_as_unknown(scores: Floats, share: float | None) -> npt.NDArray[np.bool_]:
+    """(N,) which instances count as unknown.
+
+    Args:
+        scores: (N,) from `unknownness`.
+        share: of the instances, 0..1, that do, those highest in `scores`; by default those of 0.5
+            and more.
+    """
+    if share is None or not len(scores):
+        return np.nan_to_num(scores) >= 0.5
+    chosen = np.zeros(len(scores), dtype=bool)
+    chosen[np.argsort(-scores, kind="stable")[: round(share * len(scores))]] = True
+    return chosen
 
 
 def group_unknown(
@@ -186,3 +202,23 @@ def _link(rows: npt.NDArray[np.float32], reach: float) -> npt.NDArray[np.int64]:
     distances = np.clip(1 - rows @ rows.T, 0, 2)
     kinds: npt.NDArray[np.int64] = linkage.fit_predict(distances)
     return kinds
+
+
+def _groups(run: NamedInstances) -> Floats:
+    groups = group_unknown(run.vectors, count_as_unknown(run.columns["unknown"], run.share))
+    return np.where(groups > 0, groups, np.nan)
+
+
+UNKNOWN = Score(
+    "unknown",
+    "how little any class of the vocabulary explains the instance, 0 to 1",
+    lambda run: unknownness(run.columns["confidence"], run.fit, run.fit_elsewhere),
+    needs=("confidence",),
+)
+GROUP = Score(
+    "group",
+    "number of its group among the unknown instances, 1 being the largest; none otherwise",
+    _groups,
+    needs=("unknown",),
+    whole=True,
+)

@@ -16,7 +16,7 @@ from ovsam_plugin.curation.review_queue import (
     queue,
 )
 from ovsam_plugin.dataset.fields import declare_fields
-from ovsam_plugin.scoring.doubt import ORDERS
+from ovsam_plugin.scoring.orders import ORDERS
 
 FIELD = "ovsam"
 BOTH = ("head", "clip")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import reload
 from typing import Any
 
 import fiftyone as fo
@@ -9,11 +11,14 @@ import numpy as np
 import pytest
 from bson import ObjectId
 
-from ovsam_plugin.curation import scores
+from ovsam_plugin.curation import attributes, scores
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset import runs
-from ovsam_plugin.scoring.doubt import disagreement, doubt
+from ovsam_plugin.scoring import table
+from ovsam_plugin.scoring.disagreement import disagreement
+from ovsam_plugin.scoring.doubt import doubt
+from ovsam_plugin.scoring.score import Score
 
 from .conftest import NAMES
 
@@ -35,6 +40,29 @@ def test_every_named_instance_has_its_scores(named: fo.Dataset) -> None:
     assert ((unknown >= 0) & (unknown <= 1)).all()
     assert summary.unknown == (unknown >= 0.5).sum()
     assert named.get_field("ovsam.detections.doubt").description
+
+
+@pytest.fixture
+def one_more_row(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    steady = Score(
+        "steadiness",
+        "a test's own",
+        lambda run: run.columns["stability"] * (1 - run.columns["doubt"]),
+        needs=("stability", "doubt"),
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "SCORES", (*table.SCORES, steady))
+        reload(attributes)
+        yield
+    reload(attributes)
+
+
+def test_a_new_score_is_a_row_of_the_table(named: fo.Dataset, one_more_row: None) -> None:
+    score_run(named, device="cpu")
+    stability, doubted = column(named, "stability"), column(named, "doubt")
+    assert np.isfinite(doubted).all()
+    assert np.allclose(column(named, "steadiness"), stability * (1 - doubted))
+    assert named.get_field("ovsam.detections.steadiness").description == "a test's own"
 
 
 def test_whether_there_is_a_thing_is_in_doubt_where_nobody_pointed_at_it(named: fo.Dataset) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,9 @@ from hypothesis import strategies as st
 
 from ovsam_plugin.images.frame import Frame
 from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.prediction.predictor import load_predictor
 from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
-from ovsam_plugin.prediction.prompts import Box, Mask, Points, Prompt, boxes_of
+from ovsam_plugin.prediction.prompts import Box, Inputs, Mask, Points, Prompt, Size, boxes_of
 
 WIDTH, HEIGHT = 40, 20
 CPU = torch.device("cpu")
@@ -89,4 +92,34 @@ def test_a_prompt_on_its_image_stays_there(asked: list[Prompt]) -> None:
             x1, y1, x2, y2 = placed.xyxy
             assert 0 <= x1 < x2 <= WIDTH
             assert 0 <= y1 < y2 <= HEIGHT
+        assert placed.within == (placed.xyxy if isinstance(placed, Box) else None)
     assert boxes_of(asked) == [p for p in asked if p.kind == "box"]
+
+
+@dataclass(frozen=True)
+class Circle(Points):
+    """A kind of prompt that only this file knows: the middle of a thing, and its size."""
+
+    kind = "circle"
+    clicked = False
+    radius: float = 5.0
+
+    @property
+    def within(self) -> tuple[float, float, float, float]:
+        (x, y), r = self.xy[0], self.radius
+        return x - r, y - r, x + r, y + r
+
+    def inputs(self, size: Size, frame: Size) -> Inputs:
+        return Box(self.within).inputs(size, frame)
+
+
+def test_a_new_kind_of_prompt_is_answered_without_another_file() -> None:
+    predictor = load_predictor(device="cpu")
+    rng = np.random.default_rng(0)
+    encoding = predictor.encode([predictor.preprocess(rng.integers(0, 255, (64, 96, 3), np.uint8))])
+    circles = [Circle(((30.0, 20.0),)), Circle(((50.0, 40.0),), radius=12)]
+    found = predictor.decode(encoding[0], circles)
+    boxes = predictor.decode(encoding[0], [Box(circle.within) for circle in circles])
+    assert [prompt.kind for prompt in found.prompts] == ["circle", "circle"]
+    np.testing.assert_array_equal(found.boxes, boxes.boxes)
+    np.testing.assert_array_equal(found.head_embeddings, boxes.head_embeddings)

@@ -6,72 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ovsam_plugin.scoring.doubt import ORDERS, disagreement, doubt, order
+from ovsam_plugin.scoring.doubt import doubt
 
+SIGNS = ("confidence", "margin", "outlier", "objectness")
 SHARES = st.floats(0, 1, allow_subnormal=False)
-COLUMNS = (
-    "objectness", "confidence", "margin", "head_score", "clip_score", "stability", "outlier"
-)  # fmt: skip
-
-
-def columns_of(table: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip(COLUMNS, table))
-
-
-TABLES = st.integers(1, 9).flatmap(lambda n: arrays(np.float64, (len(COLUMNS), n), elements=SHARES))
-
-
-def test_branches_that_agree_do_not_differ_and_a_tenth_differs_by_nine_tenths() -> None:
-    head, clip = [0.4, 0.8, 0.0, 0.0, None], [0.4, 0.08, 0.3, 0.0, 0.5]
-    found = disagreement(head, clip)
-    assert np.allclose(found, [0, 0.9, 1, 0, np.nan], equal_nan=True)
-
-
-@given(table=TABLES)
-@settings(deadline=None)  # busy machines
-def test_disagreement_is_symmetric(table: np.ndarray) -> None:
-    assert np.array_equal(disagreement(table[0], table[1]), disagreement(table[1], table[0]))
-
-
-@given(table=TABLES)
-@settings(deadline=None)  # busy machines
-def test_every_order_gives_each_instance_a_number_from_0_to_1(table: np.ndarray) -> None:
-    columns = columns_of(table)
-    for each in ORDERS.values():
-        scores = each.score(columns)
-        assert scores.shape == (table.shape[1],)
-        assert ((scores >= 0) & (scores <= 1)).all()
-
-
-@given(table=TABLES, seed=st.integers(0, 2**32 - 1))
-@settings(deadline=None)  # busy machines
-def test_a_score_does_not_depend_on_the_order_of_the_instances(
-    table: np.ndarray, seed: int
-) -> None:
-    shuffle = np.random.default_rng(seed).permutation(table.shape[1])
-    for each in ORDERS.values():
-        before = each.score(columns_of(table))[shuffle]
-        after = each.score(columns_of(table[:, shuffle]))
-        assert np.allclose(before, after, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", [name for name in ORDERS if name != "suggested"])
-def test_an_order_sorts_as_its_stored_attribute_does_in_a_database(name: str) -> None:
-    rng = np.random.default_rng(0)
-    columns = columns_of(rng.random((len(COLUMNS), 50)))
-    stored = dict(columns, disagreement=disagreement(columns["head_score"], columns["clip_score"]))
-    each = ORDERS[name]
-    sign = -1 if each.highest_first else 1
-    by_database = np.argsort(sign * stored[each.attribute], kind="stable")
-    assert np.array_equal(by_database, np.argsort(-each.score(columns), kind="stable"))
-
-
-def test_the_suggested_order_is_the_doubt_that_is_stored() -> None:
-    columns = columns_of(np.random.default_rng(1).random((len(COLUMNS), 20)))
-    signs = ("confidence", "margin", "outlier", "objectness")
-    stored = doubt(*(columns[name] for name in signs))
-    assert ORDERS["suggested"].attribute == "doubt"
-    assert np.array_equal(order("suggested").score(columns), stored)
+TABLES = st.integers(1, 9).flatmap(lambda n: arrays(np.float64, (len(SIGNS), n), elements=SHARES))
 
 
 def test_doubt_is_the_mean_of_what_lacks_and_of_how_far_out() -> None:
@@ -82,13 +21,10 @@ def test_doubt_is_the_mean_of_what_lacks_and_of_how_far_out() -> None:
     assert np.allclose(doubt([0.9], [0.8], objectness=[None]), [0.15])
 
 
-SIGNS = ("confidence", "margin", "outlier", "objectness")
-
-
 @given(table=TABLES, which=st.sampled_from(SIGNS))
 @settings(deadline=None)  # busy machines
 def test_doubt_never_falls_when_a_sign_gets_worse(table: np.ndarray, which: str) -> None:
-    before = {name: columns_of(table)[name] for name in SIGNS}
+    before = dict(zip(SIGNS, table))
     worse = dict(before)
     worse[which] = before[which] * 0.5 + (0.5 if which == "outlier" else 0.0)
     assert (doubt(**worse) >= doubt(**before) - 1e-12).all()
@@ -105,23 +41,8 @@ def test_without_a_confidence_there_is_no_doubt_to_give() -> None:
     assert np.isnan(doubt([None, 0.5], [0.1, 0.1])).tolist() == [True, False]
 
 
-def test_an_order_is_offered_once_a_column_it_needs_is_filled() -> None:
-    columns = {"confidence": [0.5], "margin": [0.1], "outlier": [None]}
-    offered = [each.name for each in ORDERS.values() if each.is_offered(columns)]
-    assert offered == ["suggested", "confidence", "margin"]
-    columns["outlier"] = [0.5]
-    assert ORDERS["outlier"].is_offered(columns)
-
-
-def test_an_unknown_order_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="suggested, confidence, objectness, margin, disagreement"):
-        order("worst")
-
-
 def test_columns_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="confidence 2, margin 1"):
         doubt([0.1, 0.2], [0.1])
     with pytest.raises(ValueError, match="confidence 1, outlier 2"):
         doubt([0.1], [0.1], [0.1, 0.2])
-    with pytest.raises(ValueError, match="head_score 1, clip_score 2"):
-        disagreement([0.1], [0.1, 0.2])
