@@ -11,7 +11,7 @@ import fiftyone as fo
 import fiftyone.core.collections as foc
 
 from ovsam_plugin.dataset import runs
-from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
+from ovsam_plugin.dataset.targets import check_detections, check_shown, fields_of, root_dataset
 from ovsam_plugin.dataset.vocabulary_request import filled, problems_of
 from ovsam_plugin.evaluation.evaluated_fields import (
     EvaluatedFields,
@@ -135,7 +135,7 @@ class EvaluationRequest:
     def problems(self, samples: foc.SampleCollection) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
         steps: tuple[dict[str, Callable[[], object]], ...] = (
-            {"view_target": lambda: check_images(samples)},
+            {"view_target": lambda: check_shown(samples)},
             {
                 "pred_field": lambda: self._check_field(samples, "pred_field"),
                 "gt_field": lambda: self._check_field(samples, "gt_field"),
