@@ -23,6 +23,7 @@ from .form import (
     vocabulary_menu,
 )
 from .live import Report, in_app, live
+from .scheduling import is_taken_over, schedule
 
 _FIGURES = {
     "mAP": "Mask mAP",
@@ -86,7 +87,14 @@ class Evaluate(FormOperator):
         mark(inputs, problems)
         return types.Property(inputs, view=types.PromptView(label="Evaluate"))
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        samples = flat_target(ctx)
+        key = EvaluationRequest.from_params(ctx.params, samples).key(samples)
+        return f"the evaluation {key} is in the panel Model Evaluation"
+
     def execute(self, ctx: foo.ExecutionContext) -> Any:
+        if is_taken_over(ctx):
+            return schedule(ctx, self, self.where(ctx))
         samples = flat_target(ctx)
         request = EvaluationRequest.from_params(ctx.params, samples)
 

@@ -69,6 +69,9 @@ class ExportClean(FormOperator):
             mark(inputs, {"half_reviewed" if counts.half_reviewed else "field": _nothing(counts)})
         return types.Property(inputs, view=types.View(label="Export reviewed instances"))
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        return f"it is written to {ctx.params.get('path')}, on the server"
+
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         export = export_clean(
             flat_target(ctx),

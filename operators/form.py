@@ -16,6 +16,8 @@ from ovsam_plugin.dataset.internals import is_grouped_by_field
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 
+from .scheduling import can_delegate, take_over, tell_scheduled
+
 Choices: TypeAlias = Mapping[str, str | tuple[str, str]] | Sequence[str]
 """Of a menu, by value: the label, and where it helps what the choice gives; a list's items are
 their own labels."""
@@ -68,19 +70,21 @@ LABEL_MODELS = {
 """Also those that only draw, whose instances another model names."""
 
 
-BACKGROUND = (
-    "To run such work in the background, start the App with "
-    "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS=true, and `fiftyone delegated launch` beside it"
-)
-
-
-def can_delegate() -> bool:
-    """Whether the App can hand work to a worker: it offers it, else, without effect."""
-    return bool(fo.config.allow_legacy_orchestrators)
-
-
 class FormOperator(foo.Operator):  # type: ignore[misc]
     """An operator with a form, run at once or delegated, and callable from a notebook."""
+
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        """Where the outcome is found; said of a run that is scheduled."""
+        raise NotImplementedError
+
+    def resolve_delegation(self, ctx: foo.ExecutionContext) -> None:
+        if self.config.execute_as_generator:
+            take_over(ctx)
+
+    def resolve_run_name(self, ctx: foo.ExecutionContext) -> str:
+        # FiftyOne asks for it as it schedules, and the App does what it is told meanwhile.
+        tell_scheduled(ctx, self.where(ctx))
+        return str(self.name)
 
     def resolve_execution_options(self, ctx: foo.ExecutionContext) -> ExecutionOptions:
         options = super().resolve_execution_options(ctx)

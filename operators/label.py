@@ -13,10 +13,8 @@ from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
 
 from .form import (
-    BACKGROUND,
     LABEL_MODELS,
     FormOperator,
-    can_delegate,
     field_menu,
     flat_target,
     form_config,
@@ -30,6 +28,7 @@ from .form import (
 from .live import Report, in_app, in_words, live
 from .looking import show_run
 from .preview import preview_into, preview_switch
+from .scheduling import BACKGROUND, can_delegate, is_taken_over, schedule
 
 _TITLE = "Label photographs"
 _PROMPTS: dict[str, str | tuple[str, str]] = {
@@ -135,7 +134,13 @@ class Label(FormOperator):
             "looked at in overlapping parts too",
         )
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        field = LabelRequest.from_params(ctx.params).target_field(flat_target(ctx))
+        return f"its labels are in the field {field}"
+
     def execute(self, ctx: foo.ExecutionContext) -> Any:
+        if is_taken_over(ctx):
+            return schedule(ctx, self, self.where(ctx))
         samples = flat_target(ctx)
         request = LabelRequest.from_params(ctx.params)
         field = request.target_field(samples)

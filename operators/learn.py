@@ -49,6 +49,10 @@ class Learn(FormOperator):
         else:
             inputs.view("told", types.Notice(label=str(lesson)))
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        into = ctx.params.get("into") or f"{chosen_run(ctx)}_learned"
+        return f"the new names are in the field {into}"
+
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.learning import learn_names
 

@@ -42,6 +42,10 @@ class MakeClass(FormOperator):
         inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
         return types.Property(inputs, view=types.View(label="Make a class of these"))
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        into = ctx.params.get("into")
+        return f"the new names are in {f'the field {into}' if into else 'a field of the class'}"
+
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.by_example import make_class
 

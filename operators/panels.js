@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const { React, recoil } = window;
-  const fos = window.__fos__, fop = window.__fop__, fou = window.__fou__;
+  const fos = window.__fos__, foo = window.__foo__, fop = window.__fop__, fou = window.__fou__;
   const h = React.createElement;
   const PATIENCE = 60_000; // milliseconds until an answer counts as lost
 
@@ -48,6 +48,14 @@
       }),
       options && h("datalist", { id: `${id}-list` }, options.map((one) => h("option", { key: one, value: one }))));
   }
+
+  // Of an open dataset the App keeps the sidebar's groups that it began with: only a script changes them.
+  class ShowGroups extends foo.Operator {
+    get config() { return new foo.OperatorConfig({ name: "show_groups", label: "Show the sidebar's groups", unlisted: true }); }
+    useHooks() { return { show: recoil.useRecoilCallback(({ set }) => (groups) => set(fos.sidebarGroupsDefinition(false), groups), []) }; }
+    async execute({ hooks, params }) { hooks.show(params.groups); }
+  }
+  foo.registerOperator(ShowGroups, "@ovsam/curation");
 
   // Labels that one panel has changed, for the others.
   const changes = new EventTarget();

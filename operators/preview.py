@@ -12,7 +12,7 @@ from fiftyone.operators import types
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
 
-from .form import flat_target
+from .form import flat_target, menu, slider
 from .live import in_words
 
 _URI = "@ovsam/curation/try_labels"
@@ -85,17 +85,19 @@ def preview_into(
         label="Labelling them ...",
     )
     if ((ctx.params.get("tried") or {}).get("data") or {}).get("key") == key:
-        _show(inputs, request, key, request.left(samples))
+        _show(inputs, request, key, samples)
 
 
-def _show(inputs: types.Object, request: LabelRequest, key: str, left: int) -> None:
+def _show(inputs: types.Object, request: LabelRequest, key: str, samples: Samples) -> None:
     from ovsam_plugin.dataset.contact_sheet import draw_sheet
     from ovsam_plugin.dataset.preview import preview
 
     made = preview(key)
     if made is None:
         return
-    drawn = made.at(request.min_objectness, request.min_confidence)
+    limits = request.min_objectness, request.min_confidence
+    drawn = made.at(*limits, request.calibration(samples))
+    left = request.left(samples)
     sheet = draw_sheet((tile for tile, _ in drawn), tile_size=_TILE, columns=2)
     file = io.BytesIO()
     sheet.save(file, "JPEG", quality=85)
@@ -104,6 +106,18 @@ def _show(inputs: types.Object, request: LabelRequest, key: str, left: int) -> N
     if made.seconds:
         told += f"; all {left:,} take {in_words(left * made.seconds)} on this machine"
     inputs.view("told", types.Notice(label=told))
+    _one_class(inputs, request, made.classes(*limits))
     source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
     view = types.ImageView(width="100%", alt="the photographs with their labels")
     inputs.str("picture", default=source, view=view)
+
+
+def _one_class(inputs: types.Object, request: LabelRequest, found: list[str]) -> None:
+    """A minimum confidence for one class that was found: one that is too often wrong."""
+    chosen = request.strict_class if request.strict_class in found else ""
+    classes = {"": "no class", **{name: name for name in found}}
+    menu(inputs, "strict_class", classes, chosen or "", "Stricter with")
+    if chosen:
+        label = f"Minimum confidence of {chosen!r}"
+        told = "for this class alone; label all keeps to it"
+        slider(inputs, "strict_confidence", request.strict_confidence, 0.0, label, told)

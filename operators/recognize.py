@@ -64,6 +64,10 @@ class Recognize(FormOperator):
         mark(inputs, request.problems(samples))
         return types.Property(inputs, view=types.View(label="Name what is there"))
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        field = NamingRequest.from_params(ctx.params).target_field(flat_target(ctx))
+        return f"the names are in the field {field}"
+
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.naming import name_instances
 

@@ -52,6 +52,10 @@ class Relabel(FormOperator):
         mark(inputs, request.problems(samples))
         return types.Property(inputs, view=types.View(label="Relabel"))
 
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        field = RelabelRequest.from_params(ctx.params).target_field(flat_target(ctx))
+        return f"the new names are in the field {field}"
+
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.relabeling import relabel_dataset
 

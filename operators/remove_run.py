@@ -10,6 +10,7 @@ from fiftyone.operators import types
 from ovsam_plugin.curation.run_fields import run_fields
 
 from .form import menu
+from .looking import show_groups
 
 
 class RemoveRun(foo.Operator):  # type: ignore[misc]
@@ -49,6 +50,7 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         if not ctx.params.get("confirmed"):
             raise ValueError("nothing is removed without confirmed=True")
         traces = remove_run(ctx.dataset, ctx.params["field"])
+        show_groups(ctx)
         ctx.ops.clear_view()
         ctx.ops.reload_dataset()
         return {"removed": "\n".join(traces.lines())}

@@ -8,7 +8,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from .form import FormOperator, form_config, run_menu
+from .form import FormOperator, chosen_run, form_config, run_menu
 
 
 class Score(FormOperator):
@@ -33,6 +33,9 @@ class Score(FormOperator):
             description="that are grouped; none takes those more likely unknown than not",
         )
         return types.Property(inputs, view=types.View(label="Score a run"))
+
+    def where(self, ctx: foo.ExecutionContext) -> str:
+        return f"the scores are with the labels of {chosen_run(ctx)}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         from ovsam_plugin.curation.scores import score_run

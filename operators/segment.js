@@ -46,6 +46,12 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
     }
     get area() { return (this.at[2] - this.at[0]) * (this.at[3] - this.at[1]); }
     get best() { return this.names[0]?.[0] ?? ""; }
+    // What is written at it: the name, how sure that is, and how surely it is one whole thing.
+    said(name) {
+      const surely = this.names.find(([each]) => each === name)?.[1];
+      const sure = Object.entries({ confidence: surely, objectness: this.objectness }).filter(([, value]) => value != null);
+      return [name, sure.map(([what, value]) => `${what} ${value.toFixed(2)}`).join(", ")].filter(Boolean).join(" · ");
+    }
     holds([x, y]) {
       const [x1, y1, x2, y2] = this.at, [rows, columns] = this.shape;
       if (x < x1 || y < y1 || x >= x2 || y >= y2) return false;
@@ -479,7 +485,7 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
       g.drawImage(picture, view.x + x1 * view.scale, view.y + y1 * view.scale, (x2 - x1) * view.scale, (y2 - y1) * view.scale);
       if (!named) return;
       const chosen = kind === "kept" || shape === this.sheet.held ? this.sheet.name : null;
-      const said = `${chosen ?? shape.label ?? shape.best}${shape.objectness == null ? "" : `  ${Math.round(shape.objectness * 100)}%`}`;
+      const said = shape.said(chosen ?? shape.label ?? shape.best);
       g.font = `${13 * this.ratio}px sans-serif`;
       const wide = g.measureText(said).width, size = 18 * this.ratio;
       const x = Math.max(0, view.x + x1 * view.scale), y = Math.max(size, view.y + y1 * view.scale);

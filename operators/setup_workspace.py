@@ -8,7 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from .form import chosen_run, menu, run_menu
-from .looking import show_run
+from .looking import show_groups, show_run
 
 
 class SetupWorkspace(foo.Operator):  # type: ignore[misc]
@@ -38,6 +38,7 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
         report = setup_workspace(
             ctx.dataset, chosen_run(ctx), colour_by=ctx.params.get("colour_by") or "label"
         )
+        show_groups(ctx)
         for _ in show_run(ctx, report.field):
             pass  # each is told to the App as it is made
         if is_generated(ctx.view):  # patches have no sidebar group, and maybe are of another field

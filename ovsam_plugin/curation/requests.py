@@ -19,8 +19,8 @@ from ovsam_plugin.dataset.overwriting import MadeByHand
 from ovsam_plugin.dataset.target_field import conflict
 from ovsam_plugin.dataset.targets import (
     Samples,
-    check_images,
     check_prompt_fields,
+    check_shown,
     fields_of,
     root_dataset,
 )
@@ -65,7 +65,7 @@ class RelabelRequest(VocabularyRequest, OverwriteRequest):
     def problems(self, samples: Samples) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
         checks: dict[str, Callable[[], object]] = {
-            "view_target": lambda: check_images(samples),
+            "view_target": lambda: check_shown(samples),
             "field": lambda: self._check_run(samples),
             "into": lambda: self._check_into(samples),
             self.vocabulary_input: lambda: self.check_vocabulary(samples),
@@ -143,7 +143,7 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
     def problems(self, samples: Samples) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
         checks: dict[str, Callable[[], object]] = {
-            "view_target": lambda: check_images(samples),
+            "view_target": lambda: check_shown(samples),
             "field": lambda: self._check_field(samples),
             "namer": self._check_namer,
             "into": lambda: self._check_into(samples),

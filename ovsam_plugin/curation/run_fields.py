@@ -6,13 +6,15 @@ import fiftyone as fo
 
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION
+from ovsam_plugin.dataset.target_field import FIRST
 from ovsam_plugin.dataset.targets import Samples, fields_of, near, root_dataset
 
 
 def run_fields(samples: Samples) -> list[str]:
-    """The fields of runs of ours that are there."""
+    """The fields of runs of ours that are there, that of a first run before the others."""
     dataset = root_dataset(samples)
-    return [name for name in runs.fields(dataset) if dataset.get_field(name) is not None]
+    there = [name for name in runs.fields(dataset) if dataset.get_field(name) is not None]
+    return sorted(there, key=lambda name: name != FIRST)
 
 
 def require_run(dataset: fo.Dataset, field: str, *, gone: bool = False) -> None:

@@ -70,6 +70,14 @@ def remove_group(
     dataset.save()
 
 
+def shown_groups(dataset: fo.Dataset) -> list[dict[str, object]]:
+    """The groups as the App takes them; none where it is to make its own."""
+    return [
+        {"name": group.name, "paths": list(group.paths), "expanded": group.expanded}
+        for group in dataset.app_config.sidebar_groups or []
+    ]
+
+
 def forget_default_groups(dataset: fo.Dataset) -> None:
     """Drops groups that say no more than the App shows by itself.
 

@@ -11,7 +11,7 @@ import random
 import statistics
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
@@ -32,6 +32,7 @@ from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.prediction.decoded import Decoded
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.prediction.labeler import Candidates
+from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.recognition.recognizer import Recognition
 
 PHOTOGRAPHS = 4
@@ -102,19 +103,46 @@ class Preview:
         return statistics.median(known) if known else 0.0
 
     def at(
-        self, min_objectness: float | None = None, min_confidence: float | None = None
+        self,
+        min_objectness: float | None = None,
+        min_confidence: float | None = None,
+        calibration: Calibration | None = None,
     ) -> list[tuple[Tile, int]]:
         """The photographs with what these limits keep, and how many instances that are.
 
         Args:
             min_objectness, min_confidence: as for `label_dataset`.
+            calibration: whose least confidences of classes count; its temperature does not.
         """
+        model = self._limited(min_objectness, min_confidence, calibration)
+        return [_tile(model, one) for one in self.named]
+
+    def classes(
+        self, min_objectness: float | None = None, min_confidence: float | None = None
+    ) -> list[str]:
+        """The names that these limits keep, the most frequent first."""
+        model = self._limited(min_objectness, min_confidence, None)
+        found: Counter[str] = Counter()
+        for one in self.named:
+            if one.instances is not None and one.names is not None:
+                kept = _labels(model, one, one.instances, one.names)
+                found.update(one.names.names[i] for i in kept.tolist())
+        return [name for name, _ in found.most_common()]
+
+    def _limited(
+        self,
+        min_objectness: float | None,
+        min_confidence: float | None,
+        calibration: Calibration | None,
+    ) -> OvsamModel:
         labeler = copy(self.model.labeler)
+        if calibration is not None:
+            labeler = labeler.with_least(calibration)
         labeler.min_objectness = min_objectness
         model = copy(self.model)
         model.labeler = labeler
         model.config = replace(model.config, confidence_thresh=min_confidence)
-        return [_tile(model, one) for one in self.named]
+        return model
 
 
 class _Kept(Generic[T]):

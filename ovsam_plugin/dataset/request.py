@@ -16,8 +16,8 @@ from ovsam_plugin.dataset.prompt_fields import KEYS
 from ovsam_plugin.dataset.target_field import FIRST, Conflict, conflict, free_field, resumed
 from ovsam_plugin.dataset.targets import (
     Samples,
-    check_images,
     check_prompt_fields,
+    check_shown,
     fields_of,
     root_dataset,
 )
@@ -25,6 +25,7 @@ from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 from ovsam_plugin.images.tiles import check_tiles
+from ovsam_plugin.recognition.calibration import Calibration
 
 _OFFERED = {**MODELS, **SAM_MODELS}
 _WORDS = "give the words to look for"
@@ -46,6 +47,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         prompts: "everything", "box", "point", "mask" or "find", with `prompt_field` or `find`.
         field: where labels go; None for that of a run of the same settings, else a new one.
         min_objectness, min_confidence: at the sliders' starts they are as good as not given.
+        strict_class, strict_confidence: a class that the preview found, and its least confidence.
     """
 
     preset: str = "ovsam-lite"
@@ -57,6 +59,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     field: str | None = None
     min_confidence: float | None = None
     min_objectness: float | None = None
+    strict_class: str | None = None
+    strict_confidence: float = 0.0
     all_candidates: bool = False
     tiles: str = "auto"
 
@@ -71,6 +75,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             request,
             min_objectness=None if request.min_objectness == start else request.min_objectness,
             min_confidence=request.min_confidence or None,
+            # It is asked for beside the preview, and would else hold where nobody sees it.
+            strict_class=request.strict_class if params.get("preview") else None,
         )
 
     @property
@@ -92,6 +98,18 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             return {}
         return {f"{self.prompts}_prompt_field": given(self.prompt_field, _CHOOSE)}
 
+    def calibration(self, samples: Samples) -> Calibration | None:
+        """The least confidence of one class; None where none is asked for.
+
+        Raises:
+            ValueError: something that the choice of names needs is left blank.
+        """
+        vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
+        if not self.strict_confidence or self.strict_class not in vocabulary.names:
+            return None
+        thresholds = {str(self.strict_class): self.strict_confidence}
+        return Calibration(thresholds=thresholds, vocabulary=vocabulary.hash)
+
     def target_field(self, samples: Samples) -> str:
         if self.field is not None:
             return self.field
@@ -111,6 +129,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             ValueError: something that the choices made need is left blank, or wrong.
         """
         vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
+        calibration = self.calibration(samples)
         return {
             "preset": self.preset,
             "vocabulary_hash": vocabulary.hash,
@@ -121,7 +140,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "all_candidates": self.all_candidates and not self.prompt_fields,
             "tiles": check_tiles(self.tiles),
             "refine_masks": self.prompts == "mask" and self.refine_masks,
-            "calibration": None,
+            "calibration": None if calibration is None else calibration.to_json(),
             "adapter": None,
         }
 
@@ -165,6 +184,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "label_field": self.target_field(samples),
             "min_confidence": self.min_confidence,
             "min_objectness": self.min_objectness,
+            "calibration": self.calibration(samples),
             "overwrite": self.consent(),
         }
 
@@ -207,7 +227,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         return ""
 
     def _check_samples(self, samples: Samples) -> None:
-        check_images(samples)
+        check_shown(samples)
         if not samples.count():
             raise ValueError("there are no photographs here: clear the filters, or add some")
 

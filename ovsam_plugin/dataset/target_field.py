@@ -29,7 +29,7 @@ _IN_WORDS = {
     "all_candidates": "choice of keeping every candidate",
     "tiles": "tiles",
     "refine_masks": "choice of drawing masks anew",
-    "calibration": "calibration",
+    "calibration": "calibration or minimum confidence of a class",
     "adapter": "learned names",
 }
 

@@ -71,6 +71,20 @@ def check_images(samples: Samples) -> None:
         raise ValueError(copies_of(samples))
 
 
+def check_shown(samples: Samples) -> None:
+    """The same, told to a person whose grid shows these samples.
+
+    Raises:
+        ValueError: see `check_images`.
+    """
+    if is_generated(samples):
+        raise ValueError(
+            'the grid shows single instances or frames, not photographs: choose "Base view" above '
+            "for the photographs that they are of, or clear the view"
+        )
+    check_images(samples)
+
+
 def check_flat(samples: Samples) -> None:
     """Whether each of these samples stands for itself, and not for a group.
 

@@ -12,7 +12,7 @@ import fiftyone.core.collections as foc
 
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.form import Form
-from ovsam_plugin.dataset.targets import check_detections, check_images, fields_of, root_dataset
+from ovsam_plugin.dataset.targets import check_detections, check_shown, fields_of, root_dataset
 from ovsam_plugin.evaluation.evaluated_fields import (
     EvaluatedFields,
     check_askers,
@@ -134,7 +134,7 @@ class EvaluationRequest(Form):
     def problems(self, samples: foc.SampleCollection) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
         steps: tuple[dict[str, Callable[[], object]], ...] = (
-            {"view_target": lambda: check_images(samples)},
+            {"view_target": lambda: check_shown(samples)},
             {
                 "pred_field": lambda: self._check_field(samples, "pred_field"),
                 "gt_field": lambda: self._check_field(samples, "gt_field"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,6 +107,13 @@ class Labeler:
         if calibration is not None:
             calibration.check(self.embedder, recognizer.vocabulary)
             self._least = calibration.least(recognizer.vocabulary)
+
+    def with_least(self, calibration: Calibration) -> Labeler:
+        """A labeler that also leaves out what is below a calibration's least confidences."""
+        calibration.check(self.embedder, self.recognizer.vocabulary)
+        labeler = copy(self)
+        labeler._least = calibration.least(self.recognizer.vocabulary)
+        return labeler
 
     @property
     def side(self) -> TextSide:

@@ -33,7 +33,8 @@ class Calibration:
             that is too sure of itself.
         threshold: least confidence of classes that are not in `thresholds`, 0..1.
         thresholds: least confidence by class name, 0..1.
-        weights: sha256 of the weights that it was fitted for.
+        weights: sha256 of the weights that it was fitted for; empty for least confidences that a
+            person has set, which hold for any.
         vocabulary: hash of the vocabulary that it was fitted for.
         provenance: what else is known of its making; plain JSON.
 
@@ -77,7 +78,7 @@ class Calibration:
             ("weights", self.weights, weights),
             ("vocabulary", self.vocabulary, vocabulary.hash),
         ):
-            if fitted != used:
+            if fitted != used and (fitted or what == "vocabulary" or self.temperature != 1):
                 raise ValueError(
                     f"the calibration was fitted for another {what} ({fitted[:12]}, not "
                     f"{used[:12]}): fit it again with what is used now"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.curation.groups import keep_names
+from tests.browser.panel import eventually
 from tests.curation.run_by_hand import add_run, add_truth, evaluate
 
 FIELD = "ovsam"
@@ -33,13 +33,6 @@ def stored(dataset: fo.Dataset, field: str = FIELD) -> list[tuple[str | None, st
         for sample in dataset._sample_collection.find({}).sort("_id")
         for label in sample[field]["detections"]
     ]
-
-
-def eventually(holds: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 90
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
 
 
 def page_error() -> type[Exception]:

@@ -11,7 +11,8 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from tests.browser.test_curation import eventually, execute, operate, stored
+from tests.browser.panel import eventually
+from tests.browser.test_curation import execute, operate, stored
 from tests.browser.test_review import Review
 
 FIELD, TRUTH = "ovsam", "asks"
@@ -41,6 +42,12 @@ def choose(page: Any, now: str, then: str) -> None:
     """Another choice in a form's menu."""
     page.get_by_text(now, exact=True).last.click()
     page.get_by_text(then, exact=True).last.click()
+
+
+def fill(page: Any, question: str, text: str) -> None:
+    """What is typed into the box below a form's question."""
+    asked = page.locator(".MuiDialog-root").get_by_text(question, exact=True).last
+    asked.locator("xpath=following::input[1]").fill(text)
 
 
 def done(page: Any, told: str) -> None:
@@ -95,18 +102,47 @@ def test_a_day_takes_no_step_that_needs_python(
     (taken,) = [label for label in labels if str(label["_id"]) == wrong]
     assert (taken["label"], taken["review"]) == (right, "renamed")
 
+    operate(page, "Relabel over another vocabulary")
+    page.get_by_text("the grid shows single instances or frames, not photographs").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    operate(page, "Clear view bar")
+    page.get_by_text("3 samples", exact=True).wait_for()
+    operate(page, "Relabel over another vocabulary")
+    choose(page, "LVIS: 1,203 everyday things", "My own names")
+    fill(page, "Names", "tabby cat, mug, astronaut")
+    fill(page, "New field", "other_names")
+    execute(page)
+    done(page, "With another name than before")
+    before, after = stored(dataset), stored(dataset, "other_names")
+    assert len(after) == len(before) == 9
+    assert {name for name, _ in after} <= {"tabby cat", "mug", "astronaut"}
+
+    operate(page, "Name the instances of a field")
+    fill(page, "Field with the instances", TRUTH)
+    page.get_by_role("option", name=TRUTH, exact=True).click()
+    choose(page, "LVIS: 1,203 everyday things", "My own names")
+    fill(page, "Names", "cat, cup, person, spoon")
+    execute(page)
+    page.get_by_text("Instances named").first.wait_for(timeout=240_000)
+    done(page, "Instances named")
+    asked = [d["_id"] for s in dataset._sample_collection.find() for d in s[TRUTH]["detections"]]
+    made = [d for s in dataset._sample_collection.find() for d in s[f"{TRUTH}_named"]["detections"]]
+    assert {label["prompt_id"] for label in made} == {str(each) for each in asked}
+    assert all(label["label"] in ("cat", "cup", "person", "spoon") for label in made)
+
     operate(page, "Set up the curation workspace")
     execute(page)
     done(page, "Saved views")
     # The open App has it at once: the panels, beside all photographs.
     page.locator(".ovsam-review").wait_for()
     page.get_by_text("3 samples", exact=True).wait_for()
+    page.locator("[data-cy='sidebar-group-entry-ovsam run' i]").wait_for()
     dataset.reload()
     assert dataset.list_workspaces() == ["OVSAM curation"]
 
     panel = Review(page)
+    eventually(lambda: min(painted(page)) > 0, "no labels are drawn")
     drawn = painted(page)
-    assert min(drawn) > 0
     panel.press(*"aaaaaaaaa")
     assert [review for _, review in stored(dataset)] == ["accepted"] * 9
     # Labels stay drawn, however often a panel beside them has changed.
@@ -136,6 +172,7 @@ def test_a_day_takes_no_step_that_needs_python(
 
     eventually(gone, "the run was not removed")
     page.locator(f"[data-cy=checkbox-{FIELD}]").first.wait_for(state="detached")
+    page.locator("[data-cy='sidebar-group-entry-ovsam run' i]").wait_for(state="detached")
     dataset.reload()
     assert not dataset.list_evaluations()
     assert not dataset.list_saved_views()

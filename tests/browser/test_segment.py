@@ -60,6 +60,11 @@ def test_what_is_clicked_is_shown_named_and_added_where_it_lies(
     panel.move(*CAT)
     panel.wait("desk.hovered?.best === 'cat'")
     assert panel.steps == []
+    # Each number says what it is of.
+    sure, whole = panel.desk("[desk.hovered.names[0][1], desk.hovered.objectness]")
+    said = panel.desk("desk.hovered.said('cat')")
+    assert said == f"cat · confidence {sure:.2f}, objectness {whole:.2f}"
+    assert panel.desk("desk.hovered.said('my cat')") == f"my cat · objectness {whole:.2f}"
 
     panel.click(*CAT)
     panel.click(*FUR)

@@ -12,8 +12,11 @@ from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset.contact_sheet import SHOWN
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.preview import Preview, make_preview, preview
+from ovsam_plugin.recognition.calibration import Calibration
+from ovsam_plugin.vocabulary.sources import load_vocabulary
 
 NAMES = "cat, cup, person, spoon"
+CLASSES = load_vocabulary(NAMES)
 
 
 def tried(dataset: fo.Dataset, prompts: dict[str, str] | None = None, **settings: Any) -> Preview:
@@ -27,7 +30,13 @@ def tried(dataset: fo.Dataset, prompts: dict[str, str] | None = None, **settings
 
 @pytest.mark.parametrize(
     "limits",
-    [{}, {"min_objectness": 0.05}, {"min_objectness": 0.6}, {"min_confidence": 0.5}],
+    [
+        {},
+        {"min_objectness": 0.05},
+        {"min_objectness": 0.6},
+        {"min_confidence": 0.5},
+        {"calibration": Calibration(thresholds={"cat": 0.95}, vocabulary=CLASSES.hash)},
+    ],
 )
 def test_a_preview_counts_what_the_run_writes(dataset: fo.Dataset, limits: dict[str, Any]) -> None:
     shown = tried(dataset).at(**limits)
@@ -42,6 +51,21 @@ def test_a_preview_counts_what_the_run_writes(dataset: fo.Dataset, limits: dict[
         named = sorted(i.name.rpartition(" ")[0] for i in tile.instances)
         assert len(tile.instances) == min(count, SHOWN)
         assert named == sorted(labels or []) or count > SHOWN
+
+
+def test_a_class_of_its_own_limit_keeps_fewer_of_it_alone(dataset: fo.Dataset) -> None:
+    made = tried(dataset)
+    assert set(made.classes(0.05)) <= set(CLASSES.names)
+    first = made.classes(0.05)[0]
+    least = Calibration(thresholds={first: 1.0}, vocabulary=CLASSES.hash)
+
+    def named(*limits: Any) -> list[str]:
+        drawn = [i.name.rpartition(" ")[0] for t, _ in made.at(*limits) for i in t.instances]
+        return sorted(drawn)
+
+    assert named(0.05, None, least) == [name for name in named(0.05) if name != first]
+    with pytest.raises(ValueError, match="fitted for another vocabulary"):
+        made.at(calibration=Calibration(thresholds={first: 1.0}, vocabulary="another"))
 
 
 def test_masks_lie_where_the_picture_shows_them(dataset: fo.Dataset) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,11 @@ import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.delegated import DelegatedOperationService
-from fiftyone.operators.executor import ExecutionContext, Executor
+from fiftyone.operators.executor import (
+    ExecutionContext,
+    Executor,
+    execute_or_delegate_operator,
+)
 from fiftyone.operators.registry import OperatorRegistry
 
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
@@ -99,6 +105,27 @@ def test_a_delegated_run_reports_its_progress_and_its_result(boxed: fo.Dataset) 
     assert operation.result.result["labelled"] == 3
     assert operation.status.progress == 1
     assert operation.status.label == "3 of 3 images"
+
+
+def test_a_run_scheduled_in_the_app_says_where_to_look(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxed.persistent = True
+    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", True)
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks"}
+    request = {
+        "dataset_name": boxed.name, "filters": {}, "params": params, "request_delegation": True
+    }  # fmt: skip
+    done = asyncio.run(execute_or_delegate_operator(URI, request))
+    (told,) = [message.body for message in done.result]
+    assert told.operator_uri == "show_output"
+    assert "`fiftyone delegated list` says" in str(told.params)
+    assert "its labels are in the field ovsam" in str(told.params)
+    assert boxed.get_field("ovsam") is None
+    service = DelegatedOperationService()
+    service.execute_queued_operations(operator=URI, dataset_name=boxed.name)
+    boxed.reload()
+    assert boxed.count("ovsam.detections") == 3
 
 
 def test_only_the_selected_samples_are_labelled(boxed: fo.Dataset) -> None:
@@ -197,6 +224,30 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     assert shown["told"]["view"]["label"].startswith("1.0 instances a photograph; all 3 take")
     none = form(boxed, **params, **loaded, min_confidence=1.0)
     assert none["told"]["view"]["label"].startswith("0.0 instances a photograph")
+    # A least confidence for one of the classes that were found, off at first.
+    menu = shown["strict_class"]
+    assert menu["default"] == ""
+    assert "strict_confidence" not in shown
+    first = next(value for value in menu["type"]["values"] if value)
+    strict = form(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
+    assert first in strict["strict_confidence"]["view"]["label"]
+    assert not strict["told"]["view"]["label"].startswith("1.0 instances a photograph")
+    foo.execute_operator(
+        URI,
+        {
+            "dataset": boxed,
+            "params": {
+                **params,
+                "strict_class": first,
+                "strict_confidence": 1.0,
+                "field": "strict",
+            },
+        },
+    )
+    assert first not in boxed.values("strict.detections.label", unwind=True)
+    assert json.loads(boxed.get_run_info("strict").config.calibration)["thresholds"] == {first: 1.0}
+    again = form(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
+    assert "strict: all 3 photographs have their labels" in again["field"]["view"]["description"]
     other = form(boxed, **{**params, "names": "dog"}, **loaded)
     assert "picture" not in other
     assert boxed.get_field("ovsam") is None

@@ -48,6 +48,25 @@ def test_a_run_is_relabelled(named: fo.Dataset) -> None:
     assert "reload_dataset" in [request["operator_uri"] for request in requests]
 
 
+@pytest.mark.parametrize(
+    ("uri", "params", "where"),
+    [
+        (RELABEL, {"into": "again", **OTHER}, "in the field again"),
+        (RECOGNIZE, {"field": "asks", **OTHER}, "in the field asks_named"),
+        (SCORE, {"field": "ovsam"}, "with the labels of ovsam"),
+    ],
+)
+def test_a_scheduled_run_says_where_to_look(
+    named: fo.Dataset, uri: str, params: dict[str, Any], where: str
+) -> None:
+    named.persistent = True
+    done = foo.execute_operator(uri, {"dataset": named, "params": params}, request_delegation=True)
+    assert done.delegated
+    (told,) = done.executor.to_json()["requests"]
+    assert told["operator_uri"] == "show_output"
+    assert where in str(told["params"])
+
+
 def test_the_form_offers_runs_alone_and_says_what_is_wrong(named: fo.Dataset) -> None:
     shown = form(RELABEL, named, vocabulary="names")
     assert shown["field"]["type"]["values"] == ["ovsam"]

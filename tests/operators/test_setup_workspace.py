@@ -12,8 +12,12 @@ def test_the_open_app_shows_the_workspace_and_its_colours_at_once(named: fo.Data
     done = foo.execute_operator(URI, {"dataset": named, "params": {"colour_by": "review"}})
     told = {r["operator_uri"]: r["params"] for r in done.executor.to_json()["requests"]}
     assert list(told) == [
-        "reload_dataset", "set_color_scheme", "set_active_fields", "set_spaces"
+        "@ovsam/curation/show_groups",
+        "reload_dataset", "set_color_scheme", "set_active_fields", "set_spaces",
     ]  # fmt: skip
+    groups = {g["name"]: g["paths"] for g in told["@ovsam/curation/show_groups"]["groups"]}
+    assert groups["ovsam run"][0] == "ovsam"
+    assert "ovsam" not in groups["labels"]
     assert told["set_active_fields"] == {"fields": ["ovsam"]}
     (entry,) = told["set_color_scheme"]["fields"]
     assert (entry["path"], entry["colorByAttribute"]) == ("ovsam", "review")
