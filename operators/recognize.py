@@ -65,7 +65,7 @@ class Recognize(FormOperator):
         return types.Property(inputs, view=types.View(label="Name what is there"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        field = NamingRequest.from_params(ctx.params).target_field(flat_target(ctx))
+        field = NamingRequest.read(ctx.params).target_field(flat_target(ctx))
         return f"the names are in the field {field}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:

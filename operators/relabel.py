@@ -53,7 +53,7 @@ class Relabel(FormOperator):
         return types.Property(inputs, view=types.View(label="Relabel"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        field = RelabelRequest.from_params(ctx.params).target_field(flat_target(ctx))
+        field = RelabelRequest.read(ctx.params).target_field(flat_target(ctx))
         return f"the new names are in the field {field}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
