@@ -17,11 +17,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _HELP = (
     "The mask under the mouse is shown with its name, its confidence (how sure the name is) and "
     "its objectness (how surely it is one whole thing). Click to keep it, click again to add to "
-    "it, Shift or the right button takes away; drag for a box. 1 to 5 choose a name; Tab goes through "
-    "smaller and larger things; Enter adds the instance to the field, Z takes a click back, Escape "
-    "clears. An instance that is there is taken up by a click (Alt: not): name it anew, click it "
-    "anew, or Delete it; M merges it with the one under the mouse. B is a brush, which takes away "
-    "with Shift or the right button. The wheel zooms, the middle button moves."
+    "it, Shift or the right button takes away; drag for a box. 1 to 5 choose a name; Tab goes "
+    "through smaller and larger things; Enter adds the instance to the field, Z takes a click "
+    "back, Escape clears. An instance that is there is taken up by a click (Alt: not): name it "
+    "anew, click it anew, or Delete it; M merges it with the one under the mouse. B is a brush, "
+    "which takes away with Shift or the right button. The wheel zooms, the middle button moves."
 )
 
 
