@@ -45,7 +45,6 @@ from ovsam_plugin.curation.finding_request import FindingRequest  # noqa: E402
 from ovsam_plugin.curation.relabeling import relabel_dataset  # noqa: E402
 from ovsam_plugin.curation.removal import remove_run, run_traces  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING  # noqa: E402
-from ovsam_plugin.curation.review_session import Session  # noqa: E402
 from ovsam_plugin.curation.reviewing import act, open_review  # noqa: E402
 from ovsam_plugin.curation.scores import score_run  # noqa: E402
 from ovsam_plugin.curation.search import search  # noqa: E402
@@ -141,7 +140,7 @@ def time_review(dataset: fo.Dataset, rows: list[tuple[str, str]]) -> None:
     dataset._sample_collection.update_many({}, [{"$set": {"ovsam.detections": doubted}}])
     dataset.reload()
     began = time.perf_counter()
-    session = Session.start(dataset, "ovsam", LEARNING)
+    session = ReviewSession.start(dataset, "ovsam", LEARNING)
     rows.append(("review: started in the suggested order", f"{time.perf_counter() - began:.2f} s"))
     took = []
     for _ in range(_DECISIONS):
@@ -201,7 +200,7 @@ def form(operator: type[foo.Operator], dataset: fo.Dataset) -> None:
     made.resolve_input(ExecutionContext(request, operator_uri=f"@ovsam/curation/{made.name}"))
 
 
-def decide(dataset: fo.Dataset, session: Session) -> Session:
+def decide(dataset: fo.Dataset, session: ReviewSession) -> ReviewSession:
     """Accepts the instance that is shown."""
     session, instance = session.current(dataset)
     assert instance is not None

@@ -17,7 +17,7 @@ from bson import ObjectId
 
 from ovsam_plugin.dataset import embedding_index, outlines, runs
 from ovsam_plugin.dataset.embedder import Embedder
-from ovsam_plugin.dataset.embeddings import Embeddings, join
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings, join
 from ovsam_plugin.dataset.fields import declare_fields
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.scoring.columns import unit_rows
@@ -103,7 +103,7 @@ def _shape(rng: np.random.Generator) -> dict[str, Any]:
     return {"bounding_box": box, "mask": stored["mask"], "outline": outlines.outline(shown)}
 
 
-def vectors(dataset: fo.Dataset) -> Iterator[Embeddings]:
+def vectors(dataset: fo.Dataset) -> Iterator[StoredEmbeddings]:
     """Embeddings for every label, some at a time."""
     rng = np.random.default_rng(0)
     names = name_embeddings()
@@ -113,7 +113,7 @@ def vectors(dataset: fo.Dataset) -> Iterator[Embeddings]:
         part = pairs[start : start + _PART]
         shown = names[rng.zipf(1.3, len(part)) % len(names)]
         head, clip = (noisy(rng, shown, share) for share in _NOISE)
-        yield Embeddings(part[:, 1], part[:, 0], join(head, clip))
+        yield StoredEmbeddings(part[:, 1], part[:, 0], join(head, clip))
 
 
 def name_embeddings() -> npt.NDArray[np.float32]:

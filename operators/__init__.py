@@ -19,7 +19,7 @@ from .relabel import Relabel
 from .remove_run import RemoveRun
 from .review import QUESTIONS as REVIEW_QUESTIONS
 from .review import Review
-from .score import Score
+from .score import ScoreInstances
 from .segment import QUESTIONS as SEGMENT_QUESTIONS
 from .segment import Segment
 from .setup_workspace import SetupWorkspace
@@ -32,7 +32,7 @@ OPERATORS = (
     Evaluate,
     Relabel,
     Recognize,
-    Score,
+    ScoreInstances,
     Learn,
     MakeClass,
     FindInstances,

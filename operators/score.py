@@ -11,7 +11,7 @@ from fiftyone.operators import types
 from .form import FormOperator, chosen_run, form_config, run_menu
 
 
-class Score(FormOperator):
+class ScoreInstances(FormOperator):
     """Scores a run's labels: doubt, outlier, unknown and its groups."""
 
     @property

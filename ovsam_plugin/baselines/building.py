@@ -14,8 +14,8 @@ from ovsam_plugin.baselines.image_crop import ImageCrop
 from ovsam_plugin.baselines.method import (
     OVSAM,
     SAM,
-    Crop,
-    Embedder,
+    CropChoice,
+    CropEmbedder,
     MasksAlone,
     Method,
     Ovsam,
@@ -117,14 +117,14 @@ def choose(
         elif name == SAM:
             chosen.append(MasksAlone(segmenter))
         elif name in embedders:
-            chosen.append(Crop(name, embedders[name], plain))
+            chosen.append(CropChoice(name, embedders[name], plain))
         elif name != crop and crop in embedders:
             if crop not in learned:
                 raise ValueError(
                     f"{name} needs a context learned for {crop}: train one, and give its file"
                 )
             recognizer = _after_context(naming, learned[crop])
-            chosen.append(Crop(name, embedders[crop], recognizer))
+            chosen.append(CropChoice(name, embedders[crop], recognizer))
         else:
             raise ValueError(f"unknown method {name!r}: there are {', '.join(METHODS)}")
     return chosen
@@ -145,7 +145,7 @@ def _after_context(naming: Naming, context: Context) -> Recognizer:
 
 def embedders_of(segmenter: Segmenter, tower: Tower, *, shared: bool) -> dict[str, SharedEmbedder]:
     """Both crop baselines' embedders, by name; `shared` as they have it."""
-    crops: tuple[Embedder, ...] = (
+    crops: tuple[CropEmbedder, ...] = (
         ImageCrop(tower, shared=shared),
         FeatureCrop(tower, shared=shared),
     )

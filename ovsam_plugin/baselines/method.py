@@ -110,7 +110,7 @@ class MasksAlone:
         return self._segmenter.cost(prompts)
 
 
-class Embedder(Protocol):
+class CropEmbedder(Protocol):
     """What gives instances an embedding that is compared with words.
 
     Attributes:
@@ -136,7 +136,7 @@ class SharedEmbedder:
             embedder's own.
     """
 
-    def __init__(self, segmenter: Segmenter, embedder: Embedder) -> None:
+    def __init__(self, segmenter: Segmenter, embedder: CropEmbedder) -> None:
         self.segmenter = segmenter
         self.embedder = embedder
         self.embed = Shared(self._embed)
@@ -147,7 +147,7 @@ class SharedEmbedder:
         return replace(segmented.instances, head_embeddings=embeddings, clip_embeddings=embeddings)
 
 
-class Crop:
+class CropChoice:
     """Masks of a segmenter, named by what an embedder sees in them.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import check_own_detections
-from ovsam_plugin.curation.clean_files import FiftyOneFolder, Instance, JsonFile
+from ovsam_plugin.curation.clean_files import CleanInstance, FiftyOneFolder, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.provenance import Provenance
@@ -189,7 +189,7 @@ class _Tally:
                 self.left_out.append(f"{image.sample.filepath}, label {label.id}: {error}")
                 missing.append(label.label)
             else:
-                written.append(Instance(label, crop))
+                written.append(CleanInstance(label, crop))
         if image.labels and not written:  # it would look like one where everything was rejected
             return
         writer.add(image.sample, size, written, [*image.open, *missing])

@@ -34,7 +34,7 @@ _RARE, _COMMON = 10, 100
 
 
 @dataclass(frozen=True)
-class Instance:
+class CleanInstance:
     """An instance to be written; its mask on the image, where the file wants one."""
 
     label: fo.Detection
@@ -80,7 +80,7 @@ class JsonFile:
         self,
         sample: fo.Sample,
         size: tuple[int, int] | None,
-        instances: Sequence[Instance],
+        instances: Sequence[CleanInstance],
         absent: Sequence[str],
     ) -> None:
         """An image with what is to be written, and the names of what is not.
@@ -197,7 +197,7 @@ class FiftyOneFolder:
         self,
         sample: fo.Sample,
         size: tuple[int, int] | None,
-        instances: Sequence[Instance],
+        instances: Sequence[CleanInstance],
         absent: Sequence[str],
     ) -> None:
         """As `JsonFile.add`; masks and sizes are not needed."""

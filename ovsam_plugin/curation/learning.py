@@ -14,7 +14,7 @@ from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
 from ovsam_plugin.dataset import embedding_index, outlines, runs
 from ovsam_plugin.dataset.embedder import Embedder
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.examples import run_adapter
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
@@ -281,7 +281,7 @@ def _place(vocabulary: Vocabulary, name: str | None) -> int:
     return place
 
 
-def _prior(recognizer: Recognizer, some: Embeddings, taught: npt.NDArray[np.int64]) -> Prior:
+def _prior(recognizer: Recognizer, some: StoredEmbeddings, taught: npt.NDArray[np.int64]) -> Prior:
     parts = []
     for start in range(0, len(some), _PART):
         part = some[np.arange(start, min(start + _PART, len(some)))]

@@ -26,7 +26,7 @@ from ovsam_plugin.curation.relabeled_field import (
 )
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder, same_namer
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.examples import Kept, run_adapter
 from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
@@ -226,7 +226,7 @@ class _Names:
     def found(
         cls,
         recognizer: Recognizer,
-        embeddings: Embeddings,
+        embeddings: StoredEmbeddings,
         rows: npt.NDArray[np.int64],
         chosen: npt.NDArray[np.int64],
         least: npt.NDArray[np.float32],

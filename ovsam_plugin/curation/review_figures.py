@@ -20,7 +20,7 @@ _PLAIN, _CHOSEN = "#8b8f99", "#ff6d04"
 
 
 @dataclass(frozen=True)
-class Figures:
+class ReviewFigures:
     """Counts of undecided instances.
 
     Attributes:
@@ -35,13 +35,13 @@ class Figures:
     classes: tuple[tuple[str, int], ...] = ()
     matching: int = 0
 
-    def less(self, label: str, confidence: float | None) -> Figures:
+    def less(self, label: str, confidence: float | None) -> ReviewFigures:
         """Without one instance that met both filters, as one does that was in the queue."""
         histogram = list(self.histogram)
         if confidence is not None:
             histogram[_bin(confidence)] -= 1
         classes = {name: count - (name == label) for name, count in self.classes}
-        return Figures(tuple(histogram), _ordered(classes), self.matching - 1)
+        return ReviewFigures(tuple(histogram), _ordered(classes), self.matching - 1)
 
     def to_state(self, filters: Filters) -> dict[str, Any]:
         """As plain JSON values; of the classes, those that can come to be drawn."""
@@ -54,13 +54,13 @@ class Figures:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Figures:
+    def from_state(cls, state: Mapping[str, Any]) -> ReviewFigures:
         """What `to_state` gave, after a way through JSON."""
         classes = tuple((name, count) for name, count in state["classes"])
         return cls(tuple(state["histogram"]), classes, state["matching"])
 
 
-def figures(samples: Samples, field: str, filters: Filters | None = None) -> Figures:
+def figures(samples: Samples, field: str, filters: Filters | None = None) -> ReviewFigures:
     """Both charts and the number of matching instances, by one aggregation.
 
     Args:
@@ -104,7 +104,7 @@ def figures(samples: Samples, field: str, filters: Filters | None = None) -> Fig
         if key["within"]:
             classes[key["label"]] = classes.get(key["label"], 0) + count
             matching += count if chosen else 0
-    return Figures(tuple(histogram), _ordered(classes), matching)
+    return ReviewFigures(tuple(histogram), _ordered(classes), matching)
 
 
 def _bin(confidence: float) -> int:
@@ -116,7 +116,7 @@ def _ordered(classes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counted, key=lambda item: (-item[1], item[0])))
 
 
-def traces(counted: Figures, filters: Filters) -> dict[str, list[dict[str, Any]]]:
+def traces(counted: ReviewFigures, filters: Filters) -> dict[str, list[dict[str, Any]]]:
     """Both charts as Plotly draws them, what is chosen in another colour.
 
     Returns:

@@ -73,7 +73,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Instance:
+class QueuedInstance:
     """An instance to be shown: its entry's label with everything on it, and its image."""
 
     sample_id: str
@@ -186,7 +186,9 @@ def undecided(field: str, filters: Filters, needs: Sequence[str] = ()) -> list[_
     ]
 
 
-def load_instance(samples: Samples, field: str, sample_id: str, label_id: str) -> Instance | None:
+def load_instance(
+    samples: Samples, field: str, sample_id: str, label_id: str
+) -> QueuedInstance | None:
     """One instance with its mask, or None when its sample or label was deleted meanwhile."""
     dataset = root_dataset(samples)
     # Of a sample's many labels, each with its mask, the database hands over the one.
@@ -194,7 +196,7 @@ def load_instance(samples: Samples, field: str, sample_id: str, label_id: str) -
     found = dataset.select(sample_id).select_fields(field).filter_labels(field, wanted)
     for sample in found:
         (label,) = sample[field].detections
-        return Instance(sample_id=sample.id, filepath=sample.filepath, label=label)
+        return QueuedInstance(sample_id=sample.id, filepath=sample.filepath, label=label)
     return None
 
 

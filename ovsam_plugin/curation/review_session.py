@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
-from ovsam_plugin.curation.review_figures import Figures, figures
+from ovsam_plugin.curation.review_figures import ReviewFigures, figures
 from ovsam_plugin.curation.review_learning import LEARNING, learned
 from ovsam_plugin.curation.review_queue import (
     PAGE,
     Entry,
     Filters,
-    Instance,
+    QueuedInstance,
     find_entries,
     load_instance,
     orders,
@@ -37,7 +37,7 @@ _TOLD = ("confidence", "margin", "stability", "disagreement", "outlier", "doubt"
 
 
 @dataclass(frozen=True)
-class Session:
+class ReviewSession:
     """Where a review stands.
 
     Attributes:
@@ -58,7 +58,7 @@ class Session:
     waiting: tuple[Entry, ...] = ()
     skipped: tuple[str, ...] = ()
     progress: Progress = dataclasses.field(default_factory=Progress)
-    figures: Figures = dataclasses.field(default_factory=Figures)
+    figures: ReviewFigures = dataclasses.field(default_factory=ReviewFigures)
     offered: tuple[str, ...] = ()
 
     @classmethod
@@ -68,7 +68,7 @@ class Session:
         field: str,
         order: str | None = None,
         filters: Filters | None = None,
-    ) -> Session:
+    ) -> ReviewSession:
         """A review from its front, with the first page waiting.
 
         Args:
@@ -87,7 +87,7 @@ class Session:
         return cls(field, chosen, filters or Filters(), offered=offered)._filled(samples)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Session:
+    def from_state(cls, state: Mapping[str, Any]) -> ReviewSession:
         """What `to_state` gave, after a way through JSON."""
         confidence = state["confidence"]
         return cls(
@@ -97,7 +97,7 @@ class Session:
             waiting=tuple(Entry(**entry) for entry in state["waiting"]),
             skipped=tuple(state["skipped"]),
             progress=Progress(**state["progress"]),
-            figures=Figures.from_state(state["figures"]),
+            figures=ReviewFigures.from_state(state["figures"]),
             offered=tuple(state["offered"]),
         )
 
@@ -115,7 +115,7 @@ class Session:
             "offered": list(self.offered),
         }
 
-    def current(self, samples: Samples) -> tuple[Session, Instance | None]:
+    def current(self, samples: Samples) -> tuple[ReviewSession, QueuedInstance | None]:
         """The instance to be shown, and the session with it in front; None at the queue's end.
 
         What was deleted, or decided by somebody else, since the page was read is passed over.
@@ -132,26 +132,26 @@ class Session:
             if not session.waiting:
                 return session, None
 
-    def accept(self, samples: Samples, labels: LabelIds, by: str | None = None) -> Session:
+    def accept(self, samples: Samples, labels: LabelIds, by: str | None = None) -> ReviewSession:
         """The names of these labels are right; see `decisions.accept`."""
         changed = decisions.accept(samples, self.field, labels, by=by)
         return self._decided(samples, labels, lambda _: ACCEPTED, changed)
 
     def rename(
         self, samples: Samples, labels: LabelIds, name: str, by: str | None = None
-    ) -> Session:
+    ) -> ReviewSession:
         """These labels show something else; see `decisions.rename`."""
         changed = decisions.rename(samples, self.field, labels, name, by=by)
         given = clean_name(name)
         kind = lambda entry: ACCEPTED if entry.label == given else RENAMED  # noqa: E731
         return self._decided(samples, labels, kind, changed)
 
-    def reject(self, samples: Samples, labels: LabelIds, by: str | None = None) -> Session:
+    def reject(self, samples: Samples, labels: LabelIds, by: str | None = None) -> ReviewSession:
         """These labels show nothing; see `decisions.reject`."""
         changed = decisions.reject(samples, self.field, labels, by=by)
         return self._decided(samples, labels, lambda _: REJECTED, changed)
 
-    def delete(self, samples: Samples, labels: LabelIds) -> Session:
+    def delete(self, samples: Samples, labels: LabelIds) -> ReviewSession:
         """Removes these labels from the dataset; that is not undone.
 
         Raises:
@@ -165,17 +165,17 @@ class Session:
         writing.delete_labels(root_dataset(samples), self.field, gone)
         return self.without(ids)._counted(samples)
 
-    def skip(self, labels: LabelIds) -> Session:
+    def skip(self, labels: LabelIds) -> ReviewSession:
         """Passes these labels over."""
         return replace(self.without(labels), skipped=(*self.skipped, *_listed(labels)))
 
-    def without(self, labels: LabelIds) -> Session:
+    def without(self, labels: LabelIds) -> ReviewSession:
         """With these labels waiting no longer."""
         ids = set(_listed(labels))
         rest = tuple(entry for entry in self.waiting if entry.label_id not in ids)
         return replace(self, waiting=rest)
 
-    def undo(self, samples: Samples, by: str | None = None) -> tuple[Session, int]:
+    def undo(self, samples: Samples, by: str | None = None) -> tuple[ReviewSession, int]:
         """Takes back the last decision and shows its labels again; also, how many they are."""
         undone = decisions.undo(samples, self.field, by=by)
         if not undone:
@@ -187,7 +187,7 @@ class Session:
 
     def _decided(
         self, samples: Samples, labels: LabelIds, kind: Callable[[Entry], str], changed: int
-    ) -> Session:
+    ) -> ReviewSession:
         """What follows from a decision: the next instance is chosen, the counts go on."""
         ids = set(_listed(labels))
         gone = [entry for entry in self.waiting if entry.label_id in ids]
@@ -200,7 +200,7 @@ class Session:
             figures = figures.less(entry.label, entry.confidence)
         return replace(session, progress=progress, figures=figures)._refilled(samples)
 
-    def _refilled(self, samples: Samples) -> Session:
+    def _refilled(self, samples: Samples) -> ReviewSession:
         """In its order after a decision, with another page where this one comes to its end."""
         # Half a page is left to choose from, as long as there is more.
         more = self.figures.matching - len(self.skipped) > len(self.waiting)
@@ -208,23 +208,23 @@ class Session:
             return self._filled(samples)
         return self._ranked(samples)
 
-    def _ranked(self, samples: Samples) -> Session:
+    def _ranked(self, samples: Samples) -> ReviewSession:
         if self.order != LEARNING:
             return self
         return replace(self, waiting=learned(samples, self.field, self.waiting))
 
-    def recounted(self, samples: Samples) -> Session:
+    def recounted(self, samples: Samples) -> ReviewSession:
         """After somebody else changed labels."""
         return self._counted(samples)
 
-    def _counted(self, samples: Samples) -> Session:
+    def _counted(self, samples: Samples) -> ReviewSession:
         return replace(
             self,
             progress=decisions.progress(samples, self.field),
             figures=figures(samples, self.field, self.filters),
         )
 
-    def _filled(self, samples: Samples) -> Session:
+    def _filled(self, samples: Samples) -> ReviewSession:
         """With a page waiting; those that were passed over lie in front of it."""
         page = queue(
             samples,
@@ -238,7 +238,7 @@ class Session:
         return replace(self, waiting=waiting)._counted(samples)._ranked(samples)
 
 
-def describe_instance(instance: Instance) -> dict[str, Any]:
+def describe_instance(instance: QueuedInstance) -> dict[str, Any]:
     """What a person is told of an instance, as plain JSON values.
 
     Returns:
@@ -259,7 +259,7 @@ def describe_instance(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _review(instance: Instance) -> Any:
+def _review(instance: QueuedInstance) -> Any:
     return instance.label.get_attribute_value("review", None)
 
 

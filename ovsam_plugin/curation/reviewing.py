@@ -17,7 +17,7 @@ from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.review_learning import prepare
 from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, instance_picture
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
-from ovsam_plugin.curation.review_session import Session, describe_instance
+from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
 from ovsam_plugin.dataset.internals import aggregate, patched_fields
 from ovsam_plugin.dataset.targets import Samples, fields_of, root_dataset
 
@@ -52,7 +52,7 @@ def open_review(samples: Samples, asked: Mapping[str, Any]) -> dict[str, Any]:
             tuple(asked.get("classes") or ()), tuple(confidence) if confidence else None
         )
         seen = shown_labels(samples, field)
-        session = Session.start(seen, field, asked.get("order"), filters)
+        session = ReviewSession.start(seen, field, asked.get("order"), filters)
         prepare(samples, field)
     except ValueError as error:
         return {**told, "session": None, "trouble": str(error), "names": []}
@@ -79,7 +79,7 @@ def act(
         the `session`; and `problems`, the `labels` and a `message` for each action that was
         refused: the others are done.
     """
-    session = Session.from_state(state)
+    session = ReviewSession.from_state(state)
     seen = shown_labels(samples, session.field)
     problems: list[dict[str, Any]] = []
     for action in actions:
@@ -168,7 +168,9 @@ def shown_labels(samples: Samples, field: str) -> Samples:
     return root_dataset(samples).select_labels(ids=ids, fields=field)
 
 
-def _acted(session: Session, seen: Samples, action: Mapping[str, Any], by: str | None) -> Session:
+def _acted(
+    session: ReviewSession, seen: Samples, action: Mapping[str, Any], by: str | None
+) -> ReviewSession:
     kind, labels = action["kind"], list(action.get("labels") or ())
     if kind == "accept":
         return session.accept(seen, labels, by)

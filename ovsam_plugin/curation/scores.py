@@ -18,7 +18,7 @@ from ovsam_plugin.curation.groups import keep_names
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.hardware.device import pick_device
@@ -145,7 +145,7 @@ def score_run(
 
 
 def _best_logits(
-    side: TextSide, vocabulary: Vocabulary, embeddings: Embeddings, device: torch.device
+    side: TextSide, vocabulary: Vocabulary, embeddings: StoredEmbeddings, device: torch.device
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(N,) each: how well the vocabulary's best word fits, and the reference's."""
     found = []
@@ -166,7 +166,7 @@ def _synonyms(side: TextSide, words: Vocabulary, device: torch.device) -> Synony
 def _nearest_names(
     side: TextSide,
     vocabulary: Vocabulary,
-    embeddings: Embeddings,
+    embeddings: StoredEmbeddings,
     groups: npt.NDArray[np.int64],
     device: torch.device,
 ) -> dict[int, list[str]]:
@@ -197,7 +197,7 @@ def _nearest_names(
 
 @torch.inference_mode()
 def _logits(
-    synonyms: Synonyms, embeddings: Embeddings, fusion: Fusion
+    synonyms: Synonyms, embeddings: StoredEmbeddings, fusion: Fusion
 ) -> Iterator[npt.NDArray[np.float64]]:
     for start in range(0, len(embeddings), _CHUNK):
         part = embeddings[np.arange(start, min(start + _CHUNK, len(embeddings)))]

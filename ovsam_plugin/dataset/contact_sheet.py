@@ -45,7 +45,7 @@ class TileInstance:
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class SheetTile:
     """One image of the sheet.
 
     Attributes:
@@ -62,7 +62,7 @@ class Tile:
 
 
 def draw_sheet(
-    tiles: Iterable[Tile], *, tile_size: int = 640, columns: int | None = None
+    tiles: Iterable[SheetTile], *, tile_size: int = 640, columns: int | None = None
 ) -> Image.Image:
     """Draw tiles in rows.
 
@@ -114,7 +114,7 @@ def counted(number: int, drawn: int) -> str:
 
 def tiles_of(
     samples: fo.SampleCollection, label_field: str, *, max_instances: int = SHOWN
-) -> Iterator[Tile]:
+) -> Iterator[SheetTile]:
     """Samples as tiles, those most surely things first, failures with their reason."""
     for sample in samples:
         labels = sample[label_field].detections if sample[label_field] is not None else []
@@ -123,7 +123,7 @@ def tiles_of(
         try:
             image = read_image(sample.filepath)
         except ImageError as failure:
-            yield Tile(Path(sample.filepath).name, None, note=str(reason or failure))
+            yield SheetTile(Path(sample.filepath).name, None, note=str(reason or failure))
             continue
         found = list(_placed(labels, (image.shape[0], image.shape[1])))
         found.sort(key=lambda pair: -_sureness(pair[0]))
@@ -132,7 +132,7 @@ def tiles_of(
             TileInstance(crop, caption(label.label, label.confidence))
             for label, crop in found[:max_instances]
         )
-        yield Tile(Path(sample.filepath).name, image, instances, note)
+        yield SheetTile(Path(sample.filepath).name, image, instances, note)
 
 
 def _sureness(label: fo.Detection) -> float:
@@ -184,7 +184,7 @@ def caption(name: str | None, confidence: float | None) -> str:
     return short if confidence is None else f"{short} {confidence:.2f}"
 
 
-def _draw_tile(tile: Tile, tile_size: int) -> Image.Image:
+def _draw_tile(tile: SheetTile, tile_size: int) -> Image.Image:
     if tile.image is None:
         blank = Image.new("RGB", (tile_size, tile_size // 2), (44, 47, 56))
         words = _wrap(tile.note, 48)

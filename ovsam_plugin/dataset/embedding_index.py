@@ -19,7 +19,7 @@ import numpy as np
 from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo_source
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import brain_document, sample_documents
 from ovsam_plugin.dataset.workers import Worker
@@ -107,7 +107,7 @@ def _refresh(
     filed = {key for key in keys if worker_of(key) in done}
     if index is not None:
 
-        def fresh() -> Iterator[Embeddings]:
+        def fresh() -> Iterator[StoredEmbeddings]:
             seen: set[str] = set()
             for row_keys, part in spool.read(keys):
                 rows = list(zip(row_keys, part.label_ids.tolist()))
@@ -151,7 +151,7 @@ def _labels(dataset: fo.Dataset, field: str) -> tuple[dict[str, str], list[str]]
     return owners, solid
 
 
-def load(dataset: fo.Dataset, field: str) -> Embeddings:
+def load(dataset: fo.Dataset, field: str) -> StoredEmbeddings:
     """The embeddings of a run's labels, or of those that a relabelled run was made from.
 
     Those of labels whose box or mask somebody has changed since are among them: see `outlines`.
@@ -166,7 +166,7 @@ def load(dataset: fo.Dataset, field: str) -> Embeddings:
     return _read(index)
 
 
-def pick(dataset: fo.Dataset, field: str, label_ids: Sequence[str]) -> Embeddings:
+def pick(dataset: fo.Dataset, field: str, label_ids: Sequence[str]) -> StoredEmbeddings:
     """Embeddings of some labels, those that have none left out; quick once the index is loaded.
 
     Raises:
@@ -296,7 +296,7 @@ def _opened(dataset: str, key: str, stamp: str) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _kept(index: Any) -> Embeddings:
+def _kept(index: Any) -> StoredEmbeddings:
     """What an opened index holds; the arrays are the index's own."""
     return _read(index)
 
@@ -307,14 +307,14 @@ def _stamp(dataset: fo.Dataset, key: str) -> str:
     return f"{document.timestamp}/{document.results.grid_id}"
 
 
-def _read(index: Any) -> Embeddings:
+def _read(index: Any) -> StoredEmbeddings:
     if index.config.method == "lancedb":
         return lance_table.rows(index)
     vectors, sample_ids, label_ids = index.get_embeddings()
-    return Embeddings(label_ids, sample_ids, vectors)
+    return StoredEmbeddings(label_ids, sample_ids, vectors)
 
 
-def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: Mapping[str, str]) -> set[str]:
+def _rewrite(index: Any, fresh: Iterable[StoredEmbeddings], owners: Mapping[str, str]) -> set[str]:
     """Adds rows and drops those of labels that are gone; returns the labels that there are."""
     if index.config.method == "lancedb":
         return lance_table.rewrite(index, fresh, owners)
@@ -325,7 +325,7 @@ def _rewrite(index: Any, fresh: Iterable[Embeddings], owners: Mapping[str, str])
     if stale:
         index.remove_from_index(label_ids=stale, reload=False)
     if added:
-        rows = Embeddings(
+        rows = StoredEmbeddings(
             np.concatenate([part.label_ids for part in added]),
             np.concatenate([part.sample_ids for part in added]),
             np.concatenate([part.vectors for part in added]),

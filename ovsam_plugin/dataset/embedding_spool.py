@@ -12,7 +12,7 @@ import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.store import Store
 
 # A document holds 16 MB.
@@ -48,7 +48,7 @@ class EmbeddingSpool:
             worker: who writes them.
             sample_id: the sample's.
             label_ids: N ids.
-            vectors: (N, 2 D) float32, as in `Embeddings`.
+            vectors: (N, 2 D) float32, as in `StoredEmbeddings`.
         """
         for start in range(0, len(label_ids), _ROWS_A_KEY):
             rows = slice(start, start + _ROWS_A_KEY)
@@ -59,14 +59,14 @@ class EmbeddingSpool:
         """What was put, in the order of the samples; no embedding is read."""
         return self._store.keys()
 
-    def read(self, keys: Sequence[str]) -> Iterator[tuple[list[str], Embeddings]]:
+    def read(self, keys: Sequence[str]) -> Iterator[tuple[list[str], StoredEmbeddings]]:
         """The embeddings under these keys, some at a time, each with its own key."""
         for start in range(0, len(keys), _KEYS):
             some = self._store.items(keys[start : start + _KEYS])
             if found := [(key, value) for key, value in some if value["labels"]]:
                 yield [key for key, value in found for _ in value["labels"]], _gather(found)
 
-    def __iter__(self) -> Iterator[Embeddings]:
+    def __iter__(self) -> Iterator[StoredEmbeddings]:
         """All that was put, some samples at a time."""
         return (part for _, part in self.read(self.keys()))
 
@@ -90,7 +90,7 @@ def worker_of(key: str) -> str:
     return parts[2] if len(parts) == 3 else ""
 
 
-def _gather(parts: Sequence[tuple[str, dict[str, object]]]) -> Embeddings:
+def _gather(parts: Sequence[tuple[str, dict[str, object]]]) -> StoredEmbeddings:
     label_ids: list[str] = []
     sample_ids: list[str] = []
     vectors: list[npt.NDArray[np.float32]] = []
@@ -101,4 +101,4 @@ def _gather(parts: Sequence[tuple[str, dict[str, object]]]) -> Embeddings:
         label_ids += labels
         sample_ids += [sample_of(key)] * len(labels)
         vectors.append(np.frombuffer(raw, np.float32).reshape(len(labels), -1))
-    return Embeddings(np.array(label_ids), np.array(sample_ids), np.concatenate(vectors))
+    return StoredEmbeddings(np.array(label_ids), np.array(sample_ids), np.concatenate(vectors))

@@ -13,7 +13,7 @@ _HALF = np.float32(np.sqrt(0.5))
 
 
 @dataclass(frozen=True, eq=False)
-class Embeddings:
+class StoredEmbeddings:
     """What is kept of N instances, so that they can be named and searched again.
 
     Attributes:
@@ -52,9 +52,9 @@ class Embeddings:
         """(M,) where each label's vector is; -1 for those that have none."""
         return np.array([self._rows.get(i, -1) for i in label_ids], dtype=np.int64)
 
-    def __getitem__(self, keep: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Embeddings:
+    def __getitem__(self, keep: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> StoredEmbeddings:
         """The same for some of the instances, chosen by index or by a bool array."""
-        return Embeddings(self.label_ids[keep], self.sample_ids[keep], self.vectors[keep])
+        return StoredEmbeddings(self.label_ids[keep], self.sample_ids[keep], self.vectors[keep])
 
 
 def join(head: npt.NDArray[np.float32], clip: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

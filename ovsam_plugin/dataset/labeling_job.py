@@ -80,7 +80,7 @@ _Stage = Callable[[_Batch], _Batch]
 
 
 @dataclass
-class Tally:
+class LabelTally:
     """What has been done so far; see `LabelSummary`."""
 
     labelled: int = 0
@@ -97,7 +97,7 @@ class Tally:
             if len(self.reasons) < _SHOWN_REASONS:
                 self.reasons.append(f"{Path(filepath).name}: {error}")
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: LabelTally) -> None:
         """Adds what another worker has done."""
         self.labelled += other.labelled
         self.failed += other.failed
@@ -147,7 +147,7 @@ class LabelingJob:
         self._spool = EmbeddingSpool(dataset, field) if embeddings else None
         self.batch_size = batch_size
         self._workers = fout.recommend_num_workers(workers)
-        self.tally = Tally()
+        self.tally = LabelTally()
         self.left = 0
         self._stopped = False
 

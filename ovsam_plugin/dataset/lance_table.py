@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.internals import database, dataset_id
 
 # Rows from which LanceDB searches by clusters instead of one by one.
 _CLUSTERED = 100_000
 
 
-def rows(index: Any, label_ids: Sequence[str] | None = None) -> Embeddings:
+def rows(index: Any, label_ids: Sequence[str] | None = None) -> StoredEmbeddings:
     """The embeddings in an index's table: all, or those of some labels."""
     if index.table is None:
-        return Embeddings(np.array([], str), np.array([], str), np.empty((0, 0), np.float32))
+        return StoredEmbeddings(np.array([], str), np.array([], str), np.empty((0, 0), np.float32))
     if label_ids is None:
         table = index.table.to_arrow()
     else:
@@ -25,14 +25,14 @@ def rows(index: Any, label_ids: Sequence[str] | None = None) -> Embeddings:
         table = index.table.search().where(where).limit(max(len(label_ids), 1)).to_arrow()
     width = table.schema.field("vector").type.list_size
     flat = table["vector"].combine_chunks().flatten().to_numpy()
-    return Embeddings(
+    return StoredEmbeddings(
         np.array(table["id"].to_pylist()),
         np.array(table["sample_id"].to_pylist()),
         flat.reshape(len(table), width).astype(np.float32, copy=False),
     )
 
 
-def rewrite(index: Any, fresh: Iterable[Embeddings], owners: Mapping[str, str]) -> set[str]:
+def rewrite(index: Any, fresh: Iterable[StoredEmbeddings], owners: Mapping[str, str]) -> set[str]:
     """Appends rows and drops those of labels that are gone.
 
     FiftyOne's own way of adding reads and writes the whole table.
@@ -101,7 +101,7 @@ def _among(label_ids: Sequence[str]) -> str:
     return "id IN ({})".format(", ".join(f"'{i}'" for i in label_ids) or "''")
 
 
-def _arrow(part: Embeddings) -> Any:
+def _arrow(part: StoredEmbeddings) -> Any:
     import pyarrow as pa
 
     width = part.vectors.shape[1]

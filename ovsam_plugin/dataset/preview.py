@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 from torch import Tensor
 
-from ovsam_plugin.dataset.contact_sheet import SHOWN, Tile, TileInstance, caption, counted
+from ovsam_plugin.dataset.contact_sheet import SHOWN, SheetTile, TileInstance, caption, counted
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.targets import Samples
@@ -107,7 +107,7 @@ class Preview:
         min_objectness: float | None = None,
         min_confidence: float | None = None,
         calibration: Calibration | None = None,
-    ) -> list[tuple[Tile, int]]:
+    ) -> list[tuple[SheetTile, int]]:
         """The photographs with what these limits keep, and how many instances that are.
 
         Args:
@@ -272,10 +272,10 @@ def _named(model: OvsamModel, looked: Looked) -> Named:
     return Named(looked, instances, candidates.names, candidates)
 
 
-def _tile(model: OvsamModel, named: Named) -> tuple[Tile, int]:
+def _tile(model: OvsamModel, named: Named) -> tuple[SheetTile, int]:
     looked, instances, names = named.looked, named.instances, named.names
     if looked.image is None or instances is None or names is None:
-        return Tile(looked.title, None, note=looked.error), 0
+        return SheetTile(looked.title, None, note=looked.error), 0
     labels = _labels(model, named, instances, names)
     surest = labels[np.argsort(-instances.objectness[labels], kind="stable")][:SHOWN]
     drawn = tuple(
@@ -285,7 +285,7 @@ def _tile(model: OvsamModel, named: Named) -> tuple[Tile, int]:
         )
         for i in surest.tolist()
     )
-    tile = Tile(looked.title, looked.image, drawn, counted(len(labels), SHOWN))
+    tile = SheetTile(looked.title, looked.image, drawn, counted(len(labels), SHOWN))
     return tile, len(labels)
 
 

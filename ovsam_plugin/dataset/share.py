@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import fiftyone as fo
 
 from ovsam_plugin.dataset.internals import view_of
-from ovsam_plugin.dataset.labeling_job import LabelingJob, Tally
+from ovsam_plugin.dataset.labeling_job import LabelingJob, LabelTally
 from ovsam_plugin.dataset.model import build_model
 from ovsam_plugin.dataset.workers import Worker
 
@@ -46,8 +46,8 @@ class Share:
     since: datetime | None
 
     def label(
-        self, ids: Sequence[str], device: str, begun: Callable[[Tally], None] | None = None
-    ) -> Tally:
+        self, ids: Sequence[str], device: str, begun: Callable[[LabelTally], None] | None = None
+    ) -> LabelTally:
         """Labels some of the samples; those that another worker has are waited for.
 
         Args:
@@ -80,7 +80,7 @@ class Share:
 class LabelingEngine(Protocol):
     """Where shares are done."""
 
-    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
         """Has samples labelled.
 
         Not all of them may be done in the end, as where workers died too often: the caller looks,

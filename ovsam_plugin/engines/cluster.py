@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ovsam_plugin.dataset.labeling_job import Tally
+from ovsam_plugin.dataset.labeling_job import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database import database_address
 
@@ -55,7 +55,7 @@ class RayEngine:
         self.address = address
         self.gpus = gpus
 
-    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
         """See `Engine.run`."""
         ray = _ray()
         connected = ray.is_initialized()
@@ -82,7 +82,7 @@ class RayEngine:
 
     def _run(
         self, ray: Any, share: Share, ids: Sequence[str], count: Callable[[int], None]
-    ) -> Tally:
+    ) -> LabelTally:
         resources = ray.cluster_resources()
         gpus = (1.0 if resources.get("GPU") else 0.0) if self.gpus is None else self.gpus
         workers = resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1)
@@ -101,7 +101,7 @@ class RayEngine:
             task.remote(told, list(ids[i : i + size])): len(ids[i : i + size])
             for i in range(0, len(ids), size)
         }
-        whole = Tally()
+        whole = LabelTally()
         while waiting:
             for done in ray.wait(list(waiting), num_returns=1)[0]:
                 count(waiting.pop(done))
@@ -118,7 +118,7 @@ class RayEngine:
         return whole
 
 
-def _label(share: Share, ids: Sequence[str]) -> Tally:
+def _label(share: Share, ids: Sequence[str]) -> LabelTally:
     return share.label(ids, "auto")
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ovsam_plugin.dataset.labeling_job import Tally
+from ovsam_plugin.dataset.labeling_job import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database import database_address
 from ovsam_plugin.hardware.device import pick_device
@@ -62,7 +62,7 @@ class DeviceEngine:
     def __init__(self, devices: Sequence[str]) -> None:
         self.devices = list(devices)
 
-    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> Tally:
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
         """See `Engine.run`."""
         parts = [list(ids[i :: len(self.devices)]) for i in range(len(self.devices))]
         work = [(part, device) for part, device in zip(parts, self.devices) if part]
@@ -101,8 +101,8 @@ class DeviceEngine:
         processes: Sequence[subprocess.Popen[bytes]],
         words: Queue[tuple[int, dict[str, Any] | None]],
         count: Callable[[int], None],
-    ) -> Tally:
-        whole, heard, failed = Tally(), [0] * len(processes), 0
+    ) -> LabelTally:
+        whole, heard, failed = LabelTally(), [0] * len(processes), 0
         ended = 0
         while ended < len(processes):
             number, word = words.get()
@@ -119,7 +119,7 @@ class DeviceEngine:
             count(word["labelled"] - heard[number])
             heard[number] = word["labelled"]
             if word.get("done"):
-                whole.add(Tally(**{k: v for k, v in word.items() if k != "done"}))
+                whole.add(LabelTally(**{k: v for k, v in word.items() if k != "done"}))
         if processes and failed == len(processes):
             raise RuntimeError(
                 "every process that was to label ended with an error; the reasons are above"
@@ -140,12 +140,12 @@ def main() -> None:
     share, ids, device = pickle.load(sys.stdin.buffer)
     done = threading.Event()
 
-    def tell(tally: Tally, **more: bool) -> None:
+    def tell(tally: LabelTally, **more: bool) -> None:
         told = {"labelled": tally.labelled, **asdict(tally), **more}
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
 
-    def begun(tally: Tally) -> None:
+    def begun(tally: LabelTally) -> None:
         def go_on() -> None:
             while not done.wait(_EVERY):
                 tell(tally)

@@ -32,7 +32,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """All figures of two runs, by the runs' names."""
 
     first: str
@@ -71,7 +71,7 @@ def differences(first: Outcomes, second: Outcomes, *, named: bool = True) -> lis
 
 def comparisons(
     evaluated: Evaluated, precisions: Mapping[int, MaskPrecision]
-) -> tuple[Comparison, ...]:
+) -> tuple[PairedComparison, ...]:
     """Every method beside the first.
 
     Args:
@@ -88,7 +88,7 @@ def comparisons(
             bounds = one.differences(two)
             here, there = one.figures, two.figures
             rows += [Difference(k, here[k], there[k], bounds[k], None) for k in bounds]
-        made.append(Comparison(first.name, other.name, tuple(rows)))
+        made.append(PairedComparison(first.name, other.name, tuple(rows)))
     return tuple(made)
 
 

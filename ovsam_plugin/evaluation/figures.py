@@ -16,7 +16,7 @@ from ovsam_plugin.evaluation.average_precision import (
     MaskPrecision,
     average_precision,
 )
-from ovsam_plugin.evaluation.comparing import Comparison, comparisons
+from ovsam_plugin.evaluation.comparing import PairedComparison, comparisons
 from ovsam_plugin.evaluation.metrics import (
     Outcomes,
     Row,
@@ -103,7 +103,7 @@ def figures(evaluated: Evaluated) -> list[Figures]:
     return compared(evaluated)[0]
 
 
-def compared(evaluated: Evaluated) -> tuple[list[Figures], tuple[Comparison, ...]]:
+def compared(evaluated: Evaluated) -> tuple[list[Figures], tuple[PairedComparison, ...]]:
     """Of every method, and how each is beside the first."""
     precisions = {
         number: MaskPrecision(evaluated.truth, method.rows, federated=evaluated.federated)
@@ -163,7 +163,7 @@ def _slices(
     ]
 
 
-def tables(found: Sequence[Figures], compared: Sequence[Comparison] = ()) -> list[TextTable]:
+def tables(found: Sequence[Figures], compared: Sequence[PairedComparison] = ()) -> list[TextTable]:
     """The paper's table, then those of frequency, size, slices, average precision and its errors
     that apply, how far the figures hold, and what two runs differ by."""
     made = [_main_table(found)]
@@ -221,7 +221,7 @@ def _intervals_table(found: Sequence[Figures]) -> TextTable:
     return TextTable(title, ("method", *shown), rows)
 
 
-def _differences_table(compared: Comparison) -> TextTable:
+def _differences_table(compared: PairedComparison) -> TextTable:
     rows = tuple(
         (
             one.figure,
@@ -300,7 +300,7 @@ def percent(value: float) -> str:
 
 
 def to_json(
-    evaluated: Evaluated, found: Sequence[Figures], compared: Sequence[Comparison] = ()
+    evaluated: Evaluated, found: Sequence[Figures], compared: Sequence[PairedComparison] = ()
 ) -> dict[str, Any]:
     """All figures as JSON holds them, shares as 0..1 and what is not there as null."""
     content = {

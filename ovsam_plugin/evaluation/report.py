@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from ovsam_plugin.dataset.contact_sheet import Tile, TileInstance, draw_sheet
+from ovsam_plugin.dataset.contact_sheet import SheetTile, TileInstance, draw_sheet
 from ovsam_plugin.evaluation.charts import (
     classes_chart,
     confusions_chart,
@@ -44,7 +44,7 @@ _PAIRED_UP = (
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportPicture:
     """A picture of the report: its file's name, its title, and PNG or JPEG bytes."""
 
     name: str
@@ -63,7 +63,7 @@ class Section:
     """One method's part of the report."""
 
     name: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ReportPicture, ...]
 
 
 def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
@@ -117,30 +117,30 @@ def _summary(evaluated: Evaluated) -> str:
 
 def _pictures(
     evaluated: Evaluated, method: MethodResult, found: Figures, prefix: str
-) -> Iterator[Picture]:
+) -> Iterator[ReportPicture]:
     outcomes, vocabulary = method.outcomes, evaluated.vocabulary
     if not len(outcomes):
         return
-    yield Picture(f"{prefix}size.png", "By size", groups_chart(found.sizes, method.named))
+    yield ReportPicture(f"{prefix}size.png", "By size", groups_chart(found.sizes, method.named))
     if found.frequencies:
         chart = groups_chart(found.frequencies, method.named)
-        yield Picture(f"{prefix}frequency.png", "By frequency", chart)
+        yield ReportPicture(f"{prefix}frequency.png", "By frequency", chart)
     if method.named:
         chart = reliability_chart(reliability(outcomes))
-        yield Picture(f"{prefix}reliability.png", "How far confidence can be believed", chart)
+        yield ReportPicture(f"{prefix}reliability.png", "How far confidence can be believed", chart)
         chart = classes_chart(worst_classes(outcomes, vocabulary))
-        yield Picture(f"{prefix}classes.png", "Worst classes", chart)
+        yield ReportPicture(f"{prefix}classes.png", "Worst classes", chart)
         pairs = confusions(outcomes, vocabulary)
         if pairs:
             chart = confusions_chart(pairs)
-            yield Picture(f"{prefix}confusions.png", "Most confused: true → answered", chart)
+            yield ReportPicture(f"{prefix}confusions.png", "Most confused: true → answered", chart)
     sheet = draw_sheet(_tiles(evaluated, method), tile_size=_TILE)
     buffer = io.BytesIO()
     sheet.save(buffer, format="JPEG", quality=85)
-    yield Picture(f"{prefix}worst.jpg", "Worst images, as answered", buffer.getvalue())
+    yield ReportPicture(f"{prefix}worst.jpg", "Worst images, as answered", buffer.getvalue())
 
 
-def _tiles(evaluated: Evaluated, method: MethodResult) -> Iterator[Tile]:
+def _tiles(evaluated: Evaluated, method: MethodResult) -> Iterator[SheetTile]:
     """The worst images with what was answered on them."""
     chosen = worst_images(method.outcomes, _WORST_IMAGES)
     rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -154,13 +154,13 @@ def _tiles(evaluated: Evaluated, method: MethodResult) -> Iterator[Tile]:
         try:
             image = read_image(path)
         except ImageError as error:
-            yield Tile(path.name, None, note=str(error))
+            yield SheetTile(path.name, None, note=str(error))
             continue
         answers = sorted(rows[index], key=lambda row: -row["score"])
         instances = tuple(
             _instance(row, f"{names[row['category_id'] - 1]} {row['score']:.2f}") for row in answers
         )
-        yield Tile(path.name, image, instances, note)
+        yield SheetTile(path.name, image, instances, note)
 
 
 def _instance(row: dict[str, Any], name: str) -> TileInstance:

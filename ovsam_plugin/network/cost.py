@@ -22,7 +22,7 @@ from ovsam_plugin.network.region_masks import BINS, DRAWN, FINE
 
 
 @dataclass(frozen=True)
-class Part:
+class PartCost:
     """One part of a network.
 
     Attributes:
@@ -80,7 +80,7 @@ _NORMALISATIONS = {
 }
 
 
-def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
+def count(description: NetworkDescription, prompts: int = 10) -> list[PartCost]:
     """Parameters and multiply-adds of every part, for one image and a number of box prompts.
 
     Nothing is computed: the tensors are fake ones, shapes without numbers.
@@ -137,7 +137,7 @@ def count(description: NetworkDescription, prompts: int = 10) -> list[Part]:
                 ("objectness head", things, lambda: things(features.image, features.pyramid))
             )
         return [
-            Part(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
+            PartCost(name, sum(p.numel() for p in module.parameters()), _multiply_adds(run))
             for name, module, run in parts
         ]
 
@@ -165,9 +165,9 @@ def _multiply_adds(run: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def total(parts: list[Part]) -> Part:
+def total(parts: list[PartCost]) -> PartCost:
     """The sum of all parts."""
-    return Part(
+    return PartCost(
         "total",
         sum(part.parameters for part in parts),
         sum(part.multiply_adds for part in parts),

@@ -87,7 +87,7 @@ class TensorInfo:
     place: Any = None
 
 
-class Checkpoint(Protocol):
+class CheckpointArchive(Protocol):
     """An open checkpoint: `tensors` by name, and `read` for the numbers of one.
 
     A file that holds one bare tensor has it under the empty name.
@@ -106,7 +106,7 @@ class Checkpoint(Protocol):
 
 
 @contextmanager
-def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
+def open_checkpoint(path: str | Path) -> Iterator[CheckpointArchive]:
     """A torch or safetensors file on this machine.
 
     Raises:
@@ -131,7 +131,7 @@ def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
 
 
 class SafetensorsFile:
-    """A safetensors file; see `Checkpoint`."""
+    """A safetensors file; see `CheckpointArchive`."""
 
     def __init__(self, file: Any, name: str) -> None:
         self.name = name
@@ -150,7 +150,7 @@ class SafetensorsFile:
 
 
 class TorchArchive:
-    """What `torch.save` or `torch.jit.save` wrote; see `Checkpoint`.
+    """What `torch.save` or `torch.jit.save` wrote; see `CheckpointArchive`.
 
     Args:
         file: seekable; may be a `RemoteFile`, since only the directory, the pickle and the tensors

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
-from ovsam_plugin.published.archive import Checkpoint, CheckpointError, TensorInfo
+from ovsam_plugin.published.archive import CheckpointArchive, CheckpointError, TensorInfo
 from ovsam_plugin.published.sources import Part
 
 _LISTED = 8
@@ -53,13 +53,13 @@ def layout(description: NetworkDescription) -> dict[str, Tensor]:
         return dict(OVSAM(description).state_dict())
 
 
-def holds(checkpoint: Checkpoint, part: Part, expected: Layout) -> bool:
+def holds(checkpoint: CheckpointArchive, part: Part, expected: Layout) -> bool:
     """Whether a file has anything of a part's share of a layout."""
     return any(_is_taken(part, key) and part.rename(key) in expected for key in checkpoint.tensors)
 
 
 def assemble(
-    description: NetworkDescription, files: Sequence[tuple[Part, Checkpoint]]
+    description: NetworkDescription, files: Sequence[tuple[Part, CheckpointArchive]]
 ) -> dict[str, Tensor]:
     """The state dict of a network, out of the files of its parts.
 
@@ -97,14 +97,14 @@ def _is_taken(part: Part, key: str) -> bool:
     return not key.startswith(part.leaves or ("\0",)) and part.rename(key).startswith(part.takes)
 
 
-def _spares(part: Part, checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
+def _spares(part: Part, checkpoint: CheckpointArchive) -> Iterator[tuple[str, str]]:
     """Keys of a file, with their assembled names, that are neither taken nor left."""
     for key in checkpoint.tensors:
         if not key.startswith(part.leaves or ("\0",)) and not _is_taken(part, key):
             yield key, part.rename(key)
 
 
-def _check_keys(expected: Layout, files: Sequence[tuple[Part, Checkpoint]]) -> None:
+def _check_keys(expected: Layout, files: Sequence[tuple[Part, CheckpointArchive]]) -> None:
     taken = tuple(prefix for part, _ in files for prefix in part.takes)
     problems = list_problems({"in no file": {k for k in expected if not k.startswith(taken)}})
     for part, checkpoint in files:
@@ -132,7 +132,7 @@ def _left(part: Part, name: str) -> bool:
     return bool(part.leaves) and name.startswith(part.leaves)
 
 
-def _compare_shared(part: Part, checkpoint: Checkpoint, state: Layout) -> None:
+def _compare_shared(part: Part, checkpoint: CheckpointArchive, state: Layout) -> None:
     different = {
         key
         for key, name in _spares(part, checkpoint)
@@ -144,7 +144,7 @@ def _compare_shared(part: Part, checkpoint: Checkpoint, state: Layout) -> None:
         raise CheckpointError(f"{checkpoint.name} belongs to another model: {line}")
 
 
-def _numbers(checkpoint: Checkpoint, key: str, dtype: torch.dtype) -> Tensor:
+def _numbers(checkpoint: CheckpointArchive, key: str, dtype: torch.dtype) -> Tensor:
     tensor = checkpoint.read(key).to(dtype)
     if dtype.is_floating_point and not torch.isfinite(tensor).all():
         raise CheckpointError(f"{checkpoint.name} has numbers at {key} that are not finite")

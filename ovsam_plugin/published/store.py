@@ -16,7 +16,7 @@ from torch import Tensor
 from ovsam_plugin.files import draft_of
 from ovsam_plugin.published import licence
 from ovsam_plugin.published.archive import (
-    Checkpoint,
+    CheckpointArchive,
     DamagedError,
     TorchArchive,
     open_checkpoint,
@@ -188,7 +188,7 @@ def clip_checkpoint(model: str) -> Path | None:
 _CHECKPOINTS = (".pt", ".pth", ".safetensors")
 # Each part with its open file, and the file's sha256, or "" where that says nothing: of a file read
 # in place, and of one that stands in for the published one.
-_Files: TypeAlias = list[tuple[Part, Checkpoint, str]]
+_Files: TypeAlias = list[tuple[Part, CheckpointArchive, str]]
 
 
 def _release(preset: Preset) -> Release:
@@ -283,7 +283,7 @@ def _how_to_get(missing: Sequence[File]) -> str:
 
 
 @contextmanager
-def _open_excerpt(file: File) -> Iterator[Checkpoint]:
+def _open_excerpt(file: File) -> Iterator[CheckpointArchive]:
     """A file of which only some tensors are wanted: in place, or whole where that cannot be."""
     remote = None
     if not (parts_folder() / file.name).is_file():

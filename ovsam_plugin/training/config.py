@@ -35,7 +35,7 @@ RECIPES: dict[str, tuple[type[Any], type[Any]]] = {
     "sam2clip": (Sam2ClipSettings, Schedule),
     "clip2sam": (Clip2SamSettings, Schedule),
     "lite": (LiteSettings, Schedule),
-    "coop": (CoopSettings, coop.Settings),
+    "coop": (CoopSettings, coop.CoopSchedule),
 }
 
 

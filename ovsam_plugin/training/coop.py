@@ -40,7 +40,7 @@ _SAVE_STEPS = 25
 
 
 @dataclass(frozen=True)
-class Settings:
+class CoopSchedule:
     """What decides a run; written into its result.
 
     Attributes:
@@ -108,7 +108,7 @@ def train_context(
     examples: Examples,
     tower: TextTower,
     method: str,
-    settings: Settings,
+    settings: CoopSchedule,
     *,
     scale: float,
     checkpoint: Path | None = None,
@@ -192,7 +192,7 @@ def train_preset_context(
     photographs: Iterable[Annotated],
     method: str,
     out: Path,
-    settings: Settings,
+    settings: CoopSchedule,
     *,
     report: Callable[[Step], None] | None = None,
 ) -> Context:
@@ -241,7 +241,7 @@ def train_preset_context(
     return context
 
 
-def run_coop(settings: CoopSettings, out: Path, schedule: Settings, console: Console) -> None:
+def run_coop(settings: CoopSettings, out: Path, schedule: CoopSchedule, console: Console) -> None:
     """`ovsam train coop`: writes `METHOD.safetensors` into a folder, with a progress bar."""
     labeler = load_labeler(
         settings.preset,
@@ -267,7 +267,7 @@ def run_coop(settings: CoopSettings, out: Path, schedule: Settings, console: Con
 
 
 def _first_vectors(
-    tower: PromptableTower, settings: Settings, generator: torch.Generator
+    tower: PromptableTower, settings: CoopSchedule, generator: torch.Generator
 ) -> Tensor:
     """The last rows from words; random ones before them are as large as a word's."""
     words = word_vectors(tower, settings.words) if settings.words else None
@@ -281,14 +281,14 @@ def _first_vectors(
     return torch.cat(parts)
 
 
-def _rate(step: int, settings: Settings) -> float:
+def _rate(step: int, settings: CoopSchedule) -> float:
     if step < settings.warmup:
         return 0.01
     return 0.5 * (1 + float(np.cos(np.pi * step / settings.steps)))
 
 
 def _identity(
-    examples: Examples, tower: TextTower, method: str, settings: Settings, scale: float
+    examples: Examples, tower: TextTower, method: str, settings: CoopSchedule, scale: float
 ) -> str:
     """A digest of all that decides a run."""
     facts = [asdict(settings), tower.fingerprint, method, scale, examples.names]

@@ -9,7 +9,7 @@ import pytest
 
 from ovsam_plugin.curation import review_figures
 from ovsam_plugin.curation.decisions import accept
-from ovsam_plugin.curation.review_figures import BINS, Figures, figures, traces
+from ovsam_plugin.curation.review_figures import BINS, ReviewFigures, figures, traces
 from ovsam_plugin.curation.review_queue import Filters
 from ovsam_plugin.dataset.fields import declare_fields
 
@@ -38,7 +38,7 @@ def test_a_confidence_of_one_is_in_the_last_bin(labelled: fo.Dataset, ids: dict[
 
 def test_a_field_without_labels_has_empty_figures(dataset: fo.Dataset) -> None:
     declare_fields(dataset, FIELD)
-    assert figures(dataset, FIELD) == Figures()
+    assert figures(dataset, FIELD) == ReviewFigures()
 
 
 def test_figures_come_back_through_json_with_the_classes_that_are_drawn(
@@ -46,9 +46,9 @@ def test_figures_come_back_through_json_with_the_classes_that_are_drawn(
 ) -> None:
     found = figures(labelled, FIELD)
     filters = Filters(classes=("spoon",))
-    assert Figures.from_state(json.loads(json.dumps(found.to_state(filters)))) == found
+    assert ReviewFigures.from_state(json.loads(json.dumps(found.to_state(filters)))) == found
     monkeypatch.setattr(review_figures, "_COUNTED", 1)
-    kept = Figures.from_state(found.to_state(filters))
+    kept = ReviewFigures.from_state(found.to_state(filters))
     assert kept.classes == (("cup", 2), ("spoon", 1))
 
 

@@ -12,11 +12,11 @@ import pytest
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.curation.review_learning import LEARNING, PREPARING, learned
 from ovsam_plugin.curation.review_queue import Entry, queue
-from ovsam_plugin.curation.review_session import Session
+from ovsam_plugin.curation.review_session import ReviewSession
 from ovsam_plugin.curation.reviewing import act, open_review
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset import embedding_index
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
 
 FIELD = "ovsam"
@@ -51,12 +51,12 @@ def test_the_order_is_that_of_the_learned_doubt(named: fo.Dataset, alike: list[E
 def test_a_session_learns_from_each_decision_and_only_in_the_suggested_order(
     named: fo.Dataset, alike: list[Entry]
 ) -> None:
-    session = Session.start(named, FIELD, LEARNING)
+    session = ReviewSession.start(named, FIELD, LEARNING)
     assert list(session.waiting) == alike
     session = session.rename(named, alike[0].label_id, "spoon")
     assert session.waiting == learned(named, FIELD, alike[1:])
-    plain = Session.start(named, FIELD, "confidence").waiting
-    session = Session.start(named, FIELD, "confidence")
+    plain = ReviewSession.start(named, FIELD, "confidence").waiting
+    session = ReviewSession.start(named, FIELD, "confidence")
     assert session.reject(named, plain[0].label_id).waiting == plain[1:]
 
 
@@ -87,7 +87,7 @@ def test_decisions_do_not_wait_for_what_is_loaded_when_a_review_opens(
 ) -> None:
     loaded, pick = threading.Event(), embedding_index.pick
 
-    def slow(*args: Any) -> Embeddings:
+    def slow(*args: Any) -> StoredEmbeddings:
         assert loaded.wait(60)
         return pick(*args)
 

@@ -11,29 +11,29 @@ from ovsam_plugin.curation import review_session
 from ovsam_plugin.curation.decisions import Progress, accept, progress
 from ovsam_plugin.curation.review_figures import figures
 from ovsam_plugin.curation.review_queue import Filters
-from ovsam_plugin.curation.review_session import Session, describe_instance
+from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
 
 FIELD = "ovsam"
 
 
-def again(session: Session) -> Session:
-    return Session.from_state(json.loads(json.dumps(session.to_state())))
+def again(session: ReviewSession) -> ReviewSession:
+    return ReviewSession.from_state(json.loads(json.dumps(session.to_state())))
 
 
-def shown(session: Session, dataset: fo.Dataset) -> str | None:
+def shown(session: ReviewSession, dataset: fo.Dataset) -> str | None:
     _, instance = session.current(dataset)
     return None if instance is None else instance.label.id
 
 
 def test_a_session_is_what_it_was_after_a_way_through_json(labelled: fo.Dataset) -> None:
-    session = Session.start(labelled, FIELD, "margin", Filters(("cup",), (0.5, 1)))
+    session = ReviewSession.start(labelled, FIELD, "margin", Filters(("cup",), (0.5, 1)))
     assert len(session.waiting) == 2
     skipped = session.skip(session.waiting[0].label_id)
     assert again(skipped) == skipped
 
 
 def test_every_decision_brings_the_next_instance(labelled: fo.Dataset, ids: dict[str, str]) -> None:
-    session = Session.start(labelled, FIELD, "confidence")
+    session = ReviewSession.start(labelled, FIELD, "confidence")
     assert shown(session, labelled) == ids["spoon"]
     session = again(session.accept(labelled, ids["spoon"]))
     session = again(session.rename(labelled, ids["dog"], "fox"))
@@ -43,7 +43,7 @@ def test_every_decision_brings_the_next_instance(labelled: fo.Dataset, ids: dict
 
 
 def test_a_click_that_comes_twice_decides_once(labelled: fo.Dataset, ids: dict[str, str]) -> None:
-    session = Session.start(labelled, FIELD, "confidence")
+    session = ReviewSession.start(labelled, FIELD, "confidence")
     late = again(session)
     session.accept(labelled, ids["spoon"])
     late = late.accept(labelled, ids["spoon"])
@@ -55,7 +55,7 @@ def test_what_is_skipped_comes_no_more_and_what_is_undone_comes_first(
     labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(review_session, "PAGE", 2)
-    session = Session.start(labelled, FIELD, "confidence")
+    session = ReviewSession.start(labelled, FIELD, "confidence")
     session = again(session.skip(ids["spoon"]))
     for name in ("dog", "cup", "person", "cup2"):
         assert shown(session, labelled) == ids[name]
@@ -68,16 +68,16 @@ def test_what_is_skipped_comes_no_more_and_what_is_undone_comes_first(
     session = session.accept(labelled, ids["cat"])
     assert shown(session, labelled) is None
     assert session.progress.open == 1
-    assert shown(Session.start(labelled, FIELD), labelled) == ids["spoon"]
+    assert shown(ReviewSession.start(labelled, FIELD), labelled) == ids["spoon"]
 
 
 def test_what_is_decided_here_is_counted_without_counting(
     labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filters = Filters(confidence=(0.2, 0.9))
-    session = Session.start(labelled, FIELD, "confidence", filters)
+    session = ReviewSession.start(labelled, FIELD, "confidence", filters)
     with monkeypatch.context() as patched:
-        patched.setattr(Session, "_counted", pytest.fail)
+        patched.setattr(ReviewSession, "_counted", pytest.fail)
         session = session.accept(labelled, ids["spoon"]).rename(labelled, ids["dog"], " dog ")
         session = again(session.reject(labelled, ids["cup"]).rename(labelled, ids["cat"], "lynx"))
     assert session.progress == progress(labelled, FIELD) == Progress(2, 1, 1, 2)
@@ -92,7 +92,7 @@ def test_another_page_is_read_when_half_of_one_is_left(
     labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(review_session, "PAGE", 4)
-    session = Session.start(labelled, FIELD, "confidence")
+    session = ReviewSession.start(labelled, FIELD, "confidence")
     session = session.accept(labelled, ids["spoon"])
     assert [entry.label for entry in session.waiting] == ["dog", "cup", "person"]
     session = session.accept(labelled, ids["dog"])
@@ -102,7 +102,7 @@ def test_another_page_is_read_when_half_of_one_is_left(
 def test_what_others_decided_or_deleted_meanwhile_is_passed_over(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:
-    session = Session.start(labelled, FIELD, "confidence")
+    session = ReviewSession.start(labelled, FIELD, "confidence")
     accept(labelled, FIELD, [ids["spoon"], ids["cup"]], by="bob")
     labelled.delete_labels(ids=ids["dog"], fields=FIELD)
     assert shown(session, labelled) == ids["person"]
@@ -113,25 +113,25 @@ def test_what_others_decided_or_deleted_meanwhile_is_passed_over(
 
 
 def test_nothing_to_undo_changes_nothing(labelled: fo.Dataset) -> None:
-    session = Session.start(labelled, FIELD)
+    session = ReviewSession.start(labelled, FIELD)
     assert session.undo(labelled) == (session, 0)
 
 
 def test_an_order_that_the_field_does_not_offer_gives_way_to_the_first(
     labelled: fo.Dataset,
 ) -> None:
-    assert Session.start(labelled, FIELD, "suggested").order == "confidence"
-    assert Session.start(labelled, FIELD).offered[0] == "confidence"
+    assert ReviewSession.start(labelled, FIELD, "suggested").order == "confidence"
+    assert ReviewSession.start(labelled, FIELD).offered[0] == "confidence"
 
 
 def test_a_field_without_scores_cannot_be_reviewed(labelled: fo.Dataset) -> None:
     labelled.clear_sample_field(FIELD)
     with pytest.raises(ValueError, match="no instance of 'ovsam' has a score"):
-        Session.start(labelled, FIELD)
+        ReviewSession.start(labelled, FIELD)
 
 
 def test_an_instance_is_described_without_its_top_names_too(labelled: fo.Dataset) -> None:
-    _, instance = Session.start(labelled, FIELD, "confidence").current(labelled)
+    _, instance = ReviewSession.start(labelled, FIELD, "confidence").current(labelled)
     assert instance is not None
     told = describe_instance(instance)
     assert told["top"][:2] == [["spoon", 0.2], ["lamp", pytest.approx(0.05)]]

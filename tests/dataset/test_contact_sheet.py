@@ -6,15 +6,15 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ovsam_plugin.dataset.contact_sheet import Tile, TileInstance, draw_sheet, tiles_of
+from ovsam_plugin.dataset.contact_sheet import SheetTile, TileInstance, draw_sheet, tiles_of
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.images.mask_crop import MaskCrop
 
 GREY = np.full((100, 200, 3), 128, dtype=np.uint8)
 
 
-def tile(*instances: TileInstance) -> Tile:
-    return Tile("a photograph.png", GREY, instances)
+def tile(*instances: TileInstance) -> SheetTile:
+    return SheetTile("a photograph.png", GREY, instances)
 
 
 def coloured(picture) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_neighbouring_instances_have_colours_that_differ():
 
 def test_an_image_that_could_not_be_read_leaves_a_tile_with_its_reason():
     fine = draw_sheet([tile(), tile()], tile_size=300)
-    broken = draw_sheet([tile(), Tile("b.png", None, note="b.png is empty")], tile_size=300)
+    broken = draw_sheet([tile(), SheetTile("b.png", None, note="b.png is empty")], tile_size=300)
     assert broken.width == fine.width
     assert np.asarray(broken).any()
     assert (np.asarray(broken)[:, 330:] != np.asarray(fine)[: broken.height, 330:]).any()
@@ -63,7 +63,7 @@ def test_an_image_that_could_not_be_read_leaves_a_tile_with_its_reason():
 def test_extreme_shapes_fit_on_the_sheet(shape):
     image = np.zeros(shape, dtype=np.uint8)
     whole = TileInstance(MaskCrop.at(np.ones(shape[:2], dtype=bool)), "everything 1.00")
-    picture = draw_sheet([Tile("x", image, (whole,))], tile_size=200)
+    picture = draw_sheet([SheetTile("x", image, (whole,))], tile_size=200)
     assert coloured(picture).any()
 
 

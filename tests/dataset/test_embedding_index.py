@@ -18,7 +18,7 @@ from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import embedding_index, lance_table
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
-from ovsam_plugin.dataset.embeddings import Embeddings
+from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.labelers import cached_labeler
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.images.reading import read_image
@@ -318,7 +318,9 @@ def test_a_large_index_in_lancedb_answers_with_exact_scores(
     width = embedding_index.load(boxed, "ovsam").vectors.shape[1]
     rows = np.random.default_rng(0).standard_normal((400, width)).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    added = Embeddings(np.array([f"{i:024x}" for i in range(400)]), np.array(["s"] * 400), rows)
+    added = StoredEmbeddings(
+        np.array([f"{i:024x}" for i in range(400)]), np.array(["s"] * 400), rows
+    )
     owners = dict(zip(added.label_ids.tolist(), added.sample_ids.tolist()))
     assert lance_table.rewrite(index, [added], owners) == set(owners)
     table = embedding_index.opened(boxed, "ovsam").table

@@ -11,12 +11,12 @@ from ovsam_plugin.baselines import build_methods
 from ovsam_plugin.baselines.context import Context, read_names
 from ovsam_plugin.prediction.labeler import Labeler, load_labeler
 from ovsam_plugin.prediction.prompts import Box
-from ovsam_plugin.training.coop import Settings, Step, train_context, train_preset_context
+from ovsam_plugin.training.coop import CoopSchedule, Step, train_context, train_preset_context
 from ovsam_plugin.training.examples import Annotated, Examples
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 
 NAMES = ("cat", "dog", "car", "bus", "cup", "spoon")
-QUICK = Settings(steps=12, warmup=1, batch=64, learning_rate=0.02)
+QUICK = CoopSchedule(steps=12, warmup=1, batch=64, learning_rate=0.02)
 
 
 @pytest.fixture(scope="module")
