@@ -67,3 +67,12 @@ def test_only_what_is_about_datasets_imports_fiftyone() -> None:
 def test_forms_never_load_torch_by_themselves() -> None:
     for name, tree in modules("operators").items():
         assert not any(other.split(".")[0] == "torch" for other in imports(tree)), name
+
+
+def test_a_class_s_name_is_one_thing() -> None:
+    homes: dict[str, str] = {}
+    for name, tree in LIBRARY.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                assert node.name not in homes, f"{node.name}: {name} and {homes[node.name]}"
+                homes[node.name] = name
