@@ -151,7 +151,8 @@ def forms(chance: Chance, folder: Path) -> None:
 
     odd = (*_ODD, "coco", "names", "file", "field", "cat, dog", str(folder))
     params = {key: chance.choice(odd) for key in ("vocabulary", "names", "file", "class_field")}
-    request = VocabularyRequest.from_params({**params, "unknown": 1})
+    request = VocabularyRequest.read({**params, "unknown": 1})
+    request.check_read()
     spec = request.vocabulary_spec()
     if not (isinstance(spec, str) and spec.startswith("dataset:")):
         load_vocabulary(spec)

@@ -32,7 +32,7 @@ MODELS = {
         "Open-Vocabulary SAM, small: masks and names, offline, on a CPU",
         "Apache-2.0",
         fetched=False,
-        min_objectness=0.18,
+        min_objectness=0.15,
     ),
     "ovsam-rn50x16-coco": Model(
         "Open-Vocabulary SAM on CLIP RN50x16, head trained on COCO's base classes",

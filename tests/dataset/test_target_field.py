@@ -80,12 +80,12 @@ def test_a_free_name_is_nobodys(dataset: fo.Dataset) -> None:
 
 
 def test_the_slider_at_its_start_is_as_good_as_not_given() -> None:
-    lite = LabelRequest.from_params({"min_objectness_18": 0.18, "min_confidence": 0})
+    lite = LabelRequest.from_params({"min_objectness_15": 0.15, "min_confidence": 0})
     assert (lite.min_objectness, lite.min_confidence) == (None, None)
-    assert LabelRequest.from_params({"min_objectness_18": 0.4}).min_objectness == 0.4
-    other = {"preset": "ovsam-rn50x16-lvis", "min_objectness_18": 0.4}
+    assert LabelRequest.from_params({"min_objectness_15": 0.4}).min_objectness == 0.4
+    other = {"preset": "ovsam-rn50x16-lvis", "min_objectness_15": 0.4}
     assert LabelRequest.from_params(other).min_objectness is None
-    boxes = {"prompts": "box", "min_objectness_0": 0.0, "min_objectness_18": 0.5}
+    boxes = {"prompts": "box", "min_objectness_0": 0.0, "min_objectness_15": 0.5}
     assert LabelRequest.from_params(boxes).min_objectness is None
 
 

@@ -15,7 +15,7 @@ from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
-UNITS = Path(__file__).parent / "golden" / "units.npz"
+UNITS = Path(__file__).parents[1] / "golden" / "units.npz"
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

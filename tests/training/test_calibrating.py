@@ -68,7 +68,8 @@ def test_answers_below_the_least_confidence_of_their_class_are_left_out(labeler:
 
 
 def test_a_calibration_of_other_weights_is_refused(labeler: Labeler) -> None:
-    foreign = Calibration(vocabulary=labeler.recognizer.vocabulary.hash)
+    vocabulary = labeler.recognizer.vocabulary.hash
+    foreign = Calibration(weights="f" * 64, vocabulary=vocabulary)
     with pytest.raises(ValueError, match="another weights"):
         Labeler(labeler.predictor, labeler.recognizer, calibration=foreign)
 
