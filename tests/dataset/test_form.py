@@ -60,4 +60,4 @@ def test_forms_with_such_values_do_nothing(named: fo.Dataset) -> None:
 
 def test_a_menu_gives_text_for_a_number(named: fo.Dataset) -> None:
     assert FindingRequest.from_params({"kind": "group", "group": "2"}, named).group == 2
-    assert LabelRequest.from_params({"min_objectness_18": "0.4"}).min_objectness == 0.4
+    assert LabelRequest.from_params({"min_objectness_15": "0.4"}).min_objectness == 0.4
