@@ -10,6 +10,8 @@ from typing import Any
 import fiftyone as fo
 import pytest
 
+from tests.browser.panel import eventually
+
 # A first label of a process loads torch, which takes a busy machine its time.
 PATIENCE = 240_000
 
@@ -25,8 +27,20 @@ def labels(dataset: fo.Dataset, field: str) -> dict[str, list[dict[str, Any]]]:
 def open_form(page: Any) -> None:
     """Finds the operator by its first word."""
     page.locator("[data-cy=looker]").first.wait_for()
-    page.keyboard.press("`")
-    page.get_by_placeholder("Search operations by name...").fill("label")
+    # A key that is pressed while a dialog goes, or the grid is drawn anew, is nobody's.
+    page.locator(".MuiDialog-root").first.wait_for(state="detached")
+    search = page.get_by_placeholder("Search operations by name...")
+
+    def opened() -> bool:
+        page.keyboard.press("`")
+        for _ in range(30):
+            page.wait_for_timeout(100)
+            if search.is_visible():
+                return True
+        return False
+
+    eventually(opened, "the list of operators does not open")
+    search.fill("label")
     page.keyboard.press("Enter")
     page.get_by_text("What to label").wait_for()
 
