@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_settings_are_tried_moved_and_then_used_for_all(
         "before => document.querySelector('img[alt^=\"the photographs\"]')?.src !== before",
         arg=before,
     )
+    asked = page.locator(".MuiDialog-root").get_by_text("Stricter with", exact=True).last
+    asked.locator("xpath=following::*[@role='combobox'][1]").click(timeout=10_000)
+    strict = page.get_by_role("option").nth(1).inner_text()
+    page.get_by_role("option").nth(1).click()
+    page.get_by_text(f"Minimum confidence of '{strict}'").wait_for()
+    slider = page.locator(".MuiDialog-root .MuiSlider-root").last
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
+    page.get_by_text(f"Minimum confidence of '{strict}': 0.8").wait_for()
     page.get_by_role("button", name="Label all 3").click()
     page.get_by_text("Photographs labelled").wait_for(timeout=PATIENCE)
     page.get_by_role("button", name="Done").click()
@@ -87,7 +98,11 @@ def test_settings_are_tried_moved_and_then_used_for_all(
     least = dataset.get_run_info("ovsam").config.min_objectness
     assert least == pytest.approx(0.6, abs=0.02)
     assert sum(map(len, found.values())) >= 1
-    assert all(one["objectness"] >= least for made in found.values() for one in made)
+    made = [one for each in found.values() for one in each]
+    assert all(one["objectness"] >= least for one in made)
+    assert all(one["confidence"] >= 0.78 for one in made if one["label"] == strict)
+    (limit,) = json.loads(dataset.get_run_info("ovsam").config.calibration)["thresholds"].items()
+    assert limit == (strict, pytest.approx(0.8, abs=0.02))
     # What was made is seen at once, each class in its colour.
     page.locator("[data-cy=checkbox-ovsam]").first.wait_for()
     dataset.reload()
