@@ -3,10 +3,10 @@
     python benchmarks/choosing.py IMAGES ANNOTATIONS.json [IMAGES ANNOTATIONS.json ...]
         [--preset NAME] [--weights FILE]
 
-Prints the judges of answers that were asked for and that were not (logistic regressions of whether
-an answer has a mask IoU of 0.5 with a true thing), the least objectness and the rules of choosing
-with the best F1, and the fusion of the two branches with the best names. Nothing of the photographs
-kept for judging is read.
+Prints the judges of answers that were asked for (logistic regressions of whether an answer has a
+mask IoU of 0.5 with a true thing) and that were not (of whether it is the surest one that has), the
+least objectness and the rules of choosing with the best F1, and the fusion of the two branches with
+the best names. Nothing of the photographs kept for judging is read.
 """
 
 from __future__ import annotations
@@ -108,12 +108,6 @@ def fit(x: npt.NDArray[np.float64], y: npt.NDArray[np.bool_], columns: Sequence[
     return model.coef_[0], float(model.intercept_[0])
 
 
-def distinct_ones(c: Candidates, alone: npt.NDArray[np.float64]) -> list[int]:
-    """Those that are not the same as a surer one, the surest first."""
-    order = np.argsort(-alone, kind="stable").tolist()
-    return [order[i] for i in distinct(overlaps(c.masks[order]), everything.SAME)]
-
-
 def fit_found(found: list[Candidates]) -> list[npt.NDArray[np.float32]]:
     """The judge of what nobody asked for, fitted on what `find_everything` gives.
 
@@ -122,13 +116,16 @@ def fit_found(found: list[Candidates]) -> list[npt.NDArray[np.float32]]:
     Returns:
         (N,) objectness of each photograph's candidates; 0 of those that are another one again.
     """
-    columns = list(EVIDENCE[:3])
+    over = [overlaps(c.masks) for c in found]
     alone = [c.evidence[:, :3].mean(1) for c in found]
     for _ in range(6):
-        kept = [distinct_ones(c, a) for c, a in zip(found, alone)]
+        orders = [np.argsort(-a, kind="stable").tolist() for a in alone]
+        kept = [
+            [o[i] for i in distinct(every[o], everything.SAME)] for every, o in zip(over, orders)
+        ]
         rivals = [
-            surer_rival(torch.tensor(a[k]), overlaps(c.masks[k]).iou).numpy()
-            for c, a, k in zip(found, alone, kept)
+            surer_rival(torch.tensor(a[k]), every[k].iou).numpy()
+            for every, a, k in zip(over, alone, kept)
         ]
         kinds = [
             np.array(outcomes([c.crops[i] for i in k], c.photo.truths, c.photo.crowds)[0])
@@ -137,7 +134,7 @@ def fit_found(found: list[Candidates]) -> list[npt.NDArray[np.float32]]:
         rows = [np.c_[c.evidence[k, :3], r] for c, k, r in zip(found, kept, rivals)]
         counts = np.concatenate(kinds) != "crowd"
         x, y = np.concatenate(rows)[counts], (np.concatenate(kinds) == "thing")[counts]
-        weights, bias = fit(x, y, [*columns, "rival"])
+        weights, bias = fit(x, y, [*EVIDENCE[:3], "rival"])
         alone = [c.evidence[:, :3] @ weights[:3] + bias for c in found]
     judged = []
     for a, k, r in zip(alone, kept, rivals):
@@ -233,7 +230,7 @@ def main() -> None:
         ("held", (0.6, 0.7, 0.8, 0.9)),
         ("surer", (1.0, 1.3, 1.6, 2.5, 100.0)),
         ("sure", (0.6, 0.8, 1.0, 1.3)),
-        ("covered", (0.5, 0.6, 0.7)),
+        ("covered", (0.6, 0.7, 0.8, 0.9)),
     ):
         for value in values:
             rules = replace(plain, **{name: value})

@@ -116,7 +116,7 @@ def _one_class(inputs: types.Object, request: LabelRequest, found: list[str]) ->
     """A minimum confidence for one class that was found: one that is too often wrong."""
     chosen = request.strict_class if request.strict_class in found else ""
     classes = {"": "no class", **{name: name for name in found}}
-    menu(inputs, "strict_class", classes, chosen or "", "Stricter with")
+    menu(inputs, "strict_class", classes, chosen, "Stricter with")
     if chosen:
         label = f"Minimum confidence of {chosen!r}"
         told = "for this class alone; label all keeps to it"

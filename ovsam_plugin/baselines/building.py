@@ -14,8 +14,8 @@ from ovsam_plugin.baselines.image_crop import ImageCrop
 from ovsam_plugin.baselines.method import (
     OVSAM,
     SAM,
-    CropChoice,
     CropEmbedder,
+    CropMethod,
     MasksAlone,
     Method,
     Ovsam,
@@ -117,14 +117,14 @@ def choose(
         elif name == SAM:
             chosen.append(MasksAlone(segmenter))
         elif name in embedders:
-            chosen.append(CropChoice(name, embedders[name], plain))
+            chosen.append(CropMethod(name, embedders[name], plain))
         elif name != crop and crop in embedders:
             if crop not in learned:
                 raise ValueError(
                     f"{name} needs a context learned for {crop}: train one, and give its file"
                 )
             recognizer = _after_context(naming, learned[crop])
-            chosen.append(CropChoice(name, embedders[crop], recognizer))
+            chosen.append(CropMethod(name, embedders[crop], recognizer))
         else:
             raise ValueError(f"unknown method {name!r}: there are {', '.join(METHODS)}")
     return chosen

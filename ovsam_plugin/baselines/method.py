@@ -147,7 +147,7 @@ class SharedEmbedder:
         return replace(segmented.instances, head_embeddings=embeddings, clip_embeddings=embeddings)
 
 
-class CropChoice:
+class CropMethod:
     """Masks of a segmenter, named by what an embedder sees in them.
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -41,13 +42,19 @@ class Form:
         """
         known = cls.__dataclass_fields__.keys() - {"unread"}
         given = {k: v for k, v in params.items() if k in known and v not in (None, "")}
-        reader = TypeAdapter(cls)
+        reader: TypeAdapter[_Form] = cls._reader()
         try:
             return reader.validate_python(likely | given)
         except ValidationError as error:
             unread = {str(e["loc"][0]): _told(e["type"], e["msg"]) for e in error.errors()}
             left = {name: value for name, value in given.items() if name not in unread}
             return reader.validate_python({**likely, **left, "unread": unread})
+
+    @classmethod
+    @cache
+    def _reader(cls) -> TypeAdapter[Any]:
+        # Made once: the App reads a form at every key that is pressed in it.
+        return TypeAdapter(cls)
 
     def problems_of(self, checks: Mapping[str, Callable[[], object]]) -> dict[str, str]:
         """What is wrong, by the question that can put it right; empty when all is well.

@@ -135,9 +135,8 @@ class Preview:
         min_confidence: float | None,
         calibration: Calibration | None,
     ) -> OvsamModel:
-        labeler = copy(self.model.labeler)
-        if calibration is not None:
-            labeler = labeler.with_least(calibration)
+        labeler = self.model.labeler
+        labeler = copy(labeler) if calibration is None else labeler.with_least(calibration)
         labeler.min_objectness = min_objectness
         model = copy(self.model)
         model.labeler = labeler

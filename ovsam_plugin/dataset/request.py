@@ -26,6 +26,7 @@ from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 from ovsam_plugin.images.tiles import check_tiles
 from ovsam_plugin.recognition.calibration import Calibration
+from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 _OFFERED = {**MODELS, **SAM_MODELS}
 _WORDS = "give the words to look for"
@@ -104,10 +105,12 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         Raises:
             ValueError: something that the choice of names needs is left blank.
         """
-        vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
-        if not self.strict_confidence or self.strict_class not in vocabulary.names:
+        if self.strict_class is None or not self.strict_confidence:
             return None
-        thresholds = {str(self.strict_class): self.strict_confidence}
+        vocabulary = self._vocabulary(samples)
+        if self.strict_class not in vocabulary.names:
+            return None
+        thresholds = {self.strict_class: self.strict_confidence}
         return Calibration(thresholds=thresholds, vocabulary=vocabulary.hash)
 
     def target_field(self, samples: Samples) -> str:
@@ -128,11 +131,10 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         Raises:
             ValueError: something that the choices made need is left blank, or wrong.
         """
-        vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
         calibration = self.calibration(samples)
         return {
             "preset": self.preset,
-            "vocabulary_hash": vocabulary.hash,
+            "vocabulary_hash": self._vocabulary(samples).hash,
             "prompt_fields": self.prompt_fields,
             "find": self.find if self.prompts == "find" else None,
             "min_confidence": self.min_confidence,
@@ -194,8 +196,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         Raises:
             ValueError: something that the choices made need is left blank.
         """
-        vocabulary = vocabulary_of(root_dataset(samples), self.vocabulary_spec())
-        return {**self._model_arguments(), "vocabulary": vocabulary}
+        return {**self._model_arguments(), "vocabulary": self._vocabulary(samples)}
 
     def preview_keys(self, samples: Samples) -> tuple[str, str]:
         """What tells the previews of two forms apart, with names and without.
@@ -206,9 +207,11 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         dataset = root_dataset(samples)
         looked: list[Any] = [str(dataset_id(dataset)), stages_of(samples), self.prompt_fields]
         looked += [self.preset, self.weights, self.tiles, self.refine_masks, self.all_candidates]
-        vocabulary = vocabulary_of(dataset, self.vocabulary_spec())
-        named = [*looked, vocabulary.hash, self.find]
+        named = [*looked, self._vocabulary(samples).hash, self.find]
         return _digest(named), _digest(looked)
+
+    def _vocabulary(self, samples: Samples) -> Vocabulary:
+        return vocabulary_of(root_dataset(samples), self.vocabulary_spec())
 
     def _model_arguments(self) -> dict[str, Any]:
         find = given(self.find, _WORDS) if self.prompts == "find" else None
@@ -223,7 +226,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
 
     def _vocabulary_name(self, samples: Samples) -> str:
         with suppress(ValueError, OSError):
-            return vocabulary_of(root_dataset(samples), self.vocabulary_spec()).name
+            return self._vocabulary(samples).name
         return ""
 
     def _check_samples(self, samples: Samples) -> None:

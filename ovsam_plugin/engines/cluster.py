@@ -56,7 +56,7 @@ class RayEngine:
         self.gpus = gpus
 
     def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
-        """See `Engine.run`."""
+        """See `LabelingEngine.run`."""
         ray = _ray()
         connected = ray.is_initialized()
         if not connected:

@@ -63,7 +63,7 @@ class DeviceEngine:
         self.devices = list(devices)
 
     def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
-        """See `Engine.run`."""
+        """See `LabelingEngine.run`."""
         parts = [list(ids[i :: len(self.devices)]) for i in range(len(self.devices))]
         work = [(part, device) for part, device in zip(parts, self.devices) if part]
         threads = max(1, (os.cpu_count() or 1) // len(self.devices))

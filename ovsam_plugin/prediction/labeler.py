@@ -103,17 +103,17 @@ class Labeler:
         self.grid = grid
         self.chunk = chunk
         self.calibration = calibration
-        self._least: npt.NDArray[np.float32] | None = None
-        if calibration is not None:
-            calibration.check(self.embedder, recognizer.vocabulary)
-            self._least = calibration.least(recognizer.vocabulary)
+        self._least = None if calibration is None else self._least_of(calibration)
 
     def with_least(self, calibration: Calibration) -> Labeler:
         """A labeler that also leaves out what is below a calibration's least confidences."""
-        calibration.check(self.embedder, self.recognizer.vocabulary)
         labeler = copy(self)
-        labeler._least = calibration.least(self.recognizer.vocabulary)
+        labeler._least = self._least_of(calibration)
         return labeler
+
+    def _least_of(self, calibration: Calibration) -> npt.NDArray[np.float32]:
+        calibration.check(self.embedder, self.recognizer.vocabulary)
+        return calibration.least(self.recognizer.vocabulary)
 
     @property
     def side(self) -> TextSide:

@@ -74,11 +74,13 @@ class Calibration:
         Raises:
             ValueError: it was fitted for other weights or another vocabulary.
         """
+        # Confidences that were never fitted, and stay as the network gives them, need no weights.
+        set_by_hand = not self.weights and self.temperature == 1
         for what, fitted, used in (
-            ("weights", self.weights, weights),
+            ("weights", weights if set_by_hand else self.weights, weights),
             ("vocabulary", self.vocabulary, vocabulary.hash),
         ):
-            if fitted != used and (fitted or what == "vocabulary" or self.temperature != 1):
+            if fitted != used:
                 raise ValueError(
                     f"the calibration was fitted for another {what} ({fitted[:12]}, not "
                     f"{used[:12]}): fit it again with what is used now"

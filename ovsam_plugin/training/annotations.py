@@ -168,5 +168,17 @@ def is_validation(name: str, share: float = 0.15, salt: str = "") -> bool:
         share: of photographs that are kept back.
         salt: makes another choice of photographs.
     """
+    return is_in_share(name, share, salt)
+
+
+def is_in_share(name: str, share: float, salt: str) -> bool:
+    """Whether a photograph is among a share of all there are, decided by its canonical name alone;
+    those of a smaller share are among those of a larger one.
+
+    Args:
+        name: the photograph's, with or without folders, or its address.
+        share: 0..1.
+        salt: makes another choice of photographs.
+    """
     digest = hashlib.sha256((salt + canonical_name(name)).encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < share

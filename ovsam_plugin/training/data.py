@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.training.annotations import file_of, find_image, is_validation
+from ovsam_plugin.training.annotations import file_of, find_image, is_in_share
 from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance, paste
 from ovsam_plugin.training.engine import epochs
 
@@ -90,7 +90,7 @@ class CocoCrops(Dataset[Crop]):
                 name = file_of(record)
                 if source.complete and not keep(name):
                     continue
-                if not is_validation(name, share, salt="share"):
+                if not is_in_share(name, share, "share"):
                     continue
                 path = find_image(source.images, name)
                 if path is None:
@@ -112,7 +112,7 @@ class CocoCrops(Dataset[Crop]):
                 f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
             )
         pairs = [pair for folders in regions for pair in _region_files(*folders)]
-        self.regions = [p for p in pairs if is_validation(p[0].name, share, salt="share")]
+        self.regions = [p for p in pairs if is_in_share(p[0].name, share, "share")]
         self.epoch = 0
 
     def __len__(self) -> int:

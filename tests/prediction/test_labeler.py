@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ovsam_plugin.prediction.everything import DRAWN_FOR_ALL, MOST_DRAWN
 from ovsam_plugin.prediction.labeler import Labeler, load_labeler, trained_names
 from ovsam_plugin.prediction.prompts import Box, Grid
 from ovsam_plugin.presets import get_preset
@@ -64,6 +65,17 @@ def test_all_candidates_are_the_chosen_ones_and_more(
     for instances in (every, chosen):
         assert (np.diff(instances.objectness) <= 0).all()
         assert not instances.empty.any()
+
+
+def test_who_wants_all_candidates_has_more_proposals_drawn(
+    labeler: Labeler, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST_DRAWN < DRAWN_FOR_ALL
+    monkeypatch.setattr("ovsam_plugin.prediction.labeler.MOST_DRAWN", 3)
+    (encoding,) = labeler.predictor.encode([labeler.predictor.preprocess(photograph)])
+    every = Labeler(labeler.predictor, labeler.recognizer, all_candidates=True)
+    few, many = (each.look_everywhere(encoding, None)[0].prompts for each in (labeler, every))
+    assert 1 <= len(few) <= 3 < len(many)
 
 
 def test_every_instance_has_its_own_name(labeler: Labeler, photograph: np.ndarray) -> None:

@@ -71,6 +71,21 @@ def test_of_a_source_that_is_not_complete_nothing_is_kept_back(tmp_path: Path) -
     assert names_of(data) == ["1.png", "0.png", "1.png", "2.png", "3.png"]
 
 
+def test_a_share_of_the_photographs_is_the_same_again_and_among_a_larger_one(
+    tmp_path: Path,
+) -> None:
+    file, regions = small_set(tmp_path, 40), region_set(tmp_path)
+    every = crops(file, regions=[regions])
+    half, quarter = (set(names_of(crops(file, share=share))) for share in (0.5, 0.25))
+    assert quarter < half < set(names_of(every))
+    assert 10 <= len(half) <= 30
+    assert half == set(names_of(crops(file, share=0.5, seed=9)))
+    # Sources that are not complete, and regions, are thinned by the same names.
+    assert half == set(names_of(of_sources([(file, False)], share=0.5)))
+    assert len(every.regions) == 1
+    assert not crops(file, regions=[regions], share=1e-9).regions
+
+
 def test_a_class_is_one_wherever_its_name_is_and_whatever_its_number(tmp_path: Path) -> None:
     first = small_set(tmp_path / "a", 1, ["cup", "cat"])
     second = small_set(tmp_path / "b", 1, ["dog", "cup"])
