@@ -10,6 +10,7 @@ from fiftyone.operators import types
 
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.evaluation.request import PROTOCOLS, SPLITS, EvaluationRequest
+from ovsam_plugin.import_lock import IMPORTS
 
 from .form import (
     VOCABULARIES,
@@ -137,9 +138,10 @@ def _outcome(results: dict[str, Any]) -> types.Property:
 
 
 def _evaluate(samples: Samples, request: EvaluationRequest, report: Report) -> dict[str, Any]:
-    from ovsam_plugin import evaluate_dataset
-    from ovsam_plugin.evaluation.comparing import together
-    from ovsam_plugin.evaluation.figures import compared, tables
+    with IMPORTS:
+        from ovsam_plugin import evaluate_dataset
+        from ovsam_plugin.evaluation.comparing import together
+        from ovsam_plugin.evaluation.figures import compared, tables
 
     bare = samples.exists("metadata.width", False)
     if len(bare):  # an evaluation needs the photographs' sizes

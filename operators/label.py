@@ -11,6 +11,7 @@ from fiftyone.operators import types
 
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.import_lock import IMPORTS
 
 from .form import (
     LABEL_MODELS,
@@ -188,7 +189,8 @@ def _outcome(results: dict[str, Any]) -> types.Property:
 def _label(
     samples: Samples, request: LabelRequest, report: Report, *, delegated: bool
 ) -> dict[str, Any]:
-    from ovsam_plugin import label_dataset
+    with IMPORTS:
+        from ovsam_plugin import label_dataset
 
     summary = label_dataset(
         samples,

@@ -7,6 +7,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.import_lock import IMPORTS
+
 from .form import FormOperator, chosen_run, form_config, run_menu
 
 
@@ -37,7 +39,8 @@ class Learn(FormOperator):
         return types.Property(inputs, view=types.View(label="Apply what I decided"))
 
     def _estimate(self, inputs: types.Object, ctx: foo.ExecutionContext) -> None:
-        from ovsam_plugin.curation.learning import learn_from_decisions
+        with IMPORTS:
+            from ovsam_plugin.curation.learning import learn_from_decisions
 
         field = chosen_run(ctx)
         into = ctx.params.get("into") or f"{field}_learned"
@@ -54,7 +57,8 @@ class Learn(FormOperator):
         return f"the new names are in the field {into}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.learning import learn_names
+        with IMPORTS:
+            from ovsam_plugin.curation.learning import learn_names
 
         summary = learn_names(
             ctx.dataset,

@@ -7,6 +7,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.import_lock import IMPORTS
+
 from .form import FormOperator, chosen_run, form_config, mark, run_menu, selected_labels
 
 _SELECT = "Select instances of it first: labels in a photograph, or patches in a patches view."
@@ -47,7 +49,8 @@ class MakeClass(FormOperator):
         return f"the new names are in {f'the field {into}' if into else 'a field of the class'}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.by_example import make_class
+        with IMPORTS:
+            from ovsam_plugin.curation.by_example import make_class
 
         summary = make_class(
             ctx.dataset,

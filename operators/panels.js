@@ -59,7 +59,13 @@
 
   // Labels that one panel has changed, for the others.
   const changes = new EventTarget();
-  const parts = { call, changes, Line, reviewer, useAsked };
+  // An instance that is handed to the panel Segment, which takes it when it is there. Not by the App's
+  // selection, which a server's answer of a moment before may put back.
+  class Hand extends EventTarget {
+    give(one) { this.one = one; this.dispatchEvent(new Event("given")); }
+    take() { const { one } = this; this.one = null; return one ?? null; }
+  }
+  const parts = { call, changes, Line, reviewer, toSegment: new Hand(), useAsked };
   const components = { OvsamSegment: ["OVSAM segment", "./segment.js"], OvsamReview: ["OVSAM review", "./review.js"] };
   for (const [name, [label, file]] of Object.entries(components)) {
     // By the time of the page: a browser may keep the file of an earlier version.

@@ -11,6 +11,7 @@ from fiftyone.operators import types
 
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.import_lock import IMPORTS
 
 from .form import flat_target, menu, slider
 from .live import in_words
@@ -33,8 +34,9 @@ class TryLabels(foo.Operator):  # type: ignore[misc]
         )
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.dataset.model import build_model
-        from ovsam_plugin.dataset.preview import make_preview
+        with IMPORTS:
+            from ovsam_plugin.dataset.model import build_model
+            from ovsam_plugin.dataset.preview import make_preview
 
         samples = flat_target(ctx)
         request = LabelRequest.from_params(ctx.params["form"])
@@ -89,8 +91,9 @@ def preview_into(
 
 
 def _show(inputs: types.Object, request: LabelRequest, key: str, samples: Samples) -> None:
-    from ovsam_plugin.dataset.contact_sheet import draw_sheet
-    from ovsam_plugin.dataset.preview import preview
+    with IMPORTS:
+        from ovsam_plugin.dataset.contact_sheet import draw_sheet
+        from ovsam_plugin.dataset.preview import preview
 
     made = preview(key)
     if made is None:

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.requests import NamingRequest
+from ovsam_plugin.import_lock import IMPORTS
 
 from .form import (
     MODELS,
@@ -69,7 +70,8 @@ class Recognize(FormOperator):
         return f"the names are in the field {field}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.naming import name_instances
+        with IMPORTS:
+            from ovsam_plugin.curation.naming import name_instances
 
         request = NamingRequest.read(ctx.params)
         summary = name_instances(

@@ -10,6 +10,7 @@ from fiftyone.operators import types
 
 from ovsam_plugin.curation.requests import RelabelRequest
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.import_lock import IMPORTS
 
 from .form import (
     FormOperator,
@@ -57,7 +58,8 @@ class Relabel(FormOperator):
         return f"the new names are in the field {field}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.relabeling import relabel_dataset
+        with IMPORTS:
+            from ovsam_plugin.curation.relabeling import relabel_dataset
 
         request = RelabelRequest.read(ctx.params)
         samples = flat_target(ctx)

@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.import_lock import IMPORTS
 
 from .form import menu
 from .looking import show_groups
@@ -27,7 +28,8 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
-        from ovsam_plugin.curation.removal import run_traces
+        with IMPORTS:
+            from ovsam_plugin.curation.removal import run_traces
 
         inputs = types.Object()
         fields = run_fields(ctx.dataset)
@@ -45,7 +47,8 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.removal import remove_run
+        with IMPORTS:
+            from ovsam_plugin.curation.removal import remove_run
 
         if not ctx.params.get("confirmed"):
             raise ValueError("nothing is removed without confirmed=True")

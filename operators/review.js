@@ -1,6 +1,6 @@
 // The panel "Review": one doubtful instance after another. What is decided is shown at once and sent
 // in its order behind it, so the next instance waits for nobody. Loaded as it is, by panels.js.
-export default function review({ call, changes, Line, reviewer, useAsked }) {
+export default function review({ call, changes, Line, reviewer, toSegment, useAsked }) {
   const { React } = window;
   const foo = window.__foo__, mui = window.__mui__;
   const h = React.createElement;
@@ -179,7 +179,7 @@ export default function review({ call, changes, Line, reviewer, useAsked }) {
     async redraw() {
       const { front, field } = this;
       if (!front) return;
-      await foo.executeOperator("set_selected_labels", { labels: [{ ...pair(front), field }] });
+      toSegment.give({ ...pair(front), field });
       await foo.executeOperator("open_panel", { name: "segment", isActive: true, layout: "horizontal" });
     }
     // This instance alone in the grid; the queue stays that of the view before.

@@ -8,6 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.import_lock import IMPORTS
+
 from .form import FormOperator, chosen_run, form_config, run_menu
 
 
@@ -38,7 +40,8 @@ class ScoreInstances(FormOperator):
         return f"the scores are with the labels of {chosen_run(ctx)}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.scores import score_run
+        with IMPORTS:
+            from ovsam_plugin.curation.scores import score_run
 
         names = {"field": "pred_field", "share": "share"}
         given = {names[k]: v for k, v in ctx.params.items() if k in names and v is not None}

@@ -1,6 +1,6 @@
 // The panel "Segment": a photograph on a canvas, where what the mouse points at is cut out and named.
 // Written by hand and loaded as it is, by panels.js, which gives it what it shares with other panels.
-export default function segment({ call, changes, Line, reviewer, useAsked }) {
+export default function segment({ call, changes, Line, reviewer, toSegment, useAsked }) {
   const { React, recoil } = window;
   const fos = window.__fos__, mui = window.__mui__;
   const h = React.createElement;
@@ -158,9 +158,15 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
         .then((told) => told.found.map((one) => new Shape(one)));
     }
 
+    // To what was chosen elsewhere: a sample, and a label of it. With nothing chosen it stays where it is.
+    turnTo(context, id, chosen) {
+      const isHere = this.going && this.dataset === context.dataset_name && (!id || id === this.going.id);
+      if (!isHere || (chosen && !this.sheet)) this.open(context, id, chosen);
+      else if (chosen) this.adopt(chosen);
+    }
     // `chosen` is a label that is to be taken up: its field and its id.
     async open(context, id, chosen = null) {
-      this.context = context; this.dataset = context.dataset_name;
+      this.context = context; this.dataset = context.dataset_name; this.going = { id };
       const number = ++this.asked, fresh = () => this.asked === number && !this.gone;
       this.sheet = null; this.image = this.small = null; this.hovered = this.choices = this.wanted = null;
       this.beside = null; this.notice = ""; this.stale.base = true; this.refresh();
@@ -170,10 +176,12 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
         this.offer = offer; this.settings.field ??= offer.field;
         if (chosen && offer.fields.includes(chosen.field)) this.settings.field = chosen.field;
         this.sheet = sheetOf(this.dataset, offer.sample_id);
+        this.going.id = offer.sample_id;
         this.render();
       });
       const sheet = this.sheet;
-      if (!fresh() || !sheet) return;
+      if (!fresh()) return;
+      if (!sheet) { this.going = null; return; }
       await Promise.all([
         this.attempt(() => this.show(fos.getSampleSrc(this.offer.filepath), sheet)),
         this.attempt(() => this.look(sheet, chosen?.label)),
@@ -570,6 +578,7 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
     const changed = fos.useRefreshSample();
     const root = React.useRef(null), stage = React.useRef(null), held = React.useRef(null);
     const [, again] = React.useReducer((count) => count + 1, 0);
+    const [given, give] = React.useReducer((count) => count + 1, 0);
     const desk = held.current;
 
     React.useEffect(() => {
@@ -590,9 +599,10 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
       const wheel = (event) => { event.preventDefault(); event.stopPropagation(); made.zoom(event); };
       here.addEventListener("keydown", key);
       stage.current.addEventListener("wheel", wheel, { passive: false });
+      toSegment.addEventListener("given", give);
       here.ovsam = made;
       again();
-      return () => { made.close(); here.removeEventListener("keydown", key); };
+      return () => { made.close(); here.removeEventListener("keydown", key); toSegment.removeEventListener("given", give); };
     }, []);
 
     // The label that was selected last, if it is of the sample in the modal; in the grid of any.
@@ -601,10 +611,10 @@ export default function segment({ call, changes, Line, reviewer, useAsked }) {
     const id = open ?? label?.sampleId ?? [...selected.keys()].pop() ?? null;
     const chosen = label && `${label.field}/${label.labelId}`;
     React.useEffect(() => {
-      const here = held.current, told = label && { field: label.field, label: label.labelId };
-      const same = here.sheet && here.dataset === dataset && (!id || here.sheet.id === id);
-      if (!same) here.open(context, id, told); else if (told) here.adopt(told);
-    }, [dataset, id, chosen]);
+      const taken = toSegment.take();
+      const one = taken ?? (label && { sample_id: label.sampleId, label_id: label.labelId, field: label.field });
+      held.current.turnTo(context, taken?.sample_id ?? id, one && { field: one.field, label: one.label_id });
+    }, [dataset, id, chosen, given]);
     if (desk) Object.assign(desk, { modal: !!modal, changed: modal ? changed : null, context });
 
     const handlers = React.useMemo(() => (desk ? mouse(desk) : {}), [desk]);

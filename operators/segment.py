@@ -8,6 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.import_lock import IMPORTS
+
 from .question import Question, asker
 
 # Before torch is imported: its threads, as they wait for each other, otherwise take the cores from
@@ -49,7 +51,8 @@ class SegmentOpen(Question):
     name = "segment_open"
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        from ovsam_plugin.curation.segmenting import open_photograph
+        with IMPORTS:
+            from ovsam_plugin.curation.segmenting import open_photograph
 
         return open_photograph(ctx.view, params.get("sample_id"))
 
@@ -60,7 +63,8 @@ class SegmentLook(Question):
     name = "segment_look"
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        from ovsam_plugin.curation.segmenting import look
+        with IMPORTS:
+            from ovsam_plugin.curation.segmenting import look
 
         return look(ctx.dataset, params["sample_id"], params["field"])
 
@@ -71,7 +75,8 @@ class SegmentAsk(Question):
     name = "segment_ask"
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        from ovsam_plugin.curation.segmenting import ask
+        with IMPORTS:
+            from ovsam_plugin.curation.segmenting import ask
 
         asked = params.get("asked") or {}
         sample_id, vocabulary = params["sample_id"], params.get("vocabulary") or ""
@@ -84,7 +89,8 @@ class SegmentChange(Question):
     name = "segment_change"
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        from ovsam_plugin.curation.segmenting import change
+        with IMPORTS:
+            from ovsam_plugin.curation.segmenting import change
 
         asked = {**params["asked"], "by": asker(ctx, params["asked"])}
         return change(ctx.dataset, params["sample_id"], params["action"], asked)
@@ -96,7 +102,8 @@ class SegmentAhead(Question):
     name = "segment_ahead"
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        from ovsam_plugin.curation.segmenting import go_ahead
+        with IMPORTS:
+            from ovsam_plugin.curation.segmenting import go_ahead
 
         return go_ahead(ctx.view, params["sample_id"])
 

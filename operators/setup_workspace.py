@@ -7,6 +7,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.import_lock import IMPORTS
+
 from .form import chosen_run, menu, run_menu
 from .looking import show_groups, show_run
 
@@ -32,8 +34,9 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
         return types.Property(inputs, view=types.View(label="Set up the curation workspace"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.curation.workspace import setup_workspace
-        from ovsam_plugin.dataset.internals import is_generated
+        with IMPORTS:
+            from ovsam_plugin.curation.workspace import setup_workspace
+            from ovsam_plugin.dataset.internals import is_generated
 
         report = setup_workspace(
             ctx.dataset, chosen_run(ctx), colour_by=ctx.params.get("colour_by") or "label"

@@ -7,6 +7,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.import_lock import IMPORTS
+
 from .form import chosen_run, run_menu
 
 
@@ -29,7 +31,8 @@ class StopLabeling(foo.Operator):  # type: ignore[misc]
         return types.Property(inputs, view=types.View(label="Stop labelling"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        from ovsam_plugin.dataset.labeling import stop_labeling
+        with IMPORTS:
+            from ovsam_plugin.dataset.labeling import stop_labeling
 
         asked = stop_labeling(ctx.dataset, chosen_run(ctx))
         told = "It stops after the photograph at hand" if asked else "Nothing is labelled there now"

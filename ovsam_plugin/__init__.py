@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ovsam_plugin.evaluation.registration import register_backend
+from ovsam_plugin.import_lock import IMPORTS
 
 if TYPE_CHECKING:
     from ovsam_plugin.clicking.session import Instance, Session, open_image
@@ -84,8 +85,9 @@ _MODULES = {"views": "curation.views", "decisions": "curation.decisions"}
 
 def __getattr__(name: str) -> Any:
     """The public names, imported when first used: they bring FiftyOne and torch with them."""
-    if name in _MODULES:
-        return import_module(f"{__name__}.{_MODULES[name]}")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    with IMPORTS:
+        if name in _MODULES:
+            return import_module(f"{__name__}.{_MODULES[name]}")
+        if name in _HOMES:
+            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

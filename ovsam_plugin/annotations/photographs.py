@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes, urlparse
@@ -219,23 +221,32 @@ def _undisputed(
 ) -> dict[str, dict[str, int]]:
     """What is left where names that cannot be of one photograph claim the same path.
 
-    The name that agrees with it best keeps it; of several such, none does.
+    A name keeps a path unless one that agrees with it at least as well contradicts it.
     """
-    claims: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+    claims: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for name, paths in fits.items():
         for path, agree in paths.items():
-            claims[path].append((agree, len(parts[name]), name))
+            claims[path].append((agree, name))
     kept: dict[str, dict[str, int]] = defaultdict(dict)
     for path, claimed in claims.items():
-        best, _, first = max(claimed)
-        against = [(a, n) for a, _, n in claimed if contradict(parts[n], parts[first])]
-        if any(agree == best for agree, _ in against):
-            continue
-        off = {name for _, name in against}
-        for agree, _, name in claimed:
-            if name not in off:
-                kept[name][path] = agree
+        # How many are called so, and how many end so: each pair is not compared.
+        called: Counter[Parts] = Counter()
+        ending: Counter[Parts] = Counter()
+        for agree, level in groupby(sorted(claimed, reverse=True), key=itemgetter(0)):
+            names = [name for _, name in level]
+            for name in names:
+                called[parts[name]] += 1
+                ending.update(_ends(parts[name]))
+            for name in names:
+                shorter = sum(called[end] for end in _ends(parts[name])[1:])
+                if ending[parts[name]] + shorter == called.total():
+                    kept[name][path] = agree
     return kept
+
+
+def _ends(parts: Parts) -> list[Parts]:
+    """What a name ends with, the longest first: itself."""
+    return [parts[i:] for i in range(len(parts))]
 
 
 def _same(parts: Parts) -> Parts:

@@ -26,6 +26,7 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
+from ovsam_plugin.import_lock import IMPORTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,8 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
 
     def _check_namer(self) -> None:
         if self.namer is not None or self.cuts is not None:
-            from ovsam_plugin.namers import NamerSpec  # brings torch with it
+            with IMPORTS:
+                from ovsam_plugin.namers import NamerSpec  # brings torch with it
 
             NamerSpec.of(self.namer, self.cuts)
 

@@ -14,6 +14,7 @@ from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED, make_ready
 from ovsam_plugin.curation.review_queue import Entry
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
 
 LEARNING = "suggested"
@@ -48,7 +49,8 @@ def prepare(samples: Samples, field: str) -> None:
             make_ready(dataset, field)
             if dataset.get_field(f"{field}.detections.doubt") is not None:
                 # The panel is loaded with the App, and torch comes with the index.
-                from ovsam_plugin.dataset import embedding_index
+                with IMPORTS:
+                    from ovsam_plugin.dataset import embedding_index
 
                 embedding_index.pick(dataset, field, [])
         except Exception as error:  # a decision that needs it says so
@@ -82,7 +84,8 @@ def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Ent
     if not entries or not decided:
         return tuple(entries)
     # The panel is loaded with the App, and torch comes with the index.
-    from ovsam_plugin.dataset import embedding_index
+    with IMPORTS:
+        from ovsam_plugin.dataset import embedding_index
 
     ids = [entry.label_id for entry in entries]
     try:

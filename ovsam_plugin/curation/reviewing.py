@@ -20,6 +20,7 @@ from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
 from ovsam_plugin.dataset.internals import aggregate, patched_fields
 from ovsam_plugin.dataset.targets import Samples, fields_of, root_dataset
+from ovsam_plugin.import_lock import IMPORTS
 
 _NOTHING = "This dataset has no field of instances: run Label first."
 _LIKELY = "ovsam"
@@ -197,7 +198,8 @@ def _alike(
 ) -> list[Mapping[str, Any]]:
     """Those of the rows that look most like an instance, DRAWN at most."""
     # The panel is loaded with the App, and torch comes with the index.
-    from ovsam_plugin.dataset import embedding_index
+    with IMPORTS:
+        from ovsam_plugin.dataset import embedding_index
 
     ids = [str(row["_id"]) for row in rows]
     kept = embedding_index.pick(dataset, field, [label_id, *ids])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovsam_plugin.dataset.zoo_source import only_reads
+from ovsam_plugin.import_lock import IMPORTS
 
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.model import OvsamModel
@@ -94,10 +95,12 @@ def load_model(
         FileNotFoundError: the preset's weights are not on this machine and cannot be fetched.
     """
     if only_reads(model_name):
-        from ovsam_plugin.dataset.text_model import load_text_model
+        with IMPORTS:
+            from ovsam_plugin.dataset.text_model import load_text_model
 
         return load_text_model(model_name, device, namer=namer, fingerprint=fingerprint)
-    from ovsam_plugin.dataset.model import build_model
+    with IMPORTS:
+        from ovsam_plugin.dataset.model import build_model
 
     return build_model(
         model_name,

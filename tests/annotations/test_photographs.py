@@ -191,6 +191,13 @@ def test_what_is_paired_may_be_paired(there: list[str], asked: list[str], rooted
             assert found == (f"/root/{name}",)
 
 
+def test_a_name_keeps_its_own_path_whoever_else_could_mean_it() -> None:
+    finder = PathFinder(["/root/b.jpg"], "/root")
+    fits = finder.find(["b.jpg", "a/b.jpg", "b/b.jpg"])
+    assert fits == {"b.jpg": ("/root/b.jpg",), "a/b.jpg": (), "b/b.jpg": ()}
+    assert finder.find(["a/b.jpg"]) == {"a/b.jpg": ("/root/b.jpg",)}
+
+
 def test_many_photographs_of_one_name_take_no_time_that_grows_with_the_square() -> None:
     paths = [f"/root/{i}/rgb.png" for i in range(20_000)]
     names = [f"{i}/rgb.png" for i in range(20_000)]
