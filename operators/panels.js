@@ -62,7 +62,7 @@
   // An instance that is handed to the panel Segment, which takes it when it is there. Not by the App's
   // selection, which a server's answer of a moment before may put back.
   class Hand extends EventTarget {
-    give(one) { this.one = one; this.dispatchEvent(new Event("given")); }
+    give(one) { this.one = one; this.dispatchEvent(new CustomEvent("given")); }
     take() { const { one } = this; this.one = null; return one ?? null; }
   }
   const parts = { call, changes, Line, reviewer, toSegment: new Hand(), useAsked };
