@@ -39,6 +39,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.quality import photographs  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING, RECENT  # noqa: E402
 from ovsam_plugin.curation.review_queue import PAGE  # noqa: E402
+from ovsam_plugin.dataset.embeddings import join  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.prediction.labeler import build_recognizer  # noqa: E402
 from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa: E402
@@ -50,6 +51,7 @@ from ovsam_plugin.scoring.label_errors import Matched, mistake_scores  # noqa: E
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
 from ovsam_plugin.scoring.orders import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
+from ovsam_plugin.scoring.priority import priority, shares  # noqa: E402
 from ovsam_plugin.scoring.unknown import best_logit, group_unknown, unknownness  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
@@ -142,6 +144,8 @@ def review_table(answered: Answered, names: Recognition, title: str, seed: int) 
         "stability": answered.stability,
         "outlier": outlierness(answered.head, names.names),
     }
+    doubt = ORDERS["doubt"].score(columns)
+    columns["priority"] = priority(doubt, join(answered.head, answered.clip))
     rng = np.random.default_rng(seed)
     luck = np.mean([share_found(rng.permutation(len(wrong)), wrong) for _ in range(SHUFFLES)])
     best = share_found(np.argsort(~wrong, kind="stable"), wrong)
@@ -156,21 +160,27 @@ def review_table(answered: Answered, names: Recognition, title: str, seed: int) 
         auroc = roc_auc_score(wrong, score)
         table.add_row(order.name, f"{found:.3f}", f"{found / luck:.2f}", f"{auroc:.3f}")
         if order.name == LEARNING:
-            found = share_found(learning_order(score, names.names, answered.head, wrong), wrong)
+            learned = learning_order(doubt, score, names.names, answered.head, wrong)
+            found = share_found(learned, wrong)
             table.add_row(f"{order.name}, learning", f"{found:.3f}", f"{found / luck:.2f}", "")
     table.add_row("knowing which", f"{best:.3f}", f"{best / luck:.2f}", "1.000")
     return table
 
 
 def learning_order(
-    doubt: Floats, names: Sequence[str], embeddings: npt.NDArray[np.float32], wrong: Bools
+    doubt: Floats,
+    first: Floats,
+    names: Sequence[str],
+    embeddings: npt.NDArray[np.float32],
+    wrong: Bools,
 ) -> npt.NDArray[np.int64]:
     """The order of a review whose person knows what is wrong, its first fifth learned.
 
-    As `review_session` has it: of a page of the most doubtful, the first one by what is learned up
-    to then; another page when half of one is left.
+    As `review_session` has it: of a page of those that come first, the one by what is learned up to
+    then; another page when half of one is left.
     """
-    queue = np.argsort(-doubt, kind="stable").tolist()
+    queue = np.argsort(-first, kind="stable").tolist()
+    counts = shares(first, doubt)
     decided: list[int] = []
     waiting: list[int] = []
     while len(decided) < round(FIFTH * len(doubt)):
@@ -181,7 +191,7 @@ def learning_order(
         now = learned_doubt(
             doubt[waiting], [names[i] for i in waiting], embeddings[waiting], lessons
         )
-        decided.append(waiting.pop(int(np.argmax(now))))
+        decided.append(waiting.pop(int(np.argmax(counts[waiting] * now))))
     return np.array(decided + [i for i in queue if i not in decided])
 
 

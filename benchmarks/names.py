@@ -60,6 +60,7 @@ from ovsam_plugin.recognition.recognizer import Recognizer  # noqa: E402
 from ovsam_plugin.scoring.deciding import Decisions, Prior, fit_head  # noqa: E402
 from ovsam_plugin.scoring.orders import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
+from ovsam_plugin.scoring.priority import priority  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
 
@@ -220,9 +221,9 @@ def decisions_table(preset: Preset, made: Instances, share: float) -> Table:
         "margin": names.margin,
         "outlier": outlierness(made.head, names.names),
     }
-    doubt = np.nan_to_num(ORDERS["suggested"].score(columns), nan=-1.0)
+    first = priority(ORDERS["doubt"].score(columns), made.vectors)
     decided = np.zeros(len(made), bool)
-    decided[np.argsort(-doubt, kind="stable")[: round(share * len(made))]] = True
+    decided[np.argsort(-first, kind="stable")[: round(share * len(made))]] = True
     before, after = [], []
     for seed in range(SEEDS):
         right_before, right_after = np.zeros(len(made), bool), np.zeros(len(made), bool)

@@ -15,7 +15,9 @@ from ovsam_plugin.curation.review_queue import Entry
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.scoring.columns import column
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
+from ovsam_plugin.scoring.priority import shares
 
 LEARNING = "suggested"
 """The order of review that learns; every other one stays what it says."""
@@ -47,7 +49,7 @@ def prepare(samples: Samples, field: str) -> None:
     def work() -> None:
         try:
             make_ready(dataset, field)
-            if dataset.get_field(f"{field}.detections.doubt") is not None:
+            if dataset.get_field(f"{field}.detections.priority") is not None:
                 # The panel is loaded with the App, and torch comes with the index.
                 with IMPORTS:
                     from ovsam_plugin.dataset import embedding_index
@@ -67,10 +69,11 @@ def _is_preparing(dataset: str, field: str) -> bool:
 
 
 def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Entries of the suggested order, most doubtful first by all that has been decided by now.
+    """Entries of the suggested order, their doubt put right by all that has been decided by now.
 
-    See `scoring.learning.learned_doubt`. They stay as they are where nothing was decided yet, where
-    the embeddings of the run are not kept, and while `prepare` loads them.
+    See `scoring.learning.learned_doubt`; the share of it that counts stays what `priority` left of
+    it. They stay as they are where nothing was decided yet, where the embeddings of the run are not
+    kept, and while `prepare` loads them.
 
     Args:
         samples: the dataset, or a view of it.
@@ -102,10 +105,10 @@ def learned(samples: Samples, field: str, entries: Sequence[Entry]) -> tuple[Ent
     )
     rows = kept.rows(ids)
     looks = np.where(rows[:, None] >= 0, kept.head[rows], 0)
-    doubts = learned_doubt(
-        [entry.value for entry in entries], [entry.label for entry in entries], looks, lessons
-    )
-    order = np.argsort(-np.nan_to_num(doubts, nan=-1), kind="stable")
+    before = column([entry.doubt for entry in entries])
+    after = learned_doubt(before, [entry.label for entry in entries], looks, lessons)
+    counts = shares(column([entry.value for entry in entries]), before)
+    order = np.argsort(-np.nan_to_num(counts * after, nan=-1), kind="stable")
     return tuple(entries[i] for i in order)
 
 

@@ -63,6 +63,7 @@ class Entry:
         label: its name.
         confidence: 0..1, or None.
         value: 0..1, what it was sorted by; None where that is not known, which comes last.
+        doubt: 0..1, how likely the label is wrong; None where that is not known.
     """
 
     sample_id: str
@@ -70,6 +71,7 @@ class Entry:
     label: str
     confidence: float | None
     value: float | None
+    doubt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def queue(
     rows = aggregate(
         samples,
         [
-            *undecided(field, filters or Filters(), (chosen.attribute,)),
+            *undecided(field, filters or Filters(), (chosen.attribute, "doubt")),
             {"$set": {"value": _value(chosen)}},
             {"$sort": {"value": -1, "_id": 1}},
             # Sort and limit in a row keep only the page in memory.
@@ -159,7 +161,7 @@ def find_entries(
     rows = sample_documents(root_dataset(samples)).aggregate(
         [
             {"$match": {f"{field}.detections._id": {"$in": ids}}},
-            *undecided(field, Filters(), (chosen.attribute,)),
+            *undecided(field, Filters(), (chosen.attribute, "doubt")),
             {"$match": {"_id": {"$in": ids}}},
             {"$set": {"value": _value(chosen)}},
         ]
@@ -207,6 +209,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         label=row["label"],
         confidence=row.get("confidence"),
         value=row.get("value"),
+        doubt=row.get("doubt"),
     )
 
 

@@ -24,8 +24,8 @@ AS_WORDS = 2.0
 # What is taken for how alike instances of one class are, and as how many examples it counts: one
 # example says nothing of that.
 ALIKE, ALIKE_COUNT = 0.7, 2.0
-# The log score of an instance that is as like the examples as they are like one another: of a grid of
-# 0.1 the most with which classes that training never saw take no names from the others, by
+# The log score of an instance that is as like the examples as they are like one another: in steps
+# of 0.1 the most with which classes that training never saw take no names from the others, by
 # `benchmarks/names.py --part train`.
 TYPICAL = -1.6
 # How much a cosine of two instances is worth beside one of an instance and words.

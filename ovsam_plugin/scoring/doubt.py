@@ -14,7 +14,7 @@ def doubt(
     outlier: Numbers | None = None,
     objectness: Numbers | None = None,
 ) -> Floats:
-    """The suggested order: how likely the label is wrong.
+    """How likely the label is wrong.
 
     Of the name, the mean of what the confidence and the margin lack to 1, and of how far the
     instance lies from others of its name; where that is not known it counts as the run's median,
@@ -53,7 +53,7 @@ _SIGNS = ("confidence", "margin", "outlier", "objectness")
 
 DOUBT = Score(
     "doubt",
-    "how likely the name is wrong, 0 to 1: the order of review",
+    "how likely the name is wrong, 0 to 1",
     lambda run: doubt(*(run.columns[name] for name in _SIGNS)),
     needs=_SIGNS,
 )

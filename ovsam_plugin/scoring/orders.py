@@ -57,7 +57,7 @@ def _lack(name: str) -> Callable[[Columns], Floats]:
     return lambda columns: np.clip(1 - column(columns[name]), 0, 1)
 
 
-def _suggested(columns: Columns) -> Floats:
+def _doubt(columns: Columns) -> Floats:
     return doubt(
         columns["confidence"],
         columns["margin"],
@@ -69,11 +69,19 @@ def _suggested(columns: Columns) -> Floats:
 _ALL = (
     Order(
         "suggested",
+        "likely wrong, and nothing that looks the same comes earlier: what teaches most",
+        "priority",
+        True,
+        ("priority",),
+        lambda columns: column(columns["priority"]),
+    ),
+    Order(
+        "doubt",
         "likely wrong: low confidence, small margin, far from others of its name, hardly a thing",
         "doubt",
         True,
         ("confidence", "margin"),
-        _suggested,
+        _doubt,
     ),
     Order("confidence", "least sure", "confidence", False, ("confidence",), _lack("confidence")),
     Order(

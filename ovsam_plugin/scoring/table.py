@@ -6,10 +6,11 @@ from ovsam_plugin.scoring.columns import Floats
 from ovsam_plugin.scoring.disagreement import DISAGREEMENT
 from ovsam_plugin.scoring.doubt import DOUBT
 from ovsam_plugin.scoring.outliers import OUTLIER
+from ovsam_plugin.scoring.priority import PRIORITY
 from ovsam_plugin.scoring.score import NamedInstances, Score
 from ovsam_plugin.scoring.unknown import GROUP, UNKNOWN
 
-SCORES: tuple[Score, ...] = (DISAGREEMENT, OUTLIER, UNKNOWN, GROUP, DOUBT)
+SCORES: tuple[Score, ...] = (DISAGREEMENT, OUTLIER, UNKNOWN, GROUP, DOUBT, PRIORITY)
 
 
 def needed(scores: tuple[Score, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ def test_every_attribute_is_declared_with_its_type_and_meaning(dataset: fo.Datas
         field = dataset.get_field(f"ovsam.detections.{attribute.name}")
         assert type(field) is attribute.kind
         assert field.description == attribute.description
-    assert len({a.name for a in (*SCORES, *DECISION)}) == 9
+    assert len({a.name for a in (*SCORES, *DECISION)}) == 10
 
 
 def test_declaring_again_keeps_what_a_person_wrote_about_an_attribute(dataset: fo.Dataset) -> None:

@@ -30,6 +30,8 @@ def alike(named: fo.Dataset) -> list[Entry]:
     named.set_label_values(f"{FIELD}.detections.label", dict.fromkeys(labels, "thing"))
     doubts = {i: 0.5 - 0.001 * n for n, i in enumerate(labels)}
     named.set_label_values(f"{FIELD}.detections.doubt", doubts)
+    halves = {i: doubt / 2 for i, doubt in doubts.items()}
+    named.set_label_values(f"{FIELD}.detections.priority", halves)
     return queue(named, FIELD, LEARNING)
 
 
@@ -41,9 +43,9 @@ def test_the_order_is_that_of_the_learned_doubt(named: fo.Dataset, alike: list[E
     kept = embedding_index.load(named, FIELD)
     looks = kept.head[kept.rows([entry.label_id for entry in alike])]
     lessons = Lessons(
-        [entry.value for entry in alike[:3]], ["thing"] * 3, looks[:3], np.array([1, 0, 1], bool)
+        [entry.doubt for entry in alike[:3]], ["thing"] * 3, looks[:3], np.array([1, 0, 1], bool)
     )
-    doubts = learned_doubt([e.value for e in rest], ["thing"] * 6, looks[3:], lessons)
+    doubts = learned_doubt([e.doubt for e in rest], ["thing"] * 6, looks[3:], lessons)
     wanted = [rest[i] for i in np.argsort(-doubts, kind="stable")]
     assert list(learned(named, FIELD, rest)) == wanted != rest
 
@@ -78,7 +80,7 @@ def test_an_instance_without_an_embedding_is_in_it_by_its_own_doubt(
     sample[FIELD].detections.append(drawn)
     sample.save()
     accept(named, FIELD, drawn.id)
-    waiting = [*alike[1:], Entry(sample.id, "0" * 24, "thing", 0.1, 0.0)]
+    waiting = [*alike[1:], Entry(sample.id, "0" * 24, "thing", 0.1, 0.0, 0.0)]
     assert learned(named, FIELD, waiting)[-1].label_id == "0" * 24
 
 

@@ -50,10 +50,10 @@ def test_the_database_orders_as_the_scores_do(labelled: fo.Dataset, ids: dict[st
     columns = {n: [row[i] for row in rows] for i, n in enumerate(paths)}
     branches = {n: labelled.values(f"{FIELD}.detections.{n}_score", unwind=True)[:6] for n in BOTH}
     scored = {**columns, **{f"{n}_score": v for n, v in branches.items()}}
-    for stored, order in (("doubt", "suggested"), ("disagreement", "disagreement")):
+    for stored, order in (("doubt", "doubt"), ("disagreement", "disagreement")):
         values = dict(zip(columns["id"], ORDERS[order].score(scored).tolist()))
         labelled.set_label_values(f"{FIELD}.detections.{stored}", values)
-    for name in ("suggested", "confidence", "margin", "disagreement", "instability"):
+    for name in ("doubt", "confidence", "margin", "disagreement", "instability"):
         expected = dict(zip(columns["id"], ORDERS[name].score(scored)))
         found = queue(labelled, FIELD, name)
         assert {e.label_id: e.value for e in found} == pytest.approx(expected)
@@ -70,7 +70,7 @@ def test_scores_that_were_filled_later_are_offered_and_nothing_comes_last(
         queue(labelled, FIELD, "outlier")
     values = {ids["cup2"]: 0.9, ids["cat"]: 0.4}
     labelled.set_label_values(f"{FIELD}.detections.outlier", values)
-    labelled.set_label_values(f"{FIELD}.detections.doubt", {ids["dog"]: 0.0})
+    labelled.set_label_values(f"{FIELD}.detections.priority", {ids["dog"]: 0.0})
     assert orders(labelled, FIELD)[0] == "suggested"
     found = queue(labelled, FIELD, "outlier")
     assert [(e.label, e.value) for e in found[:2]] == [("cup", 0.9), ("cat", 0.4)]
@@ -119,7 +119,7 @@ def test_a_range_that_is_none_is_refused(confidence: tuple[float, float]) -> Non
     ("kwargs", "message"),
     [
         ({"order": "doubtful"}, "there is no order 'doubtful'"),
-        ({"order": "suggested"}, "needs 'doubt'"),
+        ({"order": "suggested"}, "needs 'priority'"),
         ({"order": "margin", "skip": -1}, "skip is -1"),
         ({"order": "margin", "limit": 0}, "limit 0"),
     ],

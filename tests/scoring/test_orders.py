@@ -12,7 +12,8 @@ from ovsam_plugin.scoring.orders import ORDERS, order
 
 SHARES = st.floats(0, 1, allow_subnormal=False)
 COLUMNS = (
-    "objectness", "confidence", "margin", "head_score", "clip_score", "stability", "outlier"
+    "objectness", "confidence", "margin", "head_score", "clip_score", "stability", "outlier",
+    "priority",
 )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def test_a_score_does_not_depend_on_the_order_of_the_instances(
         assert np.allclose(before, after, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in ORDERS if name != "suggested"])
+@pytest.mark.parametrize("name", [name for name in ORDERS if name != "doubt"])
 def test_an_order_sorts_as_its_stored_attribute_does_in_a_database(name: str) -> None:
     rng = np.random.default_rng(0)
     columns = columns_of(rng.random((len(COLUMNS), 50)))
@@ -56,22 +57,22 @@ def test_an_order_sorts_as_its_stored_attribute_does_in_a_database(name: str) ->
     assert np.array_equal(by_database, np.argsort(-each.score(columns), kind="stable"))
 
 
-def test_the_suggested_order_is_the_doubt_that_is_stored() -> None:
+def test_the_order_by_doubt_is_the_doubt_that_is_stored() -> None:
     columns = columns_of(np.random.default_rng(1).random((len(COLUMNS), 20)))
     signs = ("confidence", "margin", "outlier", "objectness")
     stored = doubt(*(columns[name] for name in signs))
-    assert ORDERS["suggested"].attribute == "doubt"
-    assert np.array_equal(order("suggested").score(columns), stored)
+    assert ORDERS["doubt"].attribute == "doubt"
+    assert np.array_equal(order("doubt").score(columns), stored)
 
 
 def test_an_order_is_offered_once_a_column_it_needs_is_filled() -> None:
     columns = {"confidence": [0.5], "margin": [0.1], "outlier": [None]}
     offered = [each.name for each in ORDERS.values() if each.is_offered(columns)]
-    assert offered == ["suggested", "confidence", "margin"]
+    assert offered == ["doubt", "confidence", "margin"]
     columns["outlier"] = [0.5]
     assert ORDERS["outlier"].is_offered(columns)
 
 
 def test_an_unknown_order_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="suggested, confidence, objectness, margin, disagreement"):
+    with pytest.raises(ValueError, match="suggested, doubt, confidence, objectness, margin"):
         order("worst")
