@@ -46,7 +46,7 @@ from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa:
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.recognition.recognizer import Recognition  # noqa: E402
 from ovsam_plugin.recognition.synonyms import Synonyms  # noqa: E402
-from ovsam_plugin.scoring.columns import unit_rows  # noqa: E402
+from ovsam_plugin.scoring.arrays import unit_rows  # noqa: E402
 from ovsam_plugin.scoring.label_errors import Matched, mistake_scores  # noqa: E402
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt  # noqa: E402
 from ovsam_plugin.scoring.orders import ORDERS  # noqa: E402

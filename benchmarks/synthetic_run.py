@@ -20,7 +20,7 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings, join
 from ovsam_plugin.dataset.fields import declare_fields
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.scoring.columns import unit_rows
+from ovsam_plugin.scoring.arrays import unit_rows
 from ovsam_plugin.vocabulary import load_vocabulary
 from ovsam_plugin.vocabulary.classifier import build_classifier
 

@@ -12,7 +12,7 @@ from .label import Label
 from .learn import Learn
 from .make_class import MakeClass
 from .name_group import NameGroup
-from .open_panels import OpenReview, OpenSegment
+from .panel_buttons import OpenReview, OpenSegment
 from .preview import TryLabels
 from .recognize import Recognize
 from .relabel import Relabel

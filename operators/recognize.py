@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import fiftyone.operators as foo
+from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.requests import NamingRequest
+from ovsam_plugin.dataset.targets import Samples, photographs_behind
 from ovsam_plugin.import_lock import IMPORTS
 
 from .form import (
@@ -24,6 +27,14 @@ from .form import (
 )
 
 
+def _asked(ctx: foo.ExecutionContext) -> tuple[Samples, NamingRequest]:
+    """What is to be named. Of a grid of patches, these instances of their photographs."""
+    samples, request = flat_target(ctx), NamingRequest.read(ctx.params)
+    if isinstance(samples, PatchesView):
+        return photographs_behind(samples), replace(request, field=samples.patches_field)
+    return samples, request
+
+
 class Recognize(FormOperator):
     """Names instances that a person drew, or another model found."""
 
@@ -37,9 +48,10 @@ class Recognize(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = flat_target(ctx)
-        request = NamingRequest.read(ctx.params)
-        field_menu(inputs, "field", request.fields(samples), "Field with the instances")
+        samples, request = _asked(ctx)
+        is_cut = isinstance(flat_target(ctx), PatchesView)
+        fields = [str(request.field)] if is_cut else request.fields(samples)
+        field_menu(inputs, "field", fields, "Field with the instances")
         menu(inputs, "preset", MODELS, request.preset, "Model")
         inputs.str(
             "namer",
@@ -66,16 +78,17 @@ class Recognize(FormOperator):
         return types.Property(inputs, view=types.View(label="Name what is there"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        field = NamingRequest.read(ctx.params).target_field(flat_target(ctx))
+        samples, request = _asked(ctx)
+        field = request.target_field(samples)
         return f"the names are in the field {field}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         with IMPORTS:
             from ovsam_plugin.curation.naming import name_instances
 
-        request = NamingRequest.read(ctx.params)
+        samples, request = _asked(ctx)
         summary = name_instances(
-            flat_target(ctx),
+            samples,
             **request.arguments(),
             # The App's server has threads, and a loader process forked beside them may hang.
             workers=None if ctx.delegated else 0,

@@ -33,6 +33,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       const one = this.front && this.pictures.get(this.front.label_id);
       return one?.picture ? one : null;
     }
+    get isBegun() { const { accepted = 0, renamed = 0, rejected = 0 } = this.session?.progress ?? {}; return accepted + renamed + rejected > 0; }
     get filtered() { return this.classes.length > 0 || !!this.confidence; }
 
     // A review from its front. What was decided before is sent first.
@@ -182,6 +183,11 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       toSegment.give({ ...pair(front), field });
       await foo.executeOperator("open_panel", { name: "segment", isActive: true, layout: "horizontal" });
     }
+    // What the decisions teach: the form says what that is worth before anything is written.
+    async teach() {
+      await this.settled();
+      this.prompt("@ovsam/curation/learn", { field: this.field, estimate: true });
+    }
     // This instance alone in the grid; the queue stays that of the view before.
     async show() {
       const { front, field } = this;
@@ -256,6 +262,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     const [, again] = React.useReducer((count) => count + 1, 0);
     if (!desks.has(dataset)) desks.set(dataset, new Desk(dataset));
     const desk = desks.get(dataset), key = JSON.stringify(asked);
+    desk.prompt = foo.usePromptOperatorInput();
 
     React.useEffect(() => {
       const here = root.current;
@@ -316,6 +323,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
         button("Delete (Del)", () => desk.remove()),
         button("Show (G)", () => desk.show(), "g"),
       ],
+      desk.isBegun && button("Apply what I decided (T)", () => desk.teach(), "t"),
       desk.before && button("Back to the view (W)", () => desk.back(), "w"),
       desk.filtered && button("Show everything (E)", () => desk.filter({ classes: [], confidence: null }), "e")),
     session && desk.front && h("div", { style: { display: "flex", gap: 12, flexWrap: "wrap" } },
@@ -353,6 +361,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     else if (letter === "l") desk.gather();
     else if (letter === "d") desk.redraw();
     else if (letter === "g") desk.show();
+    else if (letter === "t" && desk.isBegun) desk.teach();
     else if (letter === "w" && desk.before) desk.back();
     else if (letter === "e" && desk.filtered) desk.filter({ classes: [], confidence: null });
     else if (key === "Delete") desk.remove();

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bson import ObjectId
-from fiftyone import ViewField as F
 from fiftyone.core.patches import PatchesView
 
 from ovsam_plugin.curation.attributes import check_own_detections
@@ -20,10 +18,9 @@ from ovsam_plugin.dataset.fields import (
     check_writable,
     declare_attributes,
 )
-from ovsam_plugin.dataset.internals import root_of
 from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset
 from ovsam_plugin.dataset.overwriting import Overwrite
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, photographs_behind, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec
 from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.namers import Cut, NamerSpec
@@ -93,7 +90,12 @@ def name_instances(
             read-only; or the patches are of another field.
     """
     if isinstance(samples, PatchesView):
-        samples = _behind(samples, pred_field)
+        if samples.patches_field != pred_field:
+            raise ValueError(
+                f"these are patches of field {samples.patches_field!r}, not of {pred_field!r}: "
+                f"give pred_field={samples.patches_field!r}, or the dataset"
+            )
+        samples = photographs_behind(samples)
     if fill:
         check_own_detections(samples, pred_field)
         check_writable(root_dataset(samples), pred_field, NAME_ATTRIBUTES)
@@ -120,20 +122,6 @@ def name_instances(
         progress=progress,
     )
     return NamingSummary(summary, _fill(samples, pred_field, label_field) if fill else 0)
-
-
-def _behind(patches: PatchesView, field: str) -> Samples:
-    """The photographs that patches were cut from, with those of the field's instances alone."""
-    if patches.patches_field != field:
-        raise ValueError(
-            f"these are patches of field {patches.patches_field!r}, not of {field!r}: give "
-            f"pred_field={patches.patches_field!r}, or the dataset"
-        )
-    owners = dict.fromkeys(patches.values("sample_id"))
-    labels = [ObjectId(label) for label in patches.values(f"{field}.id")]
-    view = all_images(root_of(patches)).select(list(owners))
-    shown: Samples = view.filter_labels(field, F("_id").is_in(labels))
-    return shown
 
 
 def _fill(samples: Samples, field: str, into: str) -> int:

@@ -15,7 +15,7 @@ from ovsam_plugin.curation.review_queue import Entry
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.import_lock import IMPORTS
-from ovsam_plugin.scoring.columns import column
+from ovsam_plugin.scoring.arrays import column
 from ovsam_plugin.scoring.learning import Lessons, learned_doubt
 from ovsam_plugin.scoring.priority import shares
 

@@ -26,13 +26,7 @@ from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
 
 from ovsam_plugin.dataset import outlines
-from ovsam_plugin.dataset.database import patiently
-from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
-from ovsam_plugin.dataset.embeddings import join
-from ovsam_plugin.dataset.internals import sample_documents
-from ovsam_plugin.dataset.loading import Loaded
-from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
-from ovsam_plugin.dataset.new_prompts import (
+from ovsam_plugin.dataset.asked_prompts import (
     Places,
     asking,
     prompts_of,
@@ -40,6 +34,12 @@ from ovsam_plugin.dataset.new_prompts import (
     to_be_labelled,
     unanswered,
 )
+from ovsam_plugin.dataset.database import patiently
+from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.embeddings import join
+from ovsam_plugin.dataset.internals import sample_documents
+from ovsam_plugin.dataset.loading import Loaded
+from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
 from ovsam_plugin.dataset.prompt_fields import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker

@@ -9,6 +9,9 @@ from typing import TypeAlias
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.media as fom
+from bson import ObjectId
+from fiftyone import ViewField as F
+from fiftyone.core.patches import PatchesView
 from fiftyone.core.video import FramesView
 
 from ovsam_plugin.dataset.fields import describe
@@ -47,6 +50,16 @@ def all_images(dataset: fo.Dataset) -> Samples:
     if dataset.media_type == fom.GROUP:
         return dataset.select_group_slices(media_type=fom.IMAGE)
     return dataset
+
+
+def photographs_behind(patches: PatchesView) -> Samples:
+    """The photographs that patches were cut from, with these instances of their field alone."""
+    field = patches.patches_field
+    owners = dict.fromkeys(patches.values("sample_id"))
+    labels = [ObjectId(label) for label in patches.values(f"{field}.id")]
+    view = all_images(root_of(patches)).select(list(owners))
+    shown: Samples = view.filter_labels(field, F("_id").is_in(labels))
+    return shown
 
 
 VIDEO = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ovsam_plugin.scoring.columns import Floats, Numbers, column, same_length
+from ovsam_plugin.scoring.arrays import Floats, Numbers, column, same_length
 from ovsam_plugin.scoring.score import Score
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.scoring.columns import Floats
+from ovsam_plugin.scoring.arrays import Floats
 
 MIN_IOU = 0.5
 

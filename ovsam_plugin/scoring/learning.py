@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.scoring.columns import Floats, Numbers, column, same_length, unit_rows
+from ovsam_plugin.scoring.arrays import Floats, Numbers, column, same_length, unit_rows
 
 _POWER = 4
 # As much as half an instance that looks the same and was doubted rightly.

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ovsam_plugin.scoring.columns import Floats, Numbers, column
+from ovsam_plugin.scoring.arrays import Floats, Numbers, column
 from ovsam_plugin.scoring.disagreement import disagreement
 from ovsam_plugin.scoring.doubt import doubt
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.scoring.columns import Floats, unit_rows
+from ovsam_plugin.scoring.arrays import Floats, unit_rows
 from ovsam_plugin.scoring.score import Score
 
 MIN_INSTANCES = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.scoring.columns import Floats, Numbers, column, same_length, unit_rows
+from ovsam_plugin.scoring.arrays import Floats, Numbers, column, same_length, unit_rows
 from ovsam_plugin.scoring.score import Score
 
 FIRST = 1000

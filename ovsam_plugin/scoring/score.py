@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.scoring.columns import Floats
+from ovsam_plugin.scoring.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

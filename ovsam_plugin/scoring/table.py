@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ovsam_plugin.scoring.columns import Floats
+from ovsam_plugin.scoring.arrays import Floats
 from ovsam_plugin.scoring.disagreement import DISAGREEMENT
 from ovsam_plugin.scoring.doubt import DOUBT
 from ovsam_plugin.scoring.outliers import OUTLIER

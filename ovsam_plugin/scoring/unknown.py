@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 from sklearn.cluster import AgglomerativeClustering, KMeans
 
-from ovsam_plugin.scoring.columns import Floats, Numbers, column, same_length, unit_rows
+from ovsam_plugin.scoring.arrays import Floats, Numbers, column, same_length, unit_rows
 from ovsam_plugin.scoring.score import NamedInstances, Score
 
 _BIAS, _OF_CONFIDENCE, _OF_FIT = -1.38, -0.48, -0.77

@@ -276,6 +276,19 @@ def test_those_that_look_alike_are_decided_as_one(
     assert not [label for label in stored(named).values() if label.get("review")]
 
 
+def test_what_was_decided_is_applied_from_the_panel(
+    named: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(named)
+    panel = Review(page)
+    assert not page.get_by_role("button", name="Apply what I decided").count()
+    panel.press("a")
+    page.get_by_role("button", name="Apply what I decided").click()
+    # The form says what it would be worth, or what is missing, before anything is written.
+    page.get_by_text("are too few to learn from").first.wait_for()
+    assert "ovsam_learned" not in named.get_field_schema()
+
+
 def test_what_is_wrongly_cut_out_is_redrawn_in_segment(
     dataset: fo.Dataset, found: list[Entry], open_app: Callable[[fo.Dataset], Any]
 ) -> None:

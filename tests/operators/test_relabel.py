@@ -114,6 +114,22 @@ def test_instances_from_elsewhere_are_named_and_filled_in(named: fo.Dataset) -> 
     assert shown["field"]["error_message"].startswith("choose the field")
 
 
+def test_of_a_grid_of_patches_those_instances_are_named(named: fo.Dataset) -> None:
+    patches = named.to_patches("asks").limit(4)
+    params = {"field": "asks", **OTHER}
+    done = foo.execute_operator(RECOGNIZE, {"view": patches, "params": params})
+    assert done.error is None, done.error
+    assert done.result["instances"] == 4
+    asked = named.values("asks_named.detections.prompt_id", unwind=True)
+    assert sorted(asked) == sorted(map(str, patches.values("asks.id")))
+    operator = OperatorRegistry().get_operator(RECOGNIZE)
+    request = {"dataset_name": named.name, "view": patches._serialize(), "params": OTHER}
+    shown = operator.resolve_input(ExecutionContext(request, operator_uri=RECOGNIZE)).to_json()
+    properties = shown["type"]["properties"]
+    assert properties["field"]["type"]["values"] == ["asks"]
+    assert not properties["field"].get("error_message")
+
+
 @pytest.mark.parametrize(("uri", "made"), [(RELABEL, "asks"), (RECOGNIZE, "asks_named")])
 def test_replacing_a_person_s_labels_is_asked_with_their_counts(
     named: fo.Dataset, uri: str, made: str

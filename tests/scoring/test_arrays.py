@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ovsam_plugin.scoring.columns import column, same_length, unit_rows
+from ovsam_plugin.scoring.arrays import column, same_length, unit_rows
 
 
 def test_none_becomes_nan() -> None:
