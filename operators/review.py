@@ -14,10 +14,10 @@ from .question import Question, asker
 _HELP = (
     "It goes through what the grid shows: choose a view, filter in the sidebar, and the queue "
     "follows. Keys, once the panel was clicked on (with Alt from anywhere; Ctrl+Option on a Mac, "
-    "Alt+Shift in Firefox): 1 to 5 one of the names, A accept, R reject, S skip, U undo, T apply what was decided, N type a "
-    "name and Enter give it, L decide those like it as one, D draw it anew in Segment, Delete "
-    "remove it, G show it alone in the grid, W back to the view. A bar that is clicked filters the "
-    "queue; clicked again, it does not."
+    "Alt+Shift in Firefox): 1 to 5 one of the names, A accept, R reject, S skip, U undo, N type "
+    "a name and Enter give it, L decide those like it as one, D draw it anew in Segment, Delete "
+    "remove it, G show it alone in the grid, W back to the view, T apply what was decided to the "
+    "others. A bar that is clicked filters the queue; clicked again, it does not."
 )
 
 
