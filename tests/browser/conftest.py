@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from tests.browser.server import Server
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -57,26 +58,38 @@ def new_page(chromium: Any) -> Any:
     return page
 
 
-@pytest.fixture
-def open_app(chromium: Any) -> Iterator[Callable[[Any], Any]]:
-    """Opens a dataset in the App and gives the browser's page."""
-    import fiftyone as fo
+@pytest.fixture(scope="module")
+def app() -> Iterator[Server]:
+    """The App's server, one for a module: it takes ten seconds to start and to load the network."""
+    made = Server()
+    made.start()
+    yield made
+    made.stop()
 
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of the test's own, which has loaded nothing yet, and may be stopped."""
+    made = Server()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def open_app(chromium: Any, app: Server) -> Iterator[Callable[[Any], Any]]:
+    """Opens a dataset in the App and gives the browser's page."""
     opened: list[Any] = []
 
     def open_dataset(dataset: Any) -> Any:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        session = fo.launch_app(dataset, remote=True, address="127.0.0.1", port=port)
         page = new_page(chromium)
-        page.goto(f"http://127.0.0.1:{port}/datasets/{dataset.name}")
-        opened.extend((page, session))
+        opened.append(page)
+        page.goto(app.address(dataset))
         return page
 
     yield open_dataset
-    for thing in opened:
-        thing.close()
+    for page in opened:
+        page.close()
 
 
 def _lacking(reason: str) -> None:

@@ -2,64 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.server.main as server_main
-import pytest
 
 from tests.browser.conftest import new_page
 from tests.browser.panel import Panel, eventually, labels, show
-from tests.conftest import ROOT
+from tests.browser.server import Server
 
 CAT = (230, 120)
-
-
-class Server:
-    """The App's server in a process of its own, at one address all the time."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Waits until it answers."""
-        command = [sys.executable, server_main.__file__, "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [*command, "--address", "127.0.0.1"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        end = time.monotonic() + 120
-        while True:
-            with socket.socket() as tried:
-                if tried.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert time.monotonic() < end, "the App's server did not start"
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        """Without a farewell, as a server that crashes."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    made.start()
-    yield made
-    made.stop()
 
 
 def test_clicks_outlive_a_tab_a_split_and_the_server(
@@ -68,7 +19,7 @@ def test_clicks_outlive_a_tab_a_split_and_the_server(
     page = new_page(chromium)
 
     def open_panel() -> Panel:
-        page.goto(f"http://127.0.0.1:{server.port}/datasets/{dataset.name}")
+        page.goto(server.address(dataset))
         panel = show(page)
         panel.wait_for_photograph((451, 300))
         panel.settled()
