@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from fiftyone.core.utils import serialize_numpy_array
 
-from ovsam_plugin.dataset.internals import is_generated
+from ovsam_plugin.dataset.internals import declare_all, is_generated
 from ovsam_plugin.prediction.instances import Instances
 
 if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
@@ -27,6 +27,11 @@ class Attribute:
     kind: type[fo.Field]
     description: str
     subfield: type[fo.Field] | None = None
+
+    def made(self) -> fo.Field:
+        """The field as a dataset declares it."""
+        inside = {} if self.subfield is None else {"field": self.subfield()}
+        return self.kind(description=self.description, **inside)
 
 
 ATTRIBUTES = (
@@ -187,19 +192,16 @@ def declare_fields(dataset: fo.Dataset, field: str) -> None:
 
 def declare_attributes(dataset: fo.Dataset, field: str, attributes: Iterable[Attribute]) -> None:
     """Declares attributes of a Detections field that are not declared, and describes them."""
+    missing: dict[str, fo.Field] = {}
     for attribute in attributes:
         path = f"{field}.detections.{attribute.name}"
         declared = dataset.get_field(path)
         if declared is None:
-            dataset.add_sample_field(
-                path,
-                attribute.kind,
-                subfield=attribute.subfield,
-                description=attribute.description,
-            )
+            missing[path] = attribute.made()
         elif declared.description is None and not is_generated(dataset):
             declared.description = attribute.description
             declared.save()
+    declare_all(dataset, missing)
 
 
 def to_detections(

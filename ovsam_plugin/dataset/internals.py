@@ -111,6 +111,11 @@ def attributes_of(document: object) -> Mapping[str, Any]:
     return found
 
 
+def declare_all(dataset: fo.Dataset, fields: Mapping[str, fo.Field]) -> None:
+    """Declares fields by their paths at once: one by one, each costs what all cost together."""
+    dataset._merge_sample_field_schema(dict(fields))
+
+
 def declare_like(dataset: fo.Dataset, name: str, field: fo.Field) -> None:
     """Declares a field with all below it, as another one is."""
     dataset._sample_doc_cls.merge_field_schema({name: field}, validate=False)

@@ -127,6 +127,31 @@ def test_a_field_is_declared_with_all_below_it(labelled: fo.Dataset) -> None:
     assert len(there) > 10
 
 
+def test_fields_are_declared_at_once_as_they_are_one_by_one(labelled: fo.Dataset) -> None:
+    one, several = labelled.clone(), labelled.clone()
+    one.add_sample_field("ovsam.detections.sure", fo.FloatField, description="how sure")
+    one.add_sample_field("ovsam.detections.tops", fo.ListField, subfield=fo.StringField)
+    internals.declare_all(
+        several,
+        {
+            "ovsam.detections.sure": fo.FloatField(description="how sure"),
+            "ovsam.detections.tops": fo.ListField(field=fo.StringField()),
+        },
+    )
+
+    def told(dataset: fo.Dataset) -> dict[str, str]:
+        dataset.reload()
+        schema = dataset.get_field_schema(flat=True)
+        return {
+            p: f"{f} {f.description} {f.read_only} {bool(f.created_at)}" for p, f in schema.items()
+        }
+
+    assert told(one) == told(several)
+    assert several.get_field("ovsam.detections.sure").description == "how sure"
+    for made in (one, several):
+        made.delete()
+
+
 def test_patches_are_made_anew(labelled: fo.Dataset, ids: dict[str, str]) -> None:
     patches = labelled.to_patches("ovsam")
     before, stages = len(patches), internals.stages_of(patches)

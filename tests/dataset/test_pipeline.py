@@ -70,6 +70,8 @@ def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(
     whole = Predictor.encode
 
     def tight(self: Predictor, frames: Any) -> Any:
+        if self is not model.labeler.predictor:  # on a thread that an earlier test has left
+            return whole(self, frames)
         sizes.append(len(frames))
         if len(frames) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
