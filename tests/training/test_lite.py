@@ -135,7 +135,7 @@ def either(request: pytest.FixtureRequest) -> LiteRecipe:
 
 
 @pytest.mark.parametrize(
-    ("either", "schedule"), [("recipe", "no"), ("tuned", "bf16")], indirect=True
+    ("either", "schedule"), [("recipe", "bf16"), ("tuned", "no")], indirect=True
 )
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
     either: LiteRecipe, schedule: Schedule, tmp_path: Path
