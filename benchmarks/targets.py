@@ -196,7 +196,7 @@ def photograph(bench: Bench) -> list[Row]:
     """The whole network beside SAM, whose masks are cut out and embedded by the same CLIP."""
     from segment_anything import SamPredictor, sam_model_registry
 
-    from ovsam_plugin.baselines.tower import Tower
+    from ovsam_plugin.namers.tower import Tower
 
     ours, image = bench.published(), bench.photograph()
     tower = Tower.of(ours)
@@ -415,7 +415,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ROWS))
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--results", type=Path, metavar="FILE", help="the table as Markdown")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="a page that the table is added to"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
@@ -446,9 +448,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_results(path: Path, machine: str, arguments: Sequence[str], rows: Sequence[Row]) -> None:
-    """The rows as a page, with where and how they were measured."""
+    """Adds the rows to a page, with where and how they were measured."""
+    before = path.read_text() if path.exists() else "# Results\n"
     lines = [
-        "# Results",
         "",
         f"`python benchmarks/targets.py {' '.join(arguments)}`, {date.today()}: {machine}.",
         "",
@@ -460,7 +462,7 @@ def write_results(path: Path, machine: str, arguments: Sequence[str], rows: Sequ
             for row in rows
         ),
     ]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(before + "\n".join(lines) + "\n")
 
 
 def _processor() -> str:

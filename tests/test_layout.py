@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,23 @@ def test_a_class_s_name_is_one_thing() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 assert node.name not in homes, f"{node.name}: {name} and {homes[node.name]}"
                 homes[node.name] = name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_what_a_benchmark_imports_is_there_inside_its_functions_too(path: Path) -> None:
+    lacking = [
+        f"{line.module}.{name.name}"
+        for line in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("ovsam_plugin")
+        for name in line.names
+        if not there(str(line.module), name.name)
+    ]
+    assert not lacking
+
+
+def there(module: str, name: str) -> bool:
+    """Whether a module has a name, or is a package with a module of that name."""
+    try:
+        return hasattr(import_module(module), name) or bool(find_spec(f"{module}.{name}"))
+    except ModuleNotFoundError:
+        return False
