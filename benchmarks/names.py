@@ -15,7 +15,8 @@ t):
   classes, once with the novel classes' words and once without them. With weights whose head has
   seen base classes alone (`--weights`, `--seen coco/base`) this is a test of novel classes; with
   others their words work already, and only the second case is one.
-- decisions: the first of all instances in the suggested order of review are decided. Every
+- decisions: the first of all instances in an order of review are decided, in the suggested one and
+  in that by doubt. Every
   fifth of the photographs is named by what the decisions on the others teach, and its instances
   that were not decided are judged: no decision is on a photograph that is judged.
 
@@ -221,36 +222,40 @@ def decisions_table(preset: Preset, made: Instances, share: float) -> Table:
         "margin": names.margin,
         "outlier": outlierness(made.head, names.names),
     }
-    first = priority(ORDERS["doubt"].score(columns), made.vectors)
-    decided = np.zeros(len(made), bool)
-    decided[np.argsort(-first, kind="stable")[: round(share * len(made))]] = True
-    before, after = [], []
-    for seed in range(SEEDS):
-        right_before, right_after = np.zeros(len(made), bool), np.zeros(len(made), bool)
-        for teaching, judging in _folds(made, seed):
-            taught, targets = np.unique(made.right[decided & teaching], return_inverse=True)
-            rows = np.flatnonzero(decided & teaching)
-            head = fit_head(
-                Decisions(
-                    vectors=made[rows].vectors,
-                    prior=Prior.of(scores[rows], taught),
-                    classes=targets.astype(np.int64),
-                    groups=made.photograph[rows],
-                )
-            )
-            rest = np.flatnonzero(judging & ~decided)
-            moved = scores[rest, :-1].copy()
-            right_before[rest] = moved.argmax(1) == made.right[rest]
-            moved[:, taught] += made[rest].vectors @ head.T
-            right_after[rest] = moved.argmax(1) == made.right[rest]
-        before.append(float(right_before[~decided].mean()))
-        after.append(float(right_after[~decided].mean()))
-    table = Table(title=f"{decided.sum()} of {len(made)} decided, in the suggested order")
-    for head in ("right before", "right after", "gain"):
-        table.add_column(head, justify="right")
-    gain = [b - a for a, b in zip(before, after)]
-    table.add_row(f"{np.mean(before):.3f}", interval(after), interval(gain))
+    doubt = ORDERS["doubt"].score(columns)
+    count = round(share * len(made))
+    table = Table(title=f"{count} of {len(made)} decided")
+    for head in ("in the order", "right before", "right after", "gain"):
+        table.add_column(head, justify="left" if head.startswith("in") else "right")
+    for order, first in (("suggested", priority(doubt, made.vectors)), ("doubt", doubt)):
+        decided = np.zeros(len(made), bool)
+        decided[np.argsort(-np.nan_to_num(first, nan=-1.0), kind="stable")[:count]] = True
+        before, after = zip(*(_right(made, scores, decided, seed) for seed in range(SEEDS)))
+        gain = [b - a for a, b in zip(before, after)]
+        table.add_row(order, f"{np.mean(before):.3f}", interval(list(after)), interval(gain))
     return table
+
+
+def _right(made: Instances, scores: Floats, decided: Bools, seed: int) -> tuple[float, float]:
+    """Share of what was not decided that has its right name before and after."""
+    before, after = np.zeros(len(made), bool), np.zeros(len(made), bool)
+    for teaching, judging in _folds(made, seed):
+        rows = np.flatnonzero(decided & teaching)
+        taught, targets = np.unique(made.right[rows], return_inverse=True)
+        head = fit_head(
+            Decisions(
+                vectors=made[rows].vectors,
+                prior=Prior.of(scores[rows], taught),
+                classes=targets.astype(np.int64),
+                groups=made.photograph[rows],
+            )
+        )
+        rest = np.flatnonzero(judging & ~decided)
+        moved = scores[rest, :-1].copy()
+        before[rest] = moved.argmax(1) == made.right[rest]
+        moved[:, taught] += made[rest].vectors @ head.T
+        after[rest] = moved.argmax(1) == made.right[rest]
+    return float(before[~decided].mean()), float(after[~decided].mean())
 
 
 def _folds(made: Instances, seed: int) -> Iterator[tuple[Bools, Bools]]:

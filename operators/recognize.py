@@ -27,12 +27,13 @@ from .form import (
 )
 
 
-def _asked(ctx: foo.ExecutionContext) -> tuple[Samples, NamingRequest]:
-    """What is to be named. Of a grid of patches, these instances of their photographs."""
+def _asked(ctx: foo.ExecutionContext) -> tuple[Samples, NamingRequest, list[str]]:
+    """What is to be named, and of which fields; of a grid of patches, these instances alone."""
     samples, request = flat_target(ctx), NamingRequest.read(ctx.params)
     if isinstance(samples, PatchesView):
-        return photographs_behind(samples), replace(request, field=samples.patches_field)
-    return samples, request
+        field = samples.patches_field
+        return photographs_behind(samples), replace(request, field=field), [field]
+    return samples, request, request.fields(samples)
 
 
 class Recognize(FormOperator):
@@ -48,9 +49,7 @@ class Recognize(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples, request = _asked(ctx)
-        is_cut = isinstance(flat_target(ctx), PatchesView)
-        fields = [str(request.field)] if is_cut else request.fields(samples)
+        samples, request, fields = _asked(ctx)
         field_menu(inputs, "field", fields, "Field with the instances")
         menu(inputs, "preset", MODELS, request.preset, "Model")
         inputs.str(
@@ -78,7 +77,7 @@ class Recognize(FormOperator):
         return types.Property(inputs, view=types.View(label="Name what is there"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        samples, request = _asked(ctx)
+        samples, request, _ = _asked(ctx)
         field = request.target_field(samples)
         return f"the names are in the field {field}"
 
@@ -86,7 +85,7 @@ class Recognize(FormOperator):
         with IMPORTS:
             from ovsam_plugin.curation.naming import name_instances
 
-        samples, request = _asked(ctx)
+        samples, request, _ = _asked(ctx)
         summary = name_instances(
             samples,
             **request.arguments(),

@@ -124,6 +124,18 @@ def dataset(images: list[Path]) -> Iterator[object]:
         made.delete()
 
 
+@pytest.fixture
+def boxed(dataset: Any) -> Any:
+    """The photographs, each with one box that asks: quicker than everything."""
+    import fiftyone as fo
+
+    for sample in dataset:
+        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.6, 0.6])
+        sample["asks"] = fo.Detections(detections=[box])
+        sample.save()
+    return dataset
+
+
 @pytest.fixture(scope="session")
 def model() -> object:
     """`ovsam-lite` with a small vocabulary and a coarse lattice, as the zoo loads it."""

@@ -57,6 +57,10 @@ def _lack(name: str) -> Callable[[Columns], Floats]:
     return lambda columns: np.clip(1 - column(columns[name]), 0, 1)
 
 
+def _stored(name: str) -> Callable[[Columns], Floats]:
+    return lambda columns: column(columns[name])
+
+
 def _doubt(columns: Columns) -> Floats:
     return doubt(
         columns["confidence"],
@@ -73,7 +77,7 @@ _ALL = (
         "priority",
         True,
         ("priority",),
-        lambda columns: column(columns["priority"]),
+        _stored("priority"),
     ),
     Order(
         "doubt",
@@ -115,7 +119,7 @@ _ALL = (
         "outlier",
         True,
         ("outlier",),
-        lambda columns: column(columns["outlier"]),
+        _stored("outlier"),
     ),
 )
 ORDERS: Mapping[str, Order] = MappingProxyType({each.name: each for each in _ALL})

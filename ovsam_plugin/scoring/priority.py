@@ -83,7 +83,7 @@ def _placed(
             break
         found.append((place, value))
         left *= 1 - alike[place]
-        left[[one for one, _ in found]] = -1
+        left[place], alike[:, place] = -1, 0  # and so it stays
     return found
 
 

@@ -61,19 +61,15 @@ def new_page(chromium: Any) -> Any:
 @pytest.fixture(scope="module")
 def app() -> Iterator[Server]:
     """The App's server, one for a module: it takes ten seconds to start and to load the network."""
-    made = Server()
-    made.start()
-    yield made
-    made.stop()
+    with Server() as made:
+        yield made
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server of the test's own, which has loaded nothing yet, and may be stopped."""
-    made = Server()
-    made.start()
-    yield made
-    made.stop()
+    with Server() as made:
+        yield made
 
 
 @pytest.fixture

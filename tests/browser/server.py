@@ -23,6 +23,13 @@ class Server:
             self.port = free.getsockname()[1]
         self.process: subprocess.Popen[bytes] | None = None
 
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
     def start(self) -> None:
         """Waits until it answers."""
         command = [sys.executable, server_main.__file__, "--port", str(self.port)]

@@ -26,16 +26,6 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def boxed(dataset: fo.Dataset) -> fo.Dataset:
-    """The photographs, each with one box that asks."""
-    for sample in dataset:
-        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.6, 0.6])
-        sample["asks"] = fo.Detections(detections=[box])
-        sample.save()
-    return dataset
-
-
 def label(dataset: fo.Dataset) -> LabelSummary:
     return label_dataset(dataset, **SETTINGS)
 

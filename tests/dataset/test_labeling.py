@@ -28,16 +28,6 @@ SMALL = {"vocabulary": NAMES, "device": "cpu", "workers": 0, "progress": False}
 """Settings of every call here, so that the model is loaded once."""
 
 
-@pytest.fixture
-def boxed(dataset: fo.Dataset) -> fo.Dataset:
-    """The photographs, each with one box that asks: quicker than everything."""
-    for sample in dataset:
-        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.6, 0.6])
-        sample["asks"] = fo.Detections(detections=[box])
-        sample.save()
-    return dataset
-
-
 def label(samples: Any, **settings: Any) -> LabelSummary:
     return label_dataset(samples, **{**SMALL, "box_field": "asks", **settings})
 

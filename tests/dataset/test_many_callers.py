@@ -33,17 +33,6 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def boxed(dataset: fo.Dataset) -> fo.Dataset:
-    """The photographs, each with a box that asks."""
-    asks = [
-        fo.Detections(detections=[fo.Detection(bounding_box=[0.2, 0.2, 0.6, 0.6])])
-        for _ in range(3)
-    ]
-    dataset.set_values("asks", asks)
-    return dataset
-
-
 def label_ids(dataset: fo.Dataset) -> set[str]:
     return set(dataset.values("ovsam.detections.id", unwind=True))
 

@@ -27,15 +27,6 @@ URI = "@ovsam/curation/label"
 SMALL = {"vocabulary": "names", "names": "cat, cup, person, spoon"}
 
 
-@pytest.fixture
-def boxed(dataset: fo.Dataset) -> fo.Dataset:
-    for sample in dataset:
-        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.6, 0.6])
-        sample["asks"] = fo.Detections(detections=[box])
-        sample.save()
-    return dataset
-
-
 def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
     """The properties of the form that these values lead to."""
     operator = OperatorRegistry().get_operator(URI)

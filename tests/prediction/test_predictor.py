@@ -202,10 +202,10 @@ def test_a_photograph_is_encoded_in_a_batch_as_alone(
     np.testing.assert_allclose(a.head_embeddings, b.head_embeddings, atol=1e-3)
 
 
-def test_hundreds_of_boxes_take_little_more_memory_than_ten() -> None:
-    few, many = (peak_memory("ovsam-lite", count) for count in (10, 300))
+def test_a_thousand_boxes_take_little_more_memory_than_ten() -> None:
+    few, many = (peak_memory("ovsam-lite", count) for count in (10, 1000))
     assert few > 0.1
-    assert many - few < 0.6
+    assert many - few < 2.0
 
 
 def test_weights_of_ones_own_are_loaded_from_a_path(tmp_path: Path) -> None:
@@ -338,8 +338,8 @@ def test_threads_with_photographs_of_different_shapes_do_not_disturb_each_other(
         sys.setswitchinterval(interval)
 
 
-def test_many_mask_prompts_on_twelve_megapixels_take_little_more_memory_than_a_few() -> None:
-    few, many = (peak("mask prompts", count) for count in (5, 50))
+def test_a_hundred_mask_prompts_on_twelve_megapixels_take_little_more_memory_than_ten() -> None:
+    few, many = (peak("mask prompts", count) for count in (10, 100))
     assert many - few < 0.1
 
 

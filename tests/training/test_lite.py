@@ -119,7 +119,7 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert all(f"3,validation/{name}," in log for name in FIGURES)
 
 
-@pytest.fixture
+@pytest.fixture(params=["no", "bf16"])
 def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
     """In each precision that a CPU has; accelerate remembers a process's."""
     AcceleratorState._reset_state()
@@ -127,16 +127,13 @@ def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
     AcceleratorState._reset_state()
 
 
-@pytest.fixture
+@pytest.fixture(params=["recipe", "tuned"])
 def either(request: pytest.FixtureRequest) -> LiteRecipe:
     """The encoder as it is, and its later blocks trained."""
     recipe: LiteRecipe = request.getfixturevalue(request.param)
     return recipe
 
 
-@pytest.mark.parametrize(
-    ("either", "schedule"), [("recipe", "bf16"), ("tuned", "no")], indirect=True
-)
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
     either: LiteRecipe, schedule: Schedule, tmp_path: Path
 ) -> None:
