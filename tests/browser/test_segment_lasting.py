@@ -42,8 +42,10 @@ def test_clicks_outlive_a_tab_a_split_and_the_server(
     assert panel.steps == asked
     assert page.get_by_role("button", name="1 cat").is_visible()
 
-    # Without its server the App gives up the whole page.
+    # Without its server the App gives up the whole page; the panel is told, if it asks before that.
+    x, y = panel.desk("desk.clientOf([350, 120])")
     server.stop()
+    page.mouse.move(x, y)
     page.get_by_text("Failed to fetch").first.wait_for()
     server.start()
     panel = open_panel()
