@@ -1,11 +1,12 @@
-"""Work on a stream of things in stages, each on a thread of its own, none far ahead of the next."""
+"""Work on a stream of things in stages, each on threads of its own, none far ahead of the next."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from queue import Empty, Full, Queue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 _T = TypeVar("_T")
 
@@ -13,6 +14,9 @@ _T = TypeVar("_T")
 _LOOK = 0.2
 # How long a thread that is no longer wanted may take to finish what it is at.
 _PATIENCE = 60.0
+
+_Line: TypeAlias = "Queue[Future[Any] | None]"
+"""Things in their order, which may still be worked on; None is the end."""
 
 
 class Stages(Generic[_T]):
@@ -25,25 +29,30 @@ class Stages(Generic[_T]):
         stages: each takes what the one before gave.
         room: finished things that may wait before a stage. A stage that is ahead waits for the
             next, so memory stays bounded however slow the last is.
+        abreast: things that a stage works on at once, each on a thread of its own.
+        begin: called on each of those threads before its first thing.
 
     Raises:
         Exception: from `next`, whatever the source or a stage raised, after what came before it.
     """
 
     def __init__(
-        self, source: Iterator[_T], stages: Sequence[Callable[[_T], _T]], room: int = 1
+        self,
+        source: Iterator[_T],
+        stages: Sequence[Callable[[_T], _T]],
+        room: int = 1,
+        abreast: int = 1,
+        begin: Callable[[], None] | None = None,
     ) -> None:
         self._stop = threading.Event()
-        queues: list[Queue[tuple[Any, BaseException | None] | None]]
-        queues = [Queue(room) for _ in range(len(stages) + 1)]
-        self._out = queues[-1]
-        self._threads = [
-            threading.Thread(target=self._feed, args=(source, queues[0]), daemon=True),
-            *(
-                threading.Thread(target=self._work, args=(work, before, after), daemon=True)
-                for work, before, after in zip(stages, queues, queues[1:])
-            ),
-        ]
+        lines: list[_Line] = [Queue(room)]
+        lines += [Queue(room + abreast - 1) for _ in stages]
+        self._out = lines[-1]
+        self._threads = [_thread(self._feed, source, lines[0])]
+        for work, before, after in zip(stages, lines, lines[1:]):
+            turn = _Turn()
+            for _ in range(abreast):
+                self._threads.append(_thread(self._work, work, before, after, turn, begin))
 
     def __enter__(self) -> Stages[_T]:
         for thread in self._threads:
@@ -56,51 +65,89 @@ class Stages(Generic[_T]):
             thread.join(_PATIENCE)
 
     def __iter__(self) -> Iterator[_T]:
-        while (got := self._get(self._out)) is not None:
-            value, error = got
-            if error is not None:
-                raise error
-            yield value
+        while (coming := self._get(self._out)) is not None and self._ready(coming):
+            yield coming.result()
 
-    def _feed(self, source: Iterator[_T], out: Queue[Any]) -> None:
+    def _feed(self, source: Iterator[_T], out: _Line) -> None:
         try:
             for value in source:
-                if not self._put(out, (value, None)):
+                ready: Future[Any] = Future()
+                ready.set_result(value)
+                if not self._put(out, ready):
                     return
+                del value, ready
         except BaseException as error:
-            self._put(out, (None, error))
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            self._put(out, failed)
         self._put(out, None)
 
-    def _work(self, work: Callable[[_T], _T], before: Queue[Any], after: Queue[Any]) -> None:
-        while (got := self._get(before)) is not None:
-            value, error = got
-            if error is None:
-                try:
-                    value = work(value)
-                except BaseException as raised:
-                    value, error = None, raised
-            if not self._put(after, (value, error)):
+    def _work(
+        self,
+        work: Callable[[_T], _T],
+        before: _Line,
+        after: _Line,
+        turn: _Turn,
+        begin: Callable[[], None] | None,
+    ) -> None:
+        if begin is not None:
+            begin()
+        while True:
+            # Taken, and given its place behind, before anyone else takes: the order is kept.
+            with turn.lock:
+                given = None if turn.over else self._get(before)
+                if given is None:
+                    if not turn.over:
+                        turn.over = True
+                        self._put(after, None)
+                    return
+                made: Future[Any] = Future()
+                if not self._put(after, made):
+                    return
+            if not self._ready(given):
                 return
+            try:
+                made.set_result(work(given.result()))
+            except BaseException as error:
+                made.set_exception(error)
             # What was handed on is not held while the next is waited for.
-            del got, value, error
-        self._put(after, None)
+            del given, made
 
-    def _put(self, queue: Queue[Any], value: object) -> bool:
+    def _ready(self, coming: Future[Any]) -> bool:
+        """Waits for a thing; whether it came before everything was stopped."""
+        while not self._stop.is_set():
+            if wait([coming], _LOOK).done:
+                return True
+        return False
+
+    def _put(self, line: _Line, value: Future[Any] | None) -> bool:
         while not self._stop.is_set():
             try:
-                queue.put(value, timeout=_LOOK)
+                line.put(value, timeout=_LOOK)
                 return True
             except Full:
                 continue
         return False
 
-    def _get(self, queue: Queue[Any]) -> Any:
+    def _get(self, line: _Line) -> Future[Any] | None:
         while not self._stop.is_set():
             try:
-                return queue.get(timeout=_LOOK)
+                return line.get(timeout=_LOOK)
             except Empty:
                 continue
         return None
+
+
+class _Turn:
+    """Whose turn it is among threads that do the same work."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.over = False
+
+
+def _thread(work: Callable[..., None], *arguments: object) -> threading.Thread:
+    return threading.Thread(target=work, args=arguments, daemon=True)
 
 
 def within(seconds: float, work: Callable[[], _T]) -> _T:

@@ -26,6 +26,56 @@ def test_things_come_out_in_order_and_stages_overlap() -> None:
     assert threading.get_ident() not in here
 
 
+def test_things_abreast_come_out_in_order_however_long_each_takes() -> None:
+    here: set[int] = set()
+    begun: list[int] = []
+
+    def work(value: int) -> int:
+        here.add(threading.get_ident())
+        time.sleep(0.1 if value % 3 == 0 else 0.02)
+        return value
+
+    started = time.monotonic()
+    begin = lambda: begun.append(threading.get_ident())  # noqa: E731
+    with Stages(iter(range(12)), (work, work), abreast=3, begin=begin) as out:
+        assert list(out) == list(range(12))
+    # One after the other a stage takes 0.56 s.
+    assert time.monotonic() - started < 0.45
+    assert len(here) > 2
+    assert here <= set(begun)
+    assert len(begun) == 6
+
+
+def test_of_things_abreast_no_more_are_taken_than_are_worked_on_and_wait() -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[int]:
+        for value in range(100):
+            taken.append(value)
+            yield value
+
+    with Stages(source(), (lambda value: value,), abreast=3) as out:
+        next(iter(out))
+        time.sleep(0.5)
+        # As for one, and two more on the way.
+        assert len(taken) <= 10
+
+
+def test_leaving_does_not_wait_for_what_was_not_begun() -> None:
+    done: list[int] = []
+
+    def work(value: int) -> int:
+        time.sleep(0.1)
+        done.append(value)
+        return value
+
+    before = threading.active_count()
+    with Stages(iter(range(100)), (work,), abreast=2) as out:
+        next(iter(out))
+    assert len(done) <= 6
+    assert threading.active_count() == before
+
+
 def test_a_slow_end_holds_the_beginning_back() -> None:
     taken: list[int] = []
 
@@ -42,8 +92,9 @@ def test_a_slow_end_holds_the_beginning_back() -> None:
         assert len(taken) <= 6
 
 
+@pytest.mark.parametrize("abreast", [1, 2])
 @pytest.mark.parametrize("place", ["source", "first", "last"])
-def test_an_error_comes_out_after_what_was_before_it(place: str) -> None:
+def test_an_error_comes_out_after_what_was_before_it(place: str, abreast: int) -> None:
     def source() -> Iterator[int]:
         yield 0
         yield 1
@@ -58,7 +109,10 @@ def test_an_error_comes_out_after_what_was_before_it(place: str) -> None:
 
     stages = [lambda value, name=name: check(name, value) for name in ("first", "last")]
     got: list[int] = []
-    with Stages(source(), stages) as out, pytest.raises(ValueError, match="two is too many"):
+    with (
+        Stages(source(), stages, abreast=abreast) as out,
+        pytest.raises(ValueError, match="two is too many"),
+    ):
         got.extend(out)  # keeps what came before the error
     assert got == [0, 1]
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as default
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import fiftyone as fo
 import fiftyone.core.utils as fou
 import fiftyone.utils.torch as fout
 import numpy as np
+import torch
 from bson import ObjectId
 from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
@@ -44,6 +46,7 @@ from ovsam_plugin.dataset.prompt_fields import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
+from ovsam_plugin.hardware.streams import compute_on, streams_on
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.stages import Stages
 
@@ -304,8 +307,12 @@ class LabelingJob:
         # Processes are started before threads are.
         loaded = iter(batches)
         matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaded)
+        # A namer's batches are large enough for all cores.
+        labeler, threads = self._model.labeler, torch.get_num_threads()
+        streams = streams_on(labeler.predictor.device) if labeler.namer is None else 1
+        begin = partial(compute_on, threads // streams, threads)
         try:
-            with Stages(matched, stages) as batches_out:
+            with Stages(matched, stages, abreast=streams, begin=begin) as batches_out:
                 for batch in batches_out:
                     done(batch)
                     self._worker.release(claims.batches.popleft())

@@ -390,12 +390,13 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
     ) -> tuple[fo.Detections, Instances, list[str | None]]:
         """`_label`, with fewer prompts at once from then on where memory runs out."""
         while True:
+            at_once = self.labeler.chunk
             try:
                 return self._label(found, item)
             except Exception as error:
-                if self.labeler.chunk == 1 or not is_out_of_memory(error):
+                if at_once == 1 or not is_out_of_memory(error):
                     raise
-                self.labeler.chunk //= 2
+                self.labeler.chunk = min(self.labeler.chunk, at_once // 2)
             free_memory()
 
     def _label(

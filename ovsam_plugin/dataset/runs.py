@@ -309,7 +309,7 @@ def _rows(vocabulary: Vocabulary) -> list[tuple[Any, ...]]:
 
 def now() -> str:
     """The time in ISO 8601, UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _versions() -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +217,30 @@ def test_the_precision_is_recorded_and_another_one_goes_on(asking: Any, precisio
     assert [s["precision"] for s in runs.sessions(asking, "ovsam")] == [precision, "fp32"]
     with pytest.raises(ValueError, match="auto, fp32, bf16, fp16"):
         label_dataset(asking, precision="fp8", **QUICK)
+
+
+def test_photographs_side_by_side_get_what_they_get_one_by_one(
+    asking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    whole = OvsamModel.encode
+
+    def told(self: OvsamModel, batch: Any) -> Any:
+        threads.add(threading.get_ident())
+        time.sleep(0.05)
+        return whole(self, batch)
+
+    monkeypatch.setattr(OvsamModel, "encode", told)
+    asking.add_samples([s.copy() for s in asking for _ in range(3)], progress=False)
+    label_dataset(asking, label_field="one_by_one", **QUICK)
+    assert len(threads) == 1
+    threads.clear()
+    monkeypatch.setattr(labeling_job, "streams_on", lambda device: 3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    label_dataset(asking, label_field="abreast", **QUICK)
+    assert len(threads) == 3
+    for sample in asking:
+        (one,), (other,) = sample.one_by_one.detections, sample.abreast.detections
+        assert (one.label, one.bounding_box) == (other.label, other.bounding_box)
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
+        assert (one.mask == other.mask).mean() > 0.999
