@@ -12,8 +12,9 @@ _T = TypeVar("_T")
 
 # How often a thread that waits looks whether it is still wanted, in seconds.
 _LOOK = 0.2
-# How long a thread that is no longer wanted may take to finish what it is at.
-_PATIENCE = 60.0
+# How long a thread that is no longer wanted may take to finish what it is at; the source's, which
+# may be stuck for good, less.
+_PATIENCE, _SOURCE_PATIENCE = 60.0, 5.0
 
 _Line: TypeAlias = "Queue[Future[Any] | None]"
 """Things in their order, which may still be worked on; None is the end."""
@@ -31,6 +32,7 @@ class Stages(Generic[_T]):
             next, so memory stays bounded however slow the last is.
         abreast: things that a stage works on at once, each on a thread of its own.
         begin: called on each of those threads before its first thing.
+        watch: called now and then while `next` waits; what it raises comes out there.
 
     Raises:
         Exception: from `next`, whatever the source or a stage raised, after what came before it.
@@ -43,8 +45,10 @@ class Stages(Generic[_T]):
         room: int = 1,
         abreast: int = 1,
         begin: Callable[[], None] | None = None,
+        watch: Callable[[], None] | None = None,
     ) -> None:
         self._stop = threading.Event()
+        self._watch = watch
         lines: list[_Line] = [Queue(room)]
         lines += [Queue(room + abreast - 1) for _ in stages]
         self._out = lines[-1]
@@ -61,11 +65,14 @@ class Stages(Generic[_T]):
 
     def __exit__(self, *raised: object) -> None:
         self._stop.set()
-        for thread in self._threads:
+        source, *workers = self._threads
+        for thread in workers:
             thread.join(_PATIENCE)
+        source.join(_SOURCE_PATIENCE)
 
     def __iter__(self) -> Iterator[_T]:
-        while (coming := self._get(self._out)) is not None and self._ready(coming):
+        watch = self._watch
+        while (coming := self._get(self._out, watch)) is not None and self._ready(coming, watch):
             yield coming.result()
 
     def _feed(self, source: Iterator[_T], out: _Line) -> None:
@@ -113,11 +120,13 @@ class Stages(Generic[_T]):
             # What was handed on is not held while the next is waited for.
             del given, made
 
-    def _ready(self, coming: Future[Any]) -> bool:
+    def _ready(self, coming: Future[Any], watch: Callable[[], None] | None = None) -> bool:
         """Waits for a thing; whether it came before everything was stopped."""
         while not self._stop.is_set():
             if wait([coming], _LOOK).done:
                 return True
+            if watch is not None:
+                watch()
         return False
 
     def _put(self, line: _Line, value: Future[Any] | None) -> bool:
@@ -129,12 +138,13 @@ class Stages(Generic[_T]):
                 continue
         return False
 
-    def _get(self, line: _Line) -> Future[Any] | None:
+    def _get(self, line: _Line, watch: Callable[[], None] | None = None) -> Future[Any] | None:
         while not self._stop.is_set():
             try:
                 return line.get(timeout=_LOOK)
             except Empty:
-                continue
+                if watch is not None:
+                    watch()
         return None
 
 

@@ -40,6 +40,7 @@ from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.internals import sample_documents
+from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
 from ovsam_plugin.dataset.prompt_fields import left_out
@@ -57,6 +58,8 @@ _SAMPLES_A_PASS = 50_000
 # Between two looks at samples that another worker has.
 _PAUSE = 0.5
 _SHOWN_REASONS = 10
+# How often processes that load photographs may die in one call, as where memory runs out.
+_DEATHS = 3
 
 _Open = Callable[[Sequence[str]], Sequence[str]]
 
@@ -153,6 +156,7 @@ class LabelingJob:
         self.tally = LabelTally()
         self.left = 0
         self._stopped = False
+        self._deaths = 0
 
     def run(
         self,
@@ -292,7 +296,10 @@ class LabelingJob:
             done: takes a batch out of the last.
 
         Returns:
-            samples that another worker has.
+            samples that another worker has, or that are left since a loading process died.
+
+        Raises:
+            RuntimeError: such processes have died too often.
         """
         loader = self._model.build_get_item(dict(prompt_fields))
         table = view.to_torch(loader, skip_failures=True)
@@ -305,22 +312,41 @@ class LabelingJob:
             worker_init_fn=table.worker_init,
         )
         # Processes are started before threads are.
-        loaded = iter(batches)
-        matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaded)
+        loaders = LoaderProcesses(lambda: iter(batches))
+        matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaders.started)
         # A namer's batches are large enough for all cores.
         labeler, threads = self._model.labeler, torch.get_num_threads()
         streams = streams_on(labeler.predictor.device) if labeler.namer is None else 1
         begin = partial(compute_on, threads // streams, threads)
+        written: set[str] = set()
         try:
-            with Stages(matched, stages, abreast=streams, begin=begin) as batches_out:
+            with Stages(
+                matched, stages, abreast=streams, begin=begin, watch=loaders.check
+            ) as batches_out:
                 for batch in batches_out:
                     done(batch)
+                    written.update(claims.batches[0])
                     self._worker.release(claims.batches.popleft())
+        except RuntimeError as error:
+            self._forgive(error)
+            claims.left = [i for i in table.keys if str(i) not in written]
         finally:
             for ids in claims.batches:
                 self._worker.release(ids)
         self._stopped = self._stopped or claims.stopped
         return claims.left
+
+    def _forgive(self, error: RuntimeError) -> None:
+        """Says that a process that loads photographs has died; raises what is anything else."""
+        if not is_death(error):
+            raise error
+        self._deaths += 1
+        if self._deaths > _DEATHS:
+            raise RuntimeError(
+                f"processes that load photographs died {self._deaths} times. Where memory ran out, "
+                "fewer of them take less: workers=1, or 0 for none"
+            ) from error
+        logger.warning("a process that loads photographs died; others go on: %s", error)
 
     def _write(self, batch: _Batch, asked: Mapping[str, Places], *, adds: bool) -> None:
         sample_ids, items = batch.ids, batch.items

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import torch
 from PIL import Image
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
-from ovsam_plugin import label_dataset
+from ovsam_plugin import label_dataset, stages
 from ovsam_plugin.dataset import (
     database,
     embedding_spool,
@@ -244,3 +247,46 @@ def test_photographs_side_by_side_get_what_they_get_one_by_one(
         assert (one.label, one.bounding_box) == (other.label, other.bounding_box)
         assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
         assert (one.mask == other.mask).mean() > 0.999
+
+
+def in_main_thread(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+def on_a_thread(work: Callable[[], Any]) -> Any:
+    """As in the App's server, where torch is not told of processes that end."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+@pytest.mark.parametrize("call", [in_main_thread, on_a_thread])
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_process_that_loads_and_dies_is_followed_by_another_within_bounds(
+    asking: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+    call: Callable[[Callable[[], Any]], Any],
+) -> None:
+    read = loading.read_picture
+
+    def dying(path: str, *rest: Any) -> Any:
+        if path == last and len(list(tmp_path.glob("died*"))) < times:
+            (tmp_path / f"died{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(path, *rest)
+
+    last = asking.last().filepath
+    monkeypatch.setattr(stages, "_SOURCE_PATIENCE", 0.5)
+    monkeypatch.setattr(labeling_job, "_DEATHS", 1)
+    monkeypatch.setattr(loading, "read_picture", dying)
+    settings = {**QUICK, "workers": 1}
+    if times == 1:
+        assert call(lambda: label_dataset(asking, **settings)).instances == len(asking)
+    else:
+        with pytest.raises(RuntimeError, match="died 2 times.*workers=1"):
+            call(lambda: label_dataset(asking, **settings))
+        monkeypatch.setattr(loading, "read_picture", read)
+        call(lambda: label_dataset(asking, **settings))
+    labels = asking.values("ovsam.detections")
+    assert [len(found) for found in labels] == [1] * len(asking)
