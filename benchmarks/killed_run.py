@@ -2,10 +2,10 @@
 
     python benchmarks/killed_run.py [--engine local|ray] [--kills 30] [--photographs 300] [--seed 0]
 
-`ovsam label` is started, ended with SIGKILL at a random moment and started again, so many times;
-then it runs to its end. With Ray every second kill is of one of the cluster's workers, which the
-command has to survive. Every photograph must then have the instances that an undisturbed run gives
-it, each with one embedding. It ends with 1 where that is not so.
+`ovsam label` is started, ended with SIGKILL at a random moment (every third time while it starts) and
+started again, so many times; then it runs to its end. With Ray every second kill is of one of the
+cluster's workers, which the command has to survive. Every photograph must then have the instances
+that an undisturbed run gives it, each with one embedding. It ends with 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -140,7 +140,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in range(given.kills):
         if not run.going_on():
             break
-        time.sleep(moments.uniform(0, 2 * took / given.kills + STARTS[given.engine]))
+        if number % 3:
+            # Anywhere in the work, which the kills share out among them.
+            end = _labelled(dataset) + moments.uniform(0, 1.5 * given.photographs / given.kills)
+            while run.going_on() and _labelled(dataset) < end:
+                time.sleep(0.05)
+            time.sleep(moments.uniform(0, 0.3))
+        else:
+            time.sleep(moments.uniform(0, STARTS[given.engine]))
         if number % 2 and given.engine == "ray":
             workers += kill_a_worker(moments)
         elif run.going_on():
