@@ -2,7 +2,7 @@
 
     python benchmarks/killed_run.py [--engine local|ray] [--kills 30] [--photographs 300] [--seed 0]
 
-`ovsam label` is started, ended with SIGKILL at a random moment (every third time while it starts) and
+`ovsam label` is started, ended with SIGKILL at a random moment (every third while it starts) and
 started again, so many times; then it runs to its end. With Ray every second kill is of one of the
 cluster's workers, which the command has to survive. Every photograph must then have the instances
 that an undisturbed run gives it, each with one embedding. It ends with 1 where that is not so.
@@ -11,6 +11,7 @@ that an undisturbed run gives it, each with one embedding. It ends with 1 where 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import signal
@@ -137,12 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     alone.reload()
     wanted = outcome(alone)
     run, commands, workers, reached = Run(dataset, given.engine, address), 0, 0, []
-    for number in range(given.kills):
-        if not run.going_on():
+    for number in itertools.count():
+        if commands + workers == given.kills or not run.going_on():
             break
         if number % 3:
             # Anywhere in the work, which the kills share out among them.
-            end = _labelled(dataset) + moments.uniform(0, 1.5 * given.photographs / given.kills)
+            end = _labelled(dataset) + moments.uniform(0, given.photographs / given.kills)
             while run.going_on() and _labelled(dataset) < end:
                 time.sleep(0.05)
             time.sleep(moments.uniform(0, 0.3))
