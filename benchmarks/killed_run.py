@@ -30,7 +30,7 @@ import fiftyone as fo  # isort: skip
 
 from two_processes import faults, outcome
 
-from ovsam_plugin.engines.database import database_address
+from ovsam_plugin.engines.database_address import database_address
 
 # What a command takes to its first photograph, about, in seconds.
 STARTS = {"local": 6.0, "ray": 14.0}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ovsam_plugin.dataset.zoo_source import ANY_TEXT_MODEL, TEXT_MODELS
-from ovsam_plugin.namers.spec import NamerSpec, kind_of
+from ovsam_plugin.namers.table import NamerSpec, kind_of
 from ovsam_plugin.presets import PRESETS, get_preset
 from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.text import text_tower_fingerprint

@@ -27,7 +27,7 @@ from ovsam_plugin.dataset.internals import (
     declare_on_frames,
     is_generated,
 )
-from ovsam_plugin.dataset.labelers import cached_labeler
+from ovsam_plugin.dataset.labeler_cache import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.overwriting import made_by_hand
 from ovsam_plugin.dataset.prompt_fields import Asked, left_out

@@ -15,7 +15,7 @@ from fiftyone.core.models import Model, PromptMixin
 from ovsam_plugin.dataset.embedder import check_tower
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.zoo_source import TEXT_MODELS
-from ovsam_plugin.namers.spec import kind_of
+from ovsam_plugin.namers.table import kind_of
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.recognition.text_side import TextSide
 from ovsam_plugin.vocabulary.classifier import embed_names

@@ -1,8 +1,8 @@
 """A Ray cluster: a task for some of the samples, given out, retried and scaled by Ray.
 
-A Ray worker process keeps the network from one task to the next (`labelers`), so a pool of workers
-has a network each. Tasks wait in Ray's queue, which its autoscaler reads. A worker that dies costs
-what it had in hand: Ray gives the task to another, which skips what was written.
+A Ray worker process keeps the network from one task to the next (`labeler_cache`), so a pool of
+workers has a network each. Tasks wait in Ray's queue, which its autoscaler reads. A worker that dies
+costs what it had in hand: Ray gives the task to another, which skips what was written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from ovsam_plugin.dataset.labeling_job import LabelTally
 from ovsam_plugin.dataset.share import Share
-from ovsam_plugin.engines.database import database_address
+from ovsam_plugin.engines.database_address import database_address
 
 logger = logging.getLogger(__name__)
 

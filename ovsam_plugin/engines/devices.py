@@ -23,7 +23,7 @@ import torch
 
 from ovsam_plugin.dataset.labeling_job import LabelTally
 from ovsam_plugin.dataset.share import Share
-from ovsam_plugin.engines.database import database_address
+from ovsam_plugin.engines.database_address import database_address
 from ovsam_plugin.hardware.device import pick_device
 
 logger = logging.getLogger(__name__)

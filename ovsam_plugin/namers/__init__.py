@@ -2,6 +2,6 @@
 
 from ovsam_plugin.namers.cuts import DEFAULT_CUTS, Cut
 from ovsam_plugin.namers.namer import Branches, Masked, Namer
-from ovsam_plugin.namers.spec import NamerSpec, load_namer
+from ovsam_plugin.namers.table import NamerSpec, load_namer
 
 __all__ = ["DEFAULT_CUTS", "Branches", "Cut", "Masked", "Namer", "NamerSpec", "load_namer"]

@@ -18,7 +18,7 @@ from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.removal import remove_run
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.dataset import embedding_index, runs, writing
-from ovsam_plugin.dataset.labelers import cached_labeler
+from ovsam_plugin.dataset.labeler_cache import cached_labeler
 from ovsam_plugin.prediction.predictor import Predictor
 
 from .conftest import NAMES, SMALL

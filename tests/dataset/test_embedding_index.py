@@ -19,7 +19,7 @@ from ovsam_plugin.dataset import embedding_index, lance_table
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings
-from ovsam_plugin.dataset.labelers import cached_labeler
+from ovsam_plugin.dataset.labeler_cache import cached_labeler
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.prediction.prompts import Box

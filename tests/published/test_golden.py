@@ -14,7 +14,7 @@ import torch
 
 from benchmarks import parity
 from ovsam_plugin.checkpoint import load_network
-from ovsam_plugin.dataset.labelers import _predictor
+from ovsam_plugin.dataset.labeler_cache import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.presets import PRESETS, Preset
 from ovsam_plugin.published import store as weights_store

@@ -13,7 +13,7 @@ import open_clip
 import pytest
 import torch
 
-from ovsam_plugin.dataset.labelers import _predictor
+from ovsam_plugin.dataset.labeler_cache import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.zoo_source import install
 from ovsam_plugin.presets import PRESETS, Preset
