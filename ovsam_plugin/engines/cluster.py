@@ -1,8 +1,8 @@
 """A Ray cluster: a task for some of the samples, given out, retried and scaled by Ray.
 
 A Ray worker process keeps the network from one task to the next (`labeler_cache`), so a pool of
-workers has a network each. Tasks wait in Ray's queue, which its autoscaler reads. A worker that dies
-costs what it had in hand: Ray gives the task to another, which skips what was written.
+workers has a network each. Tasks wait in Ray's queue, which its autoscaler reads. A worker that
+dies costs what it had in hand: Ray gives the task to another, which skips what was written.
 """
 
 from __future__ import annotations
