@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import fiftyone as fo
 
@@ -75,23 +75,3 @@ class Share:
                 begun(job.tally)
             job.run(ids, self.since, progress=False)
         return job.tally
-
-
-class LabelingEngine(Protocol):
-    """Where shares are done."""
-
-    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
-        """Has samples labelled.
-
-        Not all of them may be done in the end, as where workers died too often: the caller looks,
-        and does what is left.
-
-        Args:
-            share: what is to be done.
-            ids: samples that are to be labelled.
-            count: told how many more have been.
-
-        Raises:
-            RuntimeError: a worker could not work at all; what was labelled is kept.
-        """
-        ...

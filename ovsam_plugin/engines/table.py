@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ovsam_plugin.dataset.share import LabelingEngine
+from ovsam_plugin.engines.engine import LabelingEngine
 
 
 def _local(devices: str | Sequence[str] | None = None) -> LabelingEngine | None:
