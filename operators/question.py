@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import fiftyone.operators as foo
+from fiftyone.operators import types
 
 
 class Question(foo.Operator):  # type: ignore[misc]
     """One question of a script; what a person did wrong comes back as a `problem`."""
 
     name = ""
+    # Whether labels change.
+    changes = False
 
     @property
     def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name=self.name, label=self.name, unlisted=True)
+        return foo.OperatorConfig(
+            name=self.name,
+            label=self.name,
+            unlisted=True,
+            risk_level=types.RiskLevel.MEDIUM if self.changes else types.RiskLevel.LOW,
+        )
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         try:

@@ -48,6 +48,7 @@ class ReviewAct(Question):
     """Decisions, in their order."""
 
     name = "review_act"
+    changes = True
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         return act(ctx.view, params["session"], params["actions"], asker(ctx, params))

@@ -87,6 +87,7 @@ class SegmentChange(Question):
     """Adds, redraws, renames or removes an instance."""
 
     name = "segment_change"
+    changes = True
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:

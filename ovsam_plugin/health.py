@@ -76,6 +76,10 @@ def _torch() -> Iterator[Finding]:
         )
     else:
         yield Finding("device", "good", "cpu")
+    from ovsam_plugin.hardware.device import pick_device
+    from ovsam_plugin.hardware.precision import pick_precision
+
+    yield Finding("precision", "good", f"auto is {pick_precision('auto', pick_device('auto'))}")
 
 
 def _database() -> Iterator[Finding]:

@@ -23,7 +23,7 @@ def test_nothing_that_labelling_needs_is_wrong_here() -> None:
     findings = list(examine(debug=True))
     assert [f for f in findings if f.state == "bad"] == []
     subjects = [f.subject for f in findings]
-    assert subjects[:3] == ["Python", "torch", "device"]
+    assert subjects[:4] == ["Python", "torch", "device", "precision"]
     assert {"database", "cache", "ovsam-lite", "App", "delegated runs"} <= set(subjects)
     assert found("database").found.startswith("MongoDB ")
 

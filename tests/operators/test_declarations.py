@@ -36,6 +36,18 @@ def test_an_operator_says_what_it_does_and_what_it_risks(listed: list[Any]) -> N
         assert config.risk_level.value in ("low", "medium", "high"), config.name
 
 
+def test_what_a_panel_asks_says_its_risk_too() -> None:
+    operators = OperatorRegistry().list_operators(builtin=False)
+    asked = [each.config for each in operators if each.uri.startswith(f"{PLUGIN}/")]
+    risks = {c.name: c.risk_level.value for c in asked if c.unlisted and c.risk_level is not None}
+    assert {name for name, risk in risks.items() if risk == "medium"} >= {
+        "review_act",
+        "segment_change",
+    }
+    for name in ("review_open", "review_picture", "segment_ask", "segment_look", "segment_ahead"):
+        assert risks[name] == "low", name
+
+
 def test_the_page_for_agents_has_every_operator_at_its_risk(listed: list[Any]) -> None:
     page = (ROOT / "docs" / "skill.md").read_text()
     rows = dict(re.findall(r"^\| (low|medium|high): [^|]+\| ([^|]+) \|$", page, flags=re.MULTILINE))
