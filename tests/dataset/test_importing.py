@@ -101,6 +101,8 @@ def test_images_that_are_not_there_become_samples_and_are_counted(folder, tmp_pa
     ]
     images = {"chelsea.png": CAT, "../gone.jpg": {"id": 7}, "not-asked.jpg": {"id": 8}}
     file = annotation_file(tmp_path, images, annotations)
+    # A file of that name beside the folder is not what it names.
+    (folder.parent / "gone.jpg").write_bytes((folder / "chelsea.png").read_bytes())
     for _ in range(2):
         asked = attach_prompts(dataset, file, label_field="ovsam", missing_in=folder)
         assert asked.missing == ("../gone.jpg",)
