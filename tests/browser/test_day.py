@@ -141,7 +141,7 @@ def test_a_day_takes_no_step_that_needs_python(
     assert dataset.list_workspaces() == ["OVSAM curation"]
 
     panel = Review(page)
-    eventually(lambda: min(painted(page)) > 0, "no labels are drawn")
+    eventually(lambda: min(painted(page), default=0) > 0, "no labels are drawn")
     drawn = painted(page)
     panel.press(*"aaaaaaaaa")
     assert [review for _, review in stored(dataset)] == ["accepted"] * 9

@@ -14,7 +14,7 @@ from ovsam_plugin.curation.naming import name_instances
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.runs import recorded
-from ovsam_plugin.namers import Branches, Masked, NamerSpec, spec
+from ovsam_plugin.namers import Branches, Masked, NamerSpec, table
 from ovsam_plugin.namers.namer import NamerKind
 from ovsam_plugin.recognition.text_side import TextSide, single_branch
 from ovsam_plugin.vocabulary.templates import PLAIN_TEMPLATES
@@ -62,7 +62,7 @@ COLOURS = NamerKind(
 def test_a_new_kind_of_namer_is_a_row_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spec, "NAMERS", (*spec.NAMERS, COLOURS))
+    monkeypatch.setattr(table, "NAMERS", (*table.NAMERS, COLOURS))
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, :40], pixels[:, 40:] = WORDS.values()
     Image.fromarray(pixels).save(tmp_path / "flag.png")
