@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import fiftyone as fo
-import fiftyone.server.main as server_main
 
 from tests.conftest import ROOT
 
@@ -32,7 +32,11 @@ class Server:
 
     def start(self) -> None:
         """Waits until it answers."""
-        command = [sys.executable, server_main.__file__, "--port", str(self.port)]
+        # Not imported: it sets FIFTYONE_SERVER, with which every load of a dataset is a new handle.
+        main = find_spec("fiftyone.server.main")
+        assert main is not None
+        assert main.origin is not None
+        command = [sys.executable, main.origin, "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, "--address", "127.0.0.1"],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
