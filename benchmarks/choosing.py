@@ -29,7 +29,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.quality import Photograph, photographs  # noqa: E402
+from benchmarks.quality import Photograph, photographs, read_sources  # noqa: E402
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
 from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
@@ -41,7 +41,6 @@ from ovsam_plugin.prediction.labeler import Labeler, load_labeler  # noqa: E402
 from ovsam_plugin.prediction.predictor import Encoding  # noqa: E402
 from ovsam_plugin.prediction.prompts import Prompt  # noqa: E402
 from ovsam_plugin.prediction.proposing import proposals_of_all_sizes  # noqa: E402
-from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
 Weights: TypeAlias = tuple[npt.NDArray[np.float64], float]
 EVIDENCE = ("thing", "quality", "likely", "stability")
@@ -198,7 +197,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    sources = [(i, load_annotations(a)) for i, a in zip(args.files[::2], args.files[1::2])]
+    sources = read_sources(parser, args.files)
     labeler = load_labeler(args.preset, vocabulary="coco", device=args.device, weights=args.weights)
     found: list[Candidates] = []
     embedded: list[tuple[Decoded, npt.NDArray[np.int64]]] = []

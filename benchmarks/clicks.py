@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pycocotools.coco import COCO
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
@@ -25,11 +24,16 @@ from scipy import ndimage
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.quality import Figures, Photograph, photographs  # noqa: E402
+from benchmarks.quality import (  # noqa: E402
+    Figures,
+    Photograph,
+    add_arguments,
+    photographs,
+    read_sources,
+)
 from ovsam_plugin.dataset.annotations import deepest_point  # noqa: E402
 from ovsam_plugin.prediction.predictor import Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.prediction.prompts import Points  # noqa: E402
-from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
 Mask = npt.NDArray[np.bool_]
 
@@ -77,19 +81,10 @@ def click(predictor: Predictor, photo: Photograph, row: int, clicks: int, figure
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("sources", nargs="+", type=Path, metavar="IMAGES ANNOTATIONS")
-    parser.add_argument("--part", default="judge", choices=("judge", "choose", "train", "all"))
-    parser.add_argument("--preset", default="ovsam-lite")
-    parser.add_argument("--weights", type=Path)
+    add_arguments(parser)
     parser.add_argument("--clicks", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=0)
     args = parser.parse_args()
-    if len(args.sources) % 2:
-        parser.error("give a folder of photographs and its annotations, in pairs")
-    sources: list[tuple[Path, COCO]] = [
-        (images, load_annotations(file))
-        for images, file in zip(args.sources[::2], args.sources[1::2])
-    ]
+    sources = read_sources(parser, args.sources)
     predictor = load_predictor(args.preset, weights=args.weights)
     figures = Figures()
     for row, photo in enumerate(photographs(sources, args.part, args.limit)):

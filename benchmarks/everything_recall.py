@@ -28,11 +28,10 @@ from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.quality import Figures, photographs  # noqa: E402
+from benchmarks.quality import Figures, add_arguments, photographs, read_sources  # noqa: E402
 from ovsam_plugin.prediction.everything import find_everything  # noqa: E402
 from ovsam_plugin.prediction.predictor import Encoding, Predictor, load_predictor  # noqa: E402
 from ovsam_plugin.prediction.prompts import Grid, Points  # noqa: E402
-from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 
 # Answers a photograph: `find_everything` gives no more.
 BEST = 100
@@ -85,19 +84,10 @@ def found_share(truths: list[np.ndarray[Any, Any]], masks: torch.Tensor) -> list
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("sources", nargs="+", type=Path, metavar="IMAGES ANNOTATIONS")
-    parser.add_argument("--part", default="judge", choices=("judge", "choose", "train", "all"))
-    parser.add_argument("--preset", default="ovsam-lite")
-    parser.add_argument("--weights", type=Path)
+    add_arguments(parser)
     parser.add_argument("--points", type=int, default=32)
-    parser.add_argument("--limit", type=int, default=0)
     args = parser.parse_args()
-    if len(args.sources) % 2:
-        parser.error("give a folder of photographs and its annotations, in pairs")
-    sources = [
-        (images, load_annotations(file))
-        for images, file in zip(args.sources[::2], args.sources[1::2])
-    ]
+    sources = read_sources(parser, args.sources)
     predictor = load_predictor(args.preset, weights=args.weights)
     sam = sam_model_registry["vit_b"]()
     generator = SamAutomaticMaskGenerator(

@@ -24,33 +24,16 @@ from contextlib import suppress
 from typing import Any
 
 import psutil
-from kills import BOXES, NAMES, ROOT, photographs
+from kills import NAMES, ROOT
 
 import fiftyone as fo  # isort: skip
 
-from two_processes import faults, outcome
+from two_processes import asking_dataset, faults, outcome
 
 from ovsam_plugin.engines.database_address import database_address
 
 # What a command takes to its first photograph, about, in seconds.
 STARTS = {"local": 6.0, "ray": 14.0}
-
-
-def asking_dataset(count: int) -> fo.Dataset:
-    """Photographs with three boxes each that ask, no two of them alike."""
-    dataset = fo.Dataset(persistent=True)
-    paths, moved = photographs(), random.Random(0)
-
-    def asks() -> fo.Detections:
-        shift = moved.uniform(-0.05, 0.1)
-        boxes = [[x + shift, y, width, height] for x, y, width, height in BOXES]
-        return fo.Detections(
-            detections=[fo.Detection(label="thing", bounding_box=b) for b in boxes]
-        )
-
-    samples = [fo.Sample(filepath=paths[i % len(paths)], asks=asks()) for i in range(count)]
-    dataset.add_samples(samples, progress=False)
-    return dataset
 
 
 class Run:
@@ -77,7 +60,8 @@ class Run:
     def going_on(self) -> bool:
         """Starts it where it does not run; False where it came to its end."""
         if self._process is None:
-            self._said.truncate(0)
+            self._said.seek(0)
+            self._said.truncate()
             self._process = subprocess.Popen(
                 self._command,
                 stdout=self._said,

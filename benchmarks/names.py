@@ -40,6 +40,7 @@ import numpy.typing as npt
 import open_clip
 import torch
 from PIL import Image
+from pycocotools.coco import COCO
 from rich.console import Console
 from rich.table import Table
 from scipy import stats
@@ -48,7 +49,7 @@ from sklearn.model_selection import KFold
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.quality import photographs  # noqa: E402
+from benchmarks.quality import photographs, read_sources  # noqa: E402
 from ovsam_plugin.dataset.embeddings import join  # noqa: E402
 from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
 from ovsam_plugin.images.reading import read_image  # noqa: E402
@@ -62,7 +63,6 @@ from ovsam_plugin.scoring.deciding import Decisions, Prior, fit_head  # noqa: E4
 from ovsam_plugin.scoring.orders import ORDERS  # noqa: E402
 from ovsam_plugin.scoring.outliers import outlierness  # noqa: E402
 from ovsam_plugin.scoring.priority import priority  # noqa: E402
-from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary, load_vocabulary  # noqa: E402
 
 SEEDS = 5
@@ -109,12 +109,11 @@ class Instances:
 PARTS = {"kept-back": ("judge", "choose"), "train": ("train",), "all": ("all",)}
 
 
-def looked_at(predictor: Predictor, sources: list[tuple[Path, Path]], which: str) -> Instances:
+def looked_at(predictor: Predictor, sources: list[tuple[Path, COCO]], which: str) -> Instances:
     """Every photograph's boxes, asked once; places are those of COCO's vocabulary."""
     columns: list[tuple[Floats, Floats, Ints, Ints]] = []
-    read = [(images, load_annotations(annotations)) for images, annotations in sources]
     for part in PARTS[which]:
-        for photo in photographs(read, part, 0):
+        for photo in photographs(sources, part, 0):
             (encoding,) = predictor.encode([predictor.preprocess(photo.pixels)])
             found = predictor.decode(encoding, photo.boxes)
             number = np.full(len(photo.classes), len(columns))
@@ -375,7 +374,7 @@ def main() -> None:
         preset = get_preset(args.preset)
         preset = replace(preset, seen=args.seen or preset.seen)
         predictor = load_predictor(preset, device=args.device, weights=args.weights)
-        sources = list(zip(args.sources[::2], args.sources[1::2]))
+        sources = read_sources(parser, args.sources)
         made = looked_at(predictor, sources, args.part)
         elsewhere = None
         if args.examples_part is not None:

@@ -73,6 +73,22 @@ class Photograph:
     boxes: list[Box]
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which photographs, and which network."""
+    parser.add_argument("sources", nargs="+", type=Path, metavar="IMAGES ANNOTATIONS")
+    parser.add_argument("--part", choices=("judge", "choose", "train", "all"), default="judge")
+    parser.add_argument("--preset", default="ovsam-lite")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--limit", type=int, default=0, help="photographs; all when 0")
+
+
+def read_sources(parser: argparse.ArgumentParser, files: list[Path]) -> list[tuple[Path, COCO]]:
+    """Folders of photographs with their annotations, given in pairs."""
+    if len(files) % 2:
+        parser.error("give a folder of photographs and its annotations, and so on")
+    return [(i, load_annotations(a)) for i, a in zip(files[::2], files[1::2])]
+
+
 def photographs(sources: list[tuple[Path, COCO]], part: str, limit: int) -> Iterator[Photograph]:
     """Those of one part, with at least one thing on them."""
     vocabulary = load_vocabulary("coco")
@@ -329,20 +345,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", type=Path, nargs="+", metavar="IMAGES ANNOTATIONS")
-    parser.add_argument("--part", choices=("judge", "choose", "train", "all"), default="judge")
+    add_arguments(parser)
     parser.add_argument("--everything", action="store_true", help="also with nothing asked")
     parser.add_argument("--tiles", choices=("auto", "off"), default="auto", help="of small boxes")
-    parser.add_argument("--preset", default="ovsam-lite")
-    parser.add_argument("--weights", type=Path)
     parser.add_argument("--seen", help="classes the weights were trained on, such as coco/base")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--limit", type=int, default=0, help="photographs; all when 0")
     args = parser.parse_args()
-    if len(args.files) % 2:
-        parser.error("give a folder of photographs and its annotations, and so on")
-
-    sources = [(i, load_annotations(a)) for i, a in zip(args.files[::2], args.files[1::2])]
+    sources = read_sources(parser, args.sources)
     preset = get_preset(args.preset)
     preset = replace(preset, seen=args.seen or preset.seen)
     labeler = load_labeler(preset, vocabulary="coco", device=args.device, weights=args.weights)

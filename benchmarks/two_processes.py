@@ -33,12 +33,17 @@ PARTS: dict[str, tuple[slice, slice]] = {
 }
 
 
-def asking_dataset(paths: Sequence[str]) -> fo.Dataset:
-    """Six photographs with three boxes each that ask."""
+def asking_dataset(count: int) -> fo.Dataset:
+    """Photographs with three boxes each that ask, each time at other places."""
     dataset = fo.Dataset(persistent=True)
-    boxes = [fo.Detection(label="thing", bounding_box=box) for box in BOXES]
-    asks = [fo.Detections(detections=[box.copy() for box in boxes]) for _ in range(6)]
-    samples = [fo.Sample(filepath=path, asks=a) for path, a in zip([*paths, *paths], asks)]
+    paths, moved = photographs(), random.Random(0)
+
+    def asks() -> fo.Detections:
+        shift = moved.uniform(-0.05, 0.1)
+        boxes = [fo.Detection(label="thing", bounding_box=[x + shift, *rest]) for x, *rest in BOXES]
+        return fo.Detections(detections=boxes)
+
+    samples = [fo.Sample(filepath=paths[i % len(paths)], asks=asks()) for i in range(count)]
     dataset.add_samples(samples, progress=False)
     return dataset
 
@@ -97,15 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     moments = random.Random(given.seed)
-    paths = photographs()
-    whole = asking_dataset(paths)
+    whole = asking_dataset(6)
     worker(slice(0, 6), 0)(whole)
     wanted = outcome(whole)
     whole.delete()
     found = []
     for number in range(given.rounds):
         name = list(PARTS)[number % len(PARTS)]
-        dataset, begun = asking_dataset(paths), number % 2
+        dataset, begun = asking_dataset(6), number % 2
         if begun:
             worker(slice(5, 6), 0)(dataset)
         waits = (0.0, moments.choice((0.0, moments.uniform(0, 2))))

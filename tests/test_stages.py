@@ -9,6 +9,13 @@ import pytest
 from ovsam_plugin.stages import Stages, within
 
 
+def counted(taken: list[int]) -> Iterator[int]:
+    """A hundred things, each noted when it is taken."""
+    for value in range(100):
+        taken.append(value)
+        yield value
+
+
 def test_things_come_out_in_order_and_stages_overlap() -> None:
     here: list[int] = []
 
@@ -48,13 +55,7 @@ def test_things_abreast_come_out_in_order_however_long_each_takes() -> None:
 
 def test_of_things_abreast_no_more_are_taken_than_are_worked_on_and_wait() -> None:
     taken: list[int] = []
-
-    def source() -> Iterator[int]:
-        for value in range(100):
-            taken.append(value)
-            yield value
-
-    with Stages(source(), (lambda value: value,), abreast=3) as out:
+    with Stages(counted(taken), (lambda value: value,), abreast=3) as out:
         next(iter(out))
         time.sleep(0.5)
         # As for one, and two more on the way.
@@ -78,13 +79,7 @@ def test_leaving_does_not_wait_for_what_was_not_begun() -> None:
 
 def test_a_slow_end_holds_the_beginning_back() -> None:
     taken: list[int] = []
-
-    def source() -> Iterator[int]:
-        for value in range(100):
-            taken.append(value)
-            yield value
-
-    with Stages(source(), (lambda value: value,), room=1) as out:
+    with Stages(counted(taken), (lambda value: value,), room=1) as out:
         ahead = iter(out)
         next(ahead)
         time.sleep(0.5)

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from dataclasses import field as default
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.utils as fou
 import fiftyone.utils.torch as fout
 import numpy as np
-import torch
 from bson import ObjectId
 from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
@@ -36,10 +31,12 @@ from ovsam_plugin.dataset.asked_prompts import (
     to_be_labelled,
     unanswered,
 )
+from ovsam_plugin.dataset.claims import Claims, Open
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.internals import sample_documents
+from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
@@ -47,7 +44,7 @@ from ovsam_plugin.dataset.prompt_fields import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
-from ovsam_plugin.hardware.streams import compute_on, streams_on
+from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.stages import Stages
 
@@ -57,11 +54,8 @@ logger = logging.getLogger(__name__)
 _SAMPLES_A_PASS = 50_000
 # Between two looks at samples that another worker has.
 _PAUSE = 0.5
-_SHOWN_REASONS = 10
 # How often processes that load photographs may die in one call, as where memory runs out.
 _DEATHS = 3
-
-_Open = Callable[[Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,32 +77,6 @@ class _Batch:
 
 _Done = Callable[[_Batch], None]
 _Stage = Callable[[_Batch], _Batch]
-
-
-@dataclass
-class LabelTally:
-    """What has been done so far; see `LabelSummary`."""
-
-    labelled: int = 0
-    failed: int = 0
-    instances: int = 0
-    reasons: list[str] = default(default_factory=list)
-
-    def count(self, sample_id: str, filepath: str, labels: int, error: str | None) -> None:
-        """Adds a sample that has been written."""
-        self.labelled += 1
-        self.instances += labels
-        if error is not None:
-            self.failed += 1
-            if len(self.reasons) < _SHOWN_REASONS:
-                self.reasons.append(f"{Path(filepath).name}: {error}")
-
-    def add(self, other: LabelTally) -> None:
-        """Adds what another worker has done."""
-        self.labelled += other.labelled
-        self.failed += other.failed
-        self.instances += other.instances
-        self.reasons = (self.reasons + other.reasons)[:_SHOWN_REASONS]
 
 
 class LabelingJob:
@@ -282,7 +250,7 @@ class LabelingJob:
         self,
         view: Samples,
         prompt_fields: Mapping[str, str],
-        open_: _Open,
+        open_: Open,
         stages: Sequence[_Stage],
         done: _Done,
     ) -> list[str]:
@@ -303,7 +271,7 @@ class LabelingJob:
         """
         loader = self._model.build_get_item(dict(prompt_fields))
         table = view.to_torch(loader, skip_failures=True)
-        claims = _Claims(self._worker, [str(i) for i in table.keys], self.batch_size, open_)
+        claims = Claims(self._worker, [str(i) for i in table.keys], self.batch_size, open_)
         batches = DataLoader(
             table,
             batch_sampler=claims,
@@ -312,12 +280,12 @@ class LabelingJob:
             worker_init_fn=table.worker_init,
         )
         # Processes are started before threads are.
-        loaders = LoaderProcesses(lambda: iter(batches))
-        matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaders.started)
+        loaders = LoaderProcesses(batches)
+        matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaders.loaded)
         # A namer's batches are large enough for all cores.
-        labeler, threads = self._model.labeler, torch.get_num_threads()
+        labeler = self._model.labeler
         streams = streams_on(labeler.predictor.device) if labeler.namer is None else 1
-        begin = partial(compute_on, threads // streams, threads)
+        begin = part_of_the_cores(streams)
         written: set[str] = set()
         try:
             with Stages(
@@ -329,7 +297,7 @@ class LabelingJob:
                     self._worker.release(claims.batches.popleft())
         except RuntimeError as error:
             self._forgive(error)
-            claims.left = [i for i in table.keys if str(i) not in written]
+            claims.left = [i for i in map(str, table.keys) if i not in written]
         finally:
             for ids in claims.batches:
                 self._worker.release(ids)
@@ -414,49 +382,6 @@ class LabelingJob:
         if left and not self._stopped:
             time.sleep(_PAUSE)
             self._stopped = self._worker.should_stop()
-
-
-class _Claims:
-    """What a DataLoader takes as its batch sampler: claims a batch when it is about to be loaded.
-
-    Args:
-        worker: who claims.
-        ids: all samples, by their places.
-        size: of a batch.
-        open_: those of some claimed samples that are still to be done.
-
-    Attributes:
-        batches: the samples of each batch that was handed out and is not taken off yet.
-        handed: the same, of those that are not loaded yet.
-        left: samples that another worker has.
-        stopped: whether somebody asked the worker to stop before all were handed out.
-    """
-
-    def __init__(self, worker: Worker, ids: Sequence[str], size: int, open_: _Open) -> None:
-        self._worker = worker
-        self._ids = ids
-        self._size = size
-        self._open = open_
-        self.batches: deque[list[str]] = deque()
-        self.handed: deque[list[str]] = deque()
-        self.left: list[str] = []
-        self.stopped = False
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, len(self._ids), self._size):
-            if self._worker.should_stop():
-                self.stopped = True
-                return
-            part = self._ids[start : start + self._size]
-            mine = patiently(lambda part=part: self._worker.claim(part))  # type: ignore[misc]
-            ready = set(self._open(mine))
-            self._worker.release([i for i in mine if i not in ready])
-            self.left += [i for i in part if i not in mine]
-            if ready:
-                chosen = [i for i in part if i in ready]
-                self.batches.append(chosen)
-                self.handed.append(chosen)
-                yield [start + place for place, i in enumerate(part) if i in ready]
 
 
 def _matched(

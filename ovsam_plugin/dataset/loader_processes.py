@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -22,15 +22,15 @@ class LoaderProcesses(Generic[_T]):
     """What this process has started for loading.
 
     Args:
-        start: starts them.
+        loader: starts them as it is iterated over.
 
     Attributes:
-        started: what `start` returned.
+        loaded: the iterator.
     """
 
-    def __init__(self, start: Callable[[], _T]) -> None:
+    def __init__(self, loader: Iterable[_T]) -> None:
         before = set(multiprocessing.active_children())
-        self.started = start()
+        self.loaded = iter(loader)
         self._mine = set(multiprocessing.active_children()) - before
 
     def check(self) -> None:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ovsam_plugin.dataset.labeling_job import LabelTally
+from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
 

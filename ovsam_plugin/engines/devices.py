@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ovsam_plugin.dataset.labeling_job import LabelTally
+from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
 from ovsam_plugin.hardware.device import pick_device

@@ -7,6 +7,7 @@ each other spin. Photographs side by side do neither.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import torch
 
@@ -18,6 +19,12 @@ _SETTING = threading.Lock()
 def streams_on(device: torch.device) -> int:
     """How many photographs are best computed at once on a device: on accelerators, one."""
     return min(_MOST, torch.get_num_threads()) if device.type == "cpu" else 1
+
+
+def part_of_the_cores(streams: int) -> Callable[[], None]:
+    """What each of so many threads calls first, to compute on its part of the cores."""
+    usual = torch.get_num_threads()
+    return lambda: compute_on(usual // streams, usual)
 
 
 def compute_on(threads: int, elsewhere: int) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -222,6 +222,14 @@ def test_the_precision_is_recorded_and_another_one_goes_on(asking: Any, precisio
         label_dataset(asking, precision="fp8", **QUICK)
 
 
+@pytest.fixture
+def threads_as_before() -> Iterator[None]:
+    usual = torch.get_num_threads()
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.usefixtures("threads_as_before")
 def test_photographs_side_by_side_get_what_they_get_one_by_one(
     asking: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,11 +243,11 @@ def test_photographs_side_by_side_get_what_they_get_one_by_one(
 
     monkeypatch.setattr(OvsamModel, "encode", told)
     asking.add_samples([s.copy() for s in asking for _ in range(3)], progress=False)
+    torch.set_num_threads(1)
     label_dataset(asking, label_field="one_by_one", **QUICK)
     assert len(threads) == 1
     threads.clear()
-    monkeypatch.setattr(labeling_job, "streams_on", lambda device: 3)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    torch.set_num_threads(3)
     label_dataset(asking, label_field="abreast", **QUICK)
     assert len(threads) == 3
     for sample in asking:
