@@ -38,7 +38,7 @@ def name_masks(count: str) -> None:
     from skimage import data
 
     from ovsam_plugin.dataset.fields import to_detections
-    from ovsam_plugin.dataset.prompt_fields import read_prompts
+    from ovsam_plugin.dataset.sample_prompts import read_prompts
     from ovsam_plugin.prediction.labeler import load_labeler
 
     labeler = load_labeler("ovsam-lite", vocabulary="coco", device="cpu")

@@ -9,6 +9,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.import_lock import IMPORTS
@@ -32,12 +33,9 @@ from .preview import preview_into, preview_switch
 from .scheduling import BACKGROUND, can_delegate, is_taken_over, schedule
 
 _TITLE = "Label photographs"
-_PROMPTS: dict[str, str | tuple[str, str]] = {
+_UNASKED: dict[str, str | tuple[str, str]] = {
     "everything": ("Everything", "each thing in a photograph gets a mask and a name"),
     "find": ("What fits some words", 'only what fits, such as "a red bus"'),
-    "box": ("What is in boxes", "one thing for each box of a field"),
-    "point": ("What points show", "one thing for each keypoint of a field"),
-    "mask": ("What masks show", "each mask of a field gets a name; or is drawn anew"),
 }
 _ADVANCED = ("weights", "tiles", "all_candidates", "refine_masks")
 
@@ -65,8 +63,9 @@ class Label(FormOperator):
         request = LabelRequest.from_params(ctx.params)
         problems = request.problems(samples)
 
-        menu(inputs, "prompts", _PROMPTS, request.prompts, "What to label")
-        if request.prompts in ("box", "point", "mask"):
+        asked = {kind.name: (kind.title, kind.description) for kind in PROMPT_KINDS.values()}
+        menu(inputs, "prompts", {**_UNASKED, **asked}, request.prompts, "What to label")
+        if request.kind is not None:
             fields = request.prompt_field_choices(samples)
             field_menu(inputs, "prompt_field", fields, "Field that asks")
         if request.prompts == "find":
@@ -118,14 +117,14 @@ class Label(FormOperator):
             label="Weights",
             description="a .safetensors file, or SAM's checkpoint; empty: the model's",
         )
-        if request.prompts in ("everything", "find"):
+        if request.kind is None:
             inputs.bool(
                 "all_candidates",
                 default=False,
                 label="Keep every candidate",
                 description="parts and doubtful ones too, in place of one instance for each thing",
             )
-        if request.prompts == "mask":
+        elif request.kind.refinable:
             inputs.bool("refine_masks", default=False, label="Draw the masks anew")
         inputs.str(
             "tiles",

@@ -132,7 +132,7 @@ class Session:
         Raises:
             ValueError: the point lies outside, or the first one takes away.
         """
-        return self.take(self._answer(self._points(x, y, on)))
+        return self.take(self._answer(self._clicked(x, y, on)))
 
     def box(self, x1: float, y1: float, x2: float, y2: float) -> Instance:
         """The one thing in a box, in place of what was clicked.
@@ -144,7 +144,7 @@ class Session:
 
     def hover(self, x: float, y: float) -> Instance:
         """What `click` would give; nothing changes. Args, Raises: as there."""
-        return self._answer(self._points(x, y, True))
+        return self._answer(self._clicked(x, y, True))
 
     def take(self, instance: Instance) -> Instance:
         """Goes on with an instance, such as one of `candidates` or of `everything()`."""
@@ -198,11 +198,9 @@ class Session:
             self._steps = [Instance(rename(s.answers, self.vocabulary)) for s in self._steps]
         return () if self.instance is None else self.instance.names
 
-    def _points(self, x: float, y: float, on: bool) -> Points:
-        asked = None if self.instance is None else self.instance.prompt
-        if not isinstance(asked, Points):
-            return Points(((x, y),), (int(on),))
-        return Points((*asked.xy, (x, y)), (*asked.labels, int(on)))
+    def _clicked(self, x: float, y: float, on: bool) -> Prompt:
+        more = None if self.instance is None else self.instance.prompt.clicked(x, y, on)
+        return more or Points(((x, y),), (int(on),))
 
     def _answer(self, prompt: Prompt) -> Instance:
         return Instance(self._network.answer(self._photograph, prompt, self.vocabulary))

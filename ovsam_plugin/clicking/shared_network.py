@@ -29,7 +29,7 @@ from ovsam_plugin.prediction.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.prediction.labeler import Labeler, build_recognizer
 from ovsam_plugin.prediction.predictor import Encoding, Predictor, load_predictor
-from ovsam_plugin.prediction.prompts import Points, Prompt
+from ovsam_plugin.prediction.prompts import Prompt
 from ovsam_plugin.prediction.proposing import boxes_at, proposals_of_all_sizes
 from ovsam_plugin.presets import Preset
 from ovsam_plugin.recognition.recognizer import Recognition
@@ -162,7 +162,7 @@ class SharedNetwork:
         Mask and boxes are in those pixels; the prompt is in the photograph's own.
         """
         encoding, factor = _reduced(self.encode(photograph), longest_side)
-        return self._label(encoding, [prompt.scaled(*factor.tolist())], vocabulary)
+        return self._label(encoding, [prompt.mapped(lambda xy: xy * factor)], vocabulary)
 
     def candidates(self, photograph: Photograph, prompt: Prompt, vocabulary: Vocabulary) -> Answers:
         """What else may be meant: things of several sizes under the first point, smallest first.
@@ -170,15 +170,15 @@ class SharedNetwork:
         The prompt's own answer is among them.
         """
         encoding, prompts = self.encode(photograph), [prompt]
-        if isinstance(prompt, Points):
-            x, y = prompt.xy[prompt.labels.index(1)]
-            prompts += self._thread.run(lambda: boxes_at(self.predictor, encoding, x, y))
+        point = prompt.pointed_at
+        if point is not None:
+            prompts += self._thread.run(lambda: boxes_at(self.predictor, encoding, *point))
         found = self._label(encoding, prompts, vocabulary)
         boxes = torch.from_numpy(found.instances.boxes).double()
         overlap, kept = box_iou(boxes, boxes), [0]
         for i in range(1, len(found)):
             apart = bool((overlap[i, kept] <= _SAME).all())
-            if apart and _holds(found.instances, i, x, y):
+            if apart and point is not None and _holds(found.instances, i, *point):
                 kept.append(i)
         areas = [int(found.instances.masks[i].sum()) for i in kept]
         return found[[kept[i] for i in np.argsort(areas, kind="stable")]]

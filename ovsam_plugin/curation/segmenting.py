@@ -111,7 +111,7 @@ def ask(
     factor = min(1.0, PREVIEW / max(size))
     if kind == "answer":
         prompt = read_prompt(asked, size)
-        if isinstance(prompt, Mask):
+        if prompt.drawn is not None:
             return [
                 _told(network.answer(photograph, prompt, names), 0, factor=factor, prompt=prompt)
             ]
@@ -250,14 +250,9 @@ def _told(
     found: Answers, index: int, *, factor: float, prompt: Prompt, stretch: float = 1.0
 ) -> dict[str, Any]:
     instance = Instance(found[[index]])
-    told: dict[str, Any] = {"points": None, "box": None}
-    if isinstance(prompt, Points):
-        told["points"] = [[*xy, on] for xy, on in zip(prompt.xy, prompt.labels)]
-    elif isinstance(prompt, Box):
-        told["box"] = prompt.xyxy
     return {
         **_drawn(instance.crop, instance.box, factor, stretch),
-        "prompt": told,
+        "prompt": {"points": None, "box": None, **prompt.to_json()},
         "names": [[name, score] for name, score in instance.names],
         "objectness": instance.objectness,
     }

@@ -13,7 +13,7 @@ from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.internals import list_in, sample_documents
-from ovsam_plugin.dataset.prompt_fields import read_prompts
+from ovsam_plugin.dataset.sample_prompts import read_prompts
 from ovsam_plugin.dataset.targets import all_images, fields_of
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import Pixels, read_image
@@ -187,6 +187,6 @@ def _crop(prompt: Prompt) -> MaskCrop:
     """The mask, or all that the box shows."""
     if prompt.drawn is not None:
         return prompt.drawn
-    assert isinstance(prompt, Box)
-    x1, y1, x2, y2 = (round(v) for v in prompt.xyxy)
+    assert prompt.within is not None
+    x1, y1, x2, y2 = (round(v) for v in prompt.within)
     return MaskCrop.pack(np.ones((max(y2 - y1, 1), max(x2 - x1, 1)), bool), x1, y1)

@@ -18,10 +18,11 @@ from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import FOUND, error_field
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
-from ovsam_plugin.dataset.prompt_fields import read_prompts
+from ovsam_plugin.dataset.prompt_kinds import BY_TYPE
 from ovsam_plugin.dataset.provenance import KEY, Provenance
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.dataset.sample_prompts import read_prompts
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import check_flat, root_dataset
 from ovsam_plugin.files import whole_file
@@ -246,10 +247,8 @@ class _Answers:
         refused: dict[str, str] = {}
         if prompt_field is not None and size is not None and sample[prompt_field] is not None:
             asks = sample[prompt_field]
-            points = isinstance(asks, fo.Keypoints | fo.Keypoint)
-            key = "point_prompt_field" if points else "box_prompt_field"
             # A refusal reads "label id: reason".
-            refused = dict(r.split(": ", 1) for r in read_prompts({key: asks}, size).refused)
+            refused = dict(r.split(": ", 1) for r in read_prompts({BY_TYPE: asks}, size).refused)
         return cls(
             labels=labels,
             by_prompt={

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.dataset.internals import declare_all, is_generated
+from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.prediction.instances import Instances
 
 if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
@@ -33,6 +34,9 @@ class Attribute:
         inside = {} if self.subfield is None else {"field": self.subfield()}
         return self.kind(description=self.description, **inside)
 
+
+FOUND = ("everything", "text")
+"""Prompt types of instances that nobody pointed at: whether there is a thing is in doubt, too."""
 
 ATTRIBUTES = (
     Attribute("label", fo.StringField, "best class of the vocabulary"),
@@ -59,7 +63,11 @@ ATTRIBUTES = (
     ),
     Attribute("split", fo.StringField, "base or novel, by the vocabulary's split"),
     Attribute("frequency", fo.StringField, "f, c or r: frequent, common or rare in LVIS"),
-    Attribute("prompt_type", fo.StringField, "what was asked: box, point, mask, everything, text"),
+    Attribute(
+        "prompt_type",
+        fo.StringField,
+        f"what was asked: {', '.join((*PROMPT_KINDS, *FOUND))}",
+    ),
     Attribute("prompt_id", fo.StringField, "id of the label that asked, or the words that asked"),
     Attribute(
         "match",
@@ -135,10 +143,6 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
         )
     for name in (field, error_field(field)):
         check_writable(dataset, name)
-
-
-FOUND = ("everything", "text")
-"""Prompt types of instances that nobody pointed at: whether there is a thing is in doubt, too."""
 
 
 def check_writable(

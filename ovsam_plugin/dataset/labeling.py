@@ -23,6 +23,7 @@ from ovsam_plugin.dataset.internals import stages_of
 from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
+from ovsam_plugin.dataset.prompt_kinds import prompt_fields_of
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.dataset.targets import (
@@ -136,7 +137,7 @@ def label_dataset(
             `Category.examples`, which does the same.
         label_field: where labels go; reasons of failure go to `<field>_error`.
         box_field, point_field, mask_field: fields whose labels ask, one answer a label; without
-            any of them, everything is labelled. See `prompt_fields` for their types.
+            any of them, everything is labelled. See `prompt_kinds` for their types.
         refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
         find: words, or a class with examples; only instances that fit them are kept.
         min_confidence: labels below it are left out; None keeps every answer.
@@ -188,7 +189,9 @@ def label_dataset(
     started, clock = runs.now(), time.monotonic()
     require_database()
     dataset = root_dataset(samples)
-    prompt_fields = _prompt_fields(box_field, point_field, mask_field)
+    prompt_fields = prompt_fields_of(
+        box_field=box_field, point_field=point_field, mask_field=mask_field
+    )
     if find is not None and prompt_fields:
         raise ValueError(f"`find` looks everywhere: leave out {', '.join(prompt_fields)}")
     check_field(dataset, label_field)
@@ -312,17 +315,6 @@ def _file(
     here = {sample_id: labels for sample_id, labels in lost.items() if sample_id in ids}
     if here and job.embed(here):
         embedding_index.refresh(dataset, field, embedder, backend, worker=worker)
-
-
-def _prompt_fields(
-    box_field: str | None, point_field: str | None, mask_field: str | None
-) -> dict[str, str]:
-    given = {
-        "box_prompt_field": box_field,
-        "point_prompt_field": point_field,
-        "mask_prompt_field": mask_field,
-    }
-    return {key: name for key, name in given.items() if name is not None}
 
 
 def _settings(model: OvsamModel, prompt_fields: dict[str, str]) -> runs.Settings:

@@ -23,14 +23,6 @@ from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
 
 from ovsam_plugin.dataset import outlines
-from ovsam_plugin.dataset.asked_prompts import (
-    Places,
-    asking,
-    prompts_of,
-    still_refused,
-    to_be_labelled,
-    unanswered,
-)
 from ovsam_plugin.dataset.claims import Claims, Open
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
@@ -40,8 +32,16 @@ from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
-from ovsam_plugin.dataset.prompt_fields import left_out
+from ovsam_plugin.dataset.sample_prompts import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.unanswered_prompts import (
+    Places,
+    asking,
+    prompts_of,
+    still_refused,
+    to_be_labelled,
+    unanswered,
+)
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
 from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
@@ -87,7 +87,7 @@ class LabelingJob:
         dataset: theirs.
         field: the label field, declared.
         model: answers.
-        prompt_fields: field names by the keys of `prompt_fields.KEYS`; empty for everything.
+        prompt_fields: field names by keywords of `apply_model`; empty for everything.
         worker: who works.
         embeddings: whether they are spooled.
         batch_size: samples an encoder pass.

@@ -11,12 +11,11 @@ import fiftyone.utils.torch as fout
 import numpy as np
 from torch.utils.data import get_worker_info
 
-from ovsam_plugin.dataset.prompt_fields import KEYS, Asked, read_prompts
+from ovsam_plugin.dataset.sample_prompts import Asked, read_prompts
 from ovsam_plugin.images.frame import Frame, make_frame
 from ovsam_plugin.images.reading import Pixels, read_picture
 from ovsam_plugin.images.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
 from ovsam_plugin.network.description import NetworkDescription
-from ovsam_plugin.prediction.prompts import boxes_of
 from ovsam_plugin.stages import within
 
 # Seconds that reading one sample may take.
@@ -49,7 +48,7 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
 
     Args:
         description: of the network that the pictures are for.
-        prompt_fields: field names by the keys of `prompt_fields.KEYS`; none to ask for everything.
+        prompt_fields: field names by keywords of `apply_model`; none to ask for everything.
         refine_masks: whether mask prompts are drawn anew.
         tiles: what large photographs and small boxes are looked at in too; see `tiles`.
         whole: whether the photographs' own pixels are kept, for a namer.
@@ -117,21 +116,8 @@ class SampleLoader(fout.GetItem):  # type: ignore[misc]
         input_size = self._description.image_size
         if asked is None:
             return place_tiles(size, tiles_along(self._tiles, size, input_size))
-        boxes = np.array([p.xyxy for p in boxes_of(asked.prompts)]).reshape(-1, 4)
+        known = [prompt.within for prompt in asked.prompts if prompt.within is not None]
+        boxes = np.array(known).reshape(-1, 4)
         if self._tiles == "auto":
             return tiles_of_small(boxes, size, input_size)
         return place_tiles(size, self._tiles) if len(boxes) else []
-
-
-def check_prompt_keys(prompt_fields: Mapping[str, Any]) -> None:
-    """Whether these keywords of `apply_model` are ours.
-
-    Raises:
-        ValueError: one is not.
-        TypeError: one does not name a field.
-    """
-    for key, field in prompt_fields.items():
-        if key not in KEYS:
-            raise ValueError(f"unknown argument {key!r}: allowed are {', '.join(KEYS)}")
-        if not isinstance(field, str):
-            raise TypeError(f"{key} must be the name of a field, got {field!r}")

@@ -28,9 +28,10 @@ from ovsam_plugin.dataset.internals import (
     is_generated,
 )
 from ovsam_plugin.dataset.labeler_cache import cached_labeler
-from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
+from ovsam_plugin.dataset.loading import Loaded, SampleLoader
 from ovsam_plugin.dataset.overwriting import made_by_hand
-from ovsam_plugin.dataset.prompt_fields import Asked, left_out
+from ovsam_plugin.dataset.prompt_kinds import check_prompt_keys
+from ovsam_plugin.dataset.sample_prompts import Asked, left_out
 from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
 from ovsam_plugin.hardware.memory import free_memory, is_out_of_memory
 from ovsam_plugin.hardware.precision import Precision

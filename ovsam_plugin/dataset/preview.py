@@ -188,7 +188,7 @@ def make_preview(
     Args:
         samples: that they are taken from; those that ask, where prompts do.
         build: gives the model.
-        prompt_fields: field names by the keys of `prompt_fields.KEYS`; empty for everything.
+        prompt_fields: field names by keywords of `apply_model`; empty for everything.
         key: under which `preview` finds it: one for all settings but limits.
         look_key: the same without what only names decide.
         photographs: how many.

@@ -12,7 +12,7 @@ from typing import Any
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.internals import dataset_id, stages_of
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
-from ovsam_plugin.dataset.prompt_fields import KEYS
+from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS, PromptKind
 from ovsam_plugin.dataset.target_field import FIRST, Conflict, conflict, free_field, resumed
 from ovsam_plugin.dataset.targets import (
     Samples,
@@ -31,12 +31,6 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 _OFFERED = {**MODELS, **SAM_MODELS}
 _WORDS = "give the words to look for"
 _CHOOSE = "choose the field that asks"
-_NONE = {
-    "box": "no field holds boxes: draw some in the Annotate tab of a photograph, or import them",
-    "point": "no field holds points: draw keypoints in the Annotate tab of a photograph, or choose "
-    "something else to label",
-    "mask": "no field holds masks: draw some in the Annotate tab of a photograph, or import them",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +39,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
 
     Attributes:
         weights: a .safetensors file in place of the preset's own.
-        prompts: "everything", "box", "point", "mask" or "find", with `prompt_field` or `find`.
+        prompts: "everything"; "find", with `find`; or one of `PROMPT_KINDS`, with `prompt_field`.
         field: where labels go; None for that of a run of the same settings, else a new one.
         min_objectness, min_confidence: at the sliders' starts they are as good as not given.
         strict_class, strict_confidence: a class that the preview found, and its least confidence.
@@ -81,9 +75,14 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         )
 
     @property
+    def kind(self) -> PromptKind | None:
+        """How a field asks; None where none does."""
+        return PROMPT_KINDS.get(self.prompts)
+
+    @property
     def objectness_start(self) -> float:
         """Where the slider of the minimum objectness stands when nobody moves it."""
-        if self.prompts not in ("everything", "find") or self.all_candidates:
+        if self.kind is not None or self.all_candidates:
             return 0.0
         return _OFFERED[self.preset].min_objectness if self.preset in _OFFERED else 0.0
 
@@ -94,10 +93,9 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
 
     @property
     def prompt_fields(self) -> dict[str, str]:
-        """Field names by the keys of `prompt_fields.KEYS`; empty for everything."""
-        if self.prompts in ("everything", "find"):
-            return {}
-        return {f"{self.prompts}_prompt_field": given(self.prompt_field, _CHOOSE)}
+        """Field names by keywords of `apply_model`; empty for everything."""
+        kind = self.kind
+        return {} if kind is None else {kind.key: given(self.prompt_field, _CHOOSE)}
 
     def calibration(self, samples: Samples) -> Calibration | None:
         """The least confidence of one class; None where none is asked for.
@@ -141,7 +139,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "min_objectness": self.min_objectness,
             "all_candidates": self.all_candidates and not self.prompt_fields,
             "tiles": check_tiles(self.tiles),
-            "refine_masks": self.prompts == "mask" and self.refine_masks,
+            "refine_masks": self._refines,
             "calibration": None if calibration is None else calibration.to_json(),
             "adapter": None,
         }
@@ -155,7 +153,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
 
     def prompt_field_choices(self, samples: Samples) -> list[str]:
         """Fields that could ask."""
-        return fields_of(samples, KEYS[f"{self.prompts}_prompt_field"])
+        return [] if self.kind is None else fields_of(samples, self.kind.labels)
 
     def problems(self, samples: Samples) -> dict[str, str]:
         """What is wrong, by the form's field that can put it right; empty when all is well."""
@@ -178,7 +176,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             ValueError: something that the choices made need is left blank.
         """
         self.check_read()
-        fields = {f"{kind.partition('_')[0]}_field": f for kind, f in self.prompt_fields.items()}
+        kind = self.kind
+        fields = {} if kind is None else {kind.keyword: self.prompt_fields[kind.key]}
         return {
             **self._model_arguments(),
             **fields,
@@ -221,8 +220,12 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             "all_candidates": self.all_candidates,
             "tiles": self.tiles,
             "find": find,
-            "refine_masks": self.prompts == "mask" and self.refine_masks,
+            "refine_masks": self._refines,
         }
+
+    @property
+    def _refines(self) -> bool:
+        return self.kind is not None and self.kind.refinable and self.refine_masks
 
     def _vocabulary_name(self, samples: Samples) -> str:
         with suppress(ValueError, OSError):
@@ -295,10 +298,13 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     def _check_asks(self, samples: Samples) -> None:
         if self.prompts == "find":
             given(self.find, _WORDS)
-        elif self.prompts != "everything":
+        elif self.kind is not None:
             if not self.prompt_field_choices(samples):
-                raise ValueError(_NONE[self.prompts])
+                raise ValueError(self.kind.lacking)
             check_prompt_fields(samples, self.prompt_fields)
+        elif self.prompts != "everything":
+            known = ", ".join(("everything", "find", *PROMPT_KINDS))
+            raise ValueError(f"{self.prompts!r} cannot be labelled: choose one of {known}")
 
 
 def _digest(asked: list[Any]) -> str:

@@ -23,7 +23,7 @@ from ovsam_plugin.dataset.internals import (
     list_in,
     root_of,
 )
-from ovsam_plugin.dataset.prompt_fields import KEYS
+from ovsam_plugin.dataset.prompt_kinds import label_types
 
 Samples: TypeAlias = foc.SampleCollection
 
@@ -134,15 +134,16 @@ def check_prompt_fields(samples: Samples, prompt_fields: Mapping[str, str]) -> N
     """Whether these fields exist and hold what can be a prompt.
 
     Args:
-        prompt_fields: field names by the keys of `prompt_fields.KEYS`.
+        prompt_fields: field names by keywords of `apply_model`.
 
     Raises:
         ValueError: a field is unknown (near names are listed) or of another type.
     """
     for key, name in prompt_fields.items():
         field = samples.get_field(name)
-        fitting = fields_of(samples, KEYS[key])
-        kinds = " or ".join(t.__name__ for t in KEYS[key])
+        types = label_types(key)
+        fitting = fields_of(samples, types)
+        kinds = " or ".join(t.__name__ for t in types)
         if field is None:
             raise ValueError(f"there is no field {name!r}{near(name, fitting)}; need {kinds}")
         if name not in fitting:

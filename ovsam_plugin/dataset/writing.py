@@ -62,8 +62,8 @@ class FreshLabels:
         sample_id: the sample.
         labels: its labels.
         error: why it, or some of its prompts, could not be labelled; None clears an earlier reason.
-        asked: of labels that prompts asked for, where these lay by their keys (`asked_prompts`),
-            kept beside the labels.
+        asked: of labels that prompts asked for, where these lay by their keys
+            (`unanswered_prompts`), kept beside the labels.
         refused: of those of all prompts that have no answer, "label id: reason", kept there too.
     """
 

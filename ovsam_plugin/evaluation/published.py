@@ -20,7 +20,7 @@ from ovsam_plugin.prediction.judge import Judge
 from ovsam_plugin.prediction.labeler import Labeler
 from ovsam_plugin.prediction.predictor import STABILITY_OFFSET
 from ovsam_plugin.prediction.prompt_batch import prompt_batch
-from ovsam_plugin.prediction.prompts import Box, Prompt
+from ovsam_plugin.prediction.prompts import Prompt
 from ovsam_plugin.recognition.recognizer import TOP_K, Recognition
 
 
@@ -82,7 +82,7 @@ class Published:
         for i in range(0, len(prompts), self._labeler.chunk):
             part = tuple(prompts[i : i + self._labeler.chunk])
             boxes, scale = truth_boxes[i : i + len(part)], encoding.frame.scale
-            from_box = isinstance(part[0], Box)
+            from_box = part[0].within is not None
             if from_box:  # with points, true boxes stay in pixels of the original image, misplaced
                 boxes = boxes * np.tile(scale, 2)
             padded = padded_size(encoding.frame, predictor.network.description)

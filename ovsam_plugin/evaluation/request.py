@@ -12,6 +12,7 @@ import fiftyone.core.collections as foc
 
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.form import Form
+from ovsam_plugin.dataset.prompt_kinds import kind_of
 from ovsam_plugin.dataset.targets import check_detections, check_shown, fields_of, root_dataset
 from ovsam_plugin.evaluation.evaluated_fields import (
     EvaluatedFields,
@@ -98,10 +99,9 @@ class EvaluationRequest(Form):
         asked = recorded.get("prompt_fields") or {}
         if not asked:
             return "everything"
-        if "point_prompt_field" in asked:
+        if any(kind_of(key).protocol == "center-point" for key in asked):
             return "center-point"
-        boxes = asked.get("box_prompt_field") or asked.get("mask_prompt_field")
-        return "box" if boxes == self.gt_field else "detector"
+        return "box" if next(iter(asked.values())) == self.gt_field else "detector"
 
     def split_used(self, samples: foc.SampleCollection) -> str:
         """The split, or "none"."""

@@ -77,17 +77,13 @@ class Tile:
         x1, y1 = self.corner.tolist()
         return x1, y1, x1 + width * float(self.zoom[0]), y1 + height * float(self.zoom[1])
 
-    def inward(self, box: Sequence[float]) -> tuple[float, float, float, float]:
-        """A box of the photograph's pixels in pixels of the tile."""
-        corner, zoom = np.tile(self.corner, 2), np.tile(self.zoom, 2)
-        x1, y1, x2, y2 = ((np.asarray(box) - corner) / zoom).tolist()
-        return x1, y1, x2, y2
+    def inward(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(N, 2) x and y in the photograph's pixels, in pixels of the tile."""
+        return (xy - self.corner) / self.zoom
 
-    def outward(self, box: Sequence[float]) -> tuple[float, float, float, float]:
-        """A box of the tile's pixels in pixels of the photograph."""
-        corner, zoom = np.tile(self.corner, 2), np.tile(self.zoom, 2)
-        x1, y1, x2, y2 = (np.asarray(box) * zoom + corner).tolist()
-        return x1, y1, x2, y2
+    def outward(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """(N, 2) x and y in the tile's pixels, in pixels of the photograph."""
+        return xy * self.zoom + self.corner
 
 
 def make_frame(

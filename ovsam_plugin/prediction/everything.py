@@ -15,7 +15,7 @@ from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.prediction.choosing import distinct, overlaps
 from ovsam_plugin.prediction.decoded import Decoded
 from ovsam_plugin.prediction.predictor import CHUNK, Encoding, Predictor
-from ovsam_plugin.prediction.prompts import Box, Grid, Prompt, boxes_of
+from ovsam_plugin.prediction.prompts import Box, Grid, Prompt
 from ovsam_plugin.prediction.proposing import proposals_of_all_sizes, to_boxes
 
 # A point is a vague prompt: what it finds is only where to look, kept while boxes differ.
@@ -68,8 +68,7 @@ def find_everything(
     for tile, part in zip(frame.tiles, encoding.tiles):
         found = _find(predictor, part, grid, chunk, drawn, far=False)
         found = found[_whole_in(tile, found, frame)]
-        boxes = boxes_of(found.prompts)
-        prompts = tuple(replace(p, xyxy=tile.outward(p.xyxy)) for p in boxes)
+        prompts = tuple(prompt.mapped(tile.outward) for prompt in found.prompts)
         parts.append(found.moved(tile, frame, prompts))
     found = Decoded.concatenate(parts)
     found = found[torch.argsort(found.objectness, descending=True, stable=True).tolist()]

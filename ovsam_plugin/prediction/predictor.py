@@ -28,7 +28,7 @@ from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.prediction.decoded import Decoded, fetched
 from ovsam_plugin.prediction.instances import Instances, PackedMasks
 from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
-from ovsam_plugin.prediction.prompts import Box, Prompt, boxes_of
+from ovsam_plugin.prediction.prompts import Prompt
 from ovsam_plugin.prediction.sam import SamNetwork
 from ovsam_plugin.presets import Preset, get_preset
 
@@ -178,8 +178,8 @@ class Predictor:
                     yield [rows[i] for i in part], decoded
                 continue
             tile = frame.tiles[place]
-            boxes = [replace(p, xyxy=tile.inward(p.xyxy)) for p in boxes_of(asked)]
-            for part, decoded in self.decode_chunks(encoding.tiles[place], boxes, chunk):
+            inside = [prompt.mapped(tile.inward) for prompt in asked]
+            for part, decoded in self.decode_chunks(encoding.tiles[place], inside, chunk):
                 told = tuple(asked[i] for i in part)
                 yield [rows[i] for i in part], decoded.moved(tile, frame, told)
 
@@ -205,10 +205,13 @@ class Predictor:
         """
         height, width = encoding.frame.original_size
         placed = [prompt.on_image(width, height) for prompt in prompts]
-        pointed = any(prompt.clicked for prompt in placed)
-        proposals = self.proposals(encoding) if pointed else None
+        proposals = None
         for part in alike(placed, chunk):
-            yield part, self._decode(encoding, tuple(placed[i] for i in part), proposals, embed)
+            alikes = tuple(placed[i] for i in part)
+            batch = self._prompt_batch(encoding, alikes)
+            if batch.points is not None and proposals is None:
+                proposals = self.proposals(encoding)
+            yield part, self._decode(encoding, alikes, batch, proposals, embed)
 
     @torch.inference_mode()
     def embed(self, encoding: Encoding, decoded: Decoded) -> Decoded:
@@ -219,9 +222,7 @@ class Predictor:
         boxes = decoded.boxes.to(self.device, copy=True)
         own = [self.preset.pool_prompt_box and p.within is not None for p in prompts]
         if any(own):
-            asked = self._prompt_batch(encoding, [p for p in prompts if p.within is not None])
-            assert asked.boxes is not None
-            boxes[own] = encoding.frame.inside(asked.boxes)
+            boxes[own] = self._asked_boxes(encoding, prompts)
         empty = (decoded.boxes[:, 2:] <= decoded.boxes[:, :2]).any(1, keepdim=True)
         with self._autocast():
             found = self.network.embed(encoding.features, boxes, boxes)
@@ -232,12 +233,12 @@ class Predictor:
         self,
         encoding: Encoding,
         prompts: tuple[Prompt, ...],
+        batch: PromptBatch,
         proposals: Proposals | None,
         embed: bool,
     ) -> Decoded:
         frame, first = encoding.frame, prompts[0]
         given = first.drawn is not None
-        batch = self._prompt_batch(encoding, prompts)
         with self._autocast():
             if given:
                 masks = self._given(batch)
@@ -247,9 +248,11 @@ class Predictor:
             cells = mask_boxes(logits > 0)
             boxes = frame.inside(_to_pixels(cells, masks))
             named = boxes
-            if given or (self.preset.pool_prompt_box and first.within is not None):
+            if given:
                 assert batch.boxes is not None
                 named = frame.inside(batch.boxes)
+            elif self.preset.pool_prompt_box and first.within is not None:
+                named = self._asked_boxes(encoding, prompts)
             if embed:
                 embeddings = self.network.embed(encoding.features, named, named)
             else:
@@ -354,18 +357,25 @@ class Predictor:
         padded = padded_size(encoding.frame, self.network.description)
         return prompt_batch(prompts, encoding.frame, padded, self.device)
 
+    def _asked_boxes(self, encoding: Encoding, prompts: Sequence[Prompt]) -> Tensor:
+        """(N, 4) xyxy in input pixels: the boxes that the things of some prompts lie in."""
+        frame = encoding.frame
+        boxes = np.array([prompt.within for prompt in prompts if prompt.within is not None])
+        scaled = (boxes * np.tile(frame.scale, 2)).astype(np.float32)
+        return frame.inside(torch.from_numpy(scaled).to(self.device))
+
     def _autocast(self) -> torch.autocast:
         return computing_in(self.precision, self.device)
 
 
 def tile_of_each(frame: Frame, prompts: Sequence[Prompt], input_size: int) -> list[int]:
-    """The tile that each prompt is asked in: of small boxes, one that shows them whole; -1 for the
+    """The tile that each prompt is asked in: of a small box, one that shows it whole; -1 for the
     whole photograph."""
     place = [-1] * len(prompts)
-    rows = [i for i, prompt in enumerate(prompts) if isinstance(prompt, Box)]
-    if not frame.tiles or not rows:
+    within = {i: prompt.within for i, prompt in enumerate(prompts) if prompt.within is not None}
+    if not frame.tiles or not within:
         return place
-    boxes = np.array([p.xyxy for p in boxes_of(prompts)])
+    rows, boxes = list(within), np.array(list(within.values()))
     small = is_small(boxes, frame.original_size, input_size)
     for index, tile in enumerate(frame.tiles):
         for row in np.flatnonzero(small & holds(tile.box, boxes, frame.original_size)).tolist():

@@ -19,6 +19,7 @@ from pymongo import UpdateOne
 
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import aggregate, list_in, sample_documents
+from ovsam_plugin.dataset.prompt_kinds import kind_of
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.dataset.writing import ASKED, REFUSED
@@ -29,9 +30,9 @@ Places = dict[str, int]
 _SAMPLES = 5_000
 
 
-def prompt_key(kind: str, label_id: object) -> str:
+def prompt_key(key: str, label_id: object) -> str:
     """What a prompt is kept under: its kind, since one label may be asked as box and as mask."""
-    return f"{kind.partition('_')[0]}:{label_id}"
+    return f"{kind_of(key).name}:{label_id}"
 
 
 def prompts_of(
@@ -41,7 +42,7 @@ def prompts_of(
 
     Args:
         samples: a dataset or view; of a view, what it shows of the prompts.
-        prompt_fields: field names by the keys of `prompt_fields.KEYS`.
+        prompt_fields: field names by keywords of `apply_model`.
         sample_ids: samples of it.
     """
     wanted: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.dataset.fields import relative_box
-from ovsam_plugin.dataset.prompt_fields import read_prompts
+from ovsam_plugin.dataset.sample_prompts import read_prompts
 from ovsam_plugin.prediction.prompts import Box, Mask, Points
 
 SIZE = (100, 200)
