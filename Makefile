@@ -64,7 +64,7 @@ lint: $(STAMP) ## ruff and mypy, and eslint where npm is
 	@$(BIN)/mypy
 	@if ! command -v npm > /dev/null; then echo "No npm on this machine: eslint is left out."; \
 	elif [[ -x $(ESLINT) ]] || $(FETCH_ESLINT) < /dev/null; \
-	then $(ESLINT) --config tests/eslint.config.mjs operators/*.js; \
+	then $(ESLINT) --config tests/eslint.config.mjs operators/panels/*.js; \
 	else echo "eslint could not be fetched: it is left out."; fi
 
 .PHONY: format

@@ -45,8 +45,8 @@ from ovsam_plugin.curation.finding_request import FindingRequest  # noqa: E402
 from ovsam_plugin.curation.relabeling import relabel_dataset  # noqa: E402
 from ovsam_plugin.curation.removal import remove_run, run_traces  # noqa: E402
 from ovsam_plugin.curation.review_learning import LEARNING  # noqa: E402
+from ovsam_plugin.curation.review_panel import act, open_review  # noqa: E402
 from ovsam_plugin.curation.review_session import ReviewSession  # noqa: E402
-from ovsam_plugin.curation.reviewing import act, open_review  # noqa: E402
 from ovsam_plugin.curation.scores import score_run  # noqa: E402
 from ovsam_plugin.curation.search import search  # noqa: E402
 from ovsam_plugin.dataset import embedding_index  # noqa: E402

@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 from ovsam_plugin.network.description import NetworkDescription  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.training.config import read_config  # noqa: E402
-from ovsam_plugin.training.engine import run  # noqa: E402
 from ovsam_plugin.training.lite import LiteRecipe  # noqa: E402
+from ovsam_plugin.training.loop import run  # noqa: E402
 
 # Share of the photographs, and width of every head as a share of the preset's.
 RUNS = ((1.0, 1.0), (0.25, 1.0), (0.5, 1.0), (0.125, 1.0), (1.0, 0.5), (1.0, 1.5))

@@ -30,8 +30,8 @@ from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.training.annotations import file_of, find_image, load_annotations  # noqa: E402
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings  # noqa: E402
 from ovsam_plugin.training.crops import whole  # noqa: E402
-from ovsam_plugin.training.engine import Schedule, run  # noqa: E402
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order  # noqa: E402
+from ovsam_plugin.training.loop import Schedule, run  # noqa: E402
 from ovsam_plugin.training.sam2clip import (  # noqa: E402
     Sam2ClipRecipe,
     Sam2ClipSettings,

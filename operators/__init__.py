@@ -1,4 +1,4 @@
-"""What the App offers: one file an operator or panel."""
+"""What the App offers: a file for each operator, and the panels in a folder of their own."""
 
 # FiftyOne's own search panel is to answer with it.
 import ovsam_plugin.dataset.embedding_backend  # noqa: F401
@@ -7,28 +7,22 @@ from .decide import Decide
 from .evaluate import Evaluate
 from .export_clean import ExportClean
 from .find_instances import FindInstances
-from .groups import Groups
 from .label import Label
 from .learn import Learn
 from .make_class import MakeClass
 from .name_group import NameGroup
-from .panel_buttons import OpenReview, OpenSegment
+from .panels import BUTTONS, PANELS, QUESTIONS
 from .preview import TryLabels
 from .recognize import Recognize
 from .relabel import Relabel
 from .remove_run import RemoveRun
-from .review import QUESTIONS as REVIEW_QUESTIONS
-from .review import Review
 from .score import ScoreInstances
-from .segment import QUESTIONS as SEGMENT_QUESTIONS
-from .segment import Segment
 from .setup_workspace import SetupWorkspace
 from .stop_labeling import StopLabeling
 
 OPERATORS = (
     Label,
-    OpenReview,
-    OpenSegment,
+    *BUTTONS,
     Evaluate,
     Relabel,
     Recognize,
@@ -43,7 +37,7 @@ OPERATORS = (
     RemoveRun,
     StopLabeling,
     TryLabels,
-    *REVIEW_QUESTIONS,
-    *SEGMENT_QUESTIONS,
+    *QUESTIONS,
 )
-PANELS = (Review, Groups, Segment)
+
+__all__ = ["OPERATORS", "PANELS"]

@@ -7,7 +7,6 @@ from ovsam_plugin.evaluation.registration import register_backend
 from ovsam_plugin.import_lock import IMPORTS
 
 if TYPE_CHECKING:
-    from ovsam_plugin.clicking.session import Instance, Session, open_image
     from ovsam_plugin.curation import decisions, views
     from ovsam_plugin.curation.by_example import make_class
     from ovsam_plugin.curation.clean_export import export_clean
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.workspace import setup_workspace
     from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset, stop_labeling
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
+    from ovsam_plugin.interactive.session import Instance, Session, open_image
     from ovsam_plugin.vocabulary.vocabulary import Category
 
 __all__ = [
@@ -53,9 +53,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "open_image": "clicking.session",
-    "Session": "clicking.session",
-    "Instance": "clicking.session",
+    "open_image": "interactive.session",
+    "Session": "interactive.session",
+    "Instance": "interactive.session",
     "encode_dataset": "curation.encoding",
     "label_dataset": "dataset.labeling",
     "LabelSummary": "dataset.labeling",

@@ -15,7 +15,7 @@ _AT_ONCE = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import operators.segment
+import operators.panels.segment
 from ovsam_plugin.import_lock import IMPORTS
 
 together = threading.Barrier(2)
@@ -28,7 +28,7 @@ def of_review():
 def of_segment():
     together.wait()
     try:
-        operators.segment.SegmentOpen().answer(type("Ctx", (), {"view": None}), {})
+        operators.panels.segment.SegmentOpen().answer(type("Ctx", (), {"view": None}), {})
     except AttributeError:
         pass  # there is no view
 

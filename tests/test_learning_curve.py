@@ -7,7 +7,7 @@ import torch
 from benchmarks.learning_curve import FIGURES, validations, wide
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.training.engine import Log
+from ovsam_plugin.training.loop import Log
 
 
 def test_heads_of_another_width_make_a_network_and_leave_the_encoder() -> None:

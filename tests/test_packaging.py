@@ -69,8 +69,10 @@ def test_what_is_installed_from_the_wheel_brings_the_apps_plugin(
     used, plugin = (Path(line) for line in done.stdout.split())
     assert used == package
     assert plugin.is_relative_to(target)
-    files = {path.name for path in (ROOT / "operators").iterdir() if path.is_file()}
-    assert {path.name for path in (plugin / "operators").iterdir() if path.is_file()} == files
+    listed = ["git", "ls-files", "operators"]
+    known = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    brought = (path for path in (plugin / "operators").rglob("*") if path.suffix in (".py", ".js"))
+    assert {str(path.relative_to(plugin)) for path in brought} == set(known.split())
     for name in ("__init__.py", "fiftyone.yml", "manifest.json"):
         assert (plugin / name).read_bytes() == (ROOT / name).read_bytes()
 

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ovsam_plugin.clicking.encoded_files import MOST_BYTES, EncodedFiles
-from ovsam_plugin.clicking.shared_network import (
+from ovsam_plugin.dataset.targets import Samples, check_images
+from ovsam_plugin.images.reading import ImageError
+from ovsam_plugin.interactive.encoded_files import MOST_BYTES, EncodedFiles
+from ovsam_plugin.interactive.shared_network import (
     Photograph,
     encodings_directory,
     load_shared_network,
 )
-from ovsam_plugin.dataset.targets import Samples, check_images
-from ovsam_plugin.images.reading import ImageError
 from ovsam_plugin.presets import Preset
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ovsam_plugin.network.clicks import answer_clicks
+from ovsam_plugin.network.click_masks import answer_clicks
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import FeaturePyramid, align_pyramid, align_regions
 from ovsam_plugin.network.image_encoder import build_image_encoder

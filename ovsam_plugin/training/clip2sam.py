@@ -27,7 +27,7 @@ from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.training.annotations import is_validation, load_annotations, not_of_split
 from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, whole
 from ovsam_plugin.training.data import CocoCrops, Source, endless, normalize
-from ovsam_plugin.training.engine import Recipe
+from ovsam_plugin.training.loop import Recipe
 from ovsam_plugin.training.point_losses import class_loss, point_losses
 from ovsam_plugin.training.prompting import random_points
 from ovsam_plugin.training.sam2clip import SUFFIXES

@@ -14,8 +14,8 @@ from rich.console import Console
 from ovsam_plugin.training import coop
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
 from ovsam_plugin.training.coop import CoopSettings, run_coop
-from ovsam_plugin.training.engine import Recipe, Schedule, run
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
+from ovsam_plugin.training.loop import Recipe, Schedule, run
 from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
 from ovsam_plugin.vocabulary.sources import is_file
 from ovsam_plugin.vocabulary.tables import BUILT_IN
@@ -25,7 +25,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# The recipes that the engine runs, and all that a file can be of with its two parts' settings.
+# The recipes that the loop runs, and all that a file can be of with its two parts' settings.
 _ENGINE: dict[str, type[Any]] = {
     "sam2clip": Sam2ClipRecipe,
     "clip2sam": Clip2SamRecipe,
@@ -56,7 +56,7 @@ class Run:
     out: Path
 
     def build(self) -> Recipe:
-        """The engine's recipe with its network and data loaded.
+        """The recipe, as the loop runs it, with its network and data loaded.
 
         What a network starts with at random follows from the schedule's seed.
         """

@@ -18,7 +18,7 @@ from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.training.annotations import file_of, find_image, is_in_share
 from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance, paste
-from ovsam_plugin.training.engine import epochs
+from ovsam_plugin.training.loop import epochs
 
 UNKNOWN_CLASS = -1
 # How often a crop gets some instances of another one pasted onto it.

@@ -28,8 +28,8 @@ from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import is_validation, load_annotations
 from ovsam_plugin.training.crops import Crop, Side, mostly_whole, whole
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
-from ovsam_plugin.training.engine import Recipe
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
+from ovsam_plugin.training.loop import Recipe
 from ovsam_plugin.training.losses import mask_loss, name_loss, region_loss
 from ovsam_plugin.training.prompting import background_boxes, clicks, jittered, make_prompts
 from ovsam_plugin.training.proposals import (

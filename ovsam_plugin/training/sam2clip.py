@@ -25,7 +25,7 @@ from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import is_validation
-from ovsam_plugin.training.engine import Recipe, epochs
+from ovsam_plugin.training.loop import Recipe, epochs
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from ovsam_plugin import encode_dataset, open_image
 from ovsam_plugin.cli.app import app
-from ovsam_plugin.clicking.shared_network import encodings_directory, load_shared_network
+from ovsam_plugin.interactive.shared_network import encodings_directory, load_shared_network
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache folder of the test's own, with the text embeddings left where they are."""
-    from ovsam_plugin.clicking import shared_network
+    from ovsam_plugin.interactive import shared_network
 
     folder = tmp_path / "encodings"
     monkeypatch.setattr(shared_network, "encodings_directory", lambda: folder)

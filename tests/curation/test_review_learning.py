@@ -11,9 +11,9 @@ import pytest
 
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.curation.review_learning import LEARNING, PREPARING, learned
+from ovsam_plugin.curation.review_panel import act, open_review
 from ovsam_plugin.curation.review_queue import Entry, queue
 from ovsam_plugin.curation.review_session import ReviewSession
-from ovsam_plugin.curation.reviewing import act, open_review
 from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings

@@ -22,7 +22,7 @@ from ovsam_plugin.training.clip2sam import (
     wordnet_names,
 )
 from ovsam_plugin.training.crops import Crop
-from ovsam_plugin.training.engine import Schedule, run
+from ovsam_plugin.training.loop import Schedule, run
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary

@@ -19,9 +19,9 @@ from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.crops import Crop
 from ovsam_plugin.training.data import UNKNOWN_CLASS, normalize
-from ovsam_plugin.training.engine import Schedule, run
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings, part_of
+from ovsam_plugin.training.loop import Schedule, run
 from ovsam_plugin.training.proposals import assign, known_cells
 from ovsam_plugin.training.queries import Queries
 from tests.training.small import rectangle_crop, small_set

@@ -18,7 +18,7 @@ from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 
 from ovsam_plugin.images.frame import Frame, make_frame
-from ovsam_plugin.training.engine import Schedule, run
+from ovsam_plugin.training.loop import Schedule, run
 from ovsam_plugin.training.sam2clip import (
     Photographs,
     Sam2ClipRecipe,

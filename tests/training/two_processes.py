@@ -1,4 +1,4 @@
-"""A run of several processes, started by `test_engine`: `torchrun two_processes.py OUT BATCH`."""
+"""A run of several processes, started by `test_loop`: `torchrun two_processes.py OUT BATCH`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accelerate import PartialState
 from rich.console import Console
 from torch import Tensor, nn
 
-from ovsam_plugin.training.engine import Recipe, Schedule, epochs, run
+from ovsam_plugin.training.loop import Recipe, Schedule, epochs, run
 
 SCHEDULE = Schedule(
     steps=20, learning_rate=0.02, warmup=2, ema=0.5, checkpoint_every=5, validate_every=10

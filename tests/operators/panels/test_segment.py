@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from fiftyone.operators.registry import OperatorRegistry
 
-from ovsam_plugin.clicking.shared_network import load_shared_network
-from ovsam_plugin.curation.clicked import ClickedField
+from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.curation.decisions import progress
 from ovsam_plugin.curation.search import search
-from ovsam_plugin.curation.segmenting import read_prompt, row_runs, vocabulary_of_text
+from ovsam_plugin.curation.segment_panel import read_prompt, row_runs, vocabulary_of_text
+from ovsam_plugin.interactive.shared_network import load_shared_network
 from ovsam_plugin.prediction.prompts import Mask, Points
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = "cat, cup, person, spoon"
 CAT = {"points": [[230, 120, 1]]}
 
@@ -47,7 +47,7 @@ def filled(told: dict[str, Any]) -> np.ndarray:
 
 def test_the_panel_is_there_and_the_scripts_are_well_formed() -> None:
     assert OperatorRegistry().list_errors() == []
-    folder = ROOT / "operators"
+    folder = ROOT / "operators" / "panels"
     scripts = sorted(path.name for path in folder.glob("*.js"))
     loaded = [name for name in scripts if f'"./{name}"' in (folder / "panels.js").read_text()]
     assert scripts == sorted([*loaded, "panels.js"])
@@ -59,7 +59,7 @@ def test_the_panel_is_there_and_the_scripts_are_well_formed() -> None:
 
 
 def test_the_operators_bring_no_torch() -> None:
-    code = "import operators.segment, sys; assert 'torch' not in sys.modules"
+    code = "import operators.panels.segment, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -212,7 +212,7 @@ def test_a_network_that_does_not_load_is_told_and_loaded_later(
 
     sample_id = dataset.first().id
     with monkeypatch.context() as patched:
-        patched.setattr("ovsam_plugin.curation.segmenting.load_shared_network", fail)
+        patched.setattr("ovsam_plugin.curation.segment_panel.load_shared_network", fail)
         told = call("look", dataset, sample_id=sample_id, field="clicked")
         assert told == {"problem": "the weights are not on this machine"}
     assert call("look", dataset, sample_id=sample_id, field="clicked")["width"] == 451

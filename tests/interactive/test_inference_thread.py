@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from ovsam_plugin.clicking import inference_thread
-from ovsam_plugin.clicking.inference_thread import InferenceThread
+from ovsam_plugin.interactive import inference_thread
+from ovsam_plugin.interactive.inference_thread import InferenceThread
 
 
 def test_what_somebody_waits_for_comes_first_and_errors_come_back() -> None:

@@ -52,7 +52,7 @@ class SegmentOpen(Question):
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
-            from ovsam_plugin.curation.segmenting import open_photograph
+            from ovsam_plugin.curation.segment_panel import open_photograph
 
         return open_photograph(ctx.view, params.get("sample_id"))
 
@@ -64,7 +64,7 @@ class SegmentLook(Question):
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
-            from ovsam_plugin.curation.segmenting import look
+            from ovsam_plugin.curation.segment_panel import look
 
         return look(ctx.dataset, params["sample_id"], params["field"])
 
@@ -76,7 +76,7 @@ class SegmentAsk(Question):
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
-            from ovsam_plugin.curation.segmenting import ask
+            from ovsam_plugin.curation.segment_panel import ask
 
         asked = params.get("asked") or {}
         sample_id, vocabulary = params["sample_id"], params.get("vocabulary") or ""
@@ -91,7 +91,7 @@ class SegmentChange(Question):
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
-            from ovsam_plugin.curation.segmenting import change
+            from ovsam_plugin.curation.segment_panel import change
 
         asked = {**params["asked"], "by": asker(ctx, params["asked"])}
         return change(ctx.dataset, params["sample_id"], params["action"], asked)
@@ -104,7 +104,7 @@ class SegmentAhead(Question):
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
-            from ovsam_plugin.curation.segmenting import go_ahead
+            from ovsam_plugin.curation.segment_panel import go_ahead
 
         return go_ahead(ctx.view, params["sample_id"])
 

@@ -13,10 +13,10 @@ import pytest
 from fiftyone import ViewField as F
 from fiftyone.operators.registry import OperatorRegistry
 
-from ovsam_plugin.curation import reviewing
+from ovsam_plugin.curation import review_panel
 from ovsam_plugin.curation.decisions import progress
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 FIELD = "ovsam"
 
 
@@ -44,7 +44,7 @@ def waiting(told: dict[str, Any]) -> list[str]:
 
 def test_the_panel_is_there_and_brings_no_torch() -> None:
     assert OperatorRegistry().list_errors() == []
-    code = "import operators.review, sys; assert 'torch' not in sys.modules"
+    code = "import operators.panels.review, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -157,7 +157,7 @@ def test_an_instance_is_shown_or_gone(labelled: fo.Dataset, ids: dict[str, str])
 def test_those_that_look_alike_come_first(
     named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviewing, "DRAWN", 5)
+    monkeypatch.setattr(review_panel, "DRAWN", 5)
     sample = named.first()
     label = sample[FIELD].detections[0]
     asked = {"field": FIELD, "sample_id": sample.id, "label_id": label.id}

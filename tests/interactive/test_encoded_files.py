@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ovsam_plugin.clicking.encoded_files import EncodedFiles
-from ovsam_plugin.clicking.shared_network import (
+from ovsam_plugin.interactive.encoded_files import EncodedFiles
+from ovsam_plugin.interactive.shared_network import (
     Photograph,
     SharedNetwork,
     load_shared_network,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.clicking.shared_network import (
+from ovsam_plugin.interactive.shared_network import (
     Answers,
     Photograph,
     SharedNetwork,

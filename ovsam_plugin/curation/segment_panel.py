@@ -19,14 +19,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from fiftyone.core.json import stringify
 
-from ovsam_plugin.clicking.session import Instance
-from ovsam_plugin.clicking.shared_network import (
-    Answers,
-    Photograph,
-    load_shared_network,
-    vocabulary_named,
-)
-from ovsam_plugin.curation.clicked import ClickedField
+from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.handles import as_stored
@@ -34,6 +27,13 @@ from ovsam_plugin.dataset.internals import dataset_of, sample_documents
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.dataset.targets import fields_of
 from ovsam_plugin.images.mask_crop import MaskCrop
+from ovsam_plugin.interactive.session import Instance
+from ovsam_plugin.interactive.shared_network import (
+    Answers,
+    Photograph,
+    load_shared_network,
+    vocabulary_named,
+)
 from ovsam_plugin.prediction.prompts import Box, Mask, Points, Prompt
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary

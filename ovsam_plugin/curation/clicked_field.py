@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import fiftyone as fo
 from bson import ObjectId
 
-from ovsam_plugin.clicking.session import Instance
 from ovsam_plugin.curation import attributes, decisions
 from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
@@ -32,6 +31,7 @@ from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import FreshLabels
+from ovsam_plugin.interactive.session import Instance
 from ovsam_plugin.prediction.predictor import Predictor
 
 PROMPT = Attribute(

@@ -17,8 +17,8 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 from torch import Tensor, nn
 
-from ovsam_plugin.training import engine
-from ovsam_plugin.training.engine import Recipe, Schedule, averaged, epochs, run, step_generator
+from ovsam_plugin.training import loop
+from ovsam_plugin.training.loop import Recipe, Schedule, averaged, epochs, run, step_generator
 from tests.training import two_processes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -148,7 +148,7 @@ def test_the_scale_of_gradients_is_kept_so_that_no_step_is_lost_to_finding_it_ag
             scalers.append(torch.amp.GradScaler("cpu", init_scale=2.0**127))
             self.scaler = scalers[-1]  # accelerate has one for fp16, on a GPU alone
 
-    monkeypatch.setattr(engine, "Accelerator", Scaling)
+    monkeypatch.setattr(loop, "Accelerator", Scaling)
     whole, again = Line(), Line()
     run(whole, tmp_path / "whole", SCHEDULE, quiet())
     with pytest.raises(KeyboardInterrupt):
@@ -250,7 +250,7 @@ def test_frozen_parameters_stay_and_each_kind_learns_at_its_own_rate(tmp_path: P
 
 def test_the_learning_rate_rises_and_then_falls_to_a_thousandth() -> None:
     schedule = Schedule(steps=100, warmup=10)
-    rates = [engine._rate(step, schedule) for step in range(101)]
+    rates = [loop._rate(step, schedule) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == 1
     assert rates[55] == pytest.approx(0.501)

@@ -7,7 +7,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.reviewing import act, open_review, picture, together
+from ovsam_plugin.curation.review_panel import act, open_review, picture, together
 
 from .question import Question, asker
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from ovsam_plugin import open_image
-from ovsam_plugin.clicking.encodings import Encodings, bytes_of
-from ovsam_plugin.clicking.session import Instance, Session
-from ovsam_plugin.clicking.shared_network import Photograph, load_shared_network
 from ovsam_plugin.images.reading import ImageError, read_image
+from ovsam_plugin.interactive.encodings import Encodings, bytes_of
+from ovsam_plugin.interactive.session import Instance, Session
+from ovsam_plugin.interactive.shared_network import Photograph, load_shared_network
 from ovsam_plugin.prediction.prompts import Points
 
 # On the cat's forehead, on the cup's side, and on the woman's face.

@@ -20,11 +20,11 @@ import numpy.typing as npt
 import torch
 from torchvision.ops import box_iou
 
-from ovsam_plugin.clicking.encoded_files import EncodedFiles
-from ovsam_plugin.clicking.encodings import MOST_BYTES, Encodings
-from ovsam_plugin.clicking.inference_thread import InferenceThread
 from ovsam_plugin.images.frame import make_frame
 from ovsam_plugin.images.reading import ImageError, Picture, read_picture
+from ovsam_plugin.interactive.encoded_files import EncodedFiles
+from ovsam_plugin.interactive.encodings import MOST_BYTES, Encodings
+from ovsam_plugin.interactive.inference_thread import InferenceThread
 from ovsam_plugin.prediction.finding import MIN_MATCH, Finder, build_finder
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.prediction.labeler import Labeler, build_recognizer

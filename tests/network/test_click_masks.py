@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ovsam_plugin.network.clicks import _sample, answer_clicks
+from ovsam_plugin.network.click_masks import _sample, answer_clicks
 from ovsam_plugin.network.objectness import Proposals, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.prompt_encoder import PromptBatch
