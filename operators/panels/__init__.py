@@ -1,4 +1,4 @@
-"""The App's panels: a file each, its script of the same name, and what the script asks in Python."""
+"""The App's panels: a file each, beside its script, and with what that asks in Python."""
 
 from .buttons import OpenReview, OpenSegment
 from .groups import Groups
