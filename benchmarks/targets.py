@@ -283,7 +283,7 @@ def pipeline(bench: Bench) -> list[Row]:
 def _whole_run(bench: Bench, asks: str | None) -> Row:
     """Everything around the network against the network alone."""
     from ovsam_plugin import label_dataset
-    from ovsam_plugin.dataset.model import build_model
+    from ovsam_plugin.dataset.model_building import build_model
 
     settings: dict[str, Any] = {"vocabulary": "coco", "device": str(bench.device)}
     dataset = _dataset(bench)

@@ -35,7 +35,7 @@ class TryLabels(foo.Operator):  # type: ignore[misc]
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         with IMPORTS:
-            from ovsam_plugin.dataset.model import build_model
+            from ovsam_plugin.dataset.model_building import build_model
             from ovsam_plugin.dataset.preview import make_preview
 
         samples = flat_target(ctx)

@@ -20,17 +20,17 @@ import fiftyone as fo
 from bson import ObjectId
 from bson.errors import InvalidId
 
+from ovsam_plugin.curation import decided_labels
 from ovsam_plugin.curation.attributes import (
     DECISION,
     check_no_copies,
     check_own_detections,
     declare,
 )
-from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import check_writable
-from ovsam_plugin.dataset.internals import aggregate, sample_documents
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import Expression, Id, in_parts
+from ovsam_plugin.dataset.writing import Expression, Id
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.names import clean_name
 
@@ -40,7 +40,6 @@ KINDS = (ACCEPTED, RENAMED, REJECTED)
 Ids: TypeAlias = Id | Iterable[Id]
 """One label's id, or many."""
 
-_SHOWN = 3
 _MILLISECOND = timedelta(milliseconds=1)
 _clock_lock = threading.Lock()
 _latest = datetime.min
@@ -141,7 +140,7 @@ def rename_each(
     for label_id, name in names.items():
         chosen.setdefault(clean_name(name, "the new name"), []).append(label_id)
     dataset, ids = _prepare(samples, label_field, names)
-    found = _find(dataset, label_field, ids)
+    found = decided_labels.find(dataset, label_field, ids)
     at = _now()
     changed = 0
     for name, some in chosen.items():
@@ -166,9 +165,9 @@ def reopen(samples: Samples, label_field: str, label_ids: Ids) -> int:
     Args, Returns, Raises: see `accept`.
     """
     dataset, ids = _prepare(samples, label_field, label_ids)
-    found = _find(dataset, label_field, ids)
+    found = decided_labels.find(dataset, label_field, ids)
     decided = {i: d for i, d in found.items() if d.get("review")}
-    _write(dataset, label_field, decided, _undecided())
+    decided_labels.write(dataset, label_field, decided, _undecided())
     return len(decided)
 
 
@@ -218,15 +217,15 @@ def undo(samples: Samples, label_field: str, *, steps: int = 1, by: str | None =
     dataset, _ = _prepare(samples, label_field, ())
     undone: list[str] = []
     for _ in range(steps):
-        last = _last(dataset, label_field, by)
+        last = decided_labels.last_decided(dataset, label_field, by)
         if last is None:
             break
         # Somebody may have decided anew since.
         at = next(iter(last.values()))["reviewed_at"]
-        _write(dataset, label_field, last, _undecided(), unless={"$ne": ["$$d.reviewed_at", at]})
-        undone += [
-            str(i) for i, d in _now_on(dataset, label_field, last).items() if not d.get("review")
-        ]
+        anew = {"$ne": ["$$d.reviewed_at", at]}
+        decided_labels.write(dataset, label_field, last, _undecided(), unless=anew)
+        there = decided_labels.now_on(dataset, label_field, last)
+        undone += [str(i) for i, label in there.items() if not label.get("review")]
     return undone
 
 
@@ -295,12 +294,12 @@ def _decide(
 ) -> int:
     by = clean_name(reviewer() if by is None else by, "the reviewer's name")
     dataset, ids = _prepare(samples, label_field, label_ids)
-    found = _find(dataset, label_field, ids)
+    found = decided_labels.find(dataset, label_field, ids)
     nameless = [i for i, d in found.items() if d.get("label") is None]
     if kind == ACCEPTED and nameless:
         raise ValueError(
-            f"{len(nameless)} of these labels have no name to accept ({_some(nameless)}): reject "
-            "them, or give them a name"
+            f"{len(nameless)} of these labels have no name to accept "
+            f"({decided_labels.few(nameless)}): reject them, or give them a name"
         )
     return _change(dataset, label_field, found, kind, name, by, _now())
 
@@ -317,7 +316,7 @@ def _change(
     """Decides about those labels that are not decided like this already; how many they are."""
     decision = _decision(kind, name, by, at)
     changed = {i: d for i, d in found.items() if not _stands(d, kind, name)}
-    _write(dataset, label_field, changed, decision, unless=_standing(kind, name))
+    decided_labels.write(dataset, label_field, changed, decision, unless=_standing(kind, name))
     return len(changed)
 
 
@@ -382,83 +381,6 @@ def _prepare(
         raise ValueError(f"a label's id is 24 hexadecimal digits: {error}") from None
 
 
-def _find(
-    dataset: fo.Dataset, label_field: str, ids: list[ObjectId]
-) -> dict[ObjectId, dict[str, Any]]:
-    """By id, what has been decided on these labels, and the `sample` of each."""
-    found = _now_on(dataset, label_field, ids)
-    missing = [i for i in ids if i not in found]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(ids)} labels are not in field {label_field!r} of dataset "
-            f"{dataset.name!r} ({_some(missing)}): they belong to another field or dataset, or "
-            "were deleted; nothing was decided"
-        )
-    return found
-
-
-def _now_on(
-    dataset: fo.Dataset, label_field: str, ids: Iterable[ObjectId]
-) -> dict[ObjectId, dict[str, Any]]:
-    """The same, of those that are there."""
-    found: dict[ObjectId, dict[str, Any]] = {}
-    for part in in_parts(ids):
-        found |= _labels_where(dataset, label_field, {"_id": {"$in": part}})
-    return found
-
-
-def _last(
-    dataset: fo.Dataset, label_field: str, by: str | None
-) -> dict[ObjectId, dict[str, Any]] | None:
-    """The labels of the decision that was made last."""
-    labels = f"{label_field}.detections"
-    who = {} if by is None else {"reviewed_by": by}
-    stages: list[Expression] = [{"$match": {f"{labels}.reviewed_at": {"$type": "date"}}}]
-    if by is None:
-        # Descending, an array counts as its largest element: the index gives the one sample.
-        stages += [{"$sort": {f"{labels}.reviewed_at": -1}}, {"$limit": 1}]
-    stages += _only(labels, {"reviewed_at": {"$type": "date"}, **who})
-    stages += [{"$sort": {"reviewed_at": -1, "_id": 1}}, {"$limit": 1}]
-    last = next(iter(sample_documents(dataset).aggregate(stages)), None)
-    if last is None:
-        return None
-    same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last["reviewed_by"]}
-    return _labels_where(dataset, label_field, same)
-
-
-def _labels_where(
-    dataset: fo.Dataset, label_field: str, condition: Mapping[str, Any]
-) -> dict[ObjectId, dict[str, Any]]:
-    labels = f"{label_field}.detections"
-    stages = [
-        {"$match": {f"{labels}.{name}": value for name, value in condition.items()}},
-        *_only(labels, condition),
-    ]
-    return {row["_id"]: row for row in sample_documents(dataset).aggregate(stages)}
-
-
-def _only(labels: str, condition: Mapping[str, Any]) -> list[Expression]:
-    """Stages from samples to those of their labels that meet a condition, without their masks."""
-    names = ("_id", "label", *(a.name for a in DECISION))
-    return [
-        {"$project": {f"{labels}.{name}": True for name in names}},
-        {"$unwind": f"${labels}"},
-        {"$replaceRoot": {"newRoot": {"$mergeObjects": [f"${labels}", {"sample": "$_id"}]}}},
-        {"$match": dict(condition)},
-    ]
-
-
-def _write(
-    dataset: fo.Dataset,
-    label_field: str,
-    labels: Mapping[ObjectId, Mapping[str, Any]],
-    change: Expression,
-    unless: Expression | None = None,
-) -> None:
-    found = ((label["sample"], label_id) for label_id, label in labels.items())
-    writing.change_labels(dataset, label_field, found, change, unless=unless)
-
-
 def _now() -> datetime:
     """The time in UTC, of the database's resolution, later than any that was given before."""
     global _latest
@@ -467,8 +389,3 @@ def _now() -> datetime:
         now -= timedelta(microseconds=now.microsecond % 1000)
         _latest = now if now > _latest else _latest + _MILLISECOND
         return _latest
-
-
-def _some(ids: Iterable[ObjectId]) -> str:
-    shown = [str(label_id) for label_id in ids]
-    return ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")

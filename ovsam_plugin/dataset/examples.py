@@ -19,6 +19,8 @@ from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import Pixels, read_image
 from ovsam_plugin.namers import Masked, Namer, NamerSpec, load_namer
 from ovsam_plugin.namers.cuts import read_cuts
+from ovsam_plugin.namers.ovsam import OvsamNamer
+from ovsam_plugin.prediction.labeler import Labeler
 from ovsam_plugin.prediction.prompts import Box, Prompt
 from ovsam_plugin.recognition.adapter import Adapter
 from ovsam_plugin.recognition.prototypes import prototype_adapter
@@ -69,6 +71,21 @@ def adapter_of(
             )
         rows[place] = np.stack([found[example] for example in category.examples])
     return prototype_adapter(vocabulary, rows, side.fusion, embedder), found
+
+
+def labeler_adapter(
+    dataset: fo.Dataset | None, classes: Vocabulary, labeler: Labeler
+) -> tuple[Adapter | None, Kept]:
+    """`adapter_of` for a labeler, whose namer, or else its predictor, looks.
+
+    Raises:
+        ValueError: as for `adapter_of`.
+    """
+
+    def namer() -> Namer:
+        return labeler.namer or OvsamNamer(labeler.predictor)
+
+    return adapter_of(dataset, classes, labeler.side, namer, labeler.embedder)
 
 
 def run_adapter(

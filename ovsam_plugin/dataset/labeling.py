@@ -21,7 +21,8 @@ from ovsam_plugin.dataset.first_look import colour_classes
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import stages_of
 from ovsam_plugin.dataset.labeling_job import LabelingJob
-from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
 from ovsam_plugin.dataset.prompt_kinds import prompt_fields_of
 from ovsam_plugin.dataset.samples_in_memory import edits_kept

@@ -23,6 +23,7 @@ from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
 
 from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset.batch_encoding import Found
 from ovsam_plugin.dataset.claims import Claims, Open
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
@@ -31,7 +32,7 @@ from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded
-from ovsam_plugin.dataset.model import Answer, Found, OvsamModel
+from ovsam_plugin.dataset.model import Answer, OvsamModel
 from ovsam_plugin.dataset.sample_prompts import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.unanswered_prompts import (

@@ -12,7 +12,7 @@ import fiftyone as fo
 from ovsam_plugin.dataset.internals import view_of
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.labeling_job import LabelingJob
-from ovsam_plugin.dataset.model import build_model
+from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.workers import Worker
 
 

@@ -100,7 +100,7 @@ def load_model(
 
         return load_text_model(model_name, device, namer=namer, fingerprint=fingerprint)
     with IMPORTS:
-        from ovsam_plugin.dataset.model import build_model
+        from ovsam_plugin.dataset.model_building import build_model
 
     return build_model(
         model_name,

@@ -22,6 +22,7 @@ from ovsam_plugin import (
     setup_workspace,
 )
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.batch_encoding import BatchEncoder
 from ovsam_plugin.dataset.contact_sheet import save_sheet
 from ovsam_plugin.dataset.export import field_rows
 from ovsam_plugin.dataset.model import OvsamModel
@@ -108,7 +109,7 @@ def test_patches_are_refused_before_anything_is_computed(
         boxed.set_values("said.detections.confidence", [[0.5, 0.4]] * 3)
         boxed.evaluate_detections("said", "asks", eval_key="e", progress=False)
         patches = boxed.to_evaluation_patches("e")
-    monkeypatch.setattr(OvsamModel, "_encode", None)
+    monkeypatch.setattr(BatchEncoder, "_encode", None)
     with pytest.raises(ValueError, match="PatchesView holds copies.*give that dataset itself"):
         apply(patches, model)
     with pytest.raises(ValueError, match="PatchesView holds copies"):

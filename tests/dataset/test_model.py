@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.dataset.fields import ATTRIBUTES
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.images.mask_crop import NOTHING
@@ -199,21 +198,6 @@ def test_a_bad_box_costs_itself_alone(dataset: fo.Dataset, model: OvsamModel) ->
     assert second.ovsam_error.startswith("1 of 1 prompts left out")
 
 
-def test_an_error_is_gone_once_the_sample_can_be_labelled(
-    images: list[Path], model: OvsamModel
-) -> None:
-    hidden = images[0].rename(images[0].with_suffix(".hidden"))
-    dataset = fo.Dataset()
-    dataset.add_sample(fo.Sample(filepath=str(images[0]), asks=boxes(CAT)))
-    dataset.apply_model(model, label_field="ovsam", box_prompt_field="asks", num_workers=0)
-    assert dataset.first().ovsam_error is not None
-    hidden.rename(images[0])
-    dataset.apply_model(model, label_field="ovsam", box_prompt_field="asks", num_workers=0)
-    assert dataset.first().ovsam_error is None
-    assert len(dataset.first().ovsam.detections) == 1
-    dataset.delete()
-
-
 def test_masks_of_a_turned_photograph_lie_where_the_app_shows_it(
     images: list[Path], tmp_path: Path, model: OvsamModel
 ) -> None:
@@ -315,16 +299,6 @@ def test_a_bare_array_gives_bare_labels(model: OvsamModel, images: list[Path]) -
     assert {label.prompt_type for label in labels.detections} == {"everything"}
 
 
-def test_a_view_that_changes_under_the_labels_is_never_mislabelled(
-    dataset: fo.Dataset, model: OvsamModel
-) -> None:
-    loader = model.build_get_item()
-    sample, other = dataset.limit(2)
-    loaded = loader({"id": other.id, "filepath": other.filepath})
-    with pytest.raises(ValueError, match="the view changed while it was labelled"):
-        model.predict_all([loaded], samples=[sample])
-
-
 @pytest.mark.parametrize(
     "kind",
     [
@@ -367,33 +341,3 @@ def test_an_answer_without_a_mask_is_told_and_stops_none_of_fiftyones_exporters(
         progress=False,
     )
     assert any(file.is_file() for file in (tmp_path / "out").rglob("*"))
-
-
-@pytest.mark.parametrize("what", ["decided", "drawn"])
-def test_what_a_person_made_is_not_replaced_without_a_word(
-    dataset: fo.Dataset, model: OvsamModel, what: str
-) -> None:
-    ask(dataset, "asks", *[boxes(CAT)] * 3)
-    settings: dict[str, Any] = {
-        "label_field": "ovsam", "box_prompt_field": "asks", "num_workers": 0, "progress": False,
-    }  # fmt: skip
-    dataset.apply_model(model, **settings)
-    dataset.apply_model(model, **settings)  # its own it may
-    sample = dataset.last()
-    if what == "decided":
-        rename(dataset, "ovsam", sample["ovsam"].detections[0].id, "lynx")
-    else:
-        sample["ovsam"].detections.append(fo.Detection(label="lynx", bounding_box=CAT))
-        sample.save()
-    before = dataset.values("ovsam.detections.id")
-    with pytest.raises(ValueError, match=r"1 that .* would be replaced: give another label_field"):
-        dataset.apply_model(model, **settings)
-    dataset.reload()
-    assert dataset.values("ovsam.detections.id") == before
-    assert "lynx" in dataset.last()["ovsam"].detections[-1].label
-    # The others hold none of it.
-    dataset[:2].apply_model(model, **settings)
-    assert dataset.values("ovsam.detections.id")[2] == before[2]
-    dataset.clear_sample_field("ovsam")
-    dataset.apply_model(model, **settings)
-    assert dataset.count("ovsam.detections") == 3

@@ -28,9 +28,9 @@ from ovsam_plugin.dataset import (
 )
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.loading import Loaded
-from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.sample_prompts import Asked
-from ovsam_plugin.hardware.memory import is_out_of_memory
 from ovsam_plugin.prediction.predictor import Predictor
 from ovsam_plugin.prediction.prompts import Box
 
@@ -68,29 +68,6 @@ def loaded(model: OvsamModel, paths: list[Path], boxes: int = 1) -> list[Loaded]
     return [Loaded(str(i), frame, asked) for i, frame in enumerate(frames)]
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(
-    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
-    whole = Predictor.encode
-
-    def tight(self: Predictor, frames: Any) -> Any:
-        if self is not model.labeler.predictor:  # on a thread that an earlier test has left
-            return whole(self, frames)
-        sizes.append(len(frames))
-        if len(frames) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(self, frames)
-
-    monkeypatch.setattr(Predictor, "encode", tight)
-    batch = loaded(model, images)
-    assert [len(a.detections.detections) for a in model.answer(batch)] == [1, 1, 1]
-    assert sizes == [3, 1, 2, 1, 1]
-    sizes.clear()
-    model.answer(batch)
-    assert sizes == [1, 1, 1]
-
-
 def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
     model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,25 +83,6 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
     assert answer.error is None
     assert len(answer.detections.detections) == 9
     assert model.labeler.chunk == 4
-
-
-def test_other_errors_cost_their_own_photograph_and_no_memory_is_blamed(
-    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Predictor.encode
-
-    def picky(self: Predictor, frames: Any) -> Any:
-        if any(frame is bad for frame in frames):
-            raise RuntimeError("not this one")
-        return whole(self, frames)
-
-    batch = loaded(model, images)
-    bad = batch[1].frame
-    monkeypatch.setattr(Predictor, "encode", picky)
-    answers = model.answer(batch)
-    assert [answer.error for answer in answers] == [None, "RuntimeError: not this one", None]
-    assert not is_out_of_memory(RuntimeError("not this one"))
-    assert is_out_of_memory(MemoryError())
 
 
 def test_a_file_that_hangs_costs_itself(

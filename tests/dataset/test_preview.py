@@ -10,7 +10,8 @@ import pytest
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset.contact_sheet import SHOWN
-from ovsam_plugin.dataset.model import OvsamModel, build_model
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.preview import Preview, make_preview, preview
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.vocabulary.sources import load_vocabulary
