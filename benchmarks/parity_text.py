@@ -23,7 +23,7 @@ from ovsam_plugin.vocabulary import (  # noqa: E402
     Vocabulary,
     build_classifier,
 )
-from ovsam_plugin.vocabulary.text import OpenClipTower  # noqa: E402
+from ovsam_plugin.vocabulary.openclip import OpenClipTower  # noqa: E402
 from tests.golden import recipe  # noqa: E402
 
 

@@ -21,7 +21,7 @@ from ovsam_plugin.network.cost import Cost
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.prediction.prompts import Prompt
 from ovsam_plugin.recognition.recognizer import Recognition, Recognizer
-from ovsam_plugin.vocabulary.text import unit
+from ovsam_plugin.vocabulary.text_reading import unit
 
 OVSAM, SAM = "ovsam", "sam"
 

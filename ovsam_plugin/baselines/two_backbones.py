@@ -35,9 +35,10 @@ from ovsam_plugin.prediction.prompts import Prompt
 from ovsam_plugin.prediction.sam import answer, load_sam
 from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.vocabulary.classifier import build_classifier
+from ovsam_plugin.vocabulary.openclip import OpenClipTower
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
-from ovsam_plugin.vocabulary.text import OpenClipTower, load_openclip, text_tower_fingerprint
+from ovsam_plugin.vocabulary.text import load_openclip, text_tower_fingerprint
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 

@@ -19,13 +19,10 @@ from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.namers.cuts import Cut, cut_out, fitted
 from ovsam_plugin.namers.namer import Branches, Masked, NamerKind
 from ovsam_plugin.recognition.text_side import TextSide, single_branch
+from ovsam_plugin.vocabulary.openclip import openclip_parts
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES
-from ovsam_plugin.vocabulary.text import (
-    load_openclip,
-    openclip_parts,
-    text_tower_fingerprint,
-    unit,
-)
+from ovsam_plugin.vocabulary.text import load_openclip, text_tower_fingerprint
+from ovsam_plugin.vocabulary.text_reading import unit
 
 PREFIX = "openclip:"
 _CHUNKS = {"cuda": 64}

@@ -17,7 +17,7 @@ from ovsam_plugin.recognition.adapter import Adapter
 from ovsam_plugin.recognition.fusion import Fusion, fuse, with_background
 from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.vocabulary.classifier import Classifier
-from ovsam_plugin.vocabulary.text import unit
+from ovsam_plugin.vocabulary.text_reading import unit
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 TOP_K = 5

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from ovsam_plugin.vocabulary.cache import EmbeddingCache, cache_directory
 from ovsam_plugin.vocabulary.templates import check_templates
-from ovsam_plugin.vocabulary.text import TextTower, load_text_tower, text_tower_fingerprint, unit
+from ovsam_plugin.vocabulary.text import TextTower, load_text_tower, text_tower_fingerprint
+from ovsam_plugin.vocabulary.text_reading import unit
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 OnProgress: TypeAlias = Callable[[int, int], None]

@@ -16,7 +16,8 @@ from ovsam_plugin.baselines.context import (
     word_vectors,
 )
 from ovsam_plugin.vocabulary import PLAIN_TEMPLATES, build_classifier, load_vocabulary
-from ovsam_plugin.vocabulary.text import OpenClipTower, load_text_tower
+from ovsam_plugin.vocabulary.openclip import OpenClipTower
+from ovsam_plugin.vocabulary.text import load_text_tower
 from tests.vocabulary.test_text_golden import tower as golden_tower  # noqa: F401
 
 WORDS = "a photo of a"

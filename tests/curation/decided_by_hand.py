@@ -16,7 +16,8 @@ from ovsam_plugin.prediction.labeler import build_recognizer
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.vocabulary import load_vocabulary
 from ovsam_plugin.vocabulary.classifier import embed_names
-from ovsam_plugin.vocabulary.text import load_text_tower, unit
+from ovsam_plugin.vocabulary.text import load_text_tower
+from ovsam_plugin.vocabulary.text_reading import unit
 
 LITE = Embedder("ovsam-lite", "")
 

@@ -15,7 +15,7 @@ from ovsam_plugin.presets import get_preset
 from ovsam_plugin.recognition.adapter import Adapter
 from ovsam_plugin.recognition.recognizer import Recognizer
 from ovsam_plugin.vocabulary import Category, Vocabulary, load_vocabulary
-from ovsam_plugin.vocabulary.text import unit
+from ovsam_plugin.vocabulary.text_reading import unit
 
 NAMES = "cat, cup, person, spoon"
 

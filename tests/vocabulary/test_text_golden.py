@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from ovsam_plugin.vocabulary import CLIP_TEMPLATES, Category, Vocabulary, build_classifier
-from ovsam_plugin.vocabulary.text import OpenClipTower
+from ovsam_plugin.vocabulary.openclip import OpenClipTower
 from tests.golden import recipe
 
 GOLDEN = Path(__file__).parents[1] / "golden"

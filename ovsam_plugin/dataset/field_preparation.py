@@ -1,0 +1,118 @@
+"""What a label field holds before a run writes to it: gone on with, cleared or refused."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import fiftyone as fo
+from fiftyone import ViewField as F
+
+from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset.embedder import Embedder
+from ovsam_plugin.dataset.fields import declare_fields, error_field
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.samples_in_memory import edits_kept
+from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.workers import Worker
+
+logger = logging.getLogger(__name__)
+
+
+def prepare_field(
+    samples: Samples,
+    dataset: fo.Dataset,
+    field: str,
+    settings: runs.Settings,
+    model: OvsamModel,
+    overwrite: bool,
+    worker: Worker,
+) -> None:
+    """Clears or keeps what the field holds, and registers the run.
+
+    Args:
+        samples: that are to be labelled.
+        dataset: theirs.
+        field: the label field.
+        settings: that labels are made with now.
+        model: that makes them.
+        overwrite: whether labels that are there are made again.
+        worker: the call's, which holds the lease of fields and runs.
+
+    Raises:
+        ValueError: the field holds labels that this run must not mix with or remove, or another
+            call is labelling it now.
+    """
+    recorded = runs.recorded_settings(dataset, field)
+    if recorded is not None and runs.rename_prompts(dataset, field, settings):
+        recorded = {**recorded, "prompt_fields": settings.prompt_fields}
+    changed = [] if recorded is None else settings.differences(recorded)
+    same = recorded is not None and not changed
+    filled = 0 if dataset.get_field(field) is None else len(all_images(dataset).exists(field))
+    if same and not overwrite:
+        declare_fields(dataset, field)
+        runs.keep_classes(dataset, field, model.vocabulary, model.examples)
+        return
+    if others := worker.others():
+        what = f"with other settings ({'; '.join(changed)})" if changed else "now"
+        raise ValueError(
+            f"{others} other call is labelling field {field!r} {what}: wait until it is done, or "
+            "use another field"
+        )
+    if filled and not same:
+        another = "write to another field" if overwrite else "use overwrite=True or another field"
+        why = (
+            f"they were made with other settings ({'; '.join(changed)})"
+            if recorded
+            else "no run of label_dataset made them"
+        )
+        inside = len(samples.exists(field))
+        if not overwrite:
+            raise ValueError(f"field {field!r} holds labels of {filled} samples: {why}; {another}")
+        if inside < filled:
+            raise ValueError(
+                f"{filled - inside} samples outside this view have labels in field {field!r}: "
+                f"{why}; label the whole dataset with overwrite=True, or {another}"
+            )
+    if overwrite and filled:
+        _clear(dataset, samples, field)
+    if not same:
+        _forget_embeddings(dataset, field, settings)
+    declare_fields(dataset, field)
+    if not same:
+        runs.register(dataset, field, settings, model.vocabulary, model.examples)
+
+
+def _forget_embeddings(dataset: fo.Dataset, field: str, settings: runs.Settings) -> None:
+    """Those of an earlier run, unless relabelled fields need them and another's can join them."""
+    needed = runs.sharers(dataset, field)
+    embedder = Embedder.of(asdict(settings))
+    records = ((name, runs.recorded(dataset, name)) for name in needed)
+    others = [n for n, made in records if made and not embedder.goes_with(Embedder.of(made))]
+    if needed and not others:
+        return
+    if others:
+        logger.warning(
+            "field %s can no longer be searched or relabelled: the embeddings that it was named "
+            "from are another's than %r",
+            ", ".join(map(repr, others)),
+            embedder.name,
+        )
+    embedding_index.forget(dataset, field)
+
+
+def _clear(dataset: fo.Dataset, samples: Samples, field: str) -> None:
+    decided = sum(samples.values(_reviewed(field)))
+    if decided:
+        logger.warning(
+            "the decisions about %d labels in field %r are gone: overwrite='all'", decided, field
+        )
+    names = [n for n in (field, error_field(field)) if dataset.get_field(n) is not None]
+    with edits_kept(dataset):
+        samples.clear_sample_fields(names)
+
+
+def _reviewed(field: str) -> Any:
+    """How many labels of a sample a person has decided about."""
+    return F(f"{field}.detections").filter(F("review") != None).length()  # noqa: E711
