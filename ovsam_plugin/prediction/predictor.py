@@ -18,15 +18,14 @@ from ovsam_plugin.checkpoint import load_drawer, load_network
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.hardware.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
-from ovsam_plugin.images.mask_crop import NOTHING, MaskCrop
 from ovsam_plugin.images.tiles import holds, is_small
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import OVSAM, Embeddings, Features, Masks, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.network.region_masks import BINS, windows
-from ovsam_plugin.network.resample import MaskResampler
 from ovsam_plugin.prediction.decoded import Decoded, fetched
-from ovsam_plugin.prediction.instances import Instances, PackedMasks
+from ovsam_plugin.prediction.finishing import finished
+from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.prediction.prompt_batch import alike, prompt_batch
 from ovsam_plugin.prediction.prompts import Prompt
 from ovsam_plugin.prediction.sam import SamNetwork
@@ -323,35 +322,8 @@ class Predictor:
             decoded: N answers.
             inside_boxes: cut the answer to a box at that box.
         """
-        frame = encoding.frame
-        cells = mask_boxes(decoded.logits > 0).cpu().numpy()
-        drawn = np.array([prompt.drawn is not None for prompt in decoded.prompts], dtype=bool)
-        cells[drawn] = 0
-        crops = [prompt.drawn or NOTHING for prompt in decoded.prompts]
-        for i, x, y, mask in self._resampler(frame, decoded).masks(decoded.logits, cells):
-            crop, prompt = MaskCrop.at(mask, x, y), decoded.prompts[i]
-            if inside_boxes and prompt.within is not None:
-                crop = crop.inside(prompt.within)
-            crops[i] = crop
-        return Instances(
-            image_size=frame.original_size,
-            boxes=np.array([crop.box for crop in crops], dtype=np.int64).reshape(-1, 4),
-            masks=PackedMasks(tuple(crops)),
-            stability=decoded.stability.numpy(),
-            objectness=decoded.objectness.numpy(),
-            head_embeddings=decoded.embeddings.head.numpy(),
-            clip_embeddings=decoded.embeddings.clip.numpy(),
-            prompts=decoded.prompts,
-        )
-
-    def _resampler(self, frame: Frame, decoded: Decoded) -> MaskResampler:
-        """What brings the logits to the photograph's own pixels."""
-        sizes = frame.size, frame.original_size
-        rows, columns = decoded.logits.shape[-2:]
-        over = decoded.windows.new_tensor([0, 0, 4 * columns, 4 * rows])
-        if self.network.region_masks is None and bool((decoded.windows == over).all()):
-            return MaskResampler.build(rows, self.network.description.image_size, *sizes)
-        return MaskResampler.windows((rows, columns), decoded.windows.numpy(), *sizes)
+        square = None if self.network.region_masks else self.network.description.image_size
+        return finished(encoding.frame, decoded, square=square, inside_boxes=inside_boxes)
 
     def _prompt_batch(self, encoding: Encoding, prompts: Sequence[Prompt]) -> PromptBatch:
         padded = padded_size(encoding.frame, self.network.description)

@@ -151,3 +151,5 @@ def test_a_new_kind_is_a_keyword_of_apply_model_and_a_choice_of_the_form(
     request = LabelRequest.from_params({**form, "prompt_field": "drawn"})
     assert request.problems(scribbled) == {}
     assert request.arguments(scribbled)["scribble_field"] == "drawn"
+    (unknown,) = LabelRequest.from_params({**form, "prompts": "boxs"}).problems(scribbled).values()
+    assert unknown.startswith("'boxs' cannot be labelled: choose one of everything, find, box,")
