@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from ovsam_plugin.cli.app import app
+from tests.cli.calling import told
 from tests.training.small import small_set
 
 CONFIG = """
@@ -65,6 +66,20 @@ def test_a_run_is_made_gone_on_from_and_made_again(config: Path) -> None:
     again = train("lite", config, "--restart")
     assert "going on" not in again.output
     assert (out / "ovsam-lite.safetensors").read_bytes() == weights
+
+
+def test_scripts_get_the_weights_the_losses_and_the_figures_a_second_time_too(
+    config: Path,
+) -> None:
+    made = told("train", "lite", config)
+    (weights,) = made["weights"]
+    assert Path(weights) == config.parent / "run" / "ovsam-lite.safetensors"
+    assert Path(weights).is_file()
+    assert (made["recipe"], made["step"]) == ("lite", 2)
+    assert max(made["losses"].values()) > 0
+    assert 0 <= made["figures"]["top-1"] <= 1
+    again = told("train", "lite", config)
+    assert again["figures"] == pytest.approx(made["figures"], rel=1e-4)
 
 
 def test_what_of_a_start_is_taken_is_said(config: Path) -> None:
