@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from ovsam_plugin.dataset.importing import import_images
-from tests.cli.test_label import folder, run  # noqa: F401
+from tests.cli.calling import run
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ from tests.cli.test_label import folder, run  # noqa: F401
     ],
 )
 def test_what_cannot_work_is_said_in_one_message(folder, options, message):
-    assert message in run(folder, *options, code=2)
+    assert message in run("label", folder, *options, code=2)
 
 
 def test_a_target_that_is_nothing_is_named_with_what_is_near(dataset, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "holds no images" in run(tmp_path / "empty", code=2)
-    assert "give the folder" in run(shutil.copy(__file__, tmp_path / "a.py"), code=2)
-    assert dataset.name in run(dataset.name[:-1], code=2)
+    assert "holds no images" in run("label", tmp_path / "empty", code=2)
+    assert "give the folder" in run("label", shutil.copy(__file__, tmp_path / "a.py"), code=2)
+    assert dataset.name in run("label", dataset.name[:-1], code=2)
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_what_cannot_be_written_is_refused_before_anything_is_labelled(
 ):
     (tmp_path / "a.txt").touch()
     given = [option.format(tmp_path) for option in options]
-    assert message in run(folder, "--vocabulary", "cat,", *given, code=2)
+    assert message in run("label", folder, "--vocabulary", "cat,", *given, code=2)
     assert not import_images(folder).has_field("ovsam")

@@ -37,17 +37,6 @@ CAT, CUP = "chelsea.png", "coffee.png"
 
 
 @pytest.fixture
-def folder(images):
-    """A folder of two photographs; its dataset is gone after the test."""
-    folder = images[0].parent
-    for image in images:
-        if image.name not in (CAT, CUP):
-            image.unlink()
-    yield folder
-    fo.delete_dataset(import_images(folder).name)
-
-
-@pytest.fixture
 def ground_truth(tmp_path):
     """Three good annotations, bad ones among them, and an image that is not there."""
     path = tmp_path / "gt.json"
