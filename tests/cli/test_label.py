@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.dataset.importing import import_images
+from tests.cli.calling import told
 
 ROW = {
     "image_id",
@@ -128,7 +129,10 @@ def test_weights_that_are_not_there_are_named(folder, tmp_path):
 
 
 def test_no_class_and_no_mask_of_the_ground_truth_reaches_the_dataset(folder, ground_truth):
-    run(folder, "--boxes", ground_truth, "--vocabulary", "cat, cup", "--workers", 0)
+    ask = ("--boxes", ground_truth, "--vocabulary", "cat, cup", "--workers", 0)
+    summary = told("label", folder, *ask)
+    assert summary["dataset"] == import_images(folder).name
+    assert (summary["field"], summary["samples"]) == ("ovsam", 3)
     prompts = import_images(folder).values("ovsam_boxes.detections", unwind=True)
     assert len(prompts) == 5
     assert {prompt.label for prompt in prompts} == {None}

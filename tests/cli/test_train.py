@@ -82,6 +82,18 @@ def test_scripts_get_the_weights_the_losses_and_the_figures_a_second_time_too(
     assert again["figures"] == pytest.approx(made["figures"], rel=1e-4)
 
 
+def test_a_learned_context_is_told_too(config: Path) -> None:
+    categories = json.loads((config.parent / "coco.json").read_text())["categories"]
+    names = ", ".join(each["name"] for each in categories)
+    method = f'method = "image-crop"\nvocabulary = "{names},"'
+    config.write_text(f'out = "run"\n{PAIR}\n{method}\n[schedule]\nsteps = 2\n')
+    made = told("train", "coop", config)
+    assert made["weights"] == [str(config.parent / "run" / "image-crop.safetensors")]
+    assert Path(made["weights"][0]).is_file()
+    assert made["step"] == 2
+    assert made["losses"]["coop"] > 0
+
+
 def test_what_of_a_start_is_taken_is_said(config: Path) -> None:
     tensors = {"other": torch.zeros(3), "mask_decoder.label_token.weight": torch.ones(1, 128)}
     save_file(tensors, config.parent / "start.safetensors")
