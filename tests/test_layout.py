@@ -80,6 +80,12 @@ def test_a_class_s_name_is_one_thing() -> None:
                 homes[node.name] = name
 
 
+def test_every_module_of_the_command_has_its_tests() -> None:
+    modules = {path.stem for path in (ROOT / "ovsam_plugin" / "cli").glob("[!_]*.py")}
+    tests = {path.stem for path in (ROOT / "tests" / "cli").glob("test_*.py")}
+    assert tests == {f"test_{name}" for name in modules}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
 def test_what_a_benchmark_imports_is_there_inside_its_functions_too(path: Path) -> None:
     lacking = [

@@ -10,7 +10,7 @@ import typer
 from ovsam_plugin.cli.calibrate import calibrate
 from ovsam_plugin.cli.doctor import doctor
 from ovsam_plugin.cli.encode import encode
-from ovsam_plugin.cli.evaluate import evaluate
+from ovsam_plugin.cli.evaluate import EvaluateCommand, evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.learn import learn
@@ -40,7 +40,7 @@ app.command()(score)
 app.command()(learn)
 app.command()(train)
 app.command()(calibrate)
-app.command()(evaluate)
+app.command(cls=EvaluateCommand)(evaluate)
 app.command()(info)
 app.command()(zoo)
 app.command()(doctor)
