@@ -22,6 +22,7 @@ from ovsam_plugin.cli.search import search
 from ovsam_plugin.cli.train import train
 from ovsam_plugin.cli.weights import weights
 from ovsam_plugin.cli.zoo import zoo
+from ovsam_plugin.hardware.allocation import keep_freed_memory
 
 app = typer.Typer(
     name="ovsam",
@@ -50,6 +51,7 @@ app.add_typer(weights, name="weights")
 
 def main() -> None:
     """Entry point of the `ovsam` command."""
+    keep_freed_memory()
     app(prog_name="ovsam")
 
 
