@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import fiftyone.operators as foo
@@ -11,10 +10,6 @@ from fiftyone.operators import types
 from ovsam_plugin.import_lock import IMPORTS
 
 from .question import Question, asker
-
-# Before torch is imported: its threads, as they wait for each other, otherwise take the cores from
-# whatever else runs, and an answer takes ten times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HELP = (
     "The mask under the mouse is shown with its name, its confidence (how sure the name is) and "

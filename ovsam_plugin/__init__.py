@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ovsam_plugin.evaluation.registration import register_backend
 from ovsam_plugin.import_lock import IMPORTS
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.workspace import setup_workspace
     from ovsam_plugin.dataset.imported_labels import ImportedLabels, import_labels
     from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset, stop_labeling
+    from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
     from ovsam_plugin.vocabulary.vocabulary import Category
 
@@ -52,6 +52,7 @@ __all__ = [
     "setup_workspace",
     "remove_run",
     "evaluate_dataset",
+    "OvsamEvaluationConfig",
     "center_points",
 ]
 
@@ -79,11 +80,9 @@ _HOMES = {
     "setup_workspace": "curation.workspace",
     "remove_run": "curation.removal",
     "evaluate_dataset": "evaluation.evaluate",
+    "OvsamEvaluationConfig": "evaluation.backend",
     "center_points": "evaluation.evaluate",
 }
-
-register_backend()
-
 
 _MODULES = {"views": "curation.views", "decisions": "curation.decisions"}
 
