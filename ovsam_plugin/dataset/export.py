@@ -247,8 +247,7 @@ class _Answers:
             asks = sample[prompt_field]
             points = isinstance(asks, fo.Keypoints | fo.Keypoint)
             key = "point_prompt_field" if points else "box_prompt_field"
-            # A refusal reads "label id: reason".
-            refused = dict(r.split(": ", 1) for r in read_prompts({key: asks}, size).refused)
+            refused = dict(read_prompts({key: asks}, size).refused)
         return cls(
             labels=labels,
             by_prompt={

@@ -25,6 +25,7 @@ from ovsam_plugin.annotations.photographs import (
     named_files,
 )
 from ovsam_plugin.annotations.values import printable
+from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.fields import declare_attributes
 from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
@@ -173,9 +174,9 @@ def attach_prompts(
         said = images[image_id].size
         size = sizes[sample_id]
         height, width = size or said or (1, 1)
-        reason = None if size is None else other_size(images[image_id], size, annotations.path)
-        if reason is not None:
-            errors.update(dict.fromkeys(by_image[image_id], reason))
+        elsewhere = None if size is None else other_size(images[image_id], size, annotations.path)
+        if elsewhere is not None:
+            errors.update(dict.fromkeys(by_image[image_id], elsewhere))
             continue
         for number in by_image[image_id]:
             prompt = annotations.prompts[number]
@@ -354,9 +355,11 @@ def _store(
         parts = in_parts(changed)
         answered = sum(len(images.select(part).exists(answers)) for part in parts)
         if answered:
-            raise ValueError(
+            raise ConsentError(
                 f"field {answers!r} holds answers of {answered} images to other prompts than the "
-                "annotation file's; use overwrite=True or another field"
+                "annotation file's; use ",
+                OVERWRITE,
+                " or another field",
             )
     declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in told), slot)
     images.set_values(field, {**retold, **changed}, key_field="id")
