@@ -15,6 +15,7 @@ from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.internals import is_grouped_by_field
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
+from ovsam_plugin.markdown import plain
 
 from .scheduling import can_delegate, take_over, tell_scheduled
 
@@ -156,7 +157,7 @@ def slider(
     inputs: types.Object, name: str, value: float, start: float, label: str, description: str
 ) -> None:
     """A limit between 0 and 1, with its value in words."""
-    told = f"{label}: {value:.2f}"
+    told = plain(f"{label}: {value:.2f}")
     view = types.SliderView(
         label=told,
         description=description,
@@ -224,7 +225,7 @@ def overwrite_menu(
         inputs.bool(
             "overwrite_all",
             default=False,
-            label=f"Also replace the labels of {found.field!r} {found}",
+            label=plain(f"Also replace the labels of {found.field!r} {found}"),
         )
 
 
@@ -233,7 +234,7 @@ def mark(inputs: types.Object, problems: dict[str, str]) -> None:
     for name, message in problems.items():
         prop = inputs.properties.get(name)
         if prop is None:
-            prop = inputs.view(f"{name}_problem", types.Error(label=message))
+            prop = inputs.view(f"{name}_problem", types.Error(label=plain(message)))
         prop.invalid, prop.error_message = True, message
 
 

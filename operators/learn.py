@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import FormOperator, chosen_run, form_config, run_menu
 
@@ -47,10 +48,10 @@ class Learn(FormOperator):
         try:
             lesson = learn_from_decisions(ctx.dataset, pred_field=field, label_field=into)
         except ValueError as error:
-            warning = inputs.view("told", types.Error(label=str(error)))
+            warning = inputs.view("told", types.Error(label=plain(error)))
             warning.invalid, warning.error_message = True, str(error)
         else:
-            inputs.view("told", types.Notice(label=str(lesson)))
+            inputs.view("told", types.Notice(label=plain(lesson)))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
         into = ctx.params.get("into") or f"{chosen_run(ctx)}_learned"

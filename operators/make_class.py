@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import FormOperator, chosen_run, form_config, mark, run_menu, selected_labels
 
@@ -40,7 +41,7 @@ class MakeClass(FormOperator):
             label="Its name is read too",
             description='off where the name says nothing, such as "type B"',
         )
-        inputs.str("into", label="New field", description=f"none: {field or 'the run'}_NAME")
+        inputs.str("into", label="New field", description=plain(f"none: {field or 'the run'}_NAME"))
         inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
         return types.Property(inputs, view=types.View(label="Make a class of these"))
 

@@ -9,6 +9,7 @@ from fiftyone.operators import types
 
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import menu
 from .looking import show_groups
@@ -39,7 +40,7 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         if field not in fields:
             prop.invalid, prop.error_message = True, "choose a run"
             return prop
-        lines = "\n".join(f"- {line}" for line in run_traces(ctx.dataset, field).lines())
+        lines = "\n".join(f"- {plain(line)}" for line in run_traces(ctx.dataset, field).lines())
         inputs.md(f"This will be removed:\n\n{lines}", name="traces")
         inputs.bool("confirmed", default=False, label="Yes, remove all of this")
         if not ctx.params.get("confirmed"):
