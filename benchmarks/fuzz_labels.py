@@ -24,6 +24,7 @@ import operators
 from benchmarks.fuzz import ODD, ROOT, Chance, damaged, damaged_json
 from ovsam_plugin import decisions, import_labels
 from ovsam_plugin.curation.attributes import SCORES, declare
+from ovsam_plugin.curation.reviewing import open_review
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.annotations import read_annotations
 from ovsam_plugin.dataset.fields import declare_fields
@@ -36,6 +37,9 @@ FIELDS = ("truth", "ovsam")
 SIZE = (48, 64)
 _DECIDED = {"label", *(attribute.name for attribute in DECISION)}
 
+# What a label has of itself, and no evaluation may touch.
+_MADE = {"_id", "_cls", "bounding_box", "mask", "confidence", "tags", *_DECIDED}
+
 Labels = dict[tuple[str, str], dict[str, Any]]
 Change = Callable[[str, str], bool]
 """Of an operator that did what it was asked: whether it may change a field's attribute."""
@@ -44,12 +48,14 @@ MAY_CHANGE: dict[str, Change] = {
     **dict.fromkeys(("decide", "name_group", "review_act"), lambda _, name: name in _DECIDED),
     "segment_change": lambda field, _: True,
     "score": lambda _, name: name in {attribute.name for attribute in SCORES},
-    "evaluate": lambda _, name: name.rstrip("0123456789_idou") not in ("label", "mask", "review"),
+    "evaluate": lambda _, name: name not in _MADE,
     "remove_run": lambda field, _: field == "ovsam",
 }
 
-# What takes a model is done only where the form does not say already that it will not.
-HEAVY = ("label", "recognize", "try_labels", "segment_look", "segment_ask", "segment_ahead")
+# What would take a model's time is done only where it is sure to be refused: where the form says so,
+# or where what a script asks is about no photograph.
+FORM_SAYS = ("label", "recognize")
+ASKS_A_MODEL = ("try_labels", "segment_look", "segment_ask", "segment_ahead")
 
 _NAMES = {"vocabulary": "names", "names": "cat, cup"}
 _ASKED: dict[str, Any] = {"field": "ovsam", "sample_id": "SAMPLE", "label_id": "LABEL"}
@@ -79,8 +85,8 @@ SOUND: dict[str, dict[str, Any]] = {
     "stop_labeling": {"field": "ovsam"},
     "try_labels": {"form": {**_NAMES, "prompts": "box", "prompt_field": "truth"}},
     "review_open": {"field": "ovsam", "order": "doubt", "by": "ada"},
-    "review_act": {"session": {"field": "ovsam", "waiting": []}, "by": "ada",
-                   "actions": [{"action": "accept", "label_id": "LABEL", "sample_id": "SAMPLE"}]},
+    "review_act": {"session": "SESSION", "by": "ada",
+                   "actions": [{"kind": "accept", "labels": ["LABEL"]}]},
     "review_picture": _ASKED,
     "review_together": _ASKED,
     "segment_open": {"sample_id": "SAMPLE"},
@@ -88,7 +94,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "segment_ask": {"sample_id": "SAMPLE", "kind": "prompt", "vocabulary": "cat,",
                     "asked": {"box": [1, 2, 30, 40]}},
     "segment_change": {"sample_id": "SAMPLE", "action": "rename", "asked": {
-        "field": "ovsam", "id": "LABEL", "name": "fox", "by": "ada"}},
+        "field": "ovsam", "label_id": "LABEL", "name": "fox", "by": "ada"}},
     "segment_ahead": {"sample_id": "SAMPLE"},
 }  # fmt: skip
 
@@ -101,12 +107,18 @@ class Workbench:
         self._sound = _dataset(folder)
         self.before = labels_of(self._sound)
         self.dataset = self._sound.clone()
+        self.session = open_review(self.dataset, {"field": "ovsam"})["session"]
         self.fields = set(self.dataset.get_field_schema(flat=True))
 
     def again(self) -> None:
         """As it was."""
         self.dataset.delete()
         self.dataset = self._sound.clone()
+
+    def close(self) -> None:
+        """Takes it away."""
+        self.dataset.delete()
+        self._sound.delete()
 
     def changed(self, may: Change | None) -> list[str]:
         """What is not as it was, and may not be so."""
@@ -182,6 +194,13 @@ def workbench(folder: Path) -> Workbench:
     return _benches[str(place)]
 
 
+def close() -> None:
+    """Takes away all that cases worked on."""
+    for bench in _benches.values():
+        bench.close()
+    _benches.clear()
+
+
 def operator_forms(chance: Chance, folder: Path) -> None:
     """An operator that is given anything is drawn, does what it says, or says why not."""
     bench = workbench(folder)
@@ -190,29 +209,22 @@ def operator_forms(chance: Chance, folder: Path) -> None:
     operator = kinds[name]()
     label_field, label_id = chance.choice(sorted(bench.before))
     known = {"SAMPLE": str(bench.dataset.first().id), "LABEL": label_id,
-             "PATH": str(folder / "clean.json")}  # fmt: skip
+             "PATH": str(folder / "clean.json"), "SESSION": bench.session}  # fmt: skip
     params = _misfilled(chance, _known(SOUND.get(name, {}), known), folder)
-    if name not in ("try_labels",) and params == SOUND.get(name):
-        return
     request: dict[str, Any] = {"dataset_name": bench.dataset.name, "params": params}
     if chance.random() < 0.5:
         request["selected_labels"] = [{"label_id": label_id, "field": label_field}]
     form = _drawn(operator, request)
     told = json.dumps(form.to_json(), default=str) if form is not None else ""
-    if name in HEAVY and '"invalid": true' not in told and name in ("label", "recognize"):
+    if name in FORM_SAYS and '"invalid": true' not in told:
         return
-    if name in HEAVY[2:] and _is_sound(params, known):
+    if name in ASKS_A_MODEL and (params.get("sample_id") == known["SAMPLE"] or "form" in params):
         return
     refused = _executed(operator, request)
     changed = bench.changed(None if refused else MAY_CHANGE.get(name))
     if not refused or changed:
         bench.again()
     assert not changed, f"{name} {request['params']!r}: {changed[:3]}"
-
-
-def _is_sound(params: Mapping[str, Any], known: Mapping[str, str]) -> bool:
-    """Whether a model may be asked, as the photograph is there."""
-    return params.get("sample_id") == known["SAMPLE"] or "form" in params
 
 
 def _drawn(operator: Any, request: dict[str, Any]) -> Any:
@@ -248,7 +260,7 @@ def _is_written(error: Exception) -> bool:
     return not ours or (last.line or "").startswith("raise")
 
 
-def _known(value: Any, known: Mapping[str, str]) -> Any:
+def _known(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
         return {k: _known(v, known) for k, v in value.items()}
     if isinstance(value, list):

@@ -56,6 +56,7 @@ class SegmentLook(Question):
     """Encodes the photograph; the instances that are there."""
 
     name = "segment_look"
+    needs = (("sample_id", str), ("field", str))
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
@@ -68,6 +69,7 @@ class SegmentAsk(Question):
     """Instances for a prompt, for words, or for nothing."""
 
     name = "segment_ask"
+    needs = (("sample_id", str), ("kind", str))
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
@@ -82,6 +84,7 @@ class SegmentChange(Question):
     """Adds, redraws, renames or removes an instance."""
 
     name = "segment_change"
+    needs = (("sample_id", str), ("action", str), ("asked", dict))
     changes = True
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +99,7 @@ class SegmentAhead(Question):
     """The photographs beside this one; the next is encoded ahead."""
 
     name = "segment_ahead"
+    needs = (("sample_id", str),)
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
