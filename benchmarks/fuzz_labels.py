@@ -52,8 +52,8 @@ MAY_CHANGE: dict[str, Change] = {
     "remove_run": lambda field, _: field == "ovsam",
 }
 
-# What would take a model's time is done only where it is sure to be refused: where the form says so,
-# or where what a script asks is about no photograph.
+# What would take a model's time is done only where it is sure to be refused: where the form says
+# so, or where what a script asks is about no photograph.
 FORM_SAYS = ("label", "recognize")
 ASKS_A_MODEL = ("try_labels", "segment_look", "segment_ask", "segment_ahead")
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import fuzz, fuzz_labels
 
 CASES = 20
-MORE = {"operator_forms": 50, "imports": 12}
+MORE = {"operator_forms": 40, "imports": 12}
 
 
 @pytest.fixture(scope="module", autouse=True)
