@@ -1,8 +1,5 @@
 """What the App offers: one file an operator or panel."""
 
-# FiftyOne's own search panel is to answer with it.
-import ovsam_plugin.dataset.embedding_backend  # noqa: F401
-
 from .decide import Decide
 from .evaluate import Evaluate
 from .export_clean import ExportClean

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.consent import ConsentError, Setting
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.decisions import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
@@ -203,9 +204,10 @@ def learn_names(
             samples, pred_field=pred_field, label_field=label_field, device=device
         )
     if lesson.gain.after < lesson.gain.before and not anyway:
-        raise ValueError(
+        raise ConsentError(
             f"learning would make names worse: {lesson}. Nothing was written; decide about more "
-            "instances, or consent with anyway=True"
+            "instances, or consent with ",
+            Setting("anyway"),
         )
     names = relabel_dataset(
         samples,

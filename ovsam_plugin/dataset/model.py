@@ -30,7 +30,7 @@ from ovsam_plugin.dataset.internals import (
 from ovsam_plugin.dataset.labeler_cache import cached_labeler
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.overwriting import made_by_hand
-from ovsam_plugin.dataset.prompt_fields import Asked, left_out
+from ovsam_plugin.dataset.prompt_fields import Asked, Refusal, left_out
 from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
 from ovsam_plugin.hardware.memory import free_memory, is_out_of_memory
 from ovsam_plugin.hardware.precision import Precision
@@ -83,13 +83,13 @@ class Answer:
         detections: the labels.
         error: why there are none, or not all of them.
         instances: what the labels were made from.
-        refused: of prompts without an answer, "label id: reason".
+        refused: of prompts without an answer.
     """
 
     detections: fo.Detections
     error: str | None = None
     instances: Instances | None = None
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type: ignore[misc]
@@ -380,7 +380,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             check_storable(detections)
             refused = asked.refused
             if item.asked is not None:
-                refused += tuple(f"{asker}: the mask is empty" for asker in empty)
+                refused += tuple(Refusal(str(asker), "the mask is empty") for asker in empty)
             return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import fiftyone as fo
 import numpy as np
@@ -29,17 +29,38 @@ _POINT_LABELS = ("point_labels", "sam_labels")
 _SHOWN_REASONS = 5
 
 
+class Refusal(NamedTuple):
+    """Why a prompt has no answer.
+
+    Attributes:
+        label_id: of the label that asked.
+        reason: in words.
+    """
+
+    label_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.label_id}: {self.reason}"
+
+    @classmethod
+    def read(cls, written: str) -> Refusal:
+        """As the database keeps it, in words."""
+        label_id, _, reason = written.partition(": ")
+        return cls(label_id, reason)
+
+
 @dataclass(frozen=True)
 class Asked:
     """The prompts of one sample.
 
     Attributes:
         prompts: those that lie on the image, in the order of the labels: boxes, points, masks.
-        refused: why each of the others was left out, "label id: reason".
+        refused: why each of the others was left out.
     """
 
     prompts: tuple[Prompt, ...] = ()
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     @property
     def error(self) -> str | None:
@@ -52,7 +73,7 @@ class Asked:
         return len(self.prompts) + len(self.refused)
 
 
-def left_out(refused: Sequence[str], total: int) -> str | None:
+def left_out(refused: Sequence[Refusal], total: int) -> str | None:
     """Why some of a sample's prompts have no answer, in one line; None where each has.
 
     Args:
@@ -61,7 +82,7 @@ def left_out(refused: Sequence[str], total: int) -> str | None:
     """
     if not refused:
         return None
-    shown = "; ".join(refused[:_SHOWN_REASONS])
+    shown = "; ".join(map(str, refused[:_SHOWN_REASONS]))
     more = "" if len(refused) <= _SHOWN_REASONS else "; ..."
     return f"{len(refused)} of {total} prompts left out: {shown}{more}"
 
@@ -80,7 +101,7 @@ def read_prompts(
         TypeError: a label is not of a type that its key allows.
     """
     prompts: list[Prompt] = []
-    refused: list[str] = []
+    refused: list[Refusal] = []
     labels = _by_kind(labels)
     for key, (_, read) in _READERS.items():
         for label in _elements(key, labels.get(key)):
@@ -88,7 +109,7 @@ def read_prompts(
                 prompt = read(label, size, refine_masks)
                 prompts.append(prompt.on_image(width=size[1], height=size[0]))
             except (ValueError, TypeError, OSError, ArithmeticError) as error:
-                refused.append(f"{label.id}: {error}")
+                refused.append(Refusal(str(label.id), str(error)))
     return Asked(tuple(prompts), tuple(refused))
 
 

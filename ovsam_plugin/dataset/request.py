@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.form import one_of
 from ovsam_plugin.dataset.internals import dataset_id, stages_of
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.prompt_fields import KEYS
@@ -53,7 +54,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
 
     preset: str = "ovsam-lite"
     weights: str | None = None
-    prompts: str = "everything"
+    prompts: Annotated[str, one_of("everything", "find", *_NONE)] = "everything"
     prompt_field: str | None = None
     refine_masks: bool = False
     find: str | None = None

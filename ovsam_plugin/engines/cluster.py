@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ovsam_plugin.addresses import shown_address
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
@@ -74,7 +75,7 @@ class RayEngine:
             logger.warning(
                 "the database is at %s, which other machines cannot reach: set "
                 "FIFTYONE_DATABASE_URI to one that they can",
-                database,
+                shown_address(database),
             )
         try:
             ray.init(address=self.address, include_dashboard=None if self.address else False)

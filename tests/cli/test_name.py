@@ -57,7 +57,7 @@ def test_a_results_file_of_a_folder_is_named(images: list[Path], tmp_path: Path)
         (["--field", "drawn", "--namer", "clip"], "unknown namer 'clip'"),
         (["--field", "drawn", "--namer", "openclip:ViT-B-32/nothing"], "has no weights 'nothing'"),
         (["--field", "drawn", "--cuts", "0.1:1"], "cuts are of a namer"),
-        (["--predictions", "nowhere.json"], "there is no results file nowhere.json"),
+        (["--predictions", "nowhere.json"], "there is no results or annotation file nowhere.json"),
     ],
 )
 def test_what_cannot_work_is_an_error_of_usage(
