@@ -12,17 +12,12 @@ from pathlib import Path
 
 import fiftyone as fo
 import fiftyone.zoo as foz
-import numpy as np
 import pytest
 from fiftyone.operators.executor import ExecutionContext
 
-from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.zoo_source import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
 from ovsam_plugin.presets import PRESETS
-from ovsam_plugin.vocabulary import load_vocabulary
-from ovsam_plugin.vocabulary.classifier import build_classifier
-from ovsam_plugin.vocabulary.templates import PLAIN_TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,27 +138,6 @@ def test_a_model_whose_package_is_gone_says_what_to_install_or_remove(zoo: Path)
     assert done.returncode != 0
     assert "need the package fiftyone-ovsam" in done.stderr
     assert f"remove the folder {folder}" in done.stderr
-
-
-def test_a_text_model_reads_words_as_the_preset_s_tower_does(zoo: Path) -> None:
-    install()
-    words = foz.load_zoo_model("ovsam-lite-text", device="cpu", cache=False)
-    rows = words.embed_prompts(["a red_bus", "a red bus", "a cat"])
-    assert rows.shape == (3, 768)
-    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    assert np.array_equal(rows[:, :384], rows[:, 384:])
-    assert np.allclose(rows[0], rows[1])
-    classifier = build_classifier(load_vocabulary(["a cat"]), "minilm", PLAIN_TEMPLATES)
-    assert np.allclose(rows[2, :384] * np.sqrt(2), classifier.embeddings[0], atol=1e-5)
-    with pytest.raises(ValueError, match="the text to search for is empty"):
-        words.embed_prompt("  ")
-
-
-def test_every_preset_has_a_text_model_with_its_own_tower() -> None:
-    for name, preset in PRESETS.items():
-        owner = PRESETS[TEXT_MODELS[Embedder(name, "").text_model[0]]]
-        assert owner.text_tower == preset.text_tower
-    assert set(TEXT_MODELS) <= set(foz.list_zoo_models())
 
 
 def test_a_copy_of_the_repositorys_door_is_a_source_of_its_own(zoo: Path) -> None:
