@@ -149,9 +149,8 @@ def change(
     """
     network, field = load_shared_network(), str(asked["field"])
     photograph = _photograph(dataset, sample_id)
-    check_field(dataset, field)
-    size = network.size(photograph)
     clicked = ClickedField(dataset, field, network.predictor)
+    size = network.size(photograph)
     label_id, name = str(asked.get("label_id") or ""), asked.get("name") or None
     by = asked.get("by") or None
     if action in ("add", "redraw"):

@@ -5,28 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ovsam_plugin.baselines import METHODS, Method, build_methods
-from ovsam_plugin.prediction.labeler import Labeler, load_labeler
-from ovsam_plugin.prediction.prompts import Box
+from ovsam_plugin.baselines import METHODS, build_methods
+from ovsam_plugin.prediction.labeler import Labeler
 
-CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
-
-
-@pytest.fixture(scope="module")
-def labeler() -> Labeler:
-    return load_labeler(vocabulary="cat, cup, person, banana, bus", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    from skimage import data
-
-    return data.chelsea()
-
-
-def methods(labeler: Labeler) -> dict[str, Method]:
-    names = ("image-crop", "feature-crop", "ovsam", "sam")
-    return {method.name: method for method in build_methods(names, labeler)}
+from .conftest import CAT
+from .test_method import methods
 
 
 def test_the_image_is_encoded_once_for_all_and_counted_in_each(

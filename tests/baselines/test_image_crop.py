@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from ovsam_plugin.prediction.labeler import Labeler, load_labeler
-from ovsam_plugin.prediction.prompts import Box
+from ovsam_plugin.prediction.labeler import Labeler
 
-CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
-
-
-@pytest.fixture(scope="module")
-def labeler() -> Labeler:
-    return load_labeler(vocabulary="cat, cup, person, banana, bus", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    from skimage import data
-
-    return data.chelsea()
+from .conftest import CAT
 
 
 def test_what_lies_outside_the_mask_is_not_seen_by_image_crop(

@@ -1,27 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from ovsam_plugin.baselines import Cost, Method, build_methods
 from ovsam_plugin.checkpoint import load_network
-from ovsam_plugin.prediction.labeler import Labeler, load_labeler
+from ovsam_plugin.prediction.labeler import Labeler
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt
 
-CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
+from .conftest import CAT
+
 CUP = Box((165.0, 15.0, 440.0, 245.0), id="a")
-
-
-@pytest.fixture(scope="module")
-def labeler() -> Labeler:
-    return load_labeler(vocabulary="cat, cup, person, banana, bus", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    from skimage import data
-
-    return data.chelsea()
 
 
 def methods(labeler: Labeler) -> dict[str, Method]:

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ovsam_plugin.baselines.segmenter import Shared
-from ovsam_plugin.prediction.prompts import Box
 
-CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
+from .conftest import CAT
 
 
 def test_shared_work_is_done_anew_for_another_image_or_prompt() -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import fiftyone as fo
-import fiftyone.operators as foo
 import pytest
 
 from ovsam_plugin.clicking.session import Instance
@@ -14,24 +11,7 @@ from ovsam_plugin.curation.clicked import ClickedField
 from ovsam_plugin.curation.search import search
 from ovsam_plugin.curation.segmenting import vocabulary_of_text
 from ovsam_plugin.prediction.prompts import Points
-
-NAMES = "cat, cup, person, spoon"
-
-
-CAT = {"points": [[230, 120, 1]]}
-
-
-def call(name: str, dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
-    ctx = {"dataset": dataset, "view": dataset.view(), "params": params}
-    result = foo.execute_operator(f"@ovsam/curation/segment_{name}", ctx)
-    assert result.error is None, result.error
-    told: dict[str, Any] = result.result
-    return told
-
-
-def change(dataset: fo.Dataset, sample_id: str, action: str, **asked: Any) -> dict[str, Any]:
-    asked = {"field": "clicked", "vocabulary": NAMES, **asked}
-    return call("change", dataset, sample_id=sample_id, action=action, asked=asked)
+from tests.operators.test_segment import CAT, NAMES, change
 
 
 def test_what_was_clicked_is_found_by_words(dataset: fo.Dataset) -> None:

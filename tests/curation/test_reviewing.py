@@ -10,7 +10,8 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation import reviewing
 from ovsam_plugin.curation.reviewing import act, open_review, picture, shown_labels, together
-from tests.curation.run_by_hand import add_truth, evaluate
+from ovsam_plugin.evaluation.evaluate import evaluate_dataset
+from tests.curation.run_by_hand import add_truth
 
 FIELD = "ovsam"
 
@@ -36,8 +37,10 @@ def test_patches_of_another_field_cannot_be_reviewed(labelled: fo.Dataset) -> No
 
 def test_of_patches_of_an_evaluation_the_run_s_labels_are_reviewed(labelled: fo.Dataset) -> None:
     add_truth(labelled)
-    key = evaluate(labelled)
-    patches = labelled.to_evaluation_patches(key).limit(1)
+    evaluate_dataset(
+        labelled, FIELD, "truth", protocol="everything", eval_key="e", resize_masks=True
+    )
+    patches = labelled.to_evaluation_patches("e").limit(1)
     shown = shown_labels(patches, FIELD)
     ids = [i for row in patches.values(f"{FIELD}.detections.id") for i in row or ()]
     assert shown.values(f"{FIELD}.detections.id", unwind=True) == ids
@@ -56,7 +59,7 @@ def test_an_action_that_cannot_be_done_is_told_and_leaves_the_session(
 ) -> None:
     session = open_review(labelled, {})["session"]
     answer = act(labelled, session, [action], by="ada")
-    ((problem,),) = ([answer["problems"]] if len(answer["problems"]) == 1 else [[]],)
+    (problem,) = answer["problems"]
     assert told in problem["message"]
     assert answer["session"]["waiting"] == session["waiting"]
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from ovsam_plugin.curation.segmenting import read_prompt, row_runs, vocabulary_of_text
 from ovsam_plugin.prediction.prompts import Mask, Points
-
-
-def filled(told: dict[str, Any]) -> np.ndarray:
-    """The mask that runs along rows stand for."""
-    bits = np.concatenate([np.full(n, i % 2 == 1) for i, n in enumerate(told["runs"])])
-    return bits.reshape(told["shape"])
+from tests.operators.test_segment import filled
 
 
 def test_a_mask_is_told_by_its_runs() -> None:

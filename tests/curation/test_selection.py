@@ -67,5 +67,6 @@ def test_patches_are_made_anew_after_their_labels_have_changed(labelled: fo.Data
     sample[FIELD].detections[0].label = "tabby"
     sample.save()
     Selection(patches).refresh()
-    assert patches.first()[FIELD].label == "tabby"
+    again = fo.DatasetView._build(labelled, patches._serialize())
+    assert again.first()[FIELD].label == "tabby"
     Selection(labelled.view()).refresh()  # nothing is copied there

@@ -42,3 +42,12 @@ def lance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     backends = fob.brain_config.similarity_backends
     monkeypatch.setitem(backends["lancedb"], "uri", str(tmp_path / "lance"))
     return {**SMALL, "index_backend": "lancedb"}
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty model zoo folder."""
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
+    return folder

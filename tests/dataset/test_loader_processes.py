@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from ovsam_plugin.dataset import (
     labeling_job,
     loading,
 )
+from ovsam_plugin.dataset.loader_processes import LoaderDiedError, LoaderProcesses, is_death
 
 from .conftest import SMALL
 
@@ -61,3 +64,61 @@ def test_a_process_that_loads_and_dies_is_followed_by_another_within_bounds(
         call(lambda: label_dataset(boxed, **settings))
     labels = boxed.values("ovsam.detections")
     assert [len(found) for found in labels] == [1] * len(boxed)
+
+
+def wait_for(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+class Started:
+    """Starts a process of its own as it is iterated over, as torch's loader does."""
+
+    def __iter__(self) -> Iterator[int]:
+        self.process = multiprocessing.get_context("fork").Process(target=wait_for, args=(60,))
+        self.process.start()
+        return iter([1])
+
+
+@pytest.mark.parametrize(
+    ("number", "dies"), [(signal.SIGKILL, True), (signal.SIGTERM, False), (None, False)]
+)
+def test_a_process_that_was_killed_is_told_and_one_that_was_ended_is_not(
+    number: int | None, dies: bool
+) -> None:
+    started = Started()
+    processes = LoaderProcesses(started)
+    try:
+        processes.check()
+        if number is not None:
+            os.kill(started.process.pid, number)
+            started.process.join()
+        if dies:
+            with pytest.raises(LoaderDiedError, match=f"was killed by signal {int(number or 0)}"):
+                processes.check()
+        else:
+            processes.check()
+        assert list(processes.loaded) == [1]
+    finally:
+        started.process.kill()
+        started.process.join()
+
+
+def test_processes_of_others_are_not_watched() -> None:
+    other = multiprocessing.get_context("fork").Process(target=wait_for, args=(60,))
+    other.start()
+    processes = LoaderProcesses([1])
+    other.kill()
+    other.join()
+    processes.check()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (LoaderDiedError("process 1 was killed by signal 9"), True),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), True),
+        (RuntimeError("CUDA error"), False),
+    ],
+)
+def test_a_death_is_known_as_torch_tells_it_too(error: RuntimeError, told: bool) -> None:
+    assert is_death(error) is told

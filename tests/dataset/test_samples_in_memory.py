@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import fiftyone as fo
-from bson import ObjectId
+import pytest
 
 from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.samples_in_memory import edits_kept, refresh
 
-FIELD = "ovsam"
-
-
-def stored(dataset: fo.Dataset, field: str = FIELD) -> list[list[dict[str, Any]] | None]:
-    """What the database holds, a list a sample."""
-    found = dataset._sample_collection.find({}).sort("_id")
-    return [(s.get(field) or {}).get("detections") for s in found]
-
-
-def names(dataset: fo.Dataset, field: str = FIELD) -> list[list[str | None] | None]:
-    return [
-        None if row is None else [d.get("label") for d in row] for row in stored(dataset, field)
-    ]
-
-
-def pairs(dataset: fo.Dataset, field: str = FIELD) -> list[tuple[ObjectId, ObjectId]]:
-    found = dataset._sample_collection.find({}).sort("_id")
-    return [(s["_id"], d["_id"]) for s in found for d in s[field]["detections"]]
+from .test_writing import FIELD, names, pairs
 
 
 def test_samples_in_memory_see_what_is_written_and_keep_what_is_not_saved(
@@ -64,3 +46,29 @@ def test_a_deleted_field_takes_its_unsaved_edits_with_it_and_no_others(
     assert "ovsam" not in labelled.first().field_names
     assert labelled.first().tags == ["mine"]
     assert labelled.values("ovsam_error") == [None, "mine", None]
+
+
+def test_only_samples_that_were_written_are_shown_anew(labelled: fo.Dataset) -> None:
+    first, second, _ = list(labelled)
+    path = f"{FIELD}.detections.0.label"
+    labelled._sample_collection.update_many({}, {"$set": {path: "tabby"}})
+    refresh(labelled, [FIELD, "gone"], [first.id])
+    assert first[FIELD].detections[0].label == "tabby"
+    assert second[FIELD].detections[0].label == "cup"
+
+
+def test_a_sample_that_was_deleted_meanwhile_stays_as_it_is(labelled: fo.Dataset) -> None:
+    first = labelled.first()
+    labelled._sample_collection.delete_one({"_id": first._id})
+    refresh(labelled, [FIELD], [first.id])
+    assert first[FIELD].detections[0].label == "cat"
+
+
+def test_edits_are_kept_whatever_happens_meanwhile(labelled: fo.Dataset) -> None:
+    first = labelled.first()
+    first.tags.append("mine")
+    with pytest.raises(RuntimeError, match="meanwhile"), edits_kept(labelled):
+        labelled.set_values("tags", [["other"]] * 3)
+        raise RuntimeError("meanwhile")
+    assert first.tags == ["mine"]
+    assert labelled.first() is first  # it is held again

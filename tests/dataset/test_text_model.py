@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fiftyone as fo
 import fiftyone.zoo as foz
 import numpy as np
 import pytest
 
 from ovsam_plugin.dataset.embedder import Embedder
-from ovsam_plugin.dataset.zoo_source import TEXT_MODELS, install
+from ovsam_plugin.dataset.text_model import load_text_model
+from ovsam_plugin.dataset.zoo_source import ANY_TEXT_MODEL, TEXT_MODELS, install
 from ovsam_plugin.presets import PRESETS
 from ovsam_plugin.vocabulary import load_vocabulary
 from ovsam_plugin.vocabulary.classifier import build_classifier
 from ovsam_plugin.vocabulary.templates import PLAIN_TEMPLATES
-
-
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty model zoo folder."""
-    folder = tmp_path / "zoo"
-    folder.mkdir()
-    monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
-    return folder
+from tests.namers.open_clip_model import write_model
 
 
 def test_a_text_model_reads_words_as_the_preset_s_tower_does(zoo: Path) -> None:
@@ -45,3 +37,14 @@ def test_every_preset_has_a_text_model_with_its_own_tower() -> None:
         owner = PRESETS[TEXT_MODELS[Embedder(name, "").text_model[0]]]
         assert owner.text_tower == preset.text_tower
     assert set(TEXT_MODELS) <= set(foz.list_zoo_models())
+
+
+def test_a_model_of_a_namer_needs_its_name_and_its_weights(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="give namer='openclip:MODEL/WEIGHTS'"):
+        load_text_model(ANY_TEXT_MODEL)
+    namer = write_model(tmp_path)
+    rows = load_text_model(ANY_TEXT_MODEL, "cpu", namer=namer).embed_prompts(["a cat", "a cup"])
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert np.array_equal(rows[:, :48], rows[:, 48:])
+    with pytest.raises(ValueError, match="with other weights than it has now"):
+        load_text_model(ANY_TEXT_MODEL, "cpu", namer=namer, fingerprint="0" * 64)

@@ -22,15 +22,6 @@ from ovsam_plugin.presets import PRESETS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty model zoo folder."""
-    folder = tmp_path / "zoo"
-    folder.mkdir()
-    monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
-    return folder
-
-
 def load() -> OvsamModel:
     names = "cat, cup, person, spoon"
     loaded = foz.load_zoo_model("ovsam-lite", vocabulary=names, device="cpu", cache=False)

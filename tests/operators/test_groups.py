@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import fiftyone as fo
@@ -27,17 +28,13 @@ def run(dataset: fo.Dataset) -> fo.Dataset:
 
 def panel(dataset: fo.Dataset, state: dict[str, Any] | None = None, **params: Any) -> Any:
     """The context of an event in a panel of that state."""
-    held = {"panel_state": state or {}, "params": {"panel_id": "groups-1", **params}}
+    held = {"params": {"panel_id": "groups-1", "panel_state": state or {}, **params}}
     return context("groups", dataset, **held)
 
 
 def state_of(ctx: ExecutionContext) -> dict[str, Any]:
-    """What the panel keeps after an event, as the App has it."""
-    state: dict[str, Any] = {}
-    for request in ctx.executor.to_json()["requests"]:
-        if request["operator_uri"] == "patch_panel_state":
-            state = request["params"]["state"]
-    return state
+    """What the panel keeps after an event."""
+    return deepcopy(dict(ctx.panel_state))
 
 
 def shown(dataset: fo.Dataset, state: dict[str, Any]) -> dict[str, Any]:
