@@ -10,10 +10,8 @@ import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-import fiftyone as fo
 import fiftyone.zoo as foz
 import pytest
-from fiftyone.operators.executor import ExecutionContext
 
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.zoo_source import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
@@ -138,21 +136,3 @@ def test_a_copy_of_the_repositorys_door_is_a_source_of_its_own(zoo: Path) -> Non
         shutil.copy(ROOT / file, folder / file)
     load()
     assert (folder / "ovsam-lite.json").is_file()
-
-
-@pytest.mark.parametrize("name", ["ovsam-rn50x16-coco", "ovsam-rn50x16-lvis"])
-def test_weights_whose_licence_is_not_accepted_are_a_clear_error(name: str) -> None:
-    with pytest.raises(FileNotFoundError) as refused:
-        foz.load_zoo_model(name)
-    for said in ("S-Lab License 1.0", f"ovsam weights fetch {name}", "weights=FILE", "ovsam-lite"):
-        assert said in str(refused.value)
-
-
-def test_the_form_of_the_zoo_model_gives_its_arguments(dataset: fo.Dataset) -> None:
-    entry = foz.get_zoo_model("ovsam-lite")
-    ctx = ExecutionContext({"dataset_name": dataset.name, "params": {}})
-    properties = entry.resolve_input(ctx).to_json()["type"]["properties"]
-    assert set(properties) == {"vocabulary", "refine_masks"}
-    params = {"vocabulary": "", "refine_masks": False}
-    entry.parse_parameters(ctx, params)
-    assert params == {"refine_masks": False}
