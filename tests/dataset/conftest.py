@@ -18,9 +18,9 @@ SMALL: dict[str, Any] = {
 }
 
 
-def ids(dataset: fo.Dataset) -> set[str]:
-    """Of all labels of the run."""
-    return set(dataset.values("ovsam.detections.id", unwind=True)) - {None}
+def ids(dataset: fo.Dataset, field: str = "ovsam") -> set[str]:
+    """Of all labels of a run."""
+    return set(dataset.values(f"{field}.detections.id", unwind=True)) - {None}
 
 
 @pytest.fixture

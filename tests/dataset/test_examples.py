@@ -42,7 +42,7 @@ def test_labels_and_boxes_of_image_files_are_looked_at(
 ) -> None:
     namer = Areas()
     label = boxed.first()["asks"].detections[0].id
-    picture = f"{photographs['coffee.png']}#10,20,110,220"
+    picture = f"{photographs['coffee.png']}:10,20,110,220"
     found = vectors_of(boxed, [label, picture, label, "0" * 24], lambda: namer, "areas")
     assert set(found) == {label, picture}  # what is gone is left out, what is twice is one
     assert (10, 20, 110, 220) in namer.shown

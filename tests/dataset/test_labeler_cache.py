@@ -29,7 +29,8 @@ def test_weights_are_loaded_once_and_classes_read_once() -> None:
 
 
 def test_a_calibration_is_of_one_labeler_and_none_of_those_after() -> None:
-    calibration = Calibration(temperature=2.0, vocabulary=NAMES.hash)
+    weights = labeler().predictor.weights_hash
+    calibration = Calibration(temperature=2.0, weights=weights, vocabulary=NAMES.hash)
     calibrated = labeler(calibration=calibration)
     assert calibrated.calibration is calibration
     assert calibrated.predictor is labeler().predictor

@@ -26,7 +26,7 @@ from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel, build_model
 from ovsam_plugin.dataset.prompt_fields import Asked
-from ovsam_plugin.hardware.memory import is_out_of_memory
+from ovsam_plugin.hardware.device import is_out_of_memory
 from ovsam_plugin.prediction.predictor import Predictor
 from ovsam_plugin.prediction.prompts import Box
 
