@@ -193,3 +193,9 @@ def locked(dataset: fo.Dataset, name: str) -> None:
     field = dataset.get_field(name)
     field.read_only = True
     field.save()
+
+
+def other_size(dataset: fo.Dataset) -> None:
+    sample = dataset.first()
+    sample["truth"].detections[0].mask = np.ones((28, 28), dtype=bool)
+    sample.save()
