@@ -104,7 +104,7 @@ def test_a_free_name_is_found_and_one_that_is_taken_is_told(truthful: fo.Dataset
         ({"compare": "truth"}, "compare", "chosen above already"),
         ({"slice_by": "weather"}, "slice_by", "weather"),
         ({"vocabulary": "names", "names": "cat, dog"}, "names", "'cup'"),
-        ({"split": "lvis-rare", "vocabulary": "coco"}, "split", "lvis-rare"),
+        ({"split": "file", "split_file": "/nowhere.json"}, "split_file", "nowhere.json"),
         ({"iou": "high"}, "iou", "give a number"),
     ],
 )
