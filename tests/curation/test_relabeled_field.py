@@ -17,6 +17,7 @@ from ovsam_plugin.curation.relabeled_field import (
     new_field_name,
 )
 from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset.overwriting import Overwrite
 from tests.curation.run_by_hand import add_relabelled, add_run
 
 FIELD, INTO = "ovsam", "again"
@@ -65,13 +66,14 @@ def test_a_free_field_and_the_same_relabelling_that_was_stopped_may_be_filled(
         check_new(run, FIELD, SETTINGS, INTO, overwrite=False)
 
 
-@pytest.mark.parametrize("overwrite", [False, True, "all"])
-def test_a_labelling_or_its_own_source_is_never_named_over(run: fo.Dataset, overwrite: Any) -> None:
-    with pytest.raises(ValueError, match="a field of their own: choose another than 'ovsam'"):
-        check_new(run, FIELD, SETTINGS, FIELD, overwrite=overwrite)
+def test_a_labelling_or_its_own_source_is_never_named_over(run: fo.Dataset) -> None:
     add_run(run, "second")
-    with pytest.raises(ValueError, match="no relabelling made it, but label_dataset"):
-        check_new(run, FIELD, SETTINGS, "second", overwrite=overwrite)
+    consents: tuple[Overwrite, ...] = (False, True, "all")
+    for overwrite in consents:
+        with pytest.raises(ValueError, match="a field of their own: choose another than 'ovsam'"):
+            check_new(run, FIELD, SETTINGS, FIELD, overwrite=overwrite)
+        with pytest.raises(ValueError, match="no relabelling made it, but label_dataset"):
+            check_new(run, FIELD, SETTINGS, "second", overwrite=overwrite)
 
 
 def test_a_field_of_others_needs_a_consent_of_its_own(run: fo.Dataset) -> None:
