@@ -15,6 +15,7 @@ from typing import Any
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
+from ovsam_plugin.hardware.allocation import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ class RayEngine:
 
 
 def _label(share: Share, ids: Sequence[str]) -> LabelTally:
+    keep_freed_memory()
     return share.label(ids, "auto")
 
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
+from tests.cli.calling import told
 from tests.namers.open_clip_model import write_model
 
 SMALL = ["--device", "cpu", "--workers", "0", "--vocabulary", "cat, cup, person"]
@@ -28,9 +29,8 @@ def drawn(dataset: fo.Dataset) -> fo.Dataset:
 def test_a_field_is_named_by_the_namer_that_is_asked_for(drawn: fo.Dataset, tmp_path: Path) -> None:
     namer = write_model(tmp_path)
     call = ["name", drawn.name, "--field", "drawn", "--namer", namer, "--cuts", "0.1:0", *SMALL]
-    done = CliRunner().invoke(app, call)
-    assert done.exit_code == 0, done.output
-    assert "3 instances named on 3 images in field 'drawn_named'" in done.output
+    labels = told(*call)["labels"]
+    assert (labels["field"], labels["instances"], labels["labelled"]) == ("drawn_named", 3, 3)
     drawn.reload()
     config = drawn.get_run_info("drawn_named").config
     assert (config.namer, config.cuts) == (namer, "0.1:0")

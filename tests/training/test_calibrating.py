@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
 from ovsam_plugin.prediction.labeler import Labeler, load_labeler
 from ovsam_plugin.prediction.prompts import Box
 from ovsam_plugin.recognition.calibration import Calibration
@@ -96,25 +94,6 @@ def annotate(images: list[Path], path: Path) -> Path:
     }
     path.write_text(json.dumps(content))
     return path
-
-
-def test_the_command_writes_what_the_labeler_takes(
-    labeler: Labeler, images: list[Path], tmp_path: Path
-) -> None:
-    out = tmp_path / "calibration.json"
-    arguments = [
-        str(images[0].parent),
-        "--annotations",
-        str(annotate(images, tmp_path / "gt.json")),
-    ]
-    result = CliRunner().invoke(
-        app, ["calibrate", *arguments, "--out", str(out), "--vocabulary", WORDS, "--device", "cpu"]
-    )
-    assert result.exit_code == 0, result.output
-    assert "2 instances: temperature" in result.output
-    Labeler(labeler.predictor, labeler.recognizer, calibration=Calibration.load(out))
-    wrong = CliRunner().invoke(app, ["calibrate", str(tmp_path / "none"), *arguments[1:]])
-    assert wrong.exit_code == 2
 
 
 def test_a_file_of_a_calibration_may_be_a_text(labeler: Labeler, tmp_path: Path) -> None:
