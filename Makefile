@@ -54,8 +54,8 @@ demo: $(STAMP) ## label real photographs offline; writes demo-output/contact-she
 	@$(BIN)/python -m ovsam_plugin.demo
 
 .PHONY: app
-app: $(STAMP) ## open the FiftyOne App on the demo dataset (PORT=5151)
-	@FIFTYONE_PLUGINS_DIR=$${FIFTYONE_PLUGINS_DIR:-$(CURDIR)} $(BIN)/python -m ovsam_plugin.demo --app --port $(PORT)
+app: $(STAMP) ## open the FiftyOne App on the demo dataset, after `make demo` (PORT=5151)
+	@FIFTYONE_PLUGINS_DIR=$${FIFTYONE_PLUGINS_DIR:-$(CURDIR)} $(BIN)/ovsam app open ovsam-demo --port $(PORT)
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, mypy, dead code, dependencies, and eslint where npm is

@@ -98,6 +98,9 @@ def export_clean(
             after its largest.
         overwrite: replace what is at `path`.
 
+    Returns:
+        what was written, and what was left out.
+
     Raises:
         ValueError: there is no such field or format, nothing would be in the export, a number is
             out of range, or something is at `path` already. Nothing is written then.

@@ -102,6 +102,9 @@ def learn_from_decisions(
             of `pred_field`.
         device: "auto", "cpu", "cuda", ...
 
+    Returns:
+        what was learned, for `learn_names`, and how many decided names are right with it.
+
     Raises:
         ValueError: no run filled the field, its embeddings or classes are not kept, or the
             decisions are too few; the message says how many are needed.
@@ -193,6 +196,9 @@ def learn_names(
         anyway: whether names are written although fewer decided ones are right with them.
         device: "auto", "cpu", "cuda", ...
         overwrite: as for `relabel_dataset`.
+
+    Returns:
+        what was done.
 
     Raises:
         ValueError: as for `learn_from_decisions` and `relabel_dataset`; or learning makes names

@@ -32,7 +32,7 @@ from ovsam_plugin.dataset.loading import Loaded, SampleLoader, check_prompt_keys
 from ovsam_plugin.dataset.overwriting import made_by_hand
 from ovsam_plugin.dataset.prompt_fields import Asked, Refusal, left_out
 from ovsam_plugin.dataset.targets import VIDEO, Samples, all_images, copies_of
-from ovsam_plugin.hardware.memory import free_memory, is_out_of_memory
+from ovsam_plugin.hardware.device import free_memory, is_out_of_memory
 from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.images.tiles import Tiles, check_tiles

@@ -24,8 +24,8 @@ import torch
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
-from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.hardware.allocation import keep_freed_memory
+from ovsam_plugin.hardware.device import pick_device
 
 logger = logging.getLogger(__name__)
 
