@@ -54,14 +54,16 @@ demo: $(STAMP) ## label real photographs offline; writes demo-output/contact-she
 	@$(BIN)/python -m ovsam_plugin.demo
 
 .PHONY: app
-app: $(STAMP) ## open the FiftyOne App on the demo dataset (PORT=5151)
-	@FIFTYONE_PLUGINS_DIR=$${FIFTYONE_PLUGINS_DIR:-$(CURDIR)} $(BIN)/python -m ovsam_plugin.demo --app --port $(PORT)
+app: $(STAMP) ## open the FiftyOne App on the demo dataset, after `make demo` (PORT=5151)
+	@FIFTYONE_PLUGINS_DIR=$${FIFTYONE_PLUGINS_DIR:-$(CURDIR)} $(BIN)/ovsam app open ovsam-demo --port $(PORT)
 
 .PHONY: lint
-lint: $(STAMP) ## ruff and mypy, and eslint where npm is
+lint: $(STAMP) ## ruff, mypy, dead code, dependencies, and eslint where npm is
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/vulture
+	@$(BIN)/deptry .
 	@if ! command -v npm > /dev/null; then echo "No npm on this machine: eslint is left out."; \
 	elif [[ -x $(ESLINT) ]] || $(FETCH_ESLINT) < /dev/null; \
 	then $(ESLINT) --config tests/eslint.config.mjs operators/panels/*.js; \
@@ -73,16 +75,14 @@ format: $(STAMP) ## rewrite the code in the house style
 	@$(BIN)/ruff format .
 
 .PHONY: test
-test: lint ## what CI runs: ruff, mypy, eslint, pytest and its ten slowest tests
+test: lint ## what CI runs: all of lint, then pytest, with its ten slowest tests
 	@$(PYTEST)
 
 # The least share of lines and branches that tests reach: `make check COVERAGE=0` only reports it.
 COVERAGE ?= 90
 
 .PHONY: check
-check: lint docs ## all of that and more: coverage, dead code, dependencies, docs
-	@$(BIN)/vulture
-	@$(BIN)/deptry .
+check: lint docs ## all of that and more: docs, coverage
 	@$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 .PHONY: docs

@@ -153,7 +153,7 @@ def review_table(answered: Answered, names: Recognition, title: str, seed: int) 
     for head in ("order", "found in the first fifth", "times random", "AUROC"):
         table.add_column(head, justify="left" if head == "order" else "right")
     table.add_row("random", f"{luck:.3f}", "1.00", "0.500")
-    for order in (each for each in ORDERS.values() if each.is_offered(columns)):
+    for order in (each for each in ORDERS.values() if columns.keys() >= set(each.needs)):
         # What has no score goes last.
         score = np.nan_to_num(order.score(columns), nan=-1.0)
         found = share_found(np.argsort(-score, kind="stable"), wrong)

@@ -1,11 +1,12 @@
-"""Malformed files: whatever they hold, they are read or refused with a reason, and never crash.
+"""Malformed files and forms: each is read or refused with a reason, and no label is lost.
 
     python benchmarks/fuzz.py [--cases 1000] [--seed 0] [--kind images]
 
 Each case damages a sound file (bytes changed, cut, doubled; values of JSON replaced by odd ones)
 and reads it as the library does. What is raised has to be an error that a person can read: a
 ValueError, a TypeError or an OSError with a message. A case depends on its kind, the seed and its
-number alone, so that a failure can be looked at again: --kind KIND --seed SEED --only NUMBER.
+number alone, so that a failure can be looked at again: --kind KIND --seed SEED --only NUMBER. The
+kinds `operator_forms` and `imports` work on datasets of their own in FiftyOne's database.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from ovsam_plugin.vocabulary.sources import load_vocabulary  # noqa: E402
 
 Chance = random.Random
 READABLE = (ValueError, TypeError, OSError)
-_ODD: tuple[Any, ...] = (
+ODD: tuple[Any, ...] = (
     None, True, -1, 0, 10**30, 1e308, float("nan"), float("inf"), "", "\x00", "../../etc",
     "é" * 300, "1", [], [[]], {}, {"a": 1}, [None], [1, 2, 3], "\ud800", 2**53, -0.5,
     [[[1]]], "NaN",
@@ -149,7 +150,7 @@ def forms(chance: Chance, folder: Path) -> None:
     """A form filled in with anything says what is wrong with it."""
     from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 
-    odd = (*_ODD, "coco", "names", "file", "field", "cat, dog", str(folder))
+    odd = (*ODD, "coco", "names", "file", "field", "cat, dog", str(folder))
     params = {key: chance.choice(odd) for key in ("vocabulary", "names", "file", "class_field")}
     request = VocabularyRequest.read({**params, "unknown": 1})
     request.check_read()
@@ -158,9 +159,26 @@ def forms(chance: Chance, folder: Path) -> None:
         load_vocabulary(spec)
 
 
+def operator_forms(chance: Chance, folder: Path) -> None:
+    """See `fuzz_labels`, which needs a database."""
+    from benchmarks import fuzz_labels
+
+    fuzz_labels.operator_forms(chance, folder)
+
+
+def imports(chance: Chance, folder: Path) -> None:
+    """See `fuzz_labels`, which needs a database."""
+    from benchmarks import fuzz_labels
+
+    fuzz_labels.imports(chance, folder)
+
+
 KINDS: dict[str, Callable[[Chance, Path], None]] = {
-    each.__name__: each for each in (images, annotations, results, vocabularies, checkpoints, forms)
-}
+    each.__name__: each
+    for each in (
+        images, annotations, results, vocabularies, checkpoints, forms, operator_forms, imports
+    )
+}  # fmt: skip
 
 
 def damaged(chance: Chance, content: bytes) -> bytes:
@@ -191,7 +209,7 @@ def damaged_json(chance: Chance, value: Any) -> bytes:
 
     def walk(value: Any) -> Any:
         if chance.random() < 0.06:
-            return chance.choice(_ODD)
+            return chance.choice(ODD)
         if isinstance(value, dict):
             return {k: walk(v) for k, v in value.items() if chance.random() > 0.03}
         if isinstance(value, list):
@@ -265,6 +283,8 @@ def main() -> None:
             found = list(failures(kind, numbers, arguments.seed, Path(folder)))
             print(f"{kind:14} {len(numbers):5} cases, {len(found)} failed")
             failed += found
+    if module := sys.modules.get("benchmarks.fuzz_labels"):
+        module.close()
     for failure in failed:
         print(f"\n{failure.kind} --only {failure.number}\n{failure.what}")
     sys.exit(bool(failed))

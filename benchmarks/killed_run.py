@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
 import random
 import signal
@@ -125,14 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in itertools.count():
         if commands + workers == given.kills or not run.going_on():
             break
-        if number % 3:
-            # Anywhere in the work, which the kills share out among them.
-            end = _labelled(dataset) + moments.uniform(0, given.photographs / given.kills)
-            while run.going_on() and _labelled(dataset) < end:
-                time.sleep(0.05)
-            time.sleep(moments.uniform(0, 0.3))
-        else:
-            time.sleep(moments.uniform(0, STARTS[given.engine]))
+        # Anywhere in what is left, which the kills that are left share out among them.
+        labelled, left = _labelled(dataset), given.kills - commands - workers
+        end = labelled + moments.uniform(0, (given.photographs - labelled) / left)
+        patience = math.inf if number % 3 else moments.uniform(0, STARTS[given.engine])
+        until = time.monotonic() + patience
+        while run.going_on() and _labelled(dataset) < end and time.monotonic() < until:
+            time.sleep(0.02)
         if number % 2 and given.engine == "ray":
             workers += kill_a_worker(moments)
         elif run.going_on():

@@ -361,7 +361,7 @@ def main() -> None:
         start = time.perf_counter()
         encoding = encoded(labeler, photo, args.tiles == "auto")
         figures.add("encode seconds", count, time.perf_counter() - start)
-        figures.add("passes", count, encoding.passes)
+        figures.add("passes", count, 1 + len(encoding.tiles))
         ask(labeler, encoding, photo, count, figures)
         if args.everything:
             look(labeler, encoded(labeler, photo, False), photo, count, figures)

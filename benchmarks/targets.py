@@ -309,24 +309,29 @@ def _whole_run(bench: Bench, asks: str | None) -> Row:
 
 
 def ray(bench: Bench) -> list[Row]:
+    return [_on_ray(bench, None), _on_ray(bench, "asks")]
+
+
+def _on_ray(bench: Bench, asks: str | None) -> Row:
     """Two workers of one thread against one process of one thread, each in a process of its own."""
-    spent = []
+    spent, count = [], 0
     for arguments in ({}, {"engine": "ray"}):
         dataset = _dataset(bench)
+        count = len(dataset)
         work = (
             "import json, sys, time, torch; torch.set_num_threads(1)\n"
             "import fiftyone as fo; from ovsam_plugin import label_dataset\n"
-            "name, given = json.loads(sys.argv[1])\n"
+            "name, asks, given = json.loads(sys.argv[1])\n"
             "if given:\n"
             "    import ray; ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
             "start = time.monotonic()\n"
-            "label_dataset(fo.load_dataset(name), vocabulary='coco', box_field='asks', workers=0,\n"
+            "label_dataset(fo.load_dataset(name), vocabulary='coco', box_field=asks, workers=0,\n"
             "              device='cpu', progress=False, **given)\n"
             "print('took', time.monotonic() - start)\n"
         )
         try:
             done = subprocess.run(
-                [sys.executable, "-c", work, json.dumps([dataset.name, arguments])],
+                [sys.executable, "-c", work, json.dumps([dataset.name, asks, arguments])],
                 check=True,
                 capture_output=True,
                 text=True,
@@ -336,7 +341,9 @@ def ray(bench: Bench) -> list[Row]:
         finally:
             dataset.delete()
         spent.append(float(done.stdout.split("took")[-1]))
-    return [Row("Ray, 2 workers against one process", spent[0] / spent[1], 1.7)]
+    kind = "by boxes" if asks else "everything"
+    title = f"Ray, 2 workers against one process, {count} photographs, {kind}"
+    return Row(title, spent[0] / spent[1], 1.7)
 
 
 def memory(bench: Bench) -> list[Row]:

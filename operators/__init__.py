@@ -1,8 +1,5 @@
 """What the App offers: a file for each operator, and the panels in a folder of their own."""
 
-# FiftyOne's own search panel is to answer with it.
-import ovsam_plugin.dataset.embedding_backend  # noqa: F401
-
 from .decide import Decide
 from .evaluate import Evaluate
 from .export_clean import ExportClean

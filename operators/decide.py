@@ -12,6 +12,7 @@ from fiftyone.operators import types
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.label_errors import evaluations_of, take_models_names
+from ovsam_plugin.curation.run_requests import DecisionRequest
 from ovsam_plugin.curation.selection import LABELS, VIEW, Selection
 from ovsam_plugin.dataset.internals import is_patches
 
@@ -36,6 +37,7 @@ _DONE = {
 _SELECT = (
     "select first: labels in a photograph, patches or photographs in the grid; or choose all here"
 )
+_UNJUDGED = "no evaluation of this field yet: hold it against the ground truth first"
 _NONE = "no instances here: label the photographs first, with Label with Open-Vocabulary SAM"
 
 
@@ -88,10 +90,11 @@ class Decide(foo.Operator):  # type: ignore[misc]
         if not selection.fields:
             mark(inputs, {"selection": _NONE})
             return prop
-        field = _field(ctx, selection)
+        request = DecisionRequest.read(ctx.params)
+        field = _field(ctx, selection, request)
         choices = selection.choices(field)
-        decision = ctx.params.get("decision", "accept")
-        what = _what(ctx, choices, selection)
+        decision = request.decision
+        what = _what(request, choices, selection)
         menu(inputs, "decision", _offered(ctx, field), decision, "Decision")
         if decision != "undo":
             menu(inputs, "what", choices, what, "About")
@@ -103,26 +106,30 @@ class Decide(foo.Operator):  # type: ignore[misc]
             inputs.str("name", required=True, label="Name", view=view)
         if decision == "models_name":
             keys = evaluations_of(ctx.dataset, field)
-            menu(inputs, "eval_key", keys, ctx.params.get("eval_key") or keys[0], "Evaluation")
+            menu(inputs, "eval_key", keys, request.eval_key or _first(keys), "Evaluation")
+            if not keys:
+                mark(inputs, {"eval_key": _UNJUDGED})
+        mark(inputs, request.unread)
         if not what and decision != "undo":
             mark(inputs, {"what": _SELECT})
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        decision = ctx.params.get("decision", "accept")
-        selection = _selection(ctx)
-        field = _field(ctx, selection)
+        request = DecisionRequest.read(ctx.params)
+        request.check_read()
+        decision, selection = request.decision, _selection(ctx)
+        field = _field(ctx, selection, request)
         chosen: dict[str, list[str]] = {}
         if decision == "undo":
             by = decisions.reviewer()
             changed = asked = len(decisions.undo(ctx.dataset, field, by=by))
         else:
-            what = _what(ctx, selection.choices(field), selection)
+            what = _what(request, selection.choices(field), selection)
             if not what:
                 raise ValueError(_SELECT)
             chosen = selection.label_ids(what, field)
             asked = sum(map(len, chosen.values()))
-            changed = sum(_decide(ctx, decision, name, ids) for name, ids in chosen.items())
+            changed = sum(_decide(ctx, request, name, ids) for name, ids in chosen.items())
         selection.refresh()
         ctx.ops.clear_selected_labels()
         ctx.ops.clear_selected_samples()
@@ -136,19 +143,25 @@ class Decide(foo.Operator):  # type: ignore[misc]
         return types.Property(outputs, view=types.View(label="Decided"))
 
 
-def _decide(ctx: foo.ExecutionContext, decision: str, field: str, ids: list[str]) -> int:
+def _decide(ctx: foo.ExecutionContext, request: DecisionRequest, field: str, ids: list[str]) -> int:
     """Makes one decision about labels of one field; how many changed."""
-    if decision == "rename":
-        return decisions.rename(ctx.dataset, field, ids, ctx.params.get("name") or "")
-    if decision == "models_name":
-        key = ctx.params.get("eval_key") or evaluations_of(ctx.dataset, field)[0]
+    if request.decision == "rename":
+        return decisions.rename(ctx.dataset, field, ids, request.name)
+    if request.decision == "models_name":
+        key = request.eval_key or _first(evaluations_of(ctx.dataset, field))
+        if not key:
+            raise ValueError(_UNJUDGED)
         return take_models_names(ctx.dataset, key, ids)
     calls: dict[str, Callable[..., int]] = {
         "accept": decisions.accept,
         "reject": decisions.reject,
         "reopen": decisions.reopen,
     }
-    return calls[decision](ctx.dataset, field, ids)
+    return calls[request.decision](ctx.dataset, field, ids)
+
+
+def _first(keys: list[str]) -> str:
+    return next(iter(keys), "")
 
 
 def _offered(ctx: foo.ExecutionContext, field: str) -> dict[str, str]:
@@ -164,18 +177,20 @@ def _selection(ctx: foo.ExecutionContext) -> Selection:
     return Selection(ctx.view, tuple(ctx.selected or ()), labels)
 
 
-def _field(ctx: foo.ExecutionContext, selection: Selection) -> str:
+def _field(ctx: foo.ExecutionContext, selection: Selection, request: DecisionRequest) -> str:
     """The chosen field; by default that of the selected labels, of the patches, or of the run."""
-    likely = [ctx.params.get("field"), *selection.labels, "ovsam", *selection.fields]
+    likely = [request.field, *selection.labels, "ovsam", *selection.fields]
     patches = selection.fields[:1] if is_patches(ctx.view) else []
     likely[1:1] = [] if selection.labels else patches
-    return str(next(name for name in likely if name in selection.fields))
+    found = next((name for name in likely if name in selection.fields), None)
+    if found is None:
+        raise ValueError(_NONE)
+    return found
 
 
-def _what(ctx: foo.ExecutionContext, choices: dict[str, str], selection: Selection) -> str:
+def _what(request: DecisionRequest, choices: dict[str, str], selection: Selection) -> str:
     """What is decided about; by default the narrowest that there is, but never a whole dataset."""
-    asked = ctx.params.get("what")
-    if asked in choices:
-        return str(asked)
+    if request.what in choices:
+        return str(request.what)
     narrowest = next(iter(choices))
     return "" if narrowest == VIEW and selection.is_whole else narrowest

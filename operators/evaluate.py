@@ -11,6 +11,7 @@ from fiftyone.operators import types
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.evaluation.request import PROTOCOLS, SPLITS, EvaluationRequest
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import (
     VOCABULARIES,
@@ -83,7 +84,7 @@ class Evaluate(FormOperator):
             menu(inputs, "compare", choices, request.compare, "Compare with")
         choices = {"none": "nothing", **{name: name for name in request.slices(samples)}}
         menu(inputs, "slice_by", choices, request.slice_by, "Photographs apart by")
-        named = f"empty: {request.key(samples)}"
+        named = plain(f"empty: {request.key(samples)}")
         inputs.str("eval_key", label="Name of the evaluation", description=named)
         mark(inputs, problems)
         return types.Property(inputs, view=types.PromptView(label="Evaluate"))
@@ -123,7 +124,7 @@ class Evaluate(FormOperator):
 def _outcome(results: dict[str, Any]) -> types.Property:
     outputs = types.Object()
     if results.get("error"):
-        outputs.view("error", types.Error(label=results["error"]))
+        outputs.view("error", types.Error(label=plain(results["error"])))
         return types.Property(outputs)
     outputs.str("eval_key", label="Name of the evaluation")
     outputs.int("instances", label="Instances that were evaluated")
@@ -162,7 +163,7 @@ def _evaluate(samples: Samples, request: EvaluationRequest, report: Report) -> d
         **figures,
         "instances": count,
         "left_out": "\n".join(_left_out(samples, request, count, found.evaluated.problems)),
-        "tables": "\n\n".join(f"**{one.title}**\n\n{one.markdown}" for one in made),
+        "tables": "\n\n".join(f"**{plain(one.title)}**\n\n{one.markdown}" for one in made),
     }
 
 

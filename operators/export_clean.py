@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.clean_counts import CleanCounts, count_clean
-from ovsam_plugin.curation.clean_export import export_clean
+from ovsam_plugin.curation.clean_export import Format, export_clean
+from ovsam_plugin.curation.run_requests import ExportRequest
 from ovsam_plugin.dataset.targets import fields_of
+from ovsam_plugin.dataset.vocabulary_request import given
 
 from .form import FormOperator, flat_target, form_config, mark, menu
 
@@ -37,13 +39,11 @@ class ExportClean(FormOperator):
         inputs = types.Object()
         samples = flat_target(ctx)
         fields = fields_of(samples, (fo.Detections,))
-        field = ctx.params.get("field") or next(
-            (f for f in ("ovsam", *fields) if f in fields), "ovsam"
-        )
+        request = ExportRequest.read(ctx.params)
+        field = request.field or next((f for f in ("ovsam", *fields) if f in fields), "ovsam")
         menu(inputs, "field", fields, field, "Field")
-        chosen = ctx.params.get("format", "coco")
-        menu(inputs, "format", _FORMATS, chosen, "Format")
-        where = "a new folder" if chosen == "fiftyone" else "a .json file"
+        menu(inputs, "format", _FORMATS, request.format, "Format")
+        where = "a new folder" if request.format == "fiftyone" else "a .json file"
         inputs.str("path", required=True, label="Path", description=f"{where}, on the server")
         inputs.float(
             "undecided_above",
@@ -60,26 +60,30 @@ class ExportClean(FormOperator):
             "complete and are not",
         )
         inputs.bool("overwrite", default=False, label="Replace what is there")
-        if not fields:
-            mark(inputs, {"field": _NONE})
+        mark(inputs, request.unread)
+        try:
+            counts = count_clean(samples, field, **_chosen(request))
+        except ValueError as error:
+            mark(inputs, {"field": str(error) if fields else _NONE})
             return types.Property(inputs, view=types.View(label="Export reviewed instances"))
-        counts = count_clean(samples, field, **_chosen(ctx))
         inputs.view("counts", types.Notice(label=_told(counts)))
         if not counts.images:
             mark(inputs, {"half_reviewed" if counts.half_reviewed else "field": _nothing(counts)})
         return types.Property(inputs, view=types.View(label="Export reviewed instances"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        return f"it is written to {ctx.params.get('path')}, on the server"
+        return f"it is written to {ExportRequest.read(ctx.params).path}, on the server"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        request = ExportRequest.read(ctx.params)
+        request.check_read()
         export = export_clean(
             flat_target(ctx),
-            ctx.params["field"],
-            ctx.params["path"],
-            ctx.params.get("format", "coco"),
-            **_chosen(ctx),
-            overwrite=ctx.params.get("overwrite", False),
+            given(request.field, "choose the field"),
+            given(request.path, "give the path of what is written, on the server"),
+            cast(Format, request.format),
+            **_chosen(request),
+            overwrite=request.overwrite,
         )
         return {
             "path": str(export.path),
@@ -105,11 +109,11 @@ class ExportClean(FormOperator):
         return types.Property(outputs, view=types.View(label="Exported"))
 
 
-def _chosen(ctx: foo.ExecutionContext) -> dict[str, Any]:
+def _chosen(request: ExportRequest) -> dict[str, Any]:
     """What the form says of which instances are taken."""
     return {
-        "undecided_above": ctx.params.get("undecided_above"),
-        "only_finished": not ctx.params.get("half_reviewed", False),
+        "undecided_above": request.undecided_above,
+        "only_finished": not request.half_reviewed,
     }
 
 

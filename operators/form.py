@@ -12,9 +12,11 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionOptions
 
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.curation.run_requests import RunRequest
 from ovsam_plugin.dataset.internals import is_grouped_by_field
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
+from ovsam_plugin.markdown import plain
 
 from .scheduling import can_delegate, take_over, tell_scheduled
 
@@ -156,7 +158,7 @@ def slider(
     inputs: types.Object, name: str, value: float, start: float, label: str, description: str
 ) -> None:
     """A limit between 0 and 1, with its value in words."""
-    told = f"{label}: {value:.2f}"
+    told = plain(f"{label}: {value:.2f}")
     view = types.SliderView(
         label=told,
         description=description,
@@ -168,17 +170,21 @@ def slider(
 
 
 def run_menu(inputs: types.Object, ctx: foo.ExecutionContext) -> str:
-    """A choice of a run; returns `chosen_run`."""
+    """A choice of a run; returns `chosen_run`, or "" where there is no such run."""
     fields = run_fields(ctx.dataset)
     if not fields:
         inputs.view("none", types.Error(label="No labelling run yet: label the dataset first"))
-    menu(inputs, "field", fields, chosen_run(ctx), "Run")
-    return chosen_run(ctx)
+    field = chosen_run(ctx)
+    menu(inputs, "field", fields, field, "Run")
+    if fields and field not in fields:
+        mark(inputs, {"field": f"there is no run {field!r}: choose one"})
+        return ""
+    return field
 
 
 def chosen_run(ctx: foo.ExecutionContext) -> str:
     """The field of the run that a form is about, the first one by default; "" without a run."""
-    return str(ctx.params.get("field") or next(iter(run_fields(ctx.dataset)), ""))
+    return RunRequest.read(ctx.params).field or next(iter(run_fields(ctx.dataset)), "")
 
 
 def field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -> None:
@@ -224,7 +230,7 @@ def overwrite_menu(
         inputs.bool(
             "overwrite_all",
             default=False,
-            label=f"Also replace the labels of {found.field!r} {found}",
+            label=plain(f"Also replace the labels of {found.field!r} {found}"),
         )
 
 
@@ -233,7 +239,7 @@ def mark(inputs: types.Object, problems: dict[str, str]) -> None:
     for name, message in problems.items():
         prop = inputs.properties.get(name)
         if prop is None:
-            prop = inputs.view(f"{name}_problem", types.Error(label=message))
+            prop = inputs.view(f"{name}_problem", types.Error(label=plain(message)))
         prop.invalid, prop.error_message = True, message
 
 

@@ -13,6 +13,7 @@ from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import (
     LABEL_MODELS,
@@ -108,7 +109,9 @@ class Label(FormOperator):
         samples: Samples,
         problems: dict[str, str],
     ) -> None:
-        inputs.str("field", label="Field for the labels", description=_where(request, samples))
+        inputs.str(
+            "field", label="Field for the labels", description=plain(_where(request, samples))
+        )
         overwrite_menu(inputs, request, samples, "those that the field holds are made again")
 
     def _advanced(self, inputs: types.Object, request: LabelRequest) -> None:
@@ -168,7 +171,7 @@ class Label(FormOperator):
 def _outcome(results: dict[str, Any]) -> types.Property:
     outputs = types.Object()
     if results.get("error"):
-        outputs.view("error", types.Error(label=results["error"]))
+        outputs.view("error", types.Error(label=plain(results["error"])))
         return types.Property(outputs)
     outputs.str("field", label="Field")
     outputs.int("labelled", label="Photographs labelled")

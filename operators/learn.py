@@ -7,9 +7,11 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.curation.run_requests import LearnRequest
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
-from .form import FormOperator, chosen_run, form_config, run_menu
+from .form import FormOperator, chosen_run, form_config, mark, run_menu
 
 
 class Learn(FormOperator):
@@ -25,7 +27,7 @@ class Learn(FormOperator):
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        field = run_menu(inputs, ctx)
+        field, request = run_menu(inputs, ctx), LearnRequest.read(ctx.params)
         inputs.str("into", label="New field", description="none: the run's name and _learned")
         inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
         inputs.bool(
@@ -34,37 +36,42 @@ class Learn(FormOperator):
             label="Say what it is worth",
             description="judged on photographs that were not learned from; nothing is written",
         )
-        if field and ctx.params.get("estimate"):
-            self._estimate(inputs, ctx)
+        mark(inputs, request.unread)
+        if field and request.estimate:
+            self._estimate(inputs, ctx, request)
         return types.Property(inputs, view=types.View(label="Apply what I decided"))
 
-    def _estimate(self, inputs: types.Object, ctx: foo.ExecutionContext) -> None:
+    def _estimate(
+        self, inputs: types.Object, ctx: foo.ExecutionContext, request: LearnRequest
+    ) -> None:
         with IMPORTS:
             from ovsam_plugin.curation.learning import learn_from_decisions
 
         field = chosen_run(ctx)
-        into = ctx.params.get("into") or f"{field}_learned"
+        into = request.into or f"{field}_learned"
         try:
             lesson = learn_from_decisions(ctx.dataset, pred_field=field, label_field=into)
         except ValueError as error:
-            warning = inputs.view("told", types.Error(label=str(error)))
+            warning = inputs.view("told", types.Error(label=plain(error)))
             warning.invalid, warning.error_message = True, str(error)
         else:
-            inputs.view("told", types.Notice(label=str(lesson)))
+            inputs.view("told", types.Notice(label=plain(lesson)))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        into = ctx.params.get("into") or f"{chosen_run(ctx)}_learned"
+        into = LearnRequest.read(ctx.params).into or f"{chosen_run(ctx)}_learned"
         return f"the new names are in the field {into}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         with IMPORTS:
             from ovsam_plugin.curation.learning import learn_names
 
+        request = LearnRequest.read(ctx.params)
+        request.check_read()
         summary = learn_names(
             ctx.dataset,
             pred_field=chosen_run(ctx),
-            label_field=ctx.params.get("into") or None,
-            overwrite=bool(ctx.params.get("overwrite")),
+            label_field=request.into,
+            overwrite=request.overwrite,
         )
         if not ctx.delegated:
             ctx.ops.reload_dataset()

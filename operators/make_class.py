@@ -7,7 +7,9 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.curation.run_requests import ClassRequest
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import FormOperator, chosen_run, form_config, mark, run_menu, selected_labels
 
@@ -40,26 +42,29 @@ class MakeClass(FormOperator):
             label="Its name is read too",
             description='off where the name says nothing, such as "type B"',
         )
-        inputs.str("into", label="New field", description=f"none: {field or 'the run'}_NAME")
+        inputs.str("into", label="New field", description=plain(f"none: {field or 'the run'}_NAME"))
         inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
+        mark(inputs, ClassRequest.read(ctx.params).unread)
         return types.Property(inputs, view=types.View(label="Make a class of these"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        into = ctx.params.get("into")
+        into = ClassRequest.read(ctx.params).into
         return f"the new names are in {f'the field {into}' if into else 'a field of the class'}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         with IMPORTS:
             from ovsam_plugin.curation.by_example import make_class
 
+        request = ClassRequest.read(ctx.params)
+        request.check_read()
         summary = make_class(
             ctx.dataset,
-            ctx.params.get("name") or "",
+            request.name,
             selected_labels(ctx),
             pred_field=chosen_run(ctx),
-            label_field=ctx.params.get("into") or None,
-            words=bool(ctx.params.get("words", True)),
-            overwrite=bool(ctx.params.get("overwrite")),
+            label_field=request.into,
+            words=request.words,
+            overwrite=request.overwrite,
         )
         if not ctx.delegated:
             ctx.ops.reload_dataset()

@@ -10,6 +10,7 @@ from fiftyone.operators import types
 from ovsam_plugin.curation.decisions import rename, reviewer
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.known_names import known_names
+from ovsam_plugin.curation.run_requests import GroupRequest
 from ovsam_plugin.curation.views import unknown
 
 from .form import chosen_run, mark, menu, run_menu
@@ -41,19 +42,21 @@ class NameGroup(foo.Operator):  # type: ignore[misc]
             prop.invalid = True
             return prop
         offered = {str(group.number): str(group) for group in groups}
-        number = str(ctx.params.get("group") or "")
-        chosen = next((g for g in groups if str(g.number) == number), groups[0])
+        request = GroupRequest.read(ctx.params)
+        chosen = next((g for g in groups if g.number == request.group), groups[0])
         menu(inputs, "group", offered, str(chosen.number), "Group")
         names = dict.fromkeys((*chosen.names, *known_names(ctx.dataset, field)))
         view = types.AutocompleteView(choices=[types.Choice(n, label=n) for n in names])
         inputs.str("name", required=True, label="Name", view=view)
+        mark(inputs, request.unread)
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        field = chosen_run(ctx)
-        view = unknown(ctx.dataset, field, group=int(ctx.params.get("group") or 1))
+        field, request = chosen_run(ctx), GroupRequest.read(ctx.params)
+        request.check_read()
+        view = unknown(ctx.dataset, field, group=request.group or 1)
         ids = view.values(f"{field}.detections.id", unwind=True)
-        count = rename(ctx.dataset, field, ids, ctx.params.get("name") or "", by=reviewer())
+        count = rename(ctx.dataset, field, ids, request.name, by=reviewer())
         ctx.ops.reload_dataset()
         return {"renamed": count}
 

@@ -39,7 +39,10 @@ class TryLabels(foo.Operator):  # type: ignore[misc]
             from ovsam_plugin.dataset.preview import make_preview
 
         samples = flat_target(ctx)
-        request = LabelRequest.from_params(ctx.params["form"])
+        form = ctx.params.get("form")
+        if not isinstance(form, dict):
+            raise ValueError(f"there is no form to be tried, got {form!r:.80}")
+        request = LabelRequest.from_params(form)
         key, look_key = request.preview_keys(samples)
         make_preview(
             samples,

@@ -12,6 +12,7 @@ from fiftyone.operators import types
 from ovsam_plugin.curation.requests import NamingRequest
 from ovsam_plugin.dataset.targets import Samples, photographs_behind
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import (
     MODELS,
@@ -65,7 +66,7 @@ class Recognize(FormOperator):
             )
         label_vocabulary_menu(inputs, request, samples)
         told = f"empty: {request.target_field(samples) or 'the field and _named'}"
-        inputs.str("into", label="Field for the names", description=told)
+        inputs.str("into", label="Field for the names", description=plain(told))
         inputs.bool(
             "fill",
             default=False,

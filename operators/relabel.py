@@ -11,6 +11,7 @@ from fiftyone.operators import types
 from ovsam_plugin.curation.requests import RelabelRequest
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import (
     FormOperator,
@@ -41,7 +42,7 @@ class Relabel(FormOperator):
         menu(inputs, "field", run_fields(samples), request.run(samples), "Run")
         label_vocabulary_menu(inputs, request, samples)
         told = f"empty: {request.target_field(samples) or 'named after the run and the names'}"
-        inputs.str("into", label="New field", description=told)
+        inputs.str("into", label="New field", description=plain(told))
         inputs.float(
             "min_confidence",
             min=0,

@@ -8,7 +8,9 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.curation.run_requests import RemovalRequest
 from ovsam_plugin.import_lock import IMPORTS
+from ovsam_plugin.markdown import plain
 
 from .form import menu
 from .looking import show_groups
@@ -33,16 +35,17 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
 
         inputs = types.Object()
         fields = run_fields(ctx.dataset)
-        field = ctx.params.get("field") or ""
+        request = RemovalRequest.read(ctx.params)
+        field = request.field or ""
         menu(inputs, "field", fields, field, "Run")
         prop = types.Property(inputs, view=types.View(label="Remove a run"))
         if field not in fields:
             prop.invalid, prop.error_message = True, "choose a run"
             return prop
-        lines = "\n".join(f"- {line}" for line in run_traces(ctx.dataset, field).lines())
+        lines = "\n".join(f"- {plain(line)}" for line in run_traces(ctx.dataset, field).lines())
         inputs.md(f"This will be removed:\n\n{lines}", name="traces")
         inputs.bool("confirmed", default=False, label="Yes, remove all of this")
-        if not ctx.params.get("confirmed"):
+        if not request.confirmed:
             prop.invalid, prop.error_message = True, "tick the box to confirm"
         return prop
 
@@ -50,9 +53,11 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         with IMPORTS:
             from ovsam_plugin.curation.removal import remove_run
 
-        if not ctx.params.get("confirmed"):
+        request = RemovalRequest.read(ctx.params)
+        request.check_read()
+        if not request.confirmed:
             raise ValueError("nothing is removed without confirmed=True")
-        traces = remove_run(ctx.dataset, ctx.params["field"])
+        traces = remove_run(ctx.dataset, request.field or "")
         show_groups(ctx)
         ctx.ops.clear_view()
         ctx.ops.reload_dataset()

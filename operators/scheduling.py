@@ -9,6 +9,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.markdown import plain
+
 from .live import in_app
 
 BACKGROUND = (
@@ -59,7 +61,7 @@ def tell_scheduled(ctx: foo.ExecutionContext, where: str) -> Any:
     outputs = types.Object()
     told = (
         "A worker does it, one that `fiftyone delegated launch` started; `fiftyone delegated list` "
-        f"says how far it is. When it is done, reload this page: {where}"
+        f"says how far it is. When it is done, reload this page: {plain(where)}"
     )
     outputs.view("where", types.Notice(label=told))
     shown = types.Property(outputs, view=types.View(label="Scheduled"))

@@ -8,9 +8,10 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.curation.run_requests import ScoreRequest
 from ovsam_plugin.import_lock import IMPORTS
 
-from .form import FormOperator, chosen_run, form_config, run_menu
+from .form import FormOperator, chosen_run, form_config, mark, run_menu
 
 
 class ScoreInstances(FormOperator):
@@ -34,6 +35,7 @@ class ScoreInstances(FormOperator):
             label="Share of unknown instances",
             description="that are grouped; none takes those more likely unknown than not",
         )
+        mark(inputs, ScoreRequest.read(ctx.params).unread)
         return types.Property(inputs, view=types.View(label="Score a run"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
@@ -43,9 +45,9 @@ class ScoreInstances(FormOperator):
         with IMPORTS:
             from ovsam_plugin.curation.scores import score_run
 
-        names = {"field": "pred_field", "share": "share"}
-        given = {names[k]: v for k, v in ctx.params.items() if k in names and v is not None}
-        summary = score_run(ctx.dataset, **given)
+        request = ScoreRequest.read(ctx.params)
+        request.check_read()
+        summary = score_run(ctx.dataset, pred_field=chosen_run(ctx) or "ovsam", share=request.share)
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return asdict(summary)

@@ -7,9 +7,10 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.curation.run_requests import WorkspaceRequest
 from ovsam_plugin.import_lock import IMPORTS
 
-from .form import chosen_run, menu, run_menu
+from .form import chosen_run, mark, menu, run_menu
 from .looking import show_groups, show_run
 
 
@@ -30,7 +31,9 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
         inputs = types.Object()
         run_menu(inputs, ctx)
         by = {"label": "Class", "review": "What was decided"}
-        menu(inputs, "colour_by", by, ctx.params.get("colour_by") or "label", "Colour by")
+        request = WorkspaceRequest.read(ctx.params)
+        menu(inputs, "colour_by", by, request.colour_by, "Colour by")
+        mark(inputs, request.unread)
         return types.Property(inputs, view=types.View(label="Set up the curation workspace"))
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
@@ -38,9 +41,9 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
             from ovsam_plugin.curation.workspace import setup_workspace
             from ovsam_plugin.dataset.internals import is_generated
 
-        report = setup_workspace(
-            ctx.dataset, chosen_run(ctx), colour_by=ctx.params.get("colour_by") or "label"
-        )
+        request = WorkspaceRequest.read(ctx.params)
+        request.check_read()
+        report = setup_workspace(ctx.dataset, chosen_run(ctx), colour_by=request.colour_by)
         show_groups(ctx)
         for _ in show_run(ctx, report.field):
             pass  # each is told to the App as it is made

@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ovsam_plugin.evaluation.registration import register_backend
 from ovsam_plugin.import_lock import IMPORTS
 
 if TYPE_CHECKING:
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from ovsam_plugin.curation.scores import score_run
     from ovsam_plugin.curation.search import search
     from ovsam_plugin.curation.workspace import setup_workspace
+    from ovsam_plugin.dataset.imported_labels import ImportedLabels, import_labels
     from ovsam_plugin.dataset.labeling import LabelSummary, label_dataset, stop_labeling
+    from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
     from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
     from ovsam_plugin.interactive.session import Instance, Session, open_image
     from ovsam_plugin.vocabulary.vocabulary import Category
@@ -46,9 +47,12 @@ __all__ = [
     "views",
     "decisions",
     "export_clean",
+    "import_labels",
+    "ImportedLabels",
     "setup_workspace",
     "remove_run",
     "evaluate_dataset",
+    "OvsamEvaluationConfig",
     "center_points",
 ]
 
@@ -71,14 +75,14 @@ _HOMES = {
     "score_run": "curation.scores",
     "label_errors": "curation.label_errors",
     "export_clean": "curation.clean_export",
+    "import_labels": "dataset.imported_labels",
+    "ImportedLabels": "dataset.imported_labels",
     "setup_workspace": "curation.workspace",
     "remove_run": "curation.removal",
     "evaluate_dataset": "evaluation.evaluate",
+    "OvsamEvaluationConfig": "evaluation.backend",
     "center_points": "evaluation.evaluate",
 }
-
-register_backend()
-
 
 _MODULES = {"views": "curation.views", "decisions": "curation.decisions"}
 

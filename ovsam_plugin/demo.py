@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,17 +35,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ovsam_plugin.demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder to write")
     parser.add_argument("--vocabulary", default=VOCABULARY, help=f"default: {VOCABULARY}")
-    parser.add_argument("--app", action="store_true", help="open the App instead of labelling")
-    parser.add_argument("--port", type=int, default=5151, help="of the App")
     arguments = parser.parse_args()
     os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
     os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
     os.environ.setdefault("FIFTYONE_LOGGING_LEVEL", "ERROR")
     warnings.simplefilter("ignore")
-    if arguments.app:
-        open_app(arguments.port)
-    else:
-        run(arguments.output, arguments.vocabulary)
+    run(arguments.output, arguments.vocabulary)
 
 
 def run(
@@ -112,7 +105,7 @@ def run(
     console.print(f"contact sheet: [bold]{sheet}[/bold]")
     console.print(
         f"look at dataset [bold]{DATASET}[/bold] in the App: [bold]make app[/bold] "
-        f"(or: fiftyone app launch {DATASET})"
+        f"(or: ovsam app open {DATASET})"
     )
     return sheet
 
@@ -160,23 +153,6 @@ def _best_names(labels: Sequence[fo.Detection]) -> str:
             best[label.label] = max(best.get(label.label, 0.0), label.confidence)
     shown = sorted(best, key=lambda name: -best[name])[:_SHOWN_NAMES]
     return ", ".join(f"{name} ({best[name]:.2f})" for name in shown)
-
-
-def open_app(port: int) -> None:
-    """Open the App on the demo's dataset until it is closed or interrupted.
-
-    Raises:
-        SystemExit: the demo has not run yet.
-    """
-    import fiftyone as fo
-
-    if not fo.dataset_exists(DATASET):
-        sys.exit(f"there is no dataset {DATASET!r} yet: run `make demo` first")
-    session = fo.launch_app(fo.load_dataset(DATASET), port=port)
-    sys.stdout.write(f"The App is at http://localhost:{port}/datasets/{DATASET} (Ctrl-C ends it)\n")
-    sys.stdout.flush()
-    with contextlib.suppress(KeyboardInterrupt):
-        session.wait(-1)
 
 
 def photographs(names: Sequence[str] = tuple(PHOTOGRAPHS)) -> list[Path]:

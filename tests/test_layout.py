@@ -23,6 +23,21 @@ FIFTYONE = {
     "engines",
 }
 
+# Modules without a test file of their name, and why.
+WITHOUT_TEST_FILE = {
+    "evaluation/results.py": "names what an evaluation gives, and does nothing",
+    "network/description.py": "names a network's numbers, and does nothing",
+    "scoring/score.py": "names what a score is, and does nothing",
+    "annotations/results.py": "tested in annotations/test_reader.py and dataset/test_export.py",
+    "curation/clean_counts.py": "tested in curation/test_clean_export.py",
+    "curation/clean_files.py": "tested in curation/test_clean_export.py",
+    "engines/cluster.py": "tested in engines/test_table.py",
+    "engines/database_address.py": "tested in engines/test_table.py",
+    "engines/devices.py": "tested in engines/test_table.py",
+    "engines/engine.py": "tested in engines/test_table.py",
+    "evaluation/registration.py": "tested in evaluation/test_backend.py",
+}
+
 
 def modules(folder: str) -> dict[str, ast.Module]:
     """Every module below a folder by its dotted name."""
@@ -78,6 +93,23 @@ def test_a_class_s_name_is_one_thing() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 assert node.name not in homes, f"{node.name}: {name} and {homes[node.name]}"
                 homes[node.name] = name
+
+
+def test_a_module_has_a_test_file_of_its_name() -> None:
+    untested = set()
+    for folder, below in (("ovsam_plugin", "."), ("operators", "operators")):
+        for path in (ROOT / folder).rglob("*.py"):
+            place = below / path.relative_to(ROOT / folder)
+            named = ROOT / "tests" / place.parent / f"test_{path.name}"
+            if path.stem not in ("__init__", "__main__") and not named.is_file():
+                untested.add(place.as_posix())
+    assert untested == WITHOUT_TEST_FILE.keys()
+
+
+def test_no_test_of_the_command_is_of_a_module_that_is_gone() -> None:
+    modules = {path.stem for path in (ROOT / "ovsam_plugin" / "cli").glob("[!_]*.py")}
+    tests = {path.stem for path in (ROOT / "tests" / "cli").glob("test_*.py")}
+    assert tests <= {f"test_{name}" for name in modules}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)

@@ -27,9 +27,6 @@ ovsam learn my-dataset --estimate
 ovsam learn my-dataset --adapter names.adapter
 ovsam label ~/photos --vocabulary coco --adapter names.adapter
 # --8<-- [end:learn]
-# --8<-- [start:encode]
-ovsam encode my-dataset
-# --8<-- [end:encode]
 # --8<-- [start:name]
 ovsam name my-dataset --field sam3 --vocabulary lvis
 ovsam name my-dataset --field sam3 --namer openclip:ViT-SO400M-16-SigLIP2-384/webli

@@ -9,10 +9,9 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.curation import decisions
-from ovsam_plugin.curation.group_picture import group_picture
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.known_names import known_names
-from ovsam_plugin.curation.review_picture import data_address
+from ovsam_plugin.curation.review_picture import data_address, group_picture
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.views import as_patches, unknown
 

@@ -7,11 +7,15 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+_KINDS: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
+
 
 class Question(foo.Operator):  # type: ignore[misc]
     """One question of a script; what a person did wrong comes back as a `problem`."""
 
     name = ""
+    # What the script has to say, and how: texts, lists, objects.
+    needs: tuple[tuple[str, type], ...] = ()
     # Whether labels change.
     changes = False
 
@@ -25,6 +29,9 @@ class Question(foo.Operator):  # type: ignore[misc]
         )
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
+        for name, kind in self.needs:
+            if not isinstance(given := ctx.params.get(name), kind):
+                return {"problem": f"{self.name} needs {name}, {_KINDS[kind]}, got {given!r:.80}"}
         try:
             return self.answer(ctx, ctx.params)
         except (ValueError, FileNotFoundError) as error:

@@ -48,6 +48,7 @@ class ReviewAct(Question):
     """Decisions, in their order."""
 
     name = "review_act"
+    needs = (("session", dict), ("actions", list))
     changes = True
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -58,6 +59,7 @@ class ReviewPicture(Question):
     """An instance as it is shown."""
 
     name = "review_picture"
+    needs = (("field", str), ("sample_id", str), ("label_id", str))
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         return picture(ctx.dataset, params["field"], params["sample_id"], params["label_id"])
@@ -67,6 +69,7 @@ class ReviewTogether(Question):
     """Those that may be decided as one with an instance."""
 
     name = "review_together"
+    needs = (("field", str), ("sample_id", str), ("label_id", str))
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         return together(ctx.view, params["field"], params["sample_id"], params["label_id"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import fiftyone.operators as foo
@@ -11,10 +10,6 @@ from fiftyone.operators import types
 from ovsam_plugin.import_lock import IMPORTS
 
 from .question import Question, asker
-
-# Before torch is imported: its threads, as they wait for each other, otherwise take the cores from
-# whatever else runs, and an answer takes ten times as long.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HELP = (
     "The mask under the mouse is shown with its name, its confidence (how sure the name is) and "
@@ -61,6 +56,7 @@ class SegmentLook(Question):
     """Encodes the photograph; the instances that are there."""
 
     name = "segment_look"
+    needs = (("sample_id", str), ("field", str))
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
@@ -73,6 +69,7 @@ class SegmentAsk(Question):
     """Instances for a prompt, for words, or for nothing."""
 
     name = "segment_ask"
+    needs = (("sample_id", str), ("kind", str))
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:
@@ -87,6 +84,7 @@ class SegmentChange(Question):
     """Adds, redraws, renames or removes an instance."""
 
     name = "segment_change"
+    needs = (("sample_id", str), ("action", str), ("asked", dict))
     changes = True
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +99,7 @@ class SegmentAhead(Question):
     """The photographs beside this one; the next is encoded ahead."""
 
     name = "segment_ahead"
+    needs = (("sample_id", str),)
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         with IMPORTS:

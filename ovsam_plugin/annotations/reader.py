@@ -42,7 +42,20 @@ def read_annotation_file(path: str | Path, *, crowds: bool = False) -> Annotatio
             images or annotations is one.
     """
     path = Path(path).expanduser()
-    content = load_object(path)
+    file = annotation_file(path, load_object(path))
+    return file.with_crowds() if crowds else file
+
+
+def annotation_file(path: Path, content: Mapping[str, Any]) -> AnnotationFile:
+    """The same of a file that is read already.
+
+    Args:
+        path: the file.
+        content: the object that it holds.
+
+    Raises:
+        ValueError: as for `read_annotation_file`.
+    """
     notes: list[str] = []
     records = _records(content, "annotations", path, notes)
     images, missing = _images(_records(content, "images", path, notes), records, path, notes)
@@ -52,8 +65,7 @@ def read_annotation_file(path: str | Path, *, crowds: bool = False) -> Annotatio
     annotations = tuple(
         _annotation(record, index, by_key, missing, places) for index, record in records
     )
-    file = AnnotationFile(path, images, annotations, categories, tuple(notes), content, places)
-    return file.with_crowds() if crowds else file
+    return AnnotationFile(path, images, annotations, categories, tuple(notes), content, places)
 
 
 def read_classes(path: str | Path) -> tuple[tuple[AnnotatedCategory, ...], tuple[str, ...]]:

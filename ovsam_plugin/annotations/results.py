@@ -1,26 +1,31 @@
-"""Results files of COCO and LVIS: a list of what a detector or segmenter found."""
+"""Results files of COCO and LVIS: a list of what a detector or segmenter found.
+
+Whole annotation files can be read as such a list, too: what each says stands in the same keys.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ovsam_plugin.annotations.masks import Corners, Mask, Size, box_corners, box_of, mask_of
 from ovsam_plugin.annotations.photographs import written_name
-from ovsam_plugin.annotations.reader import load_json
+from ovsam_plugin.annotations.reader import annotation_file, load_json
+from ovsam_plugin.annotations.records import Annotation, AnnotationFile
 from ovsam_plugin.annotations.values import number
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One instance that was found.
+    """One instance that was found, or annotated.
 
     Attributes:
         index: its place in the file.
         record: as written.
         score: as written; 1 where there is none.
+        scored: whether the score means something: not where an annotation has none.
         error: why nothing can be done with it, or None.
     """
 
@@ -28,6 +33,7 @@ class Result:
     record: Mapping[str, Any]
     score: float = 1.0
     error: str | None = None
+    scored: bool = True
 
     @property
     def image_id(self) -> object:
@@ -67,13 +73,40 @@ def read_results(path: str | Path) -> tuple[Result, ...]:
         ValueError: there is no such file, or it is no list of results.
     """
     path = Path(path).expanduser()
-    rows: Any = load_json(path, "results file")
+    return _results(path, load_json(path, "results file"))
+
+
+def read_instances(path: str | Path) -> tuple[tuple[Result, ...], AnnotationFile | None]:
+    """All instances of a results file, or of an annotation file, which is then given, too.
+
+    A crowd is no instance: it stays with an `error` that says so.
+
+    Raises:
+        ValueError: there is no such file, or it is neither.
+    """
+    path = Path(path).expanduser()
+    content = load_json(path, "results or annotation file")
+    if not isinstance(content, Mapping):
+        return _results(path, content), None
+    file = annotation_file(path, content)
+    return tuple(_annotated(i, each) for i, each in enumerate(file.annotations)), file
+
+
+def _results(path: Path, rows: Any) -> tuple[Result, ...]:
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(
             f"{path} is no list of results: each has an image_id, a bbox [x, y, width, height] or "
             "a segmentation, a category_id and a score"
         )
     return tuple(_result(i, row) for i, row in enumerate(rows))
+
+
+def _annotated(index: int, annotation: Annotation) -> Result:
+    error = annotation.error or ("it is a crowd" if annotation.crowd else None)
+    if error is not None:
+        return Result(index, annotation.record, error=error)
+    found = _result(index, annotation.record)
+    return replace(found, scored=annotation.record.get("score") is not None)
 
 
 def _result(index: int, row: Mapping[str, Any]) -> Result:

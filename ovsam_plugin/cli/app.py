@@ -10,7 +10,7 @@ import typer
 from ovsam_plugin.cli.calibrate import calibrate
 from ovsam_plugin.cli.doctor import doctor
 from ovsam_plugin.cli.encode import encode
-from ovsam_plugin.cli.evaluate import evaluate
+from ovsam_plugin.cli.evaluate import EvaluateCommand, evaluate
 from ovsam_plugin.cli.info import info
 from ovsam_plugin.cli.label import label
 from ovsam_plugin.cli.learn import learn
@@ -22,6 +22,7 @@ from ovsam_plugin.cli.search import search
 from ovsam_plugin.cli.train import train
 from ovsam_plugin.cli.weights import weights
 from ovsam_plugin.cli.zoo import zoo
+from ovsam_plugin.hardware.allocation import keep_freed_memory
 
 app = typer.Typer(
     name="ovsam",
@@ -40,7 +41,7 @@ app.command()(score)
 app.command()(learn)
 app.command()(train)
 app.command()(calibrate)
-app.command()(evaluate)
+app.command(cls=EvaluateCommand)(evaluate)
 app.command()(info)
 app.command()(zoo)
 app.command()(doctor)
@@ -50,6 +51,7 @@ app.add_typer(weights, name="weights")
 
 def main() -> None:
     """Entry point of the `ovsam` command."""
+    keep_freed_memory()
     app(prog_name="ovsam")
 
 

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ovsam_plugin.cli.evaluation_job import EvaluationJob
 from ovsam_plugin.cli.failure import one_message
+from ovsam_plugin.cli.outputs import Json, console
 
 _TRUTH = "What is right (one of these)"
 _METHODS = "What is evaluated"
 _WORK = "How to work"
+
+
+class EvaluateCommand(TyperCommand):
+    """`ovsam evaluate`, which for one release takes `--json FILE` for `--figures FILE`, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments as typer reads them."""
+        args = list(args)
+        for i, (option, value) in enumerate(zip(args, [*args[1:], ""])):
+            if option.startswith("--json="):
+                args[i] = option.replace("--json", "--figures", 1)
+            elif option == "--json" and value.endswith(".json"):
+                args[i] = "--figures"
+            else:
+                continue
+            typer.echo(
+                "warning: --json FILE is --figures FILE now, and --json alone prints the figures; "
+                "the old use goes with the next release",
+                err=True,
+            )
+        return super().parse_args(ctx, args)
 
 
 def evaluate(
@@ -162,8 +185,9 @@ def evaluate(
             rich_help_panel=_METHODS,
         ),
     ] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Also write all figures as JSON.")
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Also write all figures to a JSON file."),
     ] = None,
     report: Annotated[
         Path | None,
@@ -175,6 +199,7 @@ def evaluate(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_WORK)
     ] = "auto",
+    as_json: Json = False,
     debug: Annotated[
         bool,
         typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_WORK),
@@ -202,7 +227,8 @@ def evaluate(
         detections=detections,
         field=field,
         eval_key=eval_key,
-        json=json,
+        figures=figures,
+        as_json=as_json,
         report=report,
         limit=limit,
         device=device,
@@ -211,6 +237,4 @@ def evaluate(
         slices=tuple(slice_by or ()),
     )
     with one_message(debug):
-        from rich.console import Console
-
-        job.run(Console(highlight=False, soft_wrap=True))
+        job.run(console(as_json))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, usage
-from ovsam_plugin.cli.outputs import check_file, check_folder
+from ovsam_plugin.cli.outputs import check_file, check_folder, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,8 @@ class EvaluationJob:
     detections: Path | None
     field: str | None
     eval_key: str | None
-    json: Path | None
+    figures: Path | None
+    as_json: bool
     report: Path | None
     limit: int | None
     device: str
@@ -72,7 +73,7 @@ class EvaluationJob:
             raise UsageError("give what is right: --annotations GT.json, or --field and --gt-field")
         if (self.field is None) != (self.gt_field is None):
             raise UsageError("--field and --gt-field go together: labels and what is right")
-        check_file("--json", self.json, "figures.json")
+        check_file("--figures", self.figures, "figures.json")
         check_folder("--report", self.report)
         asks = self.baselines or self.faithful or self.detections or self.sam
         if self.field is not None and asks:
@@ -303,16 +304,19 @@ class EvaluationJob:
         found, beside = compared(evaluated)
         for table in tables(found, beside):
             _print(console, table)
-        if self.json is not None:
-            self.json.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(to_json(evaluated, found, beside), indent=2)
-            self.json.write_text(text + "\n", encoding="utf-8")
-            console.print(f"figures written to [bold]{escape(str(self.json))}[/bold]")
+        figures = to_json(evaluated, found, beside)
+        if self.figures is not None:
+            self.figures.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(figures, indent=2)
+            self.figures.write_text(text + "\n", encoding="utf-8")
+            console.print(f"figures written to [bold]{escape(str(self.figures))}[/bold]")
         if self.report is not None:
             from ovsam_plugin.evaluation.report import write_report
 
             page = write_report(evaluated, self.report)
             console.print(f"report written to [bold]{escape(str(page))}[/bold]")
+        if self.as_json:
+            print_json(figures)
 
 
 def _without_split(vocabulary: Vocabulary) -> Vocabulary:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import typer
 
+from ovsam_plugin.consent import ConsentError, Setting
+
 USAGE = 2
 FAILURE = 1
 STOPPED = 130  # what shells report for Ctrl-C
@@ -29,11 +31,10 @@ def usage() -> Iterator[None]:
     """What is raised inside as a ValueError or TypeError is an error of usage."""
     try:
         yield
+    except ConsentError as error:
+        raise UsageError(error.spelled(_option)) from error
     except (ValueError, TypeError) as error:
-        # The library speaks of keywords; here they are options.
-        said = str(error).replace("overwrite=True", "--overwrite")
-        said = said.replace("anyway=True", "--anyway")
-        raise UsageError(said.replace('overwrite="all"', "--overwrite-all")) from error
+        raise UsageError(str(error)) from error
 
 
 @contextlib.contextmanager
@@ -63,13 +64,21 @@ def one_message(debug: bool, stopped: str = "stopped") -> Iterator[None]:
         raise typer.Exit(USAGE if isinstance(error, UsageError) else FAILURE) from None
 
 
+def _option(setting: Setting) -> str:
+    """The library speaks of keywords; here they are options."""
+    chosen = f"-{setting.value}" if isinstance(setting.value, str) else ""
+    return f"--{setting.name}{chosen}"
+
+
 def _say(message: str) -> None:
     sys.stderr.write(f"ovsam: {message}\n")
 
 
 def _explain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror + ("" if error.filename is None else f": {error.filename!r}")
     kind, text = type(error).__name__, str(error).strip()
     spoken = UsageError | CommandError | ValueError | TypeError | OSError
     if isinstance(error, spoken) and text:
-        return text.removeprefix(f"[Errno {getattr(error, 'errno', None)}] ")
+        return text
     return f"{kind}: {text or 'no reason given'} (--debug shows where)"

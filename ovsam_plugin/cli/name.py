@@ -33,7 +33,9 @@ def name(
     ] = "predictions",
     predictions: Annotated[
         Path | None,
-        typer.Option(metavar="preds.json", help="A COCO or LVIS results file with them."),
+        typer.Option(
+            metavar="preds.json", help="A COCO or LVIS results or annotation file with them."
+        ),
     ] = None,
     annotations: Annotated[
         Path | None,
@@ -108,7 +110,7 @@ def name(
     with one_message(debug), usage():
         from ovsam_plugin.cli.datasets import load_images, opened
         from ovsam_plugin.curation.naming import name_instances
-        from ovsam_plugin.dataset.predictions import attach_predictions
+        from ovsam_plugin.dataset.imported_labels import import_labels
         from ovsam_plugin.vocabulary.example import read_examples
 
         said = console(as_json)
@@ -116,13 +118,13 @@ def name(
             samples = load_images(target)
         else:
             dataset = opened(target)
-            found = attach_predictions(dataset, predictions, field=field, annotations=annotations)
+            found = import_labels(dataset, predictions, label_field=field, annotations=annotations)
             samples = dataset.exists(field)
             said.print(
                 f"{found.instances:,} instances of {predictions.name} on {found.samples:,} "
                 f"photographs of dataset {dataset.name!r}, in field {field!r}"
             )
-            _tell(said, f"{len(found.problems):,} results are left out", found.problems)
+            _tell(said, f"{len(found.problems):,} instances are left out", found.problems)
         summary = name_instances(
             samples,
             pred_field=field,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 app_commands = typer.Typer(
     help="Open FiftyOne's App with this plugin, or put the plugin where FiftyOne finds it.",
@@ -21,6 +22,7 @@ def open_(
         str | None, typer.Argument(help="A dataset's name; the App's list when not given.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the App's page.")] = 5151,
+    as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
     """Open the App and keep it open until Ctrl-C."""
@@ -34,15 +36,20 @@ def open_(
         from ovsam_plugin.app.plugin_folder import open_app
 
         session = open_app(chosen, port)
-        where = f"/datasets/{dataset}" if dataset else ""
-        typer.echo(f"The App is at http://localhost:{port}{where} (Ctrl-C ends it)")
+        address = f"http://localhost:{port}" + (f"/datasets/{dataset}" if dataset else "")
+        if as_json:
+            print_json({"address": address, "dataset": dataset})
+        console(as_json).print(f"The App is at {address} (Ctrl-C ends it)")
         session.wait(-1)
 
 
 @app_commands.command()
-def install(debug: _Debug = False) -> None:
+def install(as_json: Json = False, debug: _Debug = False) -> None:
     """Put the plugin into FiftyOne's plugins folder, so that every App has it."""
     with one_message(debug), usage():
         from ovsam_plugin.app.plugin_folder import install as put
 
-        typer.echo(f"FiftyOne's App loads the plugin from {put()}")
+        folder = put()
+        if as_json:
+            print_json({"folder": folder})
+        console(as_json).print(f"FiftyOne's App loads the plugin from {folder}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def train(
@@ -16,6 +18,7 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget the run's checkpoint and start again.")
     ] = False,
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Train on your own data; a stopped run goes on from its last checkpoint.
@@ -34,13 +37,13 @@ def train(
                 chosen = read_config(recipe, config)
         except FileNotFoundError as error:
             raise UsageError(str(error)) from error
-        from rich.console import Console
-
-        console = Console()
+        said = console(as_json, table=True)
         checkpoint = chosen.out / "checkpoint.pt"
         if restart:
             checkpoint.unlink(missing_ok=True)
         elif checkpoint.exists():
-            console.print(f"going on from {checkpoint} (--restart starts again)")
-        chosen.execute(console)
-        console.print(f"what was trained is in {chosen.out}")
+            said.print(f"going on from {checkpoint} (--restart starts again)")
+        made = chosen.execute(said)
+        if as_json and made is not None:
+            print_json({"recipe": recipe, "out": chosen.out, **asdict(made)})
+        said.print(f"what was trained is in {chosen.out}")

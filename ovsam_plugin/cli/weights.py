@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,7 @@ def fetch(
             "--from", metavar="DIR", help="Take the published files from a folder, not the network."
         ),
     ] = None,
+    as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
     """Fetch the published files of a preset and make one .safetensors file of them.
@@ -45,7 +46,7 @@ def fetch(
             raise UsageError(f"--from: there is no folder {source}")
         from ovsam_plugin.published.store import obtain
 
-        typer.echo(obtain(preset, accepted=accept_licence, source=source))
+        _tell_of(name, obtain(preset, accepted=accept_licence, source=source), as_json)
 
 
 @weights.command("list")
@@ -74,6 +75,7 @@ def verify(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A preset; everything when not given.")
     ] = None,
+    as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
     """Read every byte and hold it against the sha256 that was recorded."""
@@ -82,20 +84,28 @@ def verify(
         from ovsam_plugin.published.record import checked_sha256
 
         paths = [*store.models(), *store.parts()] if name is None else [_here(_published(name))]
-        bad = []
+        found: list[dict[str, Any]] = []
         for path in paths:
+            row: dict[str, Any] = {"file": path, "sha256": None, "problem": None}
             try:
-                typer.echo(f"{checked_sha256(path, whole=True)}  {path}")
+                row["sha256"] = checked_sha256(path, whole=True)
             except ValueError as error:
-                bad.append(str(error))
+                row["problem"] = str(error)
+            else:
+                if not as_json:
+                    typer.echo(f"{row['sha256']}  {path}")
+            found.append(row)
+        if as_json:
+            print_json(found)
+        bad = [row["problem"] for row in found if row["problem"]]
         if bad:
             raise CommandError("\n".join(bad))
         if not paths:
-            typer.echo("nothing has been fetched yet")
+            typer.echo("nothing has been fetched yet", err=as_json)
 
 
 @weights.command()
-def path(name: _Name, debug: _Debug = False) -> None:
+def path(name: _Name, as_json: Json = False, debug: _Debug = False) -> None:
     """Say where the assembled model of a preset is."""
     with one_message(debug):
         from ovsam_plugin.checkpoint import weights_path
@@ -103,7 +113,7 @@ def path(name: _Name, debug: _Debug = False) -> None:
 
         with usage():
             preset = get_preset(name)
-        typer.echo(_here(preset) if preset.release else weights_path(preset))
+        _tell_of(name, _here(preset) if preset.release else weights_path(preset), as_json)
 
 
 @weights.command()
@@ -115,6 +125,7 @@ def convert(
         Path, typer.Option(metavar="OUT.safetensors", help="The file to write.", show_default=False)
     ],
     preset: Annotated[str, typer.Option(metavar="NAME", help="The preset that they make up.")],
+    as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
     """Make one .safetensors file of checkpoints on this machine, whatever they are called."""
@@ -124,7 +135,7 @@ def convert(
             raise UsageError(f"--output ends in .safetensors, got {output.name}")
         from ovsam_plugin.published import store
 
-        typer.echo(store.convert(chosen, files, output))
+        _tell_of(preset, store.convert(chosen, files, output), as_json)
 
 
 @weights.command()
@@ -133,15 +144,27 @@ def remove(
         str,
         typer.Argument(metavar="NAME", help='A preset, or "parts" for what models were made from.'),
     ],
+    as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
     """Remove an assembled model, or the files that models were made from."""
     with one_message(debug):
         from ovsam_plugin.published import store
 
-        for each in store.parts() if name == "parts" else [_here(_published(name))]:
+        removed = store.parts() if name == "parts" else [_here(_published(name))]
+        for each in removed:
             store.remove(each)
-            typer.echo(f"removed {each}")
+            typer.echo(f"removed {each}", err=as_json)
+        if as_json:
+            print_json({"removed": removed})
+
+
+def _tell_of(name: str, path: Path, as_json: bool) -> None:
+    """Where a preset's file is."""
+    if as_json:
+        print_json({"preset": name, "file": path})
+    else:
+        typer.echo(path)
 
 
 def _published(name: str) -> Preset:

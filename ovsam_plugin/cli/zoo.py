@@ -7,13 +7,19 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message
+from ovsam_plugin.cli.outputs import Json, console, print_json
 
 
 def zoo(
+    as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
     """Make foz.load_zoo_model("ovsam-lite") work on this machine; again after an upgrade."""
     with one_message(debug):
-        from ovsam_plugin.dataset.zoo_source import install
+        from ovsam_plugin.dataset.zoo_source import install, manifest
 
-        typer.echo(f"FiftyOne's model zoo knows the presets: {install()}")
+        folder = install()
+        if as_json:
+            names = [model["base_name"] for model in manifest()["models"]]
+            print_json({"folder": folder, "models": names})
+        console(as_json).print(f"FiftyOne's model zoo knows the presets: {folder}")

@@ -43,6 +43,9 @@ def make_class(
         device: "auto", "cpu", "cuda", ...
         overwrite: as for `relabel_dataset`.
 
+    Returns:
+        what was done, as of `relabel_dataset`.
+
     Raises:
         ValueError: as for `relabel_dataset`; or there are no examples, one is gone or shows
             nothing, or the run's classes are not kept.

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import fiftyone as fo
 
+from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.clean_files import CleanInstance, FiftyOneFolder, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
@@ -96,6 +97,9 @@ def export_clean(
             field was labelled with. A synonym counts as its class; names that it lacks get ids
             after its largest.
         overwrite: replace what is at `path`.
+
+    Returns:
+        what was written, and what was left out.
 
     Raises:
         ValueError: there is no such field or format, nothing would be in the export, a number is
@@ -311,7 +315,7 @@ def _target(path: str | Path, format: str, overwrite: bool) -> Path:
     if not target.exists() or (is_folder and not any(target.iterdir())):
         return target
     if not overwrite:
-        raise ValueError(f"{target} is there already: choose another place, or overwrite=True")
+        raise ConsentError(f"{target} is there already: choose another place, or ", OVERWRITE)
     if is_folder and not (target / "samples.json").is_file():
         raise ValueError(f"{target} holds other things than a FiftyOne dataset: choose another")
     return target

@@ -17,7 +17,7 @@ import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import DECISION
 from ovsam_plugin.dataset.export import common_folder
-from ovsam_plugin.dataset.provenance import KEY, Provenance
+from ovsam_plugin.dataset.provenance import KEY, Provenance, scores_of
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.sizes import size_of, sized
 from ovsam_plugin.files import whole_file
@@ -100,6 +100,7 @@ class JsonFile:
                 "area": instance.crop.area,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
                 "iscrowd": 0,
+                **scores_of(instance.label),
                 KEY: self._provenance.facts(instance.label),
             }
             self._annotations.append((len(self._images), instance.label.label, annotation))

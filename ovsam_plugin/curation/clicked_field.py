@@ -18,10 +18,9 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.fields import (
-    ATTRIBUTES,
     Attribute,
+    check_field,
     check_storable,
-    check_writable,
     declare_attributes,
     declare_fields,
     to_detections,
@@ -58,7 +57,7 @@ class ClickedField:
         self._dataset = as_stored(dataset)
         self._field = field
         self._predictor = predictor
-        check_writable(dataset, field, (a.name for a in (*ATTRIBUTES, PROMPT)))
+        check_field(dataset, field)
 
     def add(
         self, sample_id: str, instance: Instance, name: str | None = None, by: str | None = None

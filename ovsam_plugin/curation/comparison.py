@@ -50,6 +50,9 @@ def compare_runs(samples: Samples, first: str, second: str) -> Comparison:
         samples: a dataset or view.
         first, second: fields of Detections.
 
+    Returns:
+        the counts.
+
     Raises:
         ValueError: there is no such field, both are one, or no label is in both.
     """

@@ -111,12 +111,17 @@ def rename(
     The model's name is kept in `predicted_label`. Giving a label the model's own name accepts it.
 
     Args:
+        samples: the dataset, or a view of it.
+        label_field: a field of Detections.
+        label_ids: one label's id, or many.
         name: any name; spaces around it do not count.
+        by: as for `accept`.
 
-    Args, Returns: see `accept`.
+    Returns:
+        How many labels changed, as for `accept`.
 
     Raises:
-        ValueError: see `accept`; or the name is empty.
+        ValueError: as for `accept`; or the name is empty.
     """
     return _decide(samples, label_field, label_ids, RENAMED, clean_name(name, "the new name"), by)
 
@@ -133,7 +138,11 @@ def rename_each(
         names: by label id.
         by: as for `accept`.
 
-    Returns, Raises: see `rename`.
+    Returns:
+        How many labels changed, as for `accept`.
+
+    Raises:
+        ValueError: as for `rename`.
     """
     by = clean_name(reviewer() if by is None else by, "the reviewer's name")
     chosen: dict[str, list[str]] = {}
@@ -153,7 +162,19 @@ def rename_each(
 def reject(samples: Samples, label_field: str, label_ids: Ids, *, by: str | None = None) -> int:
     """These labels are no instances of anything: leave them out of the ground truth.
 
-    Args, Returns, Raises: see `accept`. A label without a name may be rejected too.
+    A label without a name may be rejected too.
+
+    Args:
+        samples: the dataset, or a view of it.
+        label_field: a field of Detections.
+        label_ids: one label's id, or many.
+        by: as for `accept`.
+
+    Returns:
+        How many labels changed, as for `accept`.
+
+    Raises:
+        ValueError: there is no such field, or ids are unknown. Nothing is written then.
     """
     return _decide(samples, label_field, label_ids, REJECTED, None, by)
 
@@ -162,7 +183,16 @@ def reject(samples: Samples, label_field: str, label_ids: Ids, *, by: str | None
 def reopen(samples: Samples, label_field: str, label_ids: Ids) -> int:
     """Takes back the decisions on these labels, whoever made them: the model's name stands again.
 
-    Args, Returns, Raises: see `accept`.
+    Args:
+        samples: the dataset, or a view of it.
+        label_field: a field of Detections.
+        label_ids: one label's id, or many.
+
+    Returns:
+        How many labels were decided.
+
+    Raises:
+        ValueError: there is no such field, or ids are unknown. Nothing is written then.
     """
     dataset, ids = _prepare(samples, label_field, label_ids)
     found = decided_labels.find(dataset, label_field, ids)
@@ -178,6 +208,9 @@ def decided(predicted: str | None, name: str | None, by: str | None) -> dict[str
         predicted: the model's name for it.
         name: the person's; the model's when None.
         by: who; `reviewer()` when None.
+
+    Returns:
+        values by attribute: the name, the decision, who and when, and what the model said.
 
     Raises:
         ValueError: a name is empty.
@@ -237,6 +270,9 @@ def progress(samples: Samples, label_field: str) -> Progress:
         samples: the dataset, or a view of it.
         label_field: a field of Detections.
 
+    Returns:
+        the counts.
+
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
@@ -264,6 +300,10 @@ def make_ready(dataset: fo.Dataset, label_field: str) -> None:
 
     The first decision does it, and waits; so it is done before, where there is time.
 
+    Args:
+        dataset: the labels' dataset.
+        label_field: a field of Detections.
+
     Raises:
         ValueError: as for `attributes.declare`.
     """
@@ -274,7 +314,11 @@ def make_ready(dataset: fo.Dataset, label_field: str) -> None:
 
 
 def reviewer() -> str:
-    """Who decides when nobody is named: OVSAM_REVIEWER, else the system's user."""
+    """Who decides when nobody is named: OVSAM_REVIEWER, else the system's user.
+
+    Returns:
+        a name; "unknown" where the system has none.
+    """
     name = os.environ.get("OVSAM_REVIEWER", "").strip()
     if name:
         return name

@@ -59,6 +59,9 @@ def encode_dataset(
             makes room; nothing of this dataset does.
         progress: goes through the photographs, to show how far it is.
 
+    Returns:
+        what was done.
+
     Raises:
         ValueError: these are no images; no such preset or device; `most_bytes` is not positive.
         FileNotFoundError: the weights are not on this machine.

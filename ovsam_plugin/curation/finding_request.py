@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ovsam_plugin.curation import comparison, views
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.label_errors import MIN_SCORE, evaluations, label_errors
 from ovsam_plugin.curation.run_fields import run_fields
-from ovsam_plugin.dataset.form import Form
+from ovsam_plugin.dataset.form import Form, one_of
 from ovsam_plugin.dataset.targets import Samples
 
 KINDS = {
@@ -54,7 +54,7 @@ class FindingRequest(Form):
     """
 
     field: str | None = None
-    kind: str = "doubtful"
+    kind: Annotated[str, one_of(*KINDS)] = "doubtful"
     fewer_than: int = views.FEWER_THAN
     percent: float = views.DOUBTFUL_PERCENT
     group: int = 1

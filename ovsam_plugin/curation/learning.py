@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.consent import ConsentError, Setting
 from ovsam_plugin.curation.attributes import check_own_detections
 from ovsam_plugin.curation.decisions import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
@@ -101,6 +102,9 @@ def learn_from_decisions(
             of `pred_field`.
         device: "auto", "cpu", "cuda", ...
 
+    Returns:
+        what was learned, for `learn_names`, and how many decided names are right with it.
+
     Raises:
         ValueError: no run filled the field, its embeddings or classes are not kept, or the
             decisions are too few; the message says how many are needed.
@@ -193,6 +197,9 @@ def learn_names(
         device: "auto", "cpu", "cuda", ...
         overwrite: as for `relabel_dataset`.
 
+    Returns:
+        what was done.
+
     Raises:
         ValueError: as for `learn_from_decisions` and `relabel_dataset`; or learning makes names
             worse. Nothing is written then.
@@ -203,9 +210,10 @@ def learn_names(
             samples, pred_field=pred_field, label_field=label_field, device=device
         )
     if lesson.gain.after < lesson.gain.before and not anyway:
-        raise ValueError(
+        raise ConsentError(
             f"learning would make names worse: {lesson}. Nothing was written; decide about more "
-            "instances, or consent with anyway=True"
+            "instances, or consent with ",
+            Setting("anyway"),
         )
     names = relabel_dataset(
         samples,

@@ -85,6 +85,9 @@ def name_instances(
             refine_masks, batch_size, workers, device, precision, overwrite, progress: as for
             `label_dataset`.
 
+    Returns:
+        what was done.
+
     Raises:
         ValueError: as for `label_dataset`; or `fill` and `pred_field` holds no Detections, or is
             read-only; or the patches are of another field.

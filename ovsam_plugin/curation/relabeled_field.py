@@ -11,6 +11,7 @@ import fiftyone as fo
 import numpy as np
 from bson import ObjectId
 
+from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field
@@ -78,9 +79,10 @@ def check_new(
     elif not overwrite:
         same = all(recorded.get(name) == value for name, value in asdict(settings).items())
         if not same or runs.last_started(dataset, into) is not None:
-            raise ValueError(
-                f"field {into!r} is there already, with names of {recorded['vocabulary']!r}: "
-                "use overwrite=True or another field"
+            raise ConsentError(
+                f"field {into!r} is there already, with names of {recorded['vocabulary']!r}: use ",
+                OVERWRITE,
+                " or another field",
             )
 
 
@@ -137,9 +139,11 @@ def _check_foreign(samples: Samples, into: str, overwrite: Overwrite) -> None:
     if not overwrite:
         raise ValueError(f"{told}: use another field")
     if found := made_by_hand(samples, into).foreign:
-        raise ValueError(
-            f"{told}: it holds {found:,} labels that no run of ours made, which overwrite=True "
-            'does not replace. Use another field, or consent with overwrite="all"'
+        raise ConsentError(
+            f"{told}: it holds {found:,} labels that no run of ours made, which ",
+            OVERWRITE,
+            " does not replace. Use another field, or consent with ",
+            OVERWRITE_ALL,
         )
 
 

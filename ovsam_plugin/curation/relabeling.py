@@ -114,6 +114,9 @@ def relabel_dataset(
             in it by the time it is replaced stays, and so do labels that a person drew or edited in
             it. "all" replaces whatever a field holds, a person's decisions and labels included.
 
+    Returns:
+        what was done.
+
     Raises:
         ValueError: the field has no embeddings, or some of its labels have none; the new field is
             there already, is read-only, holds labels that the view does not show, or cannot be one;

@@ -19,7 +19,7 @@ from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, inst
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
 from ovsam_plugin.dataset.internals import aggregate, patched_fields
-from ovsam_plugin.dataset.targets import Samples, fields_of, root_dataset
+from ovsam_plugin.dataset.targets import Samples, check_detections, fields_of, root_dataset
 from ovsam_plugin.import_lock import IMPORTS
 
 _NOTHING = "This dataset has no field of instances: run Label first."
@@ -79,15 +79,20 @@ def act(
     Returns:
         the `session`; and `problems`, the `labels` and a `message` for each action that was
         refused: the others are done.
+
+    Raises:
+        ValueError: the state is none of a review of a field that is there.
     """
     session = ReviewSession.from_state(state)
+    check_detections(samples, session.field)
     seen = shown_labels(samples, session.field)
     problems: list[dict[str, Any]] = []
     for action in actions:
         try:
             session = _acted(session, seen, action, by)
         except ValueError as error:
-            problems.append({"labels": action.get("labels") or [], "message": str(error)})
+            about = action.get("labels") if isinstance(action, Mapping) else None
+            problems.append({"labels": about or [], "message": str(error)})
     session, _ = session.current(seen)
     return {"session": session.to_state(), "problems": problems}
 
@@ -172,7 +177,9 @@ def shown_labels(samples: Samples, field: str) -> Samples:
 def _acted(
     session: ReviewSession, seen: Samples, action: Mapping[str, Any], by: str | None
 ) -> ReviewSession:
-    kind, labels = action["kind"], list(action.get("labels") or ())
+    if not isinstance(action, Mapping) or not isinstance(action.get("labels") or [], list):
+        raise ValueError(f"an action has a kind and a list of labels, got {action!r:.80}")
+    kind, labels = action.get("kind"), [str(label) for label in action.get("labels") or ()]
     if kind == "accept":
         return session.accept(seen, labels, by)
     if kind == "rename":

@@ -1,9 +1,10 @@
-"""The picture of one instance: its surroundings, with the mask outlined."""
+"""Pictures of instances: the surroundings of one with its mask outlined, a group in a row."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 
 import cv2
 import fiftyone as fo
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from ovsam_plugin.curation.review_queue import load_instance
 from ovsam_plugin.dataset.label_masks import crop_of, pixel_box
 from ovsam_plugin.images.mask_crop import IntBox, MaskCrop
 from ovsam_plugin.images.reading import ImageError, read_image
@@ -21,6 +23,9 @@ SIZE = (480, 360)
 SMALL = (120, 90)
 """The same of one among many."""
 
+CROP = (160, 120)
+"""(width, height) in pixels of each crop of a group."""
+
 _CONTEXT = 0.35
 """How much of its own size an instance is shown with on each side."""
 _OUTLINE = (255, 109, 4)
@@ -28,6 +33,7 @@ _HALO = (20, 20, 20)
 _SHADE = 0.62
 _PAPER, _INK = (30, 32, 36), (200, 203, 210)
 _QUALITY = 88
+_GAP = 4
 
 
 def instance_picture(
@@ -63,6 +69,28 @@ def instance_picture(
     picture = Image.new("RGB", within, _PAPER)
     corner = ((within[0] - size[0]) // 2, (within[1] - size[1]) // 2)
     picture.paste(Image.fromarray(pixels), corner)
+    return picture
+
+
+def group_picture(
+    dataset: fo.Dataset, field: str, examples: Sequence[tuple[str, str]]
+) -> Image.Image:
+    """Crops of instances side by side, each outlined.
+
+    Args:
+        dataset: the labels' dataset.
+        field: a field of Detections.
+        examples: (sample id, label id) of each; those that are gone are left out.
+
+    Returns:
+        An RGB image, CROP high and as wide as there are crops.
+    """
+    found = (load_instance(dataset, field, *pair) for pair in examples)
+    shown = [instance_picture(one.filepath, one.label) for one in found if one is not None]
+    width = max(len(shown) * (CROP[0] + _GAP) - _GAP, 1)
+    picture = Image.new("RGB", (width, CROP[1]), _PAPER)
+    for place, crop in enumerate(shown):
+        picture.paste(crop.resize(CROP, Image.Resampling.LANCZOS), (place * (CROP[0] + _GAP), 0))
     return picture
 
 

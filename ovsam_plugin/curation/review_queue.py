@@ -192,6 +192,8 @@ def load_instance(
     samples: Samples, field: str, sample_id: str, label_id: str
 ) -> QueuedInstance | None:
     """One instance with its mask, or None when its sample or label was deleted meanwhile."""
+    if not (ObjectId.is_valid(sample_id) and ObjectId.is_valid(label_id)):
+        return None
     dataset = root_dataset(samples)
     # Of a sample's many labels, each with its mask, the database hands over the one.
     wanted = F("_id") == ObjectId(label_id)

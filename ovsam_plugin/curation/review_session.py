@@ -88,18 +88,25 @@ class ReviewSession:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> ReviewSession:
-        """What `to_state` gave, after a way through JSON."""
-        confidence = state["confidence"]
-        return cls(
-            field=state["field"],
-            order=state["order"],
-            filters=Filters(tuple(state["classes"]), tuple(confidence) if confidence else None),
-            waiting=tuple(Entry(**entry) for entry in state["waiting"]),
-            skipped=tuple(state["skipped"]),
-            progress=Progress(**state["progress"]),
-            figures=ReviewFigures.from_state(state["figures"]),
-            offered=tuple(state["offered"]),
-        )
+        """What `to_state` gave, after a way through JSON.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            confidence = state["confidence"]
+            return cls(
+                field=str(state["field"]),
+                order=state["order"],
+                filters=Filters(tuple(state["classes"]), tuple(confidence) if confidence else None),
+                waiting=tuple(Entry(**entry) for entry in state["waiting"]),
+                skipped=tuple(state["skipped"]),
+                progress=Progress(**state["progress"]),
+                figures=ReviewFigures.from_state(state["figures"]),
+                offered=tuple(state["offered"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"this is no review ({error!r}): open it again") from None
 
     def to_state(self) -> dict[str, Any]:
         """As plain JSON values."""

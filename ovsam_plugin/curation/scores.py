@@ -84,6 +84,9 @@ def score_run(
             default those of 0.5 and more.
         device: "auto", "cpu", "cuda", ...
 
+    Returns:
+        what was done.
+
     Raises:
         ValueError: no run filled the field, its embeddings or classes are not kept, none of its
             labels has an embedding, `share` is out of range, or a score is read-only.

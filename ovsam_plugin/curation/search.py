@@ -53,6 +53,9 @@ def search(
         k: how many, at least 1.
         device: where an image file is looked at.
 
+    Returns:
+        a view of patches.
+
     Raises:
         ValueError: there are no words, no such label or image, the field has no embeddings, none
             of these samples' labels has one, or a view of patches is given.

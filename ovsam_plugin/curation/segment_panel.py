@@ -147,9 +147,10 @@ def change(
     Raises:
         ValueError: the sample or the label is gone, or the change cannot be made.
     """
-    network, field = load_shared_network(), str(asked["field"])
-    photograph = _photograph(dataset, sample_id)
+    field = str(asked.get("field") or "")
     check_field(dataset, field)
+    photograph = _photograph(dataset, sample_id)
+    network = load_shared_network()
     size = network.size(photograph)
     clicked = ClickedField(dataset, field, network.predictor)
     label_id, name = str(asked.get("label_id") or ""), asked.get("name") or None

@@ -52,6 +52,13 @@ _WITHOUT = {
 def class_counts(samples: Samples, label_field: str) -> tuple[ClassCount, ...]:
     """The classes of a field and their instances in the whole dataset, the most frequent first.
 
+    Args:
+        samples: a dataset or view.
+        label_field: a field of Detections.
+
+    Returns:
+        each class that has instances, with their number.
+
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
@@ -80,6 +87,9 @@ def rare_classes(
         tail_percent: instead, the rarest classes that together hold at most this share of the
             instances, 0 to 100.
 
+    Returns:
+        as `class_counts`.
+
     Raises:
         ValueError: there is no such field, both are given, or one is out of range.
     """
@@ -102,6 +112,17 @@ def rare_here(
     """Instances of classes that are rare in this dataset; see `rare_classes`.
 
     The view holds the names that are rare now: make it again after labelling more.
+
+    Args:
+        samples: a dataset or view.
+        label_field: a field of Detections.
+        fewer_than, tail_percent: as for `rare_classes`.
+
+    Returns:
+        the instances, in their samples.
+
+    Raises:
+        ValueError: as for `rare_classes`.
     """
     found = rare_classes(samples, label_field, fewer_than=fewer_than, tail_percent=tail_percent)
     return _only(samples, label_field, F("label").is_in([count.name for count in found]))
@@ -110,6 +131,13 @@ def rare_here(
 @renamed(field="label_field")
 def rare_in_lvis(samples: Samples, label_field: str) -> View:
     """Instances of LVIS's rare classes.
+
+    Args:
+        samples: a dataset or view.
+        label_field: a field of Detections.
+
+    Returns:
+        the instances, in their samples.
 
     Raises:
         ValueError: there is no such field, or its vocabulary has no LVIS groups.
@@ -121,6 +149,13 @@ def rare_in_lvis(samples: Samples, label_field: str) -> View:
 @renamed(field="label_field")
 def novel(samples: Samples, label_field: str) -> View:
     """Instances of classes that are novel by the vocabulary's split.
+
+    Args:
+        samples: a dataset or view.
+        label_field: a field of Detections.
+
+    Returns:
+        the instances, in their samples.
 
     Raises:
         ValueError: there is no such field, or its vocabulary has no split.
@@ -147,6 +182,9 @@ def unknown(
         percent: instead, so many of these samples' instances with the highest `unknown`, 0 to
             100; all that are as high as the last are among them.
         group: instead, the instances of the group of this number.
+
+    Returns:
+        the instances, in their samples.
 
     Raises:
         ValueError: there is no such field, it has no scores yet, there is no such group, more than
@@ -190,6 +228,9 @@ def doubtful(
         worst_first: whether the samples with the most doubtful instances come first. Patches are
             sorted by themselves, and are there sooner without.
 
+    Returns:
+        the instances, in their samples.
+
     Raises:
         ValueError: there is no such field or score, the field has no such score yet, or the share
             is out of range.
@@ -209,6 +250,13 @@ def doubtful(
 def not_reviewed(samples: Samples, label_field: str) -> View:
     """Named instances that nobody has accepted, renamed or rejected.
 
+    Args:
+        samples: a dataset or view.
+        label_field: a field of Detections.
+
+    Returns:
+        the instances, in their samples.
+
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
@@ -217,7 +265,19 @@ def not_reviewed(samples: Samples, label_field: str) -> View:
 
 @renamed(field="label_field")
 def is_filled(samples: Samples, label_field: str, attribute: str) -> bool:
-    """Whether any label of the dataset has the attribute; stops at the first that does."""
+    """Whether any label of the dataset has the attribute; stops at the first that does.
+
+    Args:
+        samples: a dataset, or a view that stands for it.
+        label_field: a field of Detections.
+        attribute: of its labels.
+
+    Returns:
+        whether one has a number or a text there; False where the dataset has no such field.
+
+    Raises:
+        TypeError: `samples` is no dataset or view.
+    """
     dataset = root_dataset(samples)
     path = f"{label_field}.detections.{attribute}"
     if dataset.get_field(path) is None:
@@ -235,6 +295,12 @@ def as_patches(view: View, label_field: str, by: str | None = None) -> View:
         view: from a function of this module.
         label_field: of the same field.
         by: a score of HIGH_FIRST or LOW_FIRST; None keeps the order of the samples.
+
+    Returns:
+        a view of patches.
+
+    Raises:
+        ValueError: there is no such field.
     """
     patches = view.to_patches(label_field)
     if by is None:

@@ -95,6 +95,9 @@ def setup_workspace(
         pred_field: the field of a run of ours.
         colour_by: "label", or "review" for what was decided.
 
+    Returns:
+        what was made, and what was left out and why.
+
     Raises:
         ValueError: no run of ours filled the field, or it cannot be coloured so.
     """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from ovsam_plugin.dataset.loading import Loaded
-from ovsam_plugin.hardware.memory import free_memory, is_out_of_memory
+from ovsam_plugin.hardware.device import free_memory, is_out_of_memory
 from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.prediction.labeler import Labeler, Unnamed
 from ovsam_plugin.prediction.predictor import Encoding

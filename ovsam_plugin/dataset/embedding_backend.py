@@ -2,7 +2,8 @@
 
 What is stored is a run of FiftyOne's `sklearn` backend, config and results, so that a dataset
 opens, is searched, exported and cloned where this package is missing. Where it is not, its class
-takes the place of FiftyOne's for such a run, for what was measured on that one (fiftyone 1.22,
+takes the place of FiftyOne's for such a run from when one is first opened or the App loads the
+plugin (`answer_searches`), for what was measured on FiftyOne's (fiftyone 1.22,
 brain 0.25, vectors of 768 numbers): it writes number by number (20,000 vectors take 20 s and
 300 MB; here 1.6 s and 169 MB), shifts the vectors in place when it is first asked for neighbours
 of an id, and builds a matrix of all pairs for that question (14,000 instances: 21 s and 3.8 GB;
@@ -140,6 +141,22 @@ class EmbeddingSimilarity(SklearnSimilarity):  # type: ignore[misc]
     """The brain method of such a run, which FiftyOne finds by its name too."""
 
 
+def answer_searches() -> None:
+    """What FiftyOne itself loads of a run of ours, as its search panel does, is of our class from
+    now on in this process; called again, nothing changes."""
+    stored = SklearnSimilarityIndex._from_dict.__func__
+    if getattr(stored, "answers_for_ovsam", False):
+        return
+
+    def from_dict(cls: Any, d: dict[str, Any], samples: Any, config: Any, brain_key: str) -> Any:
+        if cls is SklearnSimilarityIndex and hasattr(config, "center"):
+            return EmbeddingSimilarityIndex._from_dict(d, samples, config, brain_key)
+        return stored(cls, d, samples, config, brain_key)
+
+    from_dict.answers_for_ovsam = True  # type: ignore[attr-defined]
+    SklearnSimilarityIndex._from_dict = classmethod(from_dict)
+
+
 def create(
     dataset: fo.Dataset,
     field: str,
@@ -156,6 +173,7 @@ def create(
         model: the zoo name of the model that reads the words of a search.
         model_kwargs: what that model is loaded with.
     """
+    answer_searches()
     config = _config(field, model, model_kwargs)
     config.build().register_run(dataset, key)
     return _index(dataset, config, key, np.empty((0, 0), np.float32), [], [])
@@ -175,6 +193,7 @@ def load(dataset: fo.Dataset, key: str) -> Any:
     Raises:
         ValueError: there is no such run, or its vectors have been changed.
     """
+    answer_searches()
     document = _document(dataset, key)
     layout = document.results_meta.get(_LAYOUT)
     if layout:
@@ -272,18 +291,3 @@ def _nearest(
     else:
         best = np.argsort(order, kind="stable")
     return best, distances[best]
-
-
-def _take_the_place_of_fiftyones() -> None:
-    """What FiftyOne itself loads of a run of ours, as its search panel does, is of this class."""
-    stored = SklearnSimilarityIndex._from_dict.__func__
-
-    def from_dict(cls: Any, d: dict[str, Any], samples: Any, config: Any, brain_key: str) -> Any:
-        if cls is SklearnSimilarityIndex and hasattr(config, "center"):
-            return EmbeddingSimilarityIndex._from_dict(d, samples, config, brain_key)
-        return stored(cls, d, samples, config, brain_key)
-
-    SklearnSimilarityIndex._from_dict = classmethod(from_dict)
-
-
-_take_the_place_of_fiftyones()

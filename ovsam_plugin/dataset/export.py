@@ -19,7 +19,7 @@ from ovsam_plugin.dataset.fields import FOUND, error_field
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
 from ovsam_plugin.dataset.prompt_kinds import BY_TYPE
-from ovsam_plugin.dataset.provenance import KEY, Provenance
+from ovsam_plugin.dataset.provenance import KEY, SCORES, Provenance
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sample_prompts import read_prompts
@@ -33,7 +33,6 @@ from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 Row: TypeAlias = dict[str, Any]
 CategoryOf: TypeAlias = Callable[[str], Id | None]
 
-_SCORES = ("objectness", "confidence", "similarity", "head_score", "clip_score", "margin")
 _UNANSWERED = "the prompt was not answered; label the sample again"
 _CUT = "the box reaches over the image's edge: the mask was cut there"
 
@@ -247,8 +246,7 @@ class _Answers:
         refused: dict[str, str] = {}
         if prompt_field is not None and size is not None and sample[prompt_field] is not None:
             asks = sample[prompt_field]
-            # A refusal reads "label id: reason".
-            refused = dict(r.split(": ", 1) for r in read_prompts({BY_TYPE: asks}, size).refused)
+            refused = dict(read_prompts({BY_TYPE: asks}, size).refused)
         return cls(
             labels=labels,
             by_prompt={
@@ -323,10 +321,9 @@ def _row(
         "segmentation": crop.rle(size),
         "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
         "score": _score(label),
-        **{key: _number(label.get_attribute_value(key, None)) for key in _SCORES},
+        **{key: _number(label.get_attribute_value(key, None)) for key in SCORES},
         "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
         "top_scores": [_number(v) for v in label.get_attribute_value("top_scores", None) or ()],
-        "stability": _number(label.get_attribute_value("stability", None)),
         "prompt_type": label.get_attribute_value("prompt_type", None) or head["prompt_type"],
         "prompt_id": label.get_attribute_value("prompt_id", None)
         if head["prompt_id"] is None
@@ -354,15 +351,9 @@ def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
         "segmentation": NOTHING.rle(size or (0, 0)),
         "bbox": [0.0, 0.0, 0.0, 0.0],
         "score": 0.0,
-        "objectness": 0.0,
-        "confidence": 0.0,
-        "similarity": 0.0,
-        "head_score": 0.0,
-        "clip_score": 0.0,
-        "margin": 0.0,
+        **dict.fromkeys(SCORES, 0.0),
         "top_labels": [],
         "top_scores": [],
-        "stability": 0.0,
         "prompt_type": head["prompt_type"],
         "prompt_id": head["prompt_id"],
         "error": reason,

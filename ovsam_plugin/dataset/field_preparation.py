@@ -9,6 +9,7 @@ from typing import Any
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.fields import declare_fields, error_field
@@ -61,7 +62,6 @@ def prepare_field(
             "use another field"
         )
     if filled and not same:
-        another = "write to another field" if overwrite else "use overwrite=True or another field"
         why = (
             f"they were made with other settings ({'; '.join(changed)})"
             if recorded
@@ -69,11 +69,17 @@ def prepare_field(
         )
         inside = len(samples.exists(field))
         if not overwrite:
-            raise ValueError(f"field {field!r} holds labels of {filled} samples: {why}; {another}")
+            raise ConsentError(
+                f"field {field!r} holds labels of {filled} samples: {why}; use ",
+                OVERWRITE,
+                " or another field",
+            )
         if inside < filled:
-            raise ValueError(
+            raise ConsentError(
                 f"{filled - inside} samples outside this view have labels in field {field!r}: "
-                f"{why}; label the whole dataset with overwrite=True, or {another}"
+                f"{why}; label the whole dataset with ",
+                OVERWRITE,
+                ", or write to another field",
             )
     if overwrite and filled:
         _clear(dataset, samples, field)

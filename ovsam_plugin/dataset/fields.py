@@ -194,11 +194,20 @@ def declare_fields(dataset: fo.Dataset, field: str) -> None:
         dataset.add_sample_field(error_field(field), fo.StringField, description=ERROR_DESCRIPTION)
 
 
-def declare_attributes(dataset: fo.Dataset, field: str, attributes: Iterable[Attribute]) -> None:
-    """Declares attributes of a Detections field that are not declared, and describes them."""
+def declare_attributes(
+    dataset: fo.Dataset, field: str, attributes: Iterable[Attribute], slot: str = "detections"
+) -> None:
+    """Declares attributes of a field's labels that are not declared, and describes them.
+
+    Args:
+        dataset: the dataset.
+        field: a field of Detections, or of another list of labels.
+        attributes: of the labels.
+        slot: the name of that list.
+    """
     missing: dict[str, fo.Field] = {}
     for attribute in attributes:
-        path = f"{field}.detections.{attribute.name}"
+        path = f"{field}.{slot}.{attribute.name}"
         declared = dataset.get_field(path)
         if declared is None:
             missing[path] = attribute.made()

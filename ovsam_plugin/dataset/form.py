@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 _Form = TypeVar("_Form", bound="Form")
 _TOLD = {
@@ -80,5 +80,16 @@ class Form:
             raise ValueError("; ".join(f"{name}: {told}" for name, told in self.unread.items()))
 
 
+def one_of(*choices: str) -> AfterValidator:
+    """Of a text, that it is among these: `Annotated[str, one_of("a", "b")]`."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r:.80} is no choice: take one of {', '.join(choices)}")
+        return value
+
+    return AfterValidator(check)
+
+
 def _told(kind: str, message: str) -> str:
-    return _TOLD.get(kind.split("_")[0], message)
+    return _TOLD.get(kind.split("_")[0], message.removeprefix("Value error, "))

@@ -8,7 +8,9 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.media as fom
@@ -23,16 +25,18 @@ from ovsam_plugin.annotations.photographs import (
     named_files,
 )
 from ovsam_plugin.annotations.values import printable
+from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
+from ovsam_plugin.dataset.fields import declare_attributes
+from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.runs import recorded_settings
-from ovsam_plugin.dataset.sizes import measure
+from ovsam_plugin.dataset.sizes import measure, other_size
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.writing import IDS_A_QUERY, in_parts
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 5
-_EXCHANGED = ": are its sizes those of the picture before its EXIF orientation is applied?"
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class AttachedPrompts:
     Attributes:
         file: the annotation file.
         field: the sample field that holds the prompts: `Detections` for boxes, `Keypoints` for
-            points, each with its `annotation_id`, and with no class and no mask.
+            points, each with its `annotation_id` and what the file says of its provenance, and
+            with no class and no mask.
         samples: sample id by image id, for images that have a sample.
         labels: label id by prompt, for prompts that lie on a sample.
         errors: by prompt, why it does not lie on a sample.
@@ -122,6 +127,9 @@ def attach_prompts(
 ) -> AttachedPrompts:
     """Put an annotation file's prompts on the samples of the images that it names.
 
+    What a file of ours says of an annotation (its provenance, scores and decision) is attached
+    too; nothing of it reaches the model.
+
     See `PathFinder` for which image is the file's. An image of another size than the file says
     gets no prompts: they would lie elsewhere.
 
@@ -160,18 +168,15 @@ def attach_prompts(
     labels: dict[int, str] = {}
     values: dict[str, list[fo.Label]] = defaultdict(list)
     repeats: Counter[tuple[Id, Place]] = Counter()
+    untold: list[str] = []
     for image_id, path in found.paths.items():
         sample_id = samples[image_id] = ids[path]
         said = images[image_id].size
         size = sizes[sample_id]
         height, width = size or said or (1, 1)
-        if size is not None and said is not None and said != size:
-            reason = (
-                f"{images[image_id].file_name} is {width} x {height}, "
-                f"{annotations.path.name} says {said[1]} x {said[0]}"
-                + (_EXCHANGED if said == size[::-1] else "")
-            )
-            errors.update(dict.fromkeys(by_image[image_id], reason))
+        elsewhere = None if size is None else other_size(images[image_id], size, annotations.path)
+        if elsewhere is not None:
+            errors.update(dict.fromkeys(by_image[image_id], elsewhere))
             continue
         for number in by_image[image_id]:
             prompt = annotations.prompts[number]
@@ -181,9 +186,16 @@ def attach_prompts(
                 errors.setdefault(number, str(error))
                 continue
             label = _label(prompt.id, place, width, height, again=repeats[prompt.id, place])
+            try:
+                _tell(label, attributes_of(prompt.record))
+            except ValueError as error:
+                untold.append(f"annotation {prompt.id}: {error}")
             repeats[prompt.id, place] += 1
             values[sample_id].append(label)
             labels[number] = label.id
+    if untold:
+        shown = "; ".join(untold[:_SHOWN])
+        logger.warning("%d annotations ask without their provenance: %s", len(untold), shown)
     _store(dataset, field, None if overwrite else label_field, samples.values(), values)
     return AttachedPrompts(annotations, field, samples, labels, errors, found.missing)
 
@@ -275,6 +287,24 @@ def _label(annotation_id: Id, place: Place, width: int, height: int, *, again: i
     )
 
 
+def _tell(label: fo.Label, attributes: Mapping[str, Any]) -> None:
+    for name, value in attributes.items():
+        # A keypoint's confidence is a list, a number a point.
+        listed = name == "confidence" and isinstance(label, fo.Keypoint)
+        label[name] = [value] if listed else value
+
+
+def _told(label: fo.Label) -> dict[str, Any]:
+    """What a label has of `ATTRIBUTES`, as it compares with what the database gives."""
+    values = {a.name: label.get_attribute_value(a.name, None) for a in ATTRIBUTES}
+    return {
+        # FiftyOne gives times without a zone, and means UTC.
+        name: value.replace(tzinfo=None) if isinstance(value, datetime) else value
+        for name, value in values.items()
+        if value is not None and value != []
+    }
+
+
 def _store(
     dataset: fo.Dataset,
     field: str,
@@ -294,33 +324,42 @@ def _store(
             field,
             fo.EmbeddedDocumentField,
             embedded_doc_type=kind,
-            description="What an annotation file asks: places only, no classes and no masks",
+            description="What an annotation file asks: places, no classes and no masks",
         )
         dataset.add_sample_field(
             f"{field}.{slot}.annotation_id",
             fo.StringField,
             description="The id of the annotation that asks",
         )
+    told = {name for made in values.values() for label in made for name in _told(label)}
     ids = list(dict.fromkeys(sample_ids))
     images = all_images(dataset)
-    stored: dict[str, list[str] | None] = {}
+    changed: dict[str, fo.Label] = {}
+    retold: dict[str, fo.Label] = {}
     for part in in_parts(ids):
-        there = images.select(part).values(["id", f"{field}.{slot}.id"])
-        stored |= dict(zip(*there, strict=True))
-    changed = {
-        sample_id: kind(**{slot: values.get(sample_id, [])})
-        for sample_id in ids
-        if stored[sample_id] != [label.id for label in values.get(sample_id, [])]
-    }
-    if not changed:
+        # Labels are read whole only where more than their ids is to be compared.
+        there = images.select(part).values(["id", f"{field}.{slot}" + ("" if told else ".id")])
+        for sample_id, before in zip(*there, strict=True):
+            now = values.get(sample_id, [])
+            made = kind(**{slot: now})
+            if told and before is not None:
+                if [_told(label) for label in before] != [_told(label) for label in now]:
+                    retold[sample_id] = made
+                before = [label.id for label in before]
+            if before != [label.id for label in now]:
+                changed[sample_id] = made
+    if not changed and not retold:
         return
     recorded = recorded_settings(dataset, answers) if answers is not None else None
-    if recorded is not None and field in recorded.get("prompt_fields", {}).values():
+    if changed and recorded is not None and field in recorded.get("prompt_fields", {}).values():
         parts = in_parts(changed)
         answered = sum(len(images.select(part).exists(answers)) for part in parts)
         if answered:
-            raise ValueError(
+            raise ConsentError(
                 f"field {answers!r} holds answers of {answered} images to other prompts than the "
-                "annotation file's; use overwrite=True or another field"
+                "annotation file's; use ",
+                OVERWRITE,
+                " or another field",
             )
-    images.set_values(field, changed, key_field="id")
+    declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in told), slot)
+    images.set_values(field, {**retold, **changed}, key_field="id")

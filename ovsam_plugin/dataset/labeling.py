@@ -177,6 +177,9 @@ def label_dataset(
         progress: True or False for a progress bar, None for FiftyOne's own setting, or a function
             that FiftyOne's progress bar is given to.
 
+    Returns:
+        what this call did.
+
     Raises:
         TypeError: `samples` is no dataset or view.
         NoDatabaseError: FiftyOne has no database.
@@ -294,6 +297,9 @@ def stop_labeling(samples: Samples, label_field: str = "ovsam") -> int:
 
     Returns:
         how many calls were asked, in whatever process or on whatever machine.
+
+    Raises:
+        TypeError: `samples` is no dataset or view.
     """
     return Worker(root_dataset(samples), label_field).stop_others()
 

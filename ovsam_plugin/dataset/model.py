@@ -23,8 +23,9 @@ from ovsam_plugin.dataset.internals import (
 )
 from ovsam_plugin.dataset.loading import Loaded, SampleLoader
 from ovsam_plugin.dataset.prompt_kinds import check_prompt_keys
+from ovsam_plugin.dataset.refusal import Refusal
 from ovsam_plugin.dataset.sample_prompts import Asked, left_out
-from ovsam_plugin.hardware.memory import free_memory, is_out_of_memory
+from ovsam_plugin.hardware.device import free_memory, is_out_of_memory
 from ovsam_plugin.images.tiles import Tiles
 from ovsam_plugin.namers import NamerSpec
 from ovsam_plugin.prediction.finding import MIN_MATCH, ClassFinder, Finder, build_finder, rivals_of
@@ -65,13 +66,13 @@ class Answer:
         detections: the labels.
         error: why there are none, or not all of them.
         instances: what the labels were made from.
-        refused: of prompts without an answer, "label id: reason".
+        refused: of prompts without an answer.
     """
 
     detections: fo.Detections
     error: str | None = None
     instances: Instances | None = None
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type: ignore[misc]
@@ -305,7 +306,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
             check_storable(detections)
             refused = asked.refused
             if item.asked is not None:
-                refused += tuple(f"{asker}: the mask is empty" for asker in empty)
+                refused += tuple(Refusal(str(asker), "the mask is empty") for asker in empty)
             return Answer(detections, left_out(refused, asked.total), instances, refused)
         except Exception as failure:
             return Answer(fo.Detections(), f"{type(failure).__name__}: {failure}")

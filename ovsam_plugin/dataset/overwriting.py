@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import fiftyone as fo
 from bson import ObjectId
 
+from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError
 from ovsam_plugin.dataset import outlines
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
@@ -71,9 +72,11 @@ def check_replaceable(samples: Samples, field: str, overwrite: Overwrite) -> Non
     """
     check_overwrite(overwrite)
     if overwrite is True and (found := made_by_hand(samples, field)):
-        raise ValueError(
-            f"field {field!r} holds labels {found}, and overwrite=True does not replace those: "
-            'write to another field, or consent with overwrite="all"'
+        raise ConsentError(
+            f"field {field!r} holds labels {found}, and ",
+            OVERWRITE,
+            " does not replace those: write to another field, or consent with ",
+            OVERWRITE_ALL,
         )
 
 

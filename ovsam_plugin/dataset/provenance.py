@@ -1,7 +1,11 @@
-"""Where a label is from: what files say of it beside its class and its mask."""
+"""Where a label is from: what files say of it beside its class and its mask.
+
+One writer and one reader, of results lists and of annotation files alike.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -9,6 +13,8 @@ from typing import Any, TypeAlias
 
 import fiftyone as fo
 
+from ovsam_plugin.annotations.values import number
+from ovsam_plugin.dataset.fields import ATTRIBUTES as LABEL_ATTRIBUTES
 from ovsam_plugin.dataset.fields import Attribute
 from ovsam_plugin.dataset.runs import recorded
 from ovsam_plugin.dataset.targets import Samples, root_dataset
@@ -24,10 +30,22 @@ DECISION = (
     Attribute("reviewed_at", fo.DateTimeField, "when it was decided, UTC"),
     Attribute("predicted_label", fo.StringField, "the model's name, where a person gave another"),
 )
+SCORES = (
+    "objectness",
+    "confidence",
+    "similarity",
+    "head_score",
+    "clip_score",
+    "margin",
+    "stability",
+)
+_BEST = {"top_labels": str, "top_scores": float}
 ATTRIBUTES = (
     Attribute(KEY, fo.DictField, "what made this label, as the file said that it was read from"),
     *DECISION,
+    *(a for a in LABEL_ATTRIBUTES if a.name in (*SCORES, *_BEST)),
 )
+"""Of a label, what a file may tell of it."""
 
 # By the keys of files, as runs record them.
 _RUN = {
@@ -44,6 +62,7 @@ _DECISION = tuple(attribute.name for attribute in DECISION)
 _KNOWN = (*_RUN, "labelled_at", *_PROMPT, *_DECISION)
 _REVIEWS = ("accepted", "renamed", "rejected")
 _LONGEST = 1000  # characters
+_MOST = 100  # of the best names of a label
 
 
 @dataclass(frozen=True)
@@ -81,11 +100,22 @@ class Provenance:
         return {key: found[key] for key in _KNOWN if key in found}
 
 
+def scores_of(label: fo.Detection) -> dict[str, float]:
+    """Of `SCORES`, those that a label has, as an annotation has them: its confidence is `score`,
+    as other tools have it."""
+    values = {name: label.get_attribute_value(name, None) for name in SCORES}
+    return {
+        "score" if name == "confidence" else name: float(value)
+        for name, value in values.items()
+        if value is not None and math.isfinite(value)
+    }
+
+
 def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of a label that a file tells of: `ATTRIBUTES`, those that are there.
 
     Args:
-        record: a row or an annotation.
+        record: a row or an annotation; one without provenance tells of none.
 
     Raises:
         ValueError: what it says cannot be understood.
@@ -105,7 +135,38 @@ def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
     if "reviewed_at" in facts:
         attributes["reviewed_at"] = _read(facts["reviewed_at"])
     made = {key: value for key, value in facts.items() if key not in _DECISION}
+    attributes |= _scores(record, by_run="prompt_type" in made)
     return {KEY: made, **attributes} if made else attributes
+
+
+def _scores(record: Mapping[str, Any], *, by_run: bool) -> dict[str, Any]:
+    """The scores of a record; a row has 0 for those that a label of no run lacks."""
+    scores: dict[str, Any] = {}
+    for name in SCORES:
+        value = record.get(name)
+        if value is None and name == "confidence":
+            value = record.get("score")
+        if value is None:
+            continue
+        found = number(value)
+        if found is None:
+            raise ValueError(f"its {name} is {value!r:.40}, not a finite number")
+        if by_run or found:
+            scores[name] = found
+    for name, kind in _BEST.items():
+        best = record.get(name)
+        if not best:
+            continue
+        if not isinstance(best, list) or len(best) > _MOST or not all(_is(v, kind) for v in best):
+            raise ValueError(f"its {name} is {best!r:.40}, not a list of up to {_MOST} of them")
+        scores[name] = [kind(value) for value in best]
+    return scores
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is str:
+        return isinstance(value, str) and len(value) <= _LONGEST
+    return number(value) is not None
 
 
 def _written(value: Any) -> str:

@@ -10,6 +10,7 @@ import fiftyone as fo
 
 from ovsam_plugin.dataset.internals import list_in
 from ovsam_plugin.dataset.prompt_kinds import BY_TYPE, PROMPT_KINDS, label_types
+from ovsam_plugin.dataset.refusal import Refusal
 from ovsam_plugin.prediction.prompts import Prompt
 
 _SHOWN_REASONS = 5
@@ -21,11 +22,11 @@ class Asked:
 
     Attributes:
         prompts: those that lie on the image, by `PROMPT_KINDS`, then in the labels' order.
-        refused: why each of the others was left out, "label id: reason".
+        refused: why each of the others was left out.
     """
 
     prompts: tuple[Prompt, ...] = ()
-    refused: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     @property
     def error(self) -> str | None:
@@ -38,7 +39,7 @@ class Asked:
         return len(self.prompts) + len(self.refused)
 
 
-def left_out(refused: Sequence[str], total: int) -> str | None:
+def left_out(refused: Sequence[Refusal], total: int) -> str | None:
     """Why some of a sample's prompts have no answer, in one line; None where each has.
 
     Args:
@@ -47,7 +48,7 @@ def left_out(refused: Sequence[str], total: int) -> str | None:
     """
     if not refused:
         return None
-    shown = "; ".join(refused[:_SHOWN_REASONS])
+    shown = "; ".join(map(str, refused[:_SHOWN_REASONS]))
     more = "" if len(refused) <= _SHOWN_REASONS else "; ..."
     return f"{len(refused)} of {total} prompts left out: {shown}{more}"
 
@@ -66,7 +67,7 @@ def read_prompts(
         TypeError: a label is not of a type that its key allows.
     """
     prompts: list[Prompt] = []
-    refused: list[str] = []
+    refused: list[Refusal] = []
     labels = _by_kind(labels)
     for kind in PROMPT_KINDS.values():
         for label in _elements(kind.key, labels.get(kind.key)):
@@ -74,7 +75,7 @@ def read_prompts(
                 prompt = kind.read(label, size, refine_masks)
                 prompts.append(prompt.on_image(width=size[1], height=size[0]))
             except (ValueError, TypeError, OSError, ArithmeticError) as error:
-                refused.append(f"{label.id}: {error}")
+                refused.append(Refusal(str(label.id), str(error)))
     return Asked(tuple(prompts), tuple(refused))
 
 

@@ -6,11 +6,15 @@ while the App's browser shows it turned, and masks and boxes lie on what is show
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import fiftyone as fo
 
+from ovsam_plugin.annotations import AnnotatedImage
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.images.reading import ImageError, photo_size
 
+_EXCHANGED = ": are its sizes those of the picture before its EXIF orientation is applied?"
 _FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
 
 
@@ -49,6 +53,23 @@ def measure(samples: Samples) -> dict[str, tuple[int, int] | None]:
     if turned:
         samples.set_values("metadata", turned, key_field="id")
     return sizes
+
+
+def other_size(image: AnnotatedImage, size: tuple[int, int], path: Path) -> str | None:
+    """Why what an annotation file says of an image would lie elsewhere on its photograph; None
+    where it would not.
+
+    Args:
+        image: of the file.
+        size: (height, width) of the photograph.
+        path: the file.
+    """
+    said = image.size
+    if said is None or said == size:
+        return None
+    return f"{image.file_name} is {size[1]} x {size[0]}, {path.name} says {said[1]} x {said[0]}" + (
+        _EXCHANGED if said == size[::-1] else ""
+    )
 
 
 def sized(metadata: fo.ImageMetadata, size: tuple[int, int]) -> fo.ImageMetadata:

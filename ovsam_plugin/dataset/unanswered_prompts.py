@@ -20,6 +20,7 @@ from pymongo import UpdateOne
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import aggregate, list_in, sample_documents
 from ovsam_plugin.dataset.prompt_kinds import kind_of
+from ovsam_plugin.dataset.refusal import Refusal
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.dataset.writing import ASKED, REFUSED
@@ -125,7 +126,7 @@ def to_be_labelled(field: str) -> dict[str, Any]:
 
 def still_refused(
     dataset: fo.Dataset, field: str, fresh: Mapping[str, Places]
-) -> dict[str, tuple[list[str], int]]:
+) -> dict[str, tuple[list[Refusal], int]]:
     """What stays of the reasons on samples when some of their prompts are asked.
 
     Args:
@@ -142,7 +143,8 @@ def still_refused(
     for row in sample_documents(dataset).find(chosen, shown):
         labels, now = row.get(field) or {}, fresh[str(row["_id"])]
         again = {key.partition(":")[2] for key in now}
-        kept = [r for r in labels.get(REFUSED) or () if r.partition(": ")[0] not in again]
+        before = map(Refusal.read, labels.get(REFUSED) or ())
+        kept = [refusal for refusal in before if refusal.label_id not in again]
         found[str(row["_id"])] = kept, len({*(labels.get(ASKED) or ()), *now})
     return found
 

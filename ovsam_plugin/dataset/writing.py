@@ -26,6 +26,7 @@ from ovsam_plugin.dataset import samples_in_memory
 from ovsam_plugin.dataset.database import OUT_OF_DISK, disk_full
 from ovsam_plugin.dataset.fields import check_writable, error_field
 from ovsam_plugin.dataset.internals import sample_documents
+from ovsam_plugin.dataset.refusal import Refusal
 
 Expression: TypeAlias = Any
 """What MongoDB computes while it writes; a label is `$$d` in it."""
@@ -64,14 +65,14 @@ class FreshLabels:
         error: why it, or some of its prompts, could not be labelled; None clears an earlier reason.
         asked: of labels that prompts asked for, where these lay by their keys
             (`unanswered_prompts`), kept beside the labels.
-        refused: of those of all prompts that have no answer, "label id: reason", kept there too.
+        refused: of those of all prompts that have no answer, kept there too, in words.
     """
 
     sample_id: Id
     labels: fo.Detections
     error: str | None = None
     asked: Mapping[str, int] | None = None
-    refused: Sequence[str] = ()
+    refused: Sequence[Refusal] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +228,7 @@ def put_labels(
             asked_now: Expression = {"$literal": dict(one.asked)}
             if adds:
                 asked_now = {"$mergeObjects": [f"${field}.{ASKED}", asked_now]}
-            stored[ASKED], stored[REFUSED] = asked_now, {"$literal": list(one.refused)}
+            stored[ASKED], stored[REFUSED] = asked_now, {"$literal": [*map(str, one.refused)]}
         elif adds:
             stored = {"$mergeObjects": [f"${field}", stored]}
         return ObjectId(one.sample_id), [{"$set": {field: stored, reason: {"$literal": one.error}}}]

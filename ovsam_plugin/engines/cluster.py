@@ -12,9 +12,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ovsam_plugin.addresses import shown_address
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
+from ovsam_plugin.hardware.allocation import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ class RayEngine:
             logger.warning(
                 "the database is at %s, which other machines cannot reach: set "
                 "FIFTYONE_DATABASE_URI to one that they can",
-                database,
+                shown_address(database),
             )
         try:
             ray.init(address=self.address, include_dashboard=None if self.address else False)
@@ -119,6 +121,7 @@ class RayEngine:
 
 
 def _label(share: Share, ids: Sequence[str]) -> LabelTally:
+    keep_freed_memory()
     return share.label(ids, "auto")
 
 

@@ -24,6 +24,7 @@ import torch
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
+from ovsam_plugin.hardware.allocation import keep_freed_memory
 from ovsam_plugin.hardware.device import pick_device
 
 logger = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ def _listen(number: int, process: subprocess.Popen[bytes], words: Queue[Any]) ->
 
 def main() -> None:
     """One process: a share, its samples and a device on the standard input."""
+    keep_freed_memory()
     share, ids, device = pickle.load(sys.stdin.buffer)
     done = threading.Event()
 

@@ -1,9 +1,10 @@
 """The FiftyOne evaluation backend `ovsam`: exact mask IoU, and the paper's figures in the App.
 
-    import fiftyone as fo
-    import ovsam_plugin  # tells FiftyOne the method's name
+    from ovsam_plugin import OvsamEvaluationConfig
 
-    dataset.evaluate_detections("ovsam", "ground_truth", method="ovsam", eval_key="eval")
+    dataset.evaluate_detections(
+        "ovsam", gt_field="ground_truth", method=OvsamEvaluationConfig, eval_key="eval"
+    )
 
 What is stored, configuration and results, is FiftyOne's own, so that it loads where this package is
 missing too.
@@ -75,7 +76,7 @@ Match = tuple[str | None, str | None, float | None, float | None, str | None, st
 
 
 class OvsamEvaluationConfig(DetectionEvaluationConfig):  # type: ignore[misc]
-    """What `evaluate_detections(..., method="ovsam")` takes.
+    """What `evaluate_detections(..., method=OvsamEvaluationConfig)` takes.
 
     Args:
         pred_field, gt_field: fields of `Detections` with masks.

@@ -73,6 +73,9 @@ def evaluate_dataset(
         slice_by: fields of the samples by which photographs are judged apart too; see `slices_of`.
         progress: as for FiftyOne's methods.
 
+    Returns:
+        the results, and all that the tables and reports are made of.
+
     Raises:
         TypeError: `samples` is no dataset or view.
         ValueError: the fields cannot be held against each other, or a setting is unknown; nothing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from ovsam_plugin.evaluation.metrics import (
 )
 from ovsam_plugin.evaluation.resampling import NOWHERE, Interval
 from ovsam_plugin.evaluation.results import COST_PROMPTS, Evaluated, MethodResult
+from ovsam_plugin.markdown import Markdown, plain
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,11 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
 
     @property
-    def markdown(self) -> str:
+    def markdown(self) -> Markdown:
         """The table as Markdown, without its title; names are shown and never obeyed."""
-        lines = [self.header, ("---", *["---:"] * (len(self.header) - 1)), *self.rows]
-        return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return html.escape(text, quote=False).replace("|", "\\|")
+        rule = [Markdown(mark) for mark in ("---", *["---:"] * (len(self.header) - 1))]
+        lines = (self.header, rule, *self.rows)
+        return Markdown("\n".join(f"| {' | '.join(map(plain, line))} |" for line in lines))
 
 
 def figures(evaluated: Evaluated) -> list[Figures]:

@@ -1,25 +1,17 @@
-"""How FiftyOne learns the evaluation method `ovsam`, before anything heavy is imported."""
+"""How FiftyOne learns the name of the evaluation method `ovsam`."""
 
 from __future__ import annotations
 
-import os
-import sys
+import fiftyone as fo
 
 NAME = "ovsam"
 BACKEND = "ovsam_plugin.evaluation.backend.OvsamEvaluationConfig"
-_LISTED, _PATH = "FIFTYONE_DETECTION_BACKENDS", "FIFTYONE_DETECTION_OVSAM_CONFIG_CLS"
 
 
 def register_backend() -> None:
-    """Adds `method="ovsam"` to those of `evaluate_detections`, for this process and its children.
+    """Adds `method="ovsam"` to those of `evaluate_detections` in this process.
 
-    Where FiftyOne is imported already, its methods are known and ours is put among them; where it
-    is not, it will read them from the environment.
+    The App's plugin does it where it is loaded. Elsewhere `method=OvsamEvaluationConfig` needs no
+    name, and what was evaluated loads without either.
     """
-    config = getattr(sys.modules.get("fiftyone"), "evaluation_config", None)
-    if config is not None:
-        config.detection_backends.setdefault(NAME, {"config_cls": BACKEND})
-    listed = os.environ.get(_LISTED, "*").split(",")
-    if NAME not in listed:
-        os.environ[_LISTED] = ",".join([*listed, NAME])
-    os.environ.setdefault(_PATH, BACKEND)
+    fo.evaluation_config.detection_backends.setdefault(NAME, {"config_cls": BACKEND})

@@ -30,6 +30,7 @@ from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import ImageError, read_image
+from ovsam_plugin.markdown import plain
 
 _WORST_IMAGES = 9
 _TILE = 480  # pixels
@@ -94,7 +95,7 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
         "problems": evaluated.problems[:_PROBLEMS],
         "more_problems": max(len(evaluated.problems) - _PROBLEMS, 0),
     }
-    environment = jinja2.Environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(finalize=plain, trim_blocks=True, lstrip_blocks=True)
     text = environment.from_string(_MARKDOWN).render(**facts)
     (folder / "report.md").write_text(text, encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

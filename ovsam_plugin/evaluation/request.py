@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Annotated, Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
 
 from ovsam_plugin.dataset import runs
-from ovsam_plugin.dataset.form import Form
+from ovsam_plugin.dataset.form import Form, one_of
 from ovsam_plugin.dataset.prompt_kinds import kind_of
 from ovsam_plugin.dataset.targets import check_detections, check_shown, fields_of, root_dataset
 from ovsam_plugin.evaluation.evaluated_fields import (
@@ -63,8 +63,8 @@ class EvaluationRequest(Form):
 
     pred_field: str = "ovsam"
     gt_field: str = "ground_truth"
-    protocol: str = "auto"
-    split: str = "auto"
+    protocol: Annotated[str, one_of("auto", *PROTOCOLS)] = "auto"
+    split: Annotated[str, one_of("auto", *SPLITS)] = "auto"
     split_file: str | None = None
     vocabulary: str = "auto"
     names: str | None = None
@@ -81,7 +81,8 @@ class EvaluationRequest(Form):
     ) -> EvaluationRequest:
         """A request from what the form holds; fields left blank have their defaults, or the likely
         one of those that there are."""
-        return cls.read(params, **_likely_fields(samples, params.get("pred_field")))
+        pred = params.get("pred_field")
+        return cls.read(params, **_likely_fields(samples, pred if isinstance(pred, str) else None))
 
     def key(self, samples: foc.SampleCollection) -> str:
         """The evaluation's name."""

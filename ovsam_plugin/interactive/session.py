@@ -129,6 +129,9 @@ class Session:
             x, y: in pixels of the photograph.
             on: whether the point is on the instance; False takes away what is there.
 
+        Returns:
+            the instance as it is now.
+
         Raises:
             ValueError: the point lies outside, or the first one takes away.
         """
@@ -137,22 +140,49 @@ class Session:
     def box(self, x1: float, y1: float, x2: float, y2: float) -> Instance:
         """The one thing in a box, in place of what was clicked.
 
+        Args:
+            x1, y1, x2, y2: in pixels of the photograph.
+
+        Returns:
+            the instance as it is now.
+
         Raises:
             ValueError: the box is empty or lies outside.
         """
         return self.take(self._answer(Box((x1, y1, x2, y2))))
 
     def hover(self, x: float, y: float) -> Instance:
-        """What `click` would give; nothing changes. Args, Raises: as there."""
+        """What `click` would give; nothing changes.
+
+        Args:
+            x, y: in pixels of the photograph.
+
+        Returns:
+            the instance that it would be.
+
+        Raises:
+            ValueError: the point lies outside.
+        """
         return self._answer(self._clicked(x, y, True))
 
     def take(self, instance: Instance) -> Instance:
-        """Goes on with an instance, such as one of `candidates` or of `everything()`."""
+        """Goes on with an instance, such as one of `candidates` or of `everything()`.
+
+        Args:
+            instance: of this photograph.
+
+        Returns:
+            it.
+        """
         self._steps.append(instance)
         return instance
 
     def undo(self) -> Instance | None:
-        """Takes back the last click, box or choice; what is left."""
+        """Takes back the last click, box or choice.
+
+        Returns:
+            what is left; None where nothing is.
+        """
         if self._steps:
             self._steps.pop()
         return self.instance
@@ -170,11 +200,21 @@ class Session:
         return _each(self._network.candidates(self._photograph, prompt, self.vocabulary))
 
     def everything(self) -> tuple[Instance, ...]:
-        """All instances of the photograph, the surest first."""
+        """All instances of the photograph, the surest first.
+
+        Returns:
+            an instance each.
+        """
         return _each(self._network.everything(self._photograph, self.vocabulary))
 
     def find(self, words: str) -> tuple[Instance, ...]:
         """The instances that fit some words, such as "a red cup", the best first.
+
+        Args:
+            words: one or more.
+
+        Returns:
+            an instance each; none where nothing fits.
 
         Raises:
             ValueError: there are no words.
@@ -188,6 +228,9 @@ class Session:
 
         Args:
             vocabulary: another one, as for `load_vocabulary`; from now on it is the session's.
+
+        Returns:
+            (name, probability 0 to 1) of each, the best first.
 
         Raises:
             ValueError: there is no such vocabulary.
@@ -222,6 +265,9 @@ def open_image(
         preset: which model.
         weights: a .safetensors file of the assembled model; the preset's own when None.
         device: "auto", "cpu", "cuda", ...
+
+    Returns:
+        what the person does on it.
 
     Raises:
         ImageError: the file is missing or cannot be read.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 
+from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.image_encoder import ClipResNet, ImageEncoder
@@ -41,6 +41,8 @@ def clip_tower(name: str, model: Any, image_size: int = 1024) -> Tower:
         model: with its weights; on its device.
         image_size: that feature-crop shows a whole image at; a multiple of 32.
     """
+    with IMPORTS:
+        from open_clip.modified_resnet import ModifiedResNet
     visual = model.visual
     resnet = isinstance(visual, ModifiedResNet)
     encoder: ImageEncoder = ClipResNet(name, visual) if resnet else WholePictures(visual)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-import open_clip
 import timm
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.network.description import NetworkDescription
+
+if TYPE_CHECKING:  # a second, which only its own models need
+    from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 
 Rgb: TypeAlias = tuple[float, float, float]
 
@@ -90,6 +92,9 @@ class ClipResNet(ImageEncoder):
 
     def __init__(self, name: str, tower: ModifiedResNet | None = None) -> None:
         super().__init__()
+        with IMPORTS:
+            import open_clip
+            from open_clip.modified_resnet import ModifiedResNet
         config = open_clip.get_model_config(name)
         vision = config["vision_cfg"] if config else {}
         if not isinstance(vision.get("layers"), list):

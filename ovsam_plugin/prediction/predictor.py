@@ -55,11 +55,6 @@ class Encoding:
     proposals: Proposals | None = None
     all_proposals: Proposals | None = None
 
-    @property
-    def passes(self) -> int:
-        """How many pictures the encoder looked at."""
-        return 1 + len(self.tiles)
-
 
 class Predictor:
     """Encodes photographs and answers prompts; holds no state between calls.

@@ -31,6 +31,7 @@ from rich.progress import (
 )
 from urllib3.util import Retry
 
+from ovsam_plugin.addresses import shown_address
 from ovsam_plugin.published.record import checked_sha256, file_sha256, record, record_path
 from ovsam_plugin.published.sources import File
 
@@ -146,7 +147,7 @@ def _download(file: File, address: str, part: Path) -> None:
                 now = part.stat().st_size if part.is_file() else 0
                 tries = 1 if now > start else tries + 1
                 if tries >= TRIES:
-                    raise FetchError(f"{address}: {_reason(error)}") from error
+                    raise FetchError(f"{shown_address(address)}: {_reason(error)}") from error
                 time.sleep(min(2.0 ** (tries - 2), 30.0))
     tag_file.unlink(missing_ok=True)
 
@@ -185,7 +186,8 @@ def _continue(
         total = None if left is None else start + int(left)
         if file.size is not None and total not in (None, file.size):
             raise ValueError(
-                f"{address} has {total:,} bytes, the published {file.name} {file.size:,}"
+                f"{shown_address(address)} has {total:,} bytes, "
+                f"the published {file.name} {file.size:,}"
             )
         free = shutil.disk_usage(part.parent).free
         if total is not None and total - start > free:
@@ -223,7 +225,9 @@ class RemoteFile(io.RawIOBase):
         self.size = _total(response)
         self._tag = response.headers.get("ETag", "")
         if size is not None and size != self.size:
-            raise ValueError(f"{address} has {self.size:,} bytes, the published file {size:,}")
+            raise ValueError(
+                f"{shown_address(address)} has {self.size:,} bytes, the published file {size:,}"
+            )
 
     def readable(self) -> bool:
         return True
@@ -300,16 +304,20 @@ def _session() -> requests.Session:
 
 def _check_answer(response: requests.Response, address: str) -> None:
     if not response.ok:
-        raise FetchError(f"{address}: the server says {response.status_code} {response.reason}")
+        raise FetchError(
+            f"{shown_address(address)}: the server says {response.status_code} {response.reason}"
+        )
     if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise FetchError(f"{address}: the server sends a web page in place of the file")
+        raise FetchError(
+            f"{shown_address(address)}: the server sends a web page in place of the file"
+        )
 
 
 def _total(response: requests.Response) -> int:
     """The length of the whole file, from the header of a part of it."""
     found = re.search(r"/(\d+)$", response.headers.get("Content-Range", ""))
     if found is None:
-        raise NoRangesError(f"{response.url} does not say how long it is")
+        raise NoRangesError(f"{shown_address(response.url)} does not say how long it is")
     return int(found[1])
 
 
@@ -319,7 +327,10 @@ def _reason(error: RequestException) -> str:
     if isinstance(error, requests.ConnectionError):
         host = urlsplit(str(error.request.url)).hostname if error.request is not None else None
         return f"no connection to {host or 'the server'}"
-    return f"{type(error).__name__}: {error}"[:200]
+    if isinstance(error, requests.exceptions.RetryError):
+        return "the server says again and again that it is busy"
+    # What it says has the whole address in it, with what that may carry.
+    return type(error).__name__
 
 
 def _bar() -> Progress:

@@ -35,12 +35,6 @@ class Order:
     needs: tuple[str, ...]
     score: Callable[[Columns], Floats]
 
-    def is_offered(self, columns: Columns) -> bool:
-        """Whether every column it needs is there, and has a number."""
-        return all(
-            name in columns and not np.isnan(column(columns[name])).all() for name in self.needs
-        )
-
 
 def order(name: str) -> Order:
     """The order of that name.

@@ -15,7 +15,7 @@ from ovsam_plugin.training import coop
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
 from ovsam_plugin.training.coop import CoopSettings, run_coop
 from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
-from ovsam_plugin.training.loop import Recipe, Schedule, run
+from ovsam_plugin.training.loop import Recipe, Schedule, Trained, run
 from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
 from ovsam_plugin.vocabulary.sources import is_file
 from ovsam_plugin.vocabulary.tables import BUILT_IN
@@ -64,12 +64,11 @@ class Run:
         recipe: Recipe = _ENGINE[self.recipe](self.settings)
         return recipe
 
-    def execute(self, console: Console) -> None:
-        """Load the network and the data, and train to the end."""
+    def execute(self, console: Console) -> Trained | None:
+        """Load the network and the data, and train to the end; None beside the first process."""
         if self.recipe == "coop":
-            run_coop(self.settings, self.out, self.schedule, console)
-        else:
-            run(self.build(), self.out, self.schedule, console)
+            return run_coop(self.settings, self.out, self.schedule, console)
+        return run(self.build(), self.out, self.schedule, console)
 
 
 def read_config(recipe: str, path: str | Path) -> Run:

@@ -34,6 +34,7 @@ from ovsam_plugin.training.examples import (
     read_examples,
     write_examples,
 )
+from ovsam_plugin.training.loop import Trained
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 
 _SAVE_STEPS = 25
@@ -241,7 +242,9 @@ def train_preset_context(
     return context
 
 
-def run_coop(settings: CoopSettings, out: Path, schedule: CoopSchedule, console: Console) -> None:
+def run_coop(
+    settings: CoopSettings, out: Path, schedule: CoopSchedule, console: Console
+) -> Trained:
     """`ovsam train coop`: writes `METHOD.safetensors` into a folder, with a progress bar."""
     labeler = load_labeler(
         settings.preset,
@@ -258,12 +261,17 @@ def run_coop(settings: CoopSettings, out: Path, schedule: CoopSchedule, console:
     with Progress(console=console) as progress:
         task = progress.add_task("embedding the instances", total=schedule.steps)
 
+        last = {"loss": float("nan"), "accuracy": float("nan")}
+
         def report(step: Step) -> None:
+            last.update(loss=step.loss, accuracy=step.accuracy)
             text = f"coop loss {step.loss:.3f} accuracy {step.accuracy:.3f}"
             progress.update(task, completed=step.step, description=text)
 
         path = out / f"{settings.method}.safetensors"
         train_preset_context(labeler, photographs, settings.method, path, schedule, report=report)
+    losses, figures = {"coop": last["loss"]}, {"accuracy of the last batch": last["accuracy"]}
+    return Trained((path,), schedule.steps, losses, figures)
 
 
 def _first_vectors(

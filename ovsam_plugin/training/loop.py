@@ -91,10 +91,32 @@ class Recipe(nn.Module, ABC):
         return 1.0
 
 
-def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None = None) -> None:
+@dataclass(frozen=True)
+class Trained:
+    """What a run came to.
+
+    Attributes:
+        weights: the files for use, in the run's folder.
+        step: optimizer steps done, those of earlier calls included.
+        losses: by name, smoothed over the last steps.
+        figures: by name, of the last validation.
+    """
+
+    weights: tuple[Path, ...]
+    step: int
+    losses: dict[str, float]
+    figures: dict[str, float]
+
+
+def run(
+    recipe: Recipe, out: Path, schedule: Schedule, console: Console | None = None
+) -> Trained | None:
     """Train to the last step, from the last checkpoint in `out` if there is one.
 
     A run that was stopped and goes on gives the same weights as one that was not.
+
+    Returns:
+        what it came to; None in processes beside the first.
 
     Raises:
         ValueError: the checkpoint is of another recipe, or of other parameters.
@@ -172,6 +194,9 @@ def run(recipe: Recipe, out: Path, schedule: Schedule, console: Console | None =
             if main and (step % schedule.checkpoint_every == 0 or last):
                 checkpoint.save(step, trained, average, optimizer, scheduler, scaler)
     accelerator.end_training()
+    if not main:
+        return None
+    return Trained(tuple(sorted(out.glob("*.safetensors"))), step, log.losses, log.figures)
 
 
 def epochs(
@@ -293,6 +318,7 @@ class Log:
     def __init__(self, path: Path, step: int, writes: bool = True) -> None:
         self.path, self.writes, self.began = path, writes, time.monotonic()
         self.smooth: dict[str, Tensor] = {}
+        self.last: dict[str, float] = {}  # as written, by name
         if not writes:  # one process of several does
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -300,6 +326,7 @@ class Log:
         if path.exists() and step:  # what was logged after the checkpoint is run again
             with path.open(newline="") as file:
                 kept = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= step]
+            self.last = {name: float(value) for _, name, value, _ in kept}
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([["step", "name", "value", "seconds"], *kept])
 
@@ -316,15 +343,26 @@ class Log:
         self._write(step, {f"validation/{k}": v for k, v in figures.items()})
 
     @property
+    def losses(self) -> dict[str, float]:
+        """The losses, smoothed: as they are now, or as an earlier call left them."""
+        return {k: float(v) for k, v in self.smooth.items()} or self._last("loss/")
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures of the last validation."""
+        return self._last("validation/")
+
+    @property
     def summary(self) -> str:
         """The losses in a few characters, as of the last written step."""
-        return self._summary if hasattr(self, "_summary") else ""
+        return " ".join(f"{k} {v:.3f}" for k, v in self._last("loss/").items())
+
+    def _last(self, kind: str) -> dict[str, float]:
+        return {k[len(kind) :]: v for k, v in self.last.items() if k.startswith(kind)}
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         seconds = round(time.monotonic() - self.began)
-        losses = {k[5:]: v for k, v in values.items() if k.startswith("loss/")}
-        if losses:
-            self._summary = " ".join(f"{k} {v:.3f}" for k, v in losses.items())
+        self.last |= values
         if not self.writes:
             return
         with self.path.open("a", newline="") as file:

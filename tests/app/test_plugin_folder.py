@@ -6,10 +6,8 @@ from pathlib import Path
 
 import fiftyone as fo
 import pytest
-from typer.testing import CliRunner
 
 from ovsam_plugin.app import plugin_folder
-from ovsam_plugin.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,18 +61,3 @@ def test_a_link_to_a_clone_that_is_gone_is_made_anew(plugins: Path, tmp_path: Pa
     plugins.mkdir()
     (plugins / "fiftyone-ovsam").symlink_to(tmp_path / "gone", target_is_directory=True)
     assert plugin_folder.install().resolve() == ROOT
-
-
-def test_what_is_in_the_way_is_told_and_kept(plugins: Path) -> None:
-    (plugins / "fiftyone-ovsam").mkdir(parents=True)
-    (plugins / "fiftyone-ovsam" / "notes.txt").write_text("mine")
-    done = CliRunner().invoke(app, ["app", "install"])
-    assert done.exit_code == 1
-    assert "is there and is no plugin" in done.output
-    assert (plugins / "fiftyone-ovsam" / "notes.txt").read_text() == "mine"
-
-
-def test_the_app_of_a_dataset_that_is_not_there_is_an_error_of_usage() -> None:
-    done = CliRunner().invoke(app, ["app", "open", "no-such-dataset"])
-    assert done.exit_code == 2
-    assert "there is no dataset 'no-such-dataset'" in done.output

@@ -1,30 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
 
-from ovsam_plugin.baselines import METHODS, Cost, Method, build_methods
-from ovsam_plugin.baselines.segmenter import Shared
+from ovsam_plugin.baselines import Cost, Method, build_methods
 from ovsam_plugin.checkpoint import load_network
-from ovsam_plugin.prediction.labeler import Labeler, load_labeler
+from ovsam_plugin.prediction.labeler import Labeler
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt
 
-CAT = Box((110.0, 20.0, 410.0, 290.0), id="a")
+from .conftest import CAT
+
 CUP = Box((165.0, 15.0, 440.0, 245.0), id="a")
-
-
-@pytest.fixture(scope="module")
-def labeler() -> Labeler:
-    return load_labeler(vocabulary="cat, cup, person, banana, bus", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    from skimage import data
-
-    return data.chelsea()
 
 
 def methods(labeler: Labeler) -> dict[str, Method]:
@@ -58,50 +43,6 @@ def test_ovsam_among_the_methods_is_the_labeler_itself(
     np.testing.assert_allclose(names.top_scores, expected.top_scores, atol=1e-5)
 
 
-def test_the_image_is_encoded_once_for_all_and_counted_in_each(
-    labeler: Labeler, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    passes, encode = [], labeler.predictor.encode
-    monkeypatch.setattr(
-        labeler.predictor, "encode", lambda frames: passes.append(1) or encode(frames)
-    )
-    made = methods(labeler)
-    for method in made.values():
-        method.label(photograph, [CAT])
-    assert len(passes) == 1
-    masks = made["sam"].seconds
-    assert masks > 0.01
-    assert all(method.seconds > masks for name, method in made.items() if name != "sam")
-    methods(labeler)["sam"].label(photograph, [CAT])
-    assert len(passes) == 2
-
-
-def test_shared_work_is_done_anew_for_another_image_or_prompt() -> None:
-    calls = []
-    shared = Shared(lambda image, prompts: calls.append((image.sum(), len(prompts))))
-    one, other = np.ones((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
-    for image, prompts in ((one, [CAT]), (one, [replace(CAT)]), (other, [CAT]), (other, [])):
-        shared(image, prompts)
-    assert calls == [(12, 1), (0, 1), (0, 0)]
-
-
-def test_what_lies_outside_the_mask_is_not_seen_by_image_crop(
-    labeler: Labeler, photograph: np.ndarray
-) -> None:
-    from ovsam_plugin.baselines.image_crop import ImageCrop
-    from ovsam_plugin.baselines.segmenter import Segmented
-    from ovsam_plugin.namers.tower import Tower
-
-    instances, _ = labeler.label_image(photograph, [CAT])
-    spoiled = photograph.copy()
-    spoiled[~instances.full_mask(0)] = (255, 0, 255)
-    crop = ImageCrop(Tower.of(labeler.predictor), shared=True)
-    a, b = (crop.embed(image, Segmented(instances)) for image in (photograph, spoiled))
-    np.testing.assert_array_equal(a, b)
-    spoiled[instances.full_mask(0)] = 0
-    assert np.abs(crop.embed(spoiled, Segmented(instances)) - a).max() > 1e-3
-
-
 def test_no_prompt_is_answered_by_every_method(labeler: Labeler, photograph: np.ndarray) -> None:
     for method in methods(labeler).values():
         instances, names = method.label(photograph, [])
@@ -122,9 +63,3 @@ def test_crops_cost_more_with_each_prompt_and_no_parameter_twice(labeler: Labele
         assert own > 0
         assert twenty.multiply_adds - made["ovsam"].cost(20).multiply_adds == 2 * own
     assert Cost(1, 2) + Cost(3, 4) == Cost(4, 6)
-
-
-def test_an_unknown_method_is_refused_with_those_there_are(labeler: Labeler) -> None:
-    with pytest.raises(ValueError, match="'imagecrop'.*image-crop"):
-        build_methods(["ovsam", "imagecrop"], labeler)
-    assert len(METHODS) == len(set(METHODS))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from segment_anything import SamPredictor, sam_model_registry
@@ -26,18 +24,24 @@ from ovsam_plugin.baselines.two_backbones import (
     build_two_backbones,
     sam_cost,
 )
-from ovsam_plugin.namers.clip_tower import clip_tower
 from ovsam_plugin.namers.tower import Tower
 from ovsam_plugin.network.image_encoder import ClipResNet
 from ovsam_plugin.prediction.prompts import Box, Mask, Points
 from ovsam_plugin.prediction.sam import empty_sam, load_sam
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.vocabulary.text import load_openclip, load_text_tower
+from ovsam_plugin.vocabulary.text import load_text_tower
+from tests.namers.open_clip_model import write_model
 
 SIDE = 128
 CAT = (110.0, 20.0, 410.0, 290.0)
 # The paper's table counts the attention pool for all its cells, of which only the query is needed.
 PAPER_GIGA = {"image-crop": 3748, "feature-crop": 3545}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A checkpoint of a small CLIP, by the name that both its halves are asked for."""
+    return write_model(tmp_path_factory.mktemp("clip"), "RN-namer")
 
 
 def tiny_sam(width: int = 768) -> Sam:
@@ -65,31 +69,6 @@ def tiny_sam(width: int = 768) -> Sam:
 @pytest.fixture(scope="module")
 def sam() -> Sam:
     return tiny_sam().requires_grad_(False)
-
-
-@pytest.fixture(scope="module")
-def photograph() -> np.ndarray:
-    from skimage import data
-
-    return data.chelsea()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A checkpoint of a small CLIP, by the name that both its halves are asked for."""
-    folder = tmp_path_factory.mktemp("clip")
-    text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
-    for name, vision in (
-        ("RN-tiny", {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16}),
-        ("ViT-tiny", {"image_size": 64, "layers": 1, "width": 64, "patch_size": 16}),
-    ):
-        config = {"embed_dim": 48, "vision_cfg": vision, "text_cfg": text}
-        (folder / f"{name}.json").write_text(json.dumps(config))
-    open_clip.add_model_config(folder)
-    torch.manual_seed(0)
-    model = open_clip.create_model("RN-tiny", pretrained=None)
-    torch.save(model.state_dict(), folder / "tiny.pt")
-    return f"openclip:RN-tiny/{folder / 'tiny.pt'}"
 
 
 def test_masks_are_those_of_sams_own_predictor(sam: Sam, photograph: np.ndarray) -> None:
@@ -156,18 +135,6 @@ def test_names_and_masks_come_from_two_backbones(
     assert whole.multiply_adds > masks_alone.multiply_adds
 
 
-def test_image_crop_is_clips_own_embedding_of_the_cut_out(clip: str) -> None:
-    model, _ = load_openclip(clip)
-    model.eval()
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    mean, std = (np.array(model.visual.preprocess_cfg[key]) for key in ("mean", "std"))
-    pixels = torch.from_numpy(((picture / 255 - mean) / std).astype(np.float32))
-    with torch.inference_mode():
-        expected = model.encode_image(pixels.permute(2, 0, 1)[None])
-    found = clip_tower("RN-tiny", model).embed_pictures([picture])
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-
-
 def test_learned_context_serves_two_backbones(sam: Sam, clip: str, photograph: np.ndarray) -> None:
     tower = load_text_tower(clip, "cpu")
     vectors = word_vectors(tower, "a photo of a")  # type: ignore[arg-type]
@@ -184,15 +151,6 @@ def test_learned_context_serves_two_backbones(sam: Sam, clip: str, photograph: n
     assert scores[0] is not None
     assert scores[1] is not None
     assert np.abs(scores[0].top_scores - scores[1].top_scores).max() > 1e-4
-
-
-def test_a_vit_names_cut_outs_and_has_no_map(clip: str) -> None:
-    assert "RN-tiny" in clip  # registered the small ViT too
-    tower = clip_tower("ViT-tiny", open_clip.create_model("ViT-tiny", pretrained=None))
-    picture = np.zeros((tower.crop_size, tower.crop_size, 3), dtype=np.uint8)
-    assert tower.embed_pictures([picture]).shape == (1, 48)
-    with pytest.raises(ValueError, match="VisionTransformer.*use image-crop"):
-        tower.last_stage(picture)
 
 
 def test_the_papers_baseline_has_the_papers_size_and_cost() -> None:

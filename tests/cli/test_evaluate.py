@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
 from tests.baselines.test_two_backbones import tiny_sam
+from tests.cli.calling import told
 from tests.evaluation.conftest import Annotate, annotate  # noqa: F401
 
 
@@ -30,7 +31,7 @@ def test_the_papers_table_is_printed_and_everything_written(
 ) -> None:
     result = run(
         images[0].parent, "--annotations", annotate(), "--split", "coco-48-17", "--device", "cpu",
-        "--json", tmp_path / "out" / "figures.json", "--report", tmp_path / "report",
+        "--figures", tmp_path / "out" / "figures.json", "--report", tmp_path / "report",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "IoU_b  IoU_n  Acc_b  Acc_n   Acc  GFLOPs" in result.output
@@ -46,6 +47,26 @@ def test_the_papers_table_is_printed_and_everything_written(
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
 
 
+def test_scripts_get_all_figures_and_a_file_by_the_option_s_old_name(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    ask = (images[0].parent, "--annotations", annotate(), "--limit", 1, "--device", "cpu")
+    out = tmp_path / "figures.json"
+    figures = told("evaluate", *ask, "--figures", out)
+    assert figures["methods"][0]["splits"]["all"]["instances"] == 2
+    assert json.loads(out.read_text()) == figures
+    for old in (["--json", tmp_path / "old.json"], [f"--json={tmp_path / 'older.json'}"]):
+        written = CliRunner().invoke(app, ["evaluate", *map(str, [*ask, *old])])
+        assert written.exit_code == 0, written.output
+        assert "--json FILE is --figures FILE now" in written.stderr
+        assert "methods: ovsam" in written.stdout
+    for name in ("old.json", "older.json"):
+        again = json.loads((tmp_path / name).read_text())
+        assert again["methods"][0]["splits"] == figures["methods"][0]["splits"]
+
+
 def test_the_published_evaluation_stands_beside_it_and_no_database_is_asked(
     images: list[Path],
     annotate: Annotate,  # noqa: F811
@@ -56,7 +77,7 @@ def test_the_published_evaluation_stands_beside_it_and_no_database_is_asked(
     out = tmp_path / "o.json"
     result = run(
         images[0].parent, "--annotations", annotate(), "--protocol", "center-point", "--faithful",
-        "--limit", 1, "--device", "cpu", "--json", out,
+        "--limit", 1, "--device", "cpu", "--figures", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     methods = json.loads(out.read_text())["methods"]
@@ -111,50 +132,6 @@ def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Data
     assert "no field 'wether' to slice by" in wrong.output
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "give what is right"),
-        (["--annotations", "a.json", "--gt-field", "truth"], "give what is right"),
-        (["--gt-field", "truth"], "--field and --gt-field go together"),
-        (["--annotations", "gt.json", "--sam", "sam.pth"], "--sam FILE and --clip MODEL/FILE go"),
-        (["--field", "a", "--gt-field", "b", "--faithful"], "give one of the two"),
-        (["--annotations", "a.json", "--protocol", "boxes"], "unknown protocol 'boxes'"),
-        (["--annotations", "a.json", "--protocol", "detector"], "--detections"),
-        (["--annotations", "a.json", "--protocol", "everything", "--faithful"], "--faithful is"),
-        (["--annotations", "nowhere.json"], "there is no annotation file nowhere.json"),
-        (["--annotations", "a.json", "--slice", "tags"], "--compare and --slice are for labels"),
-        (["--field", "a", "--gt-field", "b"], "no folder and no dataset"),
-    ],
-)
-def test_a_wrong_call_ends_with_the_reason(arguments: list[str], message: str) -> None:
-    result = run("no-such-target", *arguments)
-    assert result.exit_code == 2
-    assert message in result.output
-
-
-def test_classes_and_images_that_do_not_fit_end_with_the_reason(
-    images: list[Path],
-    annotate: Annotate,  # noqa: F811
-    tmp_path: Path,
-) -> None:
-    path = annotate()
-    result = run(images[0].parent, "--annotations", path, "--vocabulary", "cat, dog")
-    assert result.exit_code == 2
-    assert "'cup', 'person'" in result.output
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    result = run(empty, "--annotations", path)
-    assert result.exit_code == 2
-    assert "another data set" in result.output
-    result = run(images[0].parent, "--annotations", path, "--baselines", "magic")
-    assert result.exit_code == 2
-    assert "unknown method 'magic'" in result.output
-    result = run(images[0].parent, "--annotations", path, "--baselines", "sam")
-    assert result.exit_code == 2
-    assert "SAM's own checkpoint: give --sam FILE and --clip MODEL/FILE" in result.output
-
-
 def test_all_methods_are_those_with_an_answer_of_their_own(
     images: list[Path],
     annotate: Annotate,  # noqa: F811
@@ -189,7 +166,7 @@ def test_sam_and_clip_from_two_checkpoints_stand_beside_the_preset(
     out = tmp_path / "o.json"
     result = run(
         images[0].parent, "--annotations", annotate(), "--sam", tmp_path / "sam.pth", "--clip",
-        f"RN-small/{tmp_path / 'clip.pt'}", "--limit", 1, "--device", "cpu", "--json", out,
+        f"RN-small/{tmp_path / 'clip.pt'}", "--limit", 1, "--device", "cpu", "--figures", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     ovsam, *crops, alone = json.loads(out.read_text())["methods"]
@@ -214,24 +191,5 @@ def test_crowds_are_left_out_or_taken_for_instances(
     assert "nothing was evaluated" in without.output
     assert "--crowds" in without.output
     out = tmp_path / "figures.json"
-    assert run(*ask, "--crowds", "--json", out).exit_code == 0
+    assert run(*ask, "--crowds", "--figures", out).exit_code == 0
     assert json.loads(out.read_text())["methods"][0]["splits"]["all"]["instances"] == 2
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [(["--json", "{}"], "is a folder"), (["--report", "{}/a.txt"], "is a file: give a folder")],
-)
-def test_what_cannot_be_written_is_refused_first(
-    images: list[Path],
-    annotate: Annotate,  # noqa: F811
-    tmp_path: Path,
-    options: list[str],
-    message: str,
-) -> None:
-    (tmp_path / "a.txt").touch()
-    given = [option.format(tmp_path) for option in options]
-    result = run(images[0].parent, "--annotations", annotate(), *given)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert "names, methods" not in result.output

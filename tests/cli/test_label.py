@@ -1,7 +1,6 @@
 """`ovsam label` as a user runs it, on real photographs with real weights."""
 
 import json
-import shutil
 
 import fiftyone as fo
 import numpy as np
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.dataset.importing import import_images
+from tests.cli.calling import told
 
 ROW = {
     "image_id",
@@ -35,17 +35,6 @@ ROW = {
     "provenance",
 }
 CAT, CUP = "chelsea.png", "coffee.png"
-
-
-@pytest.fixture
-def folder(images):
-    """A folder of two photographs; its dataset is gone after the test."""
-    folder = images[0].parent
-    for image in images:
-        if image.name not in (CAT, CUP):
-            image.unlink()
-    yield folder
-    fo.delete_dataset(import_images(folder).name)
 
 
 @pytest.fixture
@@ -140,7 +129,10 @@ def test_weights_that_are_not_there_are_named(folder, tmp_path):
 
 
 def test_no_class_and_no_mask_of_the_ground_truth_reaches_the_dataset(folder, ground_truth):
-    run(folder, "--boxes", ground_truth, "--vocabulary", "cat, cup", "--workers", 0)
+    ask = ("--boxes", ground_truth, "--vocabulary", "cat, cup", "--workers", 0)
+    summary = told("label", folder, *ask)
+    assert summary["dataset"] == import_images(folder).name
+    assert (summary["field"], summary["samples"]) == ("ovsam", 3)
     prompts = import_images(folder).values("ovsam_boxes.detections", unwind=True)
     assert len(prompts) == 5
     assert {prompt.label for prompt in prompts} == {None}
@@ -195,37 +187,10 @@ def test_when_nothing_can_be_labelled_the_command_fails(folder):
     assert "nothing could be labelled" in output
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--boxes", "a.json", "--everything"], "--boxes and --everything"),
-        (["--boxes", "none.json"], "there is no annotation file none.json"),
-        (["--find", " "], "--find needs words"),
-        (["--preset", "ovsam-light"], "Did you mean 'ovsam-lite'?"),
-        (["--vocabulary", "coko"], "coco"),
-        (["--vocabulary", "none.txt"], "none.txt"),
-        (["--field", "my field"], "cannot be a label field"),
-        (["--field", "filepath"], "not Detections"),
-        (["--box-field", "filepath"], "'filepath'"),
-        (["--point-field", "clicks"], "there is no field 'clicks'"),
-        (["--min-confidence", "2"], "--min-confidence"),
-    ],
-)
-def test_what_cannot_work_is_said_in_one_message(folder, options, message):
-    assert message in run(folder, *options, code=2)
-
-
 def test_a_preset_without_weights_says_so(folder):
     output = run(folder, "--preset", "ovsam-rn50x16-coco", "--vocabulary", "cat,", code=1)
     assert "their licence has not been accepted" in output
     assert "ovsam-lite" in output
-
-
-def test_a_target_that_is_nothing_is_named_with_what_is_near(dataset, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert "holds no images" in run(tmp_path / "empty", code=2)
-    assert "give the folder" in run(shutil.copy(__file__, tmp_path / "a.py"), code=2)
-    assert dataset.name in run(dataset.name[:-1], code=2)
 
 
 def test_labels_of_another_run_are_not_overwritten_unasked(folder, ground_truth):
@@ -313,22 +278,3 @@ def test_what_tools_write_is_labelled_and_exported_with_the_ids_in_use(
     (row,) = json.loads(preds.read_text())
     assert "error" not in row
     assert (row["image_id"], row["prompt_id"], row["category_id"]) == ids
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--export", "{}"], "is a folder: give a file"),
-        (["--export", "{}/a.txt/preds.json"], "nothing can be written in"),
-        (["--contact-sheet", "{}"], "is a folder: give a file"),
-        (["--contact-sheet", "{}/sheet.doc"], "no ending of a picture's"),
-        (["--crowds"], "--boxes or --center-points"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_before_anything_is_labelled(
-    folder, tmp_path, options, message
-):
-    (tmp_path / "a.txt").touch()
-    given = [option.format(tmp_path) for option in options]
-    assert message in run(folder, "--vocabulary", "cat,", *given, code=2)
-    assert not import_images(folder).has_field("ovsam")

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
+from tests.cli.calling import told
 from tests.namers.open_clip_model import write_model
 
 SMALL = ["--device", "cpu", "--workers", "0", "--vocabulary", "cat, cup, person"]
@@ -28,9 +29,8 @@ def drawn(dataset: fo.Dataset) -> fo.Dataset:
 def test_a_field_is_named_by_the_namer_that_is_asked_for(drawn: fo.Dataset, tmp_path: Path) -> None:
     namer = write_model(tmp_path)
     call = ["name", drawn.name, "--field", "drawn", "--namer", namer, "--cuts", "0.1:0", *SMALL]
-    done = CliRunner().invoke(app, call)
-    assert done.exit_code == 0, done.output
-    assert "3 instances named on 3 images in field 'drawn_named'" in done.output
+    labels = told(*call)["labels"]
+    assert (labels["field"], labels["instances"], labels["labelled"]) == ("drawn_named", 3, 3)
     drawn.reload()
     config = drawn.get_run_info("drawn_named").config
     assert (config.namer, config.cuts) == (namer, "0.1:0")
@@ -57,7 +57,7 @@ def test_a_results_file_of_a_folder_is_named(images: list[Path], tmp_path: Path)
         (["--field", "drawn", "--namer", "clip"], "unknown namer 'clip'"),
         (["--field", "drawn", "--namer", "openclip:ViT-B-32/nothing"], "has no weights 'nothing'"),
         (["--field", "drawn", "--cuts", "0.1:1"], "cuts are of a namer"),
-        (["--predictions", "nowhere.json"], "there is no results file nowhere.json"),
+        (["--predictions", "nowhere.json"], "there is no results or annotation file nowhere.json"),
     ],
 )
 def test_what_cannot_work_is_an_error_of_usage(

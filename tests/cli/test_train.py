@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from ovsam_plugin.cli.app import app
+from tests.cli.calling import told
 from tests.training.small import small_set
 
 CONFIG = """
@@ -62,9 +63,28 @@ def test_a_run_is_made_gone_on_from_and_made_again(config: Path) -> None:
     steps = {line.split(",")[0] for line in (out / "log.csv").read_text().splitlines()[1:]}
     assert steps == {"2", "3"}
     config.write_text(CONFIG)
-    again = train("lite", config, "--restart")
-    assert "going on" not in again.output
+    again = told("train", "lite", config, "--restart")
     assert (out / "ovsam-lite.safetensors").read_bytes() == weights
+    assert again["weights"] == [str(out / "ovsam-lite.safetensors")]
+    assert (again["recipe"], again["step"]) == ("lite", 2)
+    assert max(again["losses"].values()) > 0
+    assert 0 <= again["figures"]["top-1"] <= 1
+    # A run that is done is summed up again from its log.
+    once_more = told("train", "lite", config)
+    assert once_more["step"] == 2
+    assert once_more["figures"] == pytest.approx(again["figures"], rel=1e-4)
+
+
+def test_a_learned_context_is_told_too(config: Path) -> None:
+    categories = json.loads((config.parent / "coco.json").read_text())["categories"]
+    names = ", ".join(each["name"] for each in categories)
+    method = f'method = "image-crop"\nvocabulary = "{names},"'
+    config.write_text(f'out = "run"\n{PAIR}\n{method}\n[schedule]\nsteps = 2\n')
+    made = told("train", "coop", config)
+    assert made["weights"] == [str(config.parent / "run" / "image-crop.safetensors")]
+    assert Path(made["weights"][0]).is_file()
+    assert made["step"] == 2
+    assert made["losses"]["coop"] > 0
 
 
 def test_what_of_a_start_is_taken_is_said(config: Path) -> None:

@@ -13,6 +13,7 @@ from ovsam_plugin.checkpoint import SHIPPED
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.presets import PRESETS
 from ovsam_plugin.published.record import file_sha256
+from tests.cli.calling import told
 from tests.published import layout
 from tests.published.server import Server, serve
 
@@ -70,6 +71,31 @@ def test_a_model_is_fetched_listed_verified_found_and_removed(server: Server) ->
     assert "sam2clip_vith_rn50x16.pth" not in run("list").output
     assert run("remove", NAME).output == f"removed {path}\n"
     assert not path.exists()
+
+
+def test_scripts_get_the_files_as_json(server: Server, files: Path, tmp_path: Path) -> None:
+    fetched = told("weights", "fetch", NAME, "--accept-licence")
+    path = Path(fetched["file"])
+    assert fetched == told("weights", "path", NAME) == {"preset": NAME, "file": str(path)}
+    assert path.is_file()
+    sizes = {each["file"]: each["bytes"] for each in told("weights", "list")}
+    assert sizes[str(path)] == path.stat().st_size
+    sums = {each["file"]: each["sha256"] for each in told("weights", "verify")}
+    assert sums[str(path)] == file_sha256(path)
+    output = tmp_path / "mine.safetensors"
+    made = told("weights", "convert", *files.iterdir(), "--preset", NAME, "--output", output)
+    assert made == {"preset": NAME, "file": str(output)}
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    (changed,) = told("weights", "verify", NAME, code=1)
+    assert (changed["file"], changed["sha256"]) == (str(path), None)
+    assert "has changed" in changed["problem"]
+    assert told("weights", "remove", NAME) == {"removed": [str(path)]}
+
+
+def test_weights_that_are_not_here_have_no_size() -> None:
+    listed = told("weights", "list")
+    assert {Path(each["file"]).suffix for each in listed} == {".safetensors"}
+    assert all(each["bytes"] is None for each in listed)
 
 
 def test_verify_finds_what_changed(server: Server) -> None:

@@ -21,8 +21,8 @@ from ovsam_plugin.curation.clean_counts import count_clean
 from ovsam_plugin.curation.clean_export import Format
 from ovsam_plugin.curation.decisions import accept, reject, rename
 from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.dataset.imported_labels import import_labels
 from ovsam_plugin.dataset.label_masks import crop_of
-from ovsam_plugin.dataset.predictions import attach_predictions
 from ovsam_plugin.vocabulary.tables import built_in
 
 FIELD = "ovsam"
@@ -110,7 +110,7 @@ def test_what_goes_out_comes_back_to_the_pixel(
     results.write_text(json.dumps(rows))
     if labelled.has_sample_field("back"):
         labelled.delete_sample_field("back")
-    assert attach_predictions(labelled, results, field="back", annotations=path).problems == ()
+    assert import_labels(labelled, results, label_field="back", annotations=path).problems == ()
     for again, (label, full) in zip(labelled.first()["back"].detections, drawn):
         crop = crop_of(again, SIZE)
         assert crop is not None

@@ -9,10 +9,8 @@ import fiftyone as fo
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from ovsam_plugin import encode_dataset, open_image
-from ovsam_plugin.cli.app import app
 from ovsam_plugin.interactive.shared_network import encodings_directory, load_shared_network
 
 
@@ -72,21 +70,6 @@ def test_a_bound_of_disk_space_is_kept(dataset: fo.Dataset, cache: Path) -> None
     assert done.bytes <= old * 1.6
     with pytest.raises(ValueError, match="must be positive"):
         encode_dataset(dataset, most_bytes=0)
-
-
-def test_the_command_tells_what_it_did(dataset: fo.Dataset, cache: Path) -> None:
-    Path(dataset.first().filepath).write_bytes(b"damaged")
-    done = CliRunner().invoke(app, ["encode", dataset.name, "--device", "cpu"])
-    assert done.exit_code == 0, done.output
-    assert "2 photographs encoded, 0 were already" in done.output
-    assert "not encoded" in done.output
-    assert len(list(cache.iterdir())) == 2
-    small = ["--device", "cpu", "--most-gigabytes", "0.001"]
-    full = CliRunner().invoke(app, ["encode", dataset.name, *small])
-    assert "2 were already" in full.output
-    gone = CliRunner().invoke(app, ["encode", dataset.name + "x"])
-    assert gone.exit_code == 2
-    assert "there is no dataset" in gone.output
 
 
 def test_turned_photographs_keep_their_size(tmp_path: Path) -> None:

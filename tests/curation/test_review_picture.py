@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ovsam_plugin.curation.review_picture import SIZE, data_address, instance_picture
+from ovsam_plugin.curation.review_picture import (
+    CROP,
+    SIZE,
+    data_address,
+    group_picture,
+    instance_picture,
+)
 
 GREY = 200
 
@@ -80,3 +86,31 @@ def test_a_mask_is_shown_stretched_over_its_box_and_cut_at_the_edge(tmp_path: Pa
     rows = np.flatnonzero(bright.any(axis=1))
     # Of the 400 x 300 photograph the columns 0 to 80 of rows 75 to 225 are the mask.
     assert (rows[-1] - rows[0]) / (columns[-1] - columns[0]) == pytest.approx(150 / 80, rel=0.05)
+
+
+def examples(dataset: fo.Dataset, count: int) -> list[tuple[str, str]]:
+    rows = zip(dataset.values("id"), dataset.values("ovsam.detections.id"))
+    return [(sample_id, label_id) for sample_id, ids in rows for label_id in ids][:count]
+
+
+def test_crops_stand_side_by_side_as_wide_as_they_are_many(labelled: fo.Dataset) -> None:
+    one, three = (group_picture(labelled, "ovsam", examples(labelled, n)) for n in (1, 3))
+    assert one.size == CROP
+    assert three.height == CROP[1]
+    gap = (three.width - 3 * CROP[0]) / 2
+    assert 0 < gap < 10
+    pixels = np.asarray(three)
+    assert (pixels[:, : CROP[0]] == np.asarray(one)).all()
+    parts = [pixels[:, int(i * (CROP[0] + gap)) :][:, : CROP[0]] for i in range(3)]
+    assert all(part.std() > 10 for part in parts)
+    assert not (parts[1] == parts[2]).all()
+
+
+def test_instances_that_are_gone_are_left_out(labelled: fo.Dataset) -> None:
+    shown = examples(labelled, 2)
+    sample_id = shown[0][0]
+    picture = group_picture(
+        labelled, "ovsam", [(sample_id, "0" * 24), *shown, ("0" * 24, "0" * 24)]
+    )
+    assert picture.size == group_picture(labelled, "ovsam", shown).size
+    assert group_picture(labelled, "ovsam", [(sample_id, "0" * 24)]).size == (1, CROP[1])

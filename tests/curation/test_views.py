@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from types import ModuleType
 from typing import Any
 
 import fiftyone as fo
 import pytest
 
-from ovsam_plugin.curation import decisions, views
+from ovsam_plugin.curation import views
 from ovsam_plugin.curation.groups import unknown_groups
 from tests.curation.run_by_hand import add_run
 
@@ -152,28 +150,3 @@ def test_a_vocabulary_without_groups_or_split_is_named_as_the_reason(run: fo.Dat
 def test_a_group_that_is_not_there_is_refused(run: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="there is no group 3 .* there are 1 to 2"):
         views.unknown(run, "ovsam", group=3)
-
-
-@pytest.mark.parametrize("module", [views, decisions])
-def test_the_field_has_one_name_everywhere_and_its_old_one_for_one_release(
-    module: ModuleType, labelled: fo.Dataset
-) -> None:
-    asking = [
-        function
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_")
-    ]
-    seconds = [list(inspect.signature(each).parameters)[1:2] for each in asking]
-    assert seconds.count(["label_field"]) >= 8
-    assert ["field"] not in seconds
-    if module is views:
-        with pytest.warns(DeprecationWarning, match=r"not_reviewed\(field=...\) is label_field="):
-            old = views.not_reviewed(labelled, field="ovsam")
-        assert old.count("ovsam.detections") == views.not_reviewed(
-            labelled, label_field="ovsam"
-        ).count("ovsam.detections")
-    else:
-        with pytest.warns(DeprecationWarning, match=r"progress\(field=...\) is label_field="):
-            assert decisions.progress(labelled, field="ovsam") == decisions.progress(
-                labelled, label_field="ovsam"
-            )

@@ -14,7 +14,7 @@ from ovsam_plugin.dataset.batch_encoding import BatchEncoder
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.sample_prompts import Asked
-from ovsam_plugin.hardware.memory import is_out_of_memory
+from ovsam_plugin.hardware.device import is_out_of_memory
 from ovsam_plugin.prediction.predictor import Encoding, Predictor
 from ovsam_plugin.prediction.prompts import Box
 

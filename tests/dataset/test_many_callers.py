@@ -16,12 +16,8 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin import label_dataset, relabel_dataset
 from ovsam_plugin.dataset import embedding_index
-from ovsam_plugin.dataset.embedder import Embedder
-from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.labeling_job import LabelingJob
 from ovsam_plugin.dataset.workers import Worker
-
-LITE = Embedder("ovsam-lite", "")
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {
@@ -81,28 +77,6 @@ def test_two_views_of_the_same_samples_answer_what_each_of_them_asks(
     assert sorted(boxed.values("ovsam.detections.prompt_id", unwind=True)) == sorted(asked)
     assert len(embedding_index.load(boxed, "ovsam")) == 6
     assert label_dataset(boxed, **SMALL).labelled == 0
-
-
-def test_what_is_filed_leaves_the_spool_and_what_others_put_meanwhile_stays(
-    boxed: fo.Dataset,
-) -> None:
-    label_dataset(boxed, **SMALL)
-    width = embedding_index.load(boxed, "ovsam").vectors.shape[1]
-    row = np.full((1, width), width**-0.5, dtype=np.float32)
-    spool, sample = EmbeddingSpool(boxed, "ovsam"), boxed.first()
-    with Worker(boxed, "ovsam") as other:
-        spool.put(other.token, sample.id, ["a" * 24], row)
-        assert embedding_index.refresh(boxed, "ovsam", LITE) == 3
-        assert len(spool.keys()) == 1  # its label is written next
-        sample["ovsam"].detections.append(fo.Detection(id="a" * 24, bounding_box=[0, 0, 1, 1]))
-        sample.save()
-        assert embedding_index.refresh(boxed, "ovsam", LITE) == 4
-        assert spool.keys() == []
-        spool.put(other.token, sample.id, ["b" * 24], row)
-        spool.put(other.token, sample.id, ["a" * 24], row)
-    # The other one is gone: what it spooled and did not write is forgotten.
-    assert embedding_index.refresh(boxed, "ovsam", LITE) == 4
-    assert spool.keys() == []
 
 
 def test_another_call_with_other_settings_is_refused_while_one_is_at_work(

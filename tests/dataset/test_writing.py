@@ -73,25 +73,6 @@ def test_what_is_guarded_stays(labelled: fo.Dataset) -> None:
     assert names(labelled)[0] == ["cat", "new", "new"]
 
 
-def test_samples_in_memory_see_what_is_written_and_keep_what_is_not_saved(
-    labelled: fo.Dataset,
-) -> None:
-    first, second, third = list(labelled)
-    first.tags.append("mine")
-    second[FIELD].detections[0].label = "tabby"
-    rows = [(s, i, {"label": "new"}) for s, i in pairs(labelled)]
-    writing.set_attributes(labelled, FIELD, rows)
-    assert first.tags == ["mine"]
-    assert [d.label for d in first[FIELD].detections] == ["new"] * 3
-    assert second[FIELD].detections[0].label == "tabby"
-    assert [d.label for d in third[FIELD].detections] == ["new"] * 2
-    for sample in (first, second):
-        sample.save()
-    labelled.reload()
-    assert labelled.first().tags == ["mine"]
-    assert names(labelled) == [["new"] * 3, ["tabby", "new"], ["new"] * 2]
-
-
 def test_a_change_is_seen_in_the_time_of_its_sample_alone(labelled: fo.Dataset) -> None:
     before = labelled.values("last_modified_at")
     writing.set_attributes(labelled, FIELD, [(*pairs(labelled)[0], {"doubt": 0.5})])
@@ -207,24 +188,6 @@ def test_read_only_fields_are_named_with_the_way_to_change_them(labelled: fo.Dat
         field.read_only = False
         field.save()
     check_writable(labelled, "not there", ("label",))
-
-
-def test_a_deleted_field_takes_its_unsaved_edits_with_it_and_no_others(
-    labelled: fo.Dataset,
-) -> None:
-    first, second, _ = list(labelled)
-    first.tags.append("mine")
-    first[FIELD].detections[0].label = "tabby"
-    second["ovsam_error"] = "mine"
-    writing.delete_fields(labelled, ("ovsam", "gone already"))
-    assert first.tags == ["mine"]
-    assert second["ovsam_error"] == "mine"
-    first.save()
-    second.save()
-    labelled.clear_cache()
-    assert "ovsam" not in labelled.first().field_names
-    assert labelled.first().tags == ["mine"]
-    assert labelled.values("ovsam_error") == [None, "mine", None]
 
 
 def test_ids_go_into_queries_a_part_at_a_time() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from ovsam_plugin import demo
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.dataset.importing import import_images
 
@@ -29,9 +32,28 @@ BOXES = {"chelsea.png": ("cat", (20, 0, 157, 133)), "coffee.png": ("cup", (53, 7
 
 def commands(name: str) -> list[list[str]]:
     """The commands of an example, without its markers of sections."""
-    text = (EXAMPLES / name).read_text().replace("\\\n", " ")
-    lines = [shlex.split(line, comments=True) for line in text.splitlines()]
-    return [line for line in lines if line]
+    return parsed((EXAMPLES / name).read_text())
+
+
+def parsed(text: str) -> list[list[str]]:
+    """The commands of a few lines of shell, without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [line for line in (shlex.split(line, comments=True) for line in lines) if line]
+
+
+def sections(name: str) -> dict[str, str]:
+    """The text of each section of an example, as a page shows it."""
+    text = (EXAMPLES / name).read_text()
+    return dict(re.findall(r"\[start:(\w+)\]\n(.*?)# --8<-- \[end", text, flags=re.DOTALL))
+
+
+def run(command: list[str]) -> None:
+    """One command of `ovsam`, which is to succeed."""
+    program, *arguments = command
+    assert program == "ovsam"
+    arguments = [str(Path(a).expanduser()) if a.startswith("~") else a for a in arguments]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
+    assert done.exit_code == 0, f"{shlex.join(command)}\n{done.output}"
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +117,10 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # In the order of the pages: what is labelled on one is searched and evaluated on another.
-@pytest.mark.parametrize("name", ["label.sh", "curate.sh", "evaluate.sh"])
+@pytest.mark.parametrize("name", ["label.sh", "curate.sh", "segment.sh", "evaluate.sh"])
 def test_commands_do_what_their_page_says(name: str, at_home: Path, labelled_once: None) -> None:
     for command in commands(name):
-        program, *arguments = command
-        assert program == "ovsam"
-        arguments = [str(Path(a).expanduser()) if a.startswith("~") else a for a in arguments]
-        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
-        assert done.exit_code == 0, f"{shlex.join(command)}\n{done.output}"
+        run(command)
     written = {
         "label.sh": ["sheet.png", "preds.json"],
         "evaluate.sh": ["report/report.html", "report/report.md"],
@@ -172,16 +190,72 @@ def test_every_example_is_on_a_page_and_every_page_in_the_menu() -> None:
     pages = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
     all_text = "\n".join(pages.values())
     for path in EXAMPLES.iterdir():
-        sections = [
-            line.split("[start:")[1].rstrip("]")
-            for line in path.read_text().splitlines()
-            if "[start:" in line
-        ]
-        assert sections, path.name
-        for section in sections:
+        shown = sections(path.name)
+        assert shown, path.name
+        for section in shown:
             assert f'--8<-- "docs/examples/{path.name}:{section}"' in all_text, (path.name, section)
     menu = (ROOT / "mkdocs.yml").read_text()
     assert not [name for name in pages if f": {name}\n" not in menu]
+
+
+def test_the_tutorial_leads_from_photographs_to_ground_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything that its page shows, in the page's order, on three of its photographs."""
+    monkeypatch.chdir(tmp_path)
+    three = partial(demo.photographs, ("chelsea.png", "coffee.png", "rocket.jpg"))
+    monkeypatch.setattr(demo, "photographs", three)
+    page = (ROOT / "docs" / "tutorial.md").read_text()
+    steps = re.findall(r'docs/examples/(tutorial\.\w+):(\w+)"', page)
+    assert [section for _, section in steps] == [
+        "photographs", "label", "search", "score", "decide", "export", "evaluate",
+    ]  # fmt: skip
+    names: dict[str, Any] = {}
+    try:
+        for file, section in steps:
+            source = sections(file)[section]
+            if file.endswith(".py"):
+                exec(compile(source, section, "exec"), names)
+            else:
+                for command in parsed(source):
+                    run(command)
+    finally:
+        fo.delete_dataset("tutorial")
+    truth = json.loads(Path("ground-truth.json").read_text())
+    classes = {each["id"]: each["name"] for each in truth["categories"]}
+    kept = {classes[each["category_id"]] for each in truth["annotations"]}
+    assert {"cat", "cup", "rocket"} <= kept
+    assert len(truth["images"]) == 3
+    assert {each["provenance"]["reviewed_by"] for each in truth["annotations"]} == {"you"}
+    assert Path("sheet.png").stat().st_size > 0
+
+
+def test_what_a_newcomer_types_first_is_there() -> None:
+    targets = [line[1] for line in commands("start.sh") if line[0] == "make"]
+    assert targets == ["demo", "app", "test"]
+    subprocess.run(["make", "--dry-run", *targets], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_readme_s_commands_and_python_are_those_of_the_examples() -> None:
+    text = (ROOT / "README.md").read_text()
+    known = [command for path in EXAMPLES.glob("*.sh") for command in commands(path.name)]
+    python = [text for path in EXAMPLES.glob("*.py") for text in sections(path.name).values()]
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 6
+    for language, block in blocks:
+        if language == "python":
+            assert block in python
+        else:
+            assert not [command for command in parsed(block) if command not in known]
+
+
+@pytest.mark.parametrize("step", ["Label", "Look", "Decide", "Click", "Evaluate"])
+def test_each_step_of_the_readme_has_its_command_and_its_picture(step: str) -> None:
+    _, after = (ROOT / "README.md").read_text().split(f"\n## {step}\n")
+    section = after.split("\n## ")[0]
+    assert "\novsam " in section
+    assert "](docs/" in section
+    assert re.search(r"!\[[^]]+\]\(docs/\w+\.(jpg|webp)\)", section)
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

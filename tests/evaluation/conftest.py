@@ -7,15 +7,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.evaluation.ground_truth import read_ground_truth
+from ovsam_plugin.evaluation.protocols import Protocol
+from ovsam_plugin.evaluation.results import Evaluated
+from ovsam_plugin.evaluation.run import Evaluation
+from ovsam_plugin.evaluation.splits import apply_split
 from ovsam_plugin.network.cost import Cost
 from ovsam_plugin.prediction.instances import Instances, PackedMasks
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt
 from ovsam_plugin.recognition.recognizer import Recognition
+from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 Annotate = Callable[..., Path]
@@ -116,3 +124,78 @@ def _place(prompt: Prompt, shape: tuple[int, ...]) -> list[int]:
         max(int(x) - 20, 0), max(int(y) - 20, 0), min(int(x) + 20, shape[1]),
         min(int(y) + 20, shape[0]),
     ]  # fmt: skip
+
+
+NAMES = load_vocabulary("cat, cup, person")
+
+
+def evaluate(
+    path: Path,
+    images: Sequence[Path],
+    protocol: Protocol = "box",
+    *,
+    vocabulary: Vocabulary = NAMES,
+    method: Painter | None = None,
+    **options: Any,
+) -> Evaluated:
+    truth = read_ground_truth(path)
+    by_name = {image.name: image for image in images}
+    names = {image.id: Path(image.file_name).name for image in truth.images}
+    paths = {i: by_name[name] for i, name in names.items() if name in by_name}
+    evaluation = Evaluation(truth, paths, vocabulary, protocol, **options)
+    return evaluation.run([method or Painter(vocabulary, "cat")])
+
+
+COCO = apply_split(load_vocabulary("coco"), "coco-48-17")
+
+
+@pytest.fixture
+def evaluated(images: list[Path], annotate: Annotate) -> Evaluated:
+    return evaluate(annotate(), images, vocabulary=COCO, method=Painter(COCO, "cat"))
+
+
+SIZE = (300, 451)  # of the cat's photograph
+
+
+def detection(
+    name: str | None, box: tuple[int, int, int, int], size: tuple[int, int], **more: Any
+) -> fo.Detection:
+    """An ellipse that fills a whole-pixel xyxy box."""
+    x1, y1, x2, y2 = box
+    rows, columns = np.mgrid[0 : y2 - y1, 0 : x2 - x1] + 0.5
+    mask = (rows / (y2 - y1) * 2 - 1) ** 2 + (columns / (x2 - x1) * 2 - 1) ** 2 <= 1
+    return fo.Detection(label=name, bounding_box=relative_box(box, size), mask=mask, **more)
+
+
+@pytest.fixture
+def truthful(dataset: fo.Dataset) -> fo.Dataset:
+    """Two truths and two answers to them on the cat's photograph, one on the cup's."""
+    dataset.compute_metadata(num_workers=1, progress=False)
+    cat, cup, _ = dataset
+    big, small = (
+        detection("cat", (60, 40, 360, 260), SIZE),
+        detection("dog", (10, 10, 41, 33), SIZE),
+    )
+    cat["truth"] = fo.Detections(detections=[big, small])
+    cat["said"] = fo.Detections(detections=[
+        detection("kitten", (61, 40, 361, 262), SIZE, confidence=0.9, prompt_id=str(big.id)),
+        detection("bird", (12, 11, 41, 33), SIZE, confidence=0.4, prompt_id=str(small.id)),
+    ])  # fmt: skip
+    cat.save()
+    size = cup.metadata.height, cup.metadata.width
+    cup["truth"] = fo.Detections(detections=[detection("cup", (150, 80, 410, 300), size)])
+    cup["said"] = fo.Detections(detections=[])
+    cup.save()
+    return dataset
+
+
+def locked(dataset: fo.Dataset, name: str) -> None:
+    field = dataset.get_field(name)
+    field.read_only = True
+    field.save()
+
+
+def other_size(dataset: fo.Dataset) -> None:
+    sample = dataset.first()
+    sample["truth"].detections[0].mask = np.ones((28, 28), dtype=bool)
+    sample.save()

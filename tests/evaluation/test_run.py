@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,57 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ovsam_plugin.evaluation.detections import read_detections
 from ovsam_plugin.evaluation.ground_truth import read_ground_truth
 from ovsam_plugin.evaluation.protocols import Protocol
-from ovsam_plugin.evaluation.results import Evaluated
-from ovsam_plugin.evaluation.run import Evaluation
 from ovsam_plugin.evaluation.splits import apply_split, require_classes
-from ovsam_plugin.prediction.prompts import Box, Points
+from ovsam_plugin.prediction.prompts import Box
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
-from tests.evaluation.conftest import Annotate, Painter
-
-NAMES = load_vocabulary("cat, cup, person")
-
-
-def evaluate(
-    path: Path,
-    images: Sequence[Path],
-    protocol: Protocol = "box",
-    *,
-    vocabulary: Vocabulary = NAMES,
-    method: Painter | None = None,
-    **options: Any,
-) -> Evaluated:
-    truth = read_ground_truth(path)
-    by_name = {image.name: image for image in images}
-    names = {image.id: Path(image.file_name).name for image in truth.images}
-    paths = {i: by_name[name] for i, name in names.items() if name in by_name}
-    evaluation = Evaluation(truth, paths, vocabulary, protocol, **options)
-    return evaluation.run([method or Painter(vocabulary, "cat")])
-
-
-def test_boxes_that_are_filled_fit_rectangles(images: list[Path], annotate: Annotate) -> None:
-    (result,) = evaluate(annotate(), images).methods
-    assert result.outcomes.iou.tolist() == [1.0] * 6
-    assert result.outcomes.right.tolist() == [True, False, False, False, False, True]
-    assert result.outcomes.image.tolist() == [0, 0, 1, 1, 2, 2]
-    assert result.outcomes.area.tolist()[:2] == [300 * 220, 40 * 30]
-    assert result.seconds == 0.25
-    assert (result.cost.parameters, result.cost.multiply_adds) == (7, 110)
-
-
-def test_a_centre_point_lies_deepest_inside_the_mask(
-    images: list[Path], annotate: Annotate
-) -> None:
-    method = Painter(NAMES, "cat")
-    (result,) = evaluate(annotate(), images, "center-point", method=method).methods
-    points = [prompt for prompt in method.asked if isinstance(prompt, Points)]
-    assert len(points) == 6
-    x, y = points[0].xy[0]
-    assert min(y - 40, 260 - y, x - 60, 360 - x) == 109.5  # half of 220, at a pixel's centre
-    assert result.outcomes.iou[0] == pytest.approx(40 * 40 / (300 * 220))
+from tests.evaluation.conftest import NAMES, Annotate, Painter, evaluate
 
 
 @pytest.mark.parametrize("protocol", ["box", "center-point", "everything"])
@@ -92,51 +46,6 @@ def test_only_the_prompt_reaches_the_method(
     assert asked[0] == asked[1]
     assert rows[0] == rows[1]
     assert {set(vars(prompt)) <= {"xyxy", "xy", "labels", "id"} for prompt in asked[0]} == {True}
-
-
-def test_detected_boxes_ask_and_are_matched_by_overlap(
-    images: list[Path], annotate: Annotate, tmp_path: Path
-) -> None:
-    path = annotate()
-    rows = [
-        {"image_id": 1, "category_id": 1, "bbox": [62, 42, 300, 220], "score": 0.9},
-        {"image_id": 1, "category_id": 17, "bbox": [200, 10, 20, 20], "score": 0.3},
-        {"image_id": 2, "category_id": 47, "bbox": [150, 80, 260, 220], "score": 0.8},
-        {"image_id": 3, "category_id": 1, "bbox": [900, 10, 20, 20], "score": 0.8},
-    ]
-    (tmp_path / "dets.json").write_text(json.dumps(rows))
-    detections = read_detections(tmp_path / "dets.json", read_ground_truth(path))
-    evaluated = evaluate(path, images, "detector", detections=detections)
-    (result,) = evaluated.methods
-    assert result.surplus == 1
-    assert result.outcomes.answer.tolist() == [0, -1, 0, -1, -1, -1]
-    assert 0.9 < result.outcomes.iou[0] < 1
-    assert result.outcomes.iou.tolist()[1:] == [0, 1, 0, 0, 0]
-    assert [row["category_id"] for row in result.detector_rows] == [3, 1, 2]
-    assert [row["score"] for row in result.detector_rows] == [0.9, 0.3, 0.8]
-    assert any("lies outside" in problem for problem in evaluated.problems)
-
-
-def test_a_result_that_is_none_costs_no_other(annotate: Annotate, tmp_path: Path) -> None:
-    """Such as those of our own export whose prompt was refused."""
-    good = {"image_id": 1, "category_id": 17, "bbox": [62, 42, 300, 220], "score": 0.9}
-    rows = [
-        {**good, "bbox": [0, 0, 0, 0], "score": 0.0, "category_id": None, "error": "refused"},
-        {**good, "bbox": [1, 2, 3]},
-        {**good, "bbox": None},
-        {**good, "score": "high"},
-        {**good, "score": float("nan")},
-        {**good, "image_id": "1", "category_id": "17", "score": "0.5"},
-        {**good, "score": None},
-    ]
-    (tmp_path / "dets.json").write_text(json.dumps(rows))
-    found = read_detections(tmp_path / "dets.json", read_ground_truth(annotate()))
-    assert [(d.category, d.score) for d in found.boxes[1]] == [(0, 0.5), (0, 1.0)]
-    assert [p.split(" of ")[0] for p in found.problems] == [f"result {i}" for i in range(5)]
-    assert "refused" in found.problems[0]
-    (tmp_path / "dets.json").write_text(json.dumps(rows[:5]))
-    with pytest.raises(ValueError, match="no result .*refused"):
-        read_detections(tmp_path / "dets.json", read_ground_truth(annotate()))
 
 
 def test_an_area_that_is_text_costs_nothing(images: list[Path], annotate: Annotate) -> None:
@@ -236,25 +145,6 @@ def test_a_truth_without_instances_of_the_classes_is_refused(
 
     with pytest.raises(ValueError, match="no annotation of a class"):
         evaluate(annotate(strip), images)
-
-
-def test_what_was_evaluated_is_a_truth_file_of_its_own(
-    images: list[Path], annotate: Annotate
-) -> None:
-    def lvis(content: dict[str, Any]) -> None:
-        for image in content["images"]:
-            image["coco_url"] = f"http://images.example/val/{image.pop('file_name')}"
-            image["neg_category_ids"], image["not_exhaustive_category_ids"] = [47], [17]
-        for category, frequency in zip(content["categories"], "rcf"):
-            category["frequency"] = frequency
-
-    evaluated = evaluate(annotate(lvis), images)
-    assert evaluated.federated
-    content = evaluated.truth
-    assert [i["neg_category_ids"] for i in content["images"]] == [[2]] * 3
-    assert [i["not_exhaustive_category_ids"] for i in content["images"]] == [[1]] * 3
-    assert [c["frequency"] for c in content["categories"]] == ["r", "c", "f"]
-    assert content["annotations"][0]["area"] == 300 * 220
 
 
 def test_the_coco_split_applies_to_a_file_of_some_of_its_classes(annotate: Annotate) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,8 @@ from PIL import Image
 
 from ovsam_plugin import open_image
 from ovsam_plugin.images.reading import ImageError, read_image
-from ovsam_plugin.interactive.encodings import Encodings, bytes_of
 from ovsam_plugin.interactive.session import Instance, Session
-from ovsam_plugin.interactive.shared_network import Photograph, load_shared_network
+from ovsam_plugin.interactive.shared_network import load_shared_network
 from ovsam_plugin.prediction.prompts import Points
 
 # On the cat's forehead, on the cup's side, and on the woman's face.
@@ -142,16 +140,6 @@ def test_what_cannot_be_answered_says_why(cat: Session, tmp_path: Path) -> None:
         open_image(np.zeros((4, 4, 3), np.float32), device="cpu")  # type: ignore[arg-type]
 
 
-def test_a_file_that_was_replaced_is_encoded_anew(
-    photographs: dict[str, Path], tmp_path: Path
-) -> None:
-    path = tmp_path / "shown.png"
-    path.write_bytes(photographs["chelsea.png"].read_bytes())
-    assert open_image(path, device="cpu").size == (300, 451)
-    path.write_bytes(photographs["coffee.png"].read_bytes())
-    assert open_image(path, device="cpu").size == (400, 600)
-
-
 def test_a_turned_photograph_is_clicked_as_it_is_seen(
     photographs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -164,57 +152,3 @@ def test_a_turned_photograph_is_clicked_as_it_is_seen(
     assert session.size == (300, 451)
     straight = open_image(np.asarray(seen), vocabulary=NAMES, device="cpu")
     assert iou(session.click(230, 120), straight.click(230, 120)) > 0.9
-
-
-def test_four_people_get_the_answers_that_each_gets_alone(photographs: dict[str, Path]) -> None:
-    def work(path: Path, places: list[tuple[int, int]]) -> list[Instance]:
-        session = open_image(path, vocabulary=NAMES, device="cpu")
-        found = []
-        for x, y in places:
-            session.clear()
-            session.hover(x, y)
-            found.append(session.click(x, y))
-        return found
-
-    names = [*PLACES, "chelsea.png"]
-    paths = [photographs[name] for name in names]
-    for asked in (paths, paths[:1] * 4):
-        places = [[(100 + 40 * i, 80 + 30 * k) for k in range(3)] for i in range(len(asked))]
-        alone = [work(path, some) for path, some in zip(asked, places)]
-        load_shared_network(device="cpu").encodings.clear()
-        with ThreadPoolExecutor(4) as pool:
-            together = list(pool.map(work, asked, places))
-        for one, other in zip(alone, together):
-            assert all(map(same, one, other))
-
-
-def test_the_encodings_used_last_are_kept_within_their_bound(
-    photographs: dict[str, Path],
-) -> None:
-    network = load_shared_network(device="cpu")
-    sources = [Photograph.of(path) for path in photographs.values()]
-    made = [network.encode(source) for source in sources]
-    sizes = [bytes_of(encoding) for encoding in made]
-    assert all(size > 1_000_000 for size in sizes)
-    kept = Encodings(most_bytes=sizes[0] + sizes[1] + sizes[2] - 1)
-    for source, encoding in zip(sources[:2], made):
-        kept.put(source.key, encoding)
-    kept.get(sources[0].key)
-    kept.put(sources[2].key, made[2])
-    assert kept.get(sources[1].key) is None
-    assert kept.get(sources[0].key) is made[0]
-    assert kept.bytes == sizes[0] + sizes[2]
-    kept.put(sources[0].key, made[0])
-    assert kept.bytes == sizes[0] + sizes[2]
-
-
-def test_the_next_photograph_is_encoded_ahead(photographs: dict[str, Path], tmp_path: Path) -> None:
-    network = load_shared_network(device="cpu")
-    path = tmp_path / "next.png"
-    path.write_bytes(photographs["coffee.png"].read_bytes())
-    photograph = Photograph.of(path)
-    network.encode_ahead(photograph)
-    network.settle()
-    assert network.encodings.get(photograph.key) is not None
-    path.write_bytes(b"damaged")
-    network.encode_ahead(Photograph.of(path))  # says nothing until it is asked for

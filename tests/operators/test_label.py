@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +14,12 @@ from fiftyone.operators.delegated import DelegatedOperationService
 from fiftyone.operators.executor import (
     ExecutionContext,
     Executor,
-    execute_or_delegate_operator,
 )
 from fiftyone.operators.registry import OperatorRegistry
 
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
+
+from .asking import form as asked_form
 
 ROOT = Path(__file__).resolve().parents[2]
 URI = "@ovsam/curation/label"
@@ -29,10 +28,9 @@ SMALL = {"vocabulary": "names", "names": "cat, cup, person, spoon"}
 
 def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
     """The properties of the form that these values lead to."""
-    operator = OperatorRegistry().get_operator(URI)
-    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=URI)
-    shown = operator.resolve_input(ctx).to_json()
-    properties: dict[str, Any] = shown["type"]["properties"]
+    properties: dict[str, Any] = asked_form("label", dataset, **params).to_json()["type"][
+        "properties"
+    ]
     return properties
 
 
@@ -98,27 +96,6 @@ def test_a_delegated_run_reports_its_progress_and_its_result(boxed: fo.Dataset) 
     assert operation.status.label == "3 of 3 images"
 
 
-def test_a_run_scheduled_in_the_app_says_where_to_look(
-    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    boxed.persistent = True
-    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", True)
-    params = {**SMALL, "prompts": "box", "prompt_field": "asks"}
-    request = {
-        "dataset_name": boxed.name, "filters": {}, "params": params, "request_delegation": True
-    }  # fmt: skip
-    done = asyncio.run(execute_or_delegate_operator(URI, request))
-    (told,) = [message.body for message in done.result]
-    assert told.operator_uri == "show_output"
-    assert "`fiftyone delegated list` says" in str(told.params)
-    assert "its labels are in the field ovsam" in str(told.params)
-    assert boxed.get_field("ovsam") is None
-    service = DelegatedOperationService()
-    service.execute_queued_operations(operator=URI, dataset_name=boxed.name)
-    boxed.reload()
-    assert boxed.count("ovsam.detections") == 3
-
-
 def test_only_the_selected_samples_are_labelled(boxed: fo.Dataset) -> None:
     params = {**SMALL, "prompts": "box", "prompt_field": "asks", "view_target": "SELECTED_SAMPLES"}
     chosen = boxed.last().id
@@ -173,19 +150,6 @@ def test_weights_that_nobody_may_fetch_are_told_at_the_model(boxed: fo.Dataset) 
     assert "ovsam weights fetch ovsam-rn50x16-lvis" in told
 
 
-def test_background_runs_are_offered_where_they_work_alone(
-    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    operator = OperatorRegistry().get_operator(URI)
-    ctx = ExecutionContext({"dataset_name": boxed.name, "params": {}}, operator_uri=URI)
-    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", False)
-    assert not operator.resolve_execution_options(ctx).allow_delegated_execution
-    assert "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS" in str(form(boxed)["background"])
-    monkeypatch.setattr(fo.config, "allow_legacy_orchestrators", True)
-    assert operator.resolve_execution_options(ctx).allow_delegated_execution
-    assert "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS" not in str(form(boxed))
-
-
 def test_the_app_is_told_how_far_it_is_and_what_came_out(boxed: fo.Dataset) -> None:
     operator = OperatorRegistry().get_operator(URI)
     params = {**SMALL, "prompts": "box", "prompt_field": "asks"}
@@ -200,48 +164,6 @@ def test_the_app_is_told_how_far_it_is_and_what_came_out(boxed: fo.Dataset) -> N
     assert told[-1].params == {"fields": ["ovsam"]}
     assert told[-2].params["color_by"] == "value"
     assert boxed.count("ovsam.detections") == 3
-
-
-def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None:
-    params = {**SMALL, "prompts": "box", "prompt_field": "asks", "preview": True}
-    asked = form(boxed, **params)["tried"]
-    assert "picture" not in form(boxed, **params)
-    made = foo.execute_operator(
-        asked["view"]["operator"], {"dataset": boxed, "params": asked["view"]["params"]}
-    )
-    loaded = {"tried": {"state": "loaded", "data": made.result}}
-    shown = form(boxed, **params, **loaded)
-    assert shown["picture"]["default"].startswith("data:image/jpeg;base64,")
-    assert shown["told"]["view"]["label"].startswith("1.0 instances a photograph; all 3 take")
-    none = form(boxed, **params, **loaded, min_confidence=1.0)
-    assert none["told"]["view"]["label"].startswith("0.0 instances a photograph")
-    # A least confidence for one of the classes that were found, off at first.
-    menu = shown["strict_class"]
-    assert menu["default"] == ""
-    assert "strict_confidence" not in shown
-    first = next(value for value in menu["type"]["values"] if value)
-    strict = form(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
-    assert first in strict["strict_confidence"]["view"]["label"]
-    assert not strict["told"]["view"]["label"].startswith("1.0 instances a photograph")
-    foo.execute_operator(
-        URI,
-        {
-            "dataset": boxed,
-            "params": {
-                **params,
-                "strict_class": first,
-                "strict_confidence": 1.0,
-                "field": "strict",
-            },
-        },
-    )
-    assert first not in boxed.values("strict.detections.label", unwind=True)
-    assert json.loads(boxed.get_run_info("strict").config.calibration)["thresholds"] == {first: 1.0}
-    again = form(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
-    assert "strict: all 3 photographs have their labels" in again["field"]["view"]["description"]
-    other = form(boxed, **{**params, "names": "dog"}, **loaded)
-    assert "picture" not in other
-    assert boxed.get_field("ovsam") is None
 
 
 @pytest.mark.parametrize(

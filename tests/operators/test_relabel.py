@@ -92,44 +92,6 @@ def test_an_empty_menu_says_how_to_fill_it(dataset: fo.Dataset) -> None:
     assert shown["error_message"].startswith("no field holds instances: draw boxes or masks")
 
 
-def test_a_field_of_others_is_not_named_over_without_a_word(named: fo.Dataset) -> None:
-    named.clone_sample_field("asks", "asks_named")
-    told = form(RECOGNIZE, named, field="asks", **OTHER)["into"]["error_message"]
-    assert "'asks_named' holds labels of 3 photographs, made by no run" in told
-    assert "'asks_named_2' is free" in told
-
-
-def test_instances_from_elsewhere_are_named_and_filled_in(named: fo.Dataset) -> None:
-    for sample in named:
-        sample["asks"].detections[0].label = None
-        sample.save()
-    done = run(RECOGNIZE, named, field="asks", fill=True, **OTHER)
-    assert (done.result["field"], done.result["instances"], done.result["filled"]) == (
-        "asks_named",
-        9,
-        3,
-    )
-    assert named.first()["asks"].detections[0].label in OTHER["names"]
-    shown = form(RECOGNIZE, named, **OTHER)
-    assert shown["field"]["error_message"].startswith("choose the field")
-
-
-def test_of_a_grid_of_patches_those_instances_are_named(named: fo.Dataset) -> None:
-    patches = named.to_patches("asks").limit(4)
-    params = {"field": "asks", **OTHER}
-    done = foo.execute_operator(RECOGNIZE, {"view": patches, "params": params})
-    assert done.error is None, done.error
-    assert done.result["instances"] == 4
-    asked = named.values("asks_named.detections.prompt_id", unwind=True)
-    assert sorted(asked) == sorted(map(str, patches.values("asks.id")))
-    operator = OperatorRegistry().get_operator(RECOGNIZE)
-    request = {"dataset_name": named.name, "view": patches._serialize(), "params": OTHER}
-    shown = operator.resolve_input(ExecutionContext(request, operator_uri=RECOGNIZE)).to_json()
-    properties = shown["type"]["properties"]
-    assert properties["field"]["type"]["values"] == ["asks"]
-    assert not properties["field"].get("error_message")
-
-
 @pytest.mark.parametrize(("uri", "made"), [(RELABEL, "asks"), (RECOGNIZE, "asks_named")])
 def test_replacing_a_person_s_labels_is_asked_with_their_counts(
     named: fo.Dataset, uri: str, made: str
@@ -154,15 +116,3 @@ def test_relabelling_again_asks_for_no_further_consent(named: fo.Dataset) -> Non
     shown = form(RELABEL, named, into="again", overwrite=True, **OTHER)
     assert "overwrite_all" not in shown
     assert run(RELABEL, named, into="again", overwrite=True, **OTHER).result["decided"] == 1
-
-
-def test_a_run_is_scored(named: fo.Dataset) -> None:
-    done = run(SCORE, named, field="ovsam", share=0.5)
-    assert done.result["instances"] == 9
-    assert done.result["unknown"] == 4
-    doubts = named.values("ovsam.detections.doubt", unwind=True)
-    assert all(0 <= doubt <= 1 for doubt in doubts)
-
-
-def test_without_a_run_the_form_says_so(dataset: fo.Dataset) -> None:
-    assert "No labelling run yet" in form(SCORE, dataset)["none"]["view"]["label"]

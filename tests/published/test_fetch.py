@@ -117,6 +117,20 @@ def test_a_remote_file_is_asked_five_times(server: Server) -> None:
     assert len(server.requests) == 10
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_an_error_keeps_the_password_of_a_mirror_to_itself(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    server.refuse = 99
+    address = "http://127.0.0.1:9" if away else server.address
+    monkeypatch.setenv("OVSAM_MIRROR", address.replace("//", "//me:S3CRET@") + "/?key=S3CRET")
+    monkeypatch.setattr("urllib3.util.retry.Retry.get_backoff_time", lambda self: 0)
+    monkeypatch.setattr(fetching, "TRIES", 1)
+    with pytest.raises(FetchError, match="127.0.0.1") as refused:
+        fetch(FILE, tmp_path / "to")
+    assert "S3CRET" not in str(refused.value)
+
+
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 def test_a_file_of_another_size_than_the_published_is_not_even_fetched(
     server: Server, tmp_path: Path, size: int

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
-from ovsam_plugin.published import licence
 from ovsam_plugin.published.record import remember
 
 THREADS, TIMES = 16, 20
@@ -26,21 +23,6 @@ def at_once(work: Callable[[int], object]) -> None:
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(run, range(THREADS)))
-
-
-def test_no_consent_is_lost_where_many_are_given_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def accept(number: int) -> None:
-        for i in range(4):
-            licence.accept(f"model-{number}-{i}", "the terms", tmp_path / "new", accepted=True)
-
-    at_once(accept)
-    monkeypatch.delenv("OVSAM_ACCEPT_LICENCE", raising=False)
-    for number in range(THREADS):
-        for i in range(4):
-            assert licence.is_accepted(f"model-{number}-{i}", "the terms", tmp_path / "new")
-    assert not licence.is_accepted("model-0-0", "other terms", tmp_path / "new")
 
 
 def test_what_many_threads_have_first_seen_is_remembered(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +17,7 @@ from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.prediction.labeler import build_recognizer
 from ovsam_plugin.prediction.predictor import load_predictor
 from ovsam_plugin.presets import PRESETS, Preset
-from ovsam_plugin.published import licence, sources, store
-from ovsam_plugin.published.archive import CheckpointError
-from ovsam_plugin.published.assemble import layout as expected_layout
+from ovsam_plugin.published import sources, store
 from ovsam_plugin.published.record import checked_sha256, file_sha256
 from ovsam_plugin.vocabulary.classifier import read_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -28,18 +25,10 @@ from tests.golden import recipe
 from tests.published import layout
 from tests.published.server import Server, serve
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(autouse=True)
 def _own_store(store: Path) -> None:
     """No test here touches another store."""
-
-
-def published(name: str) -> sources.Release:
-    release = PRESETS[name].release
-    assert release is not None
-    return release
 
 
 def assert_recipe(path: Path, preset: Preset) -> None:
@@ -63,57 +52,6 @@ def test_a_preset_is_fetched_assembled_and_loaded(tiny: Preset, server: Server) 
 def load_network_of(preset: Preset) -> tuple[torch.nn.Module, str]:
     store.obtain(preset, accepted=True)
     return load_network(preset)
-
-
-def test_the_assembled_layout_is_the_published_one() -> None:
-    lines = (ROOT / "tests/golden/keys_RN50x16.txt").read_text().splitlines()
-    ours = expected_layout(PRESETS["ovsam-rn50x16-lvis"].network)
-    shapes = [" ".join([k, "x".join(map(str, v.shape))]).strip() for k, v in ours.items()]
-    assert sorted(shapes) == sorted(line.strip() for line in lines)
-    assert len(lines) == 993
-
-
-def test_the_published_sizes_are_those_of_what_the_files_are_said_to_hold() -> None:
-    """The neck alone makes up the first file's size, so no encoder is in it; the others alike."""
-    for name in ("ovsam-rn50x16-coco", "ovsam-rn50x16-lvis", "ovsam-rn50x16-demo"):
-        ours = expected_layout(PRESETS[name].network)
-        for part in published(name).parts[2:]:
-            share = [v for k, v in ours.items() if k.startswith(part.takes)]
-            held = sum(v.numel() * 4 for v in share)
-            assert part.file.about == pytest.approx(held, rel=0.01)
-
-
-def test_the_addresses_and_hashes_of_clip_are_open_clips() -> None:
-    from open_clip.pretrained import get_pretrained_cfg
-
-    for model in ("RN50", "RN50x4", "RN50x16", "RN50x64"):
-        assert get_pretrained_cfg(model, "openai")["url"] == sources.clip_file(model).address
-        assert sources.clip_file(model).sha256 in sources.clip_file(model).address
-    with pytest.raises(ValueError, match="ViT-B-32"):
-        sources.clip_file("ViT-B-32")
-
-
-@pytest.mark.parametrize("model", ["RN50", "RN50x4", "RN50x16", "RN50x64"])
-def test_every_key_of_a_clip_image_tower_has_its_place(model: str) -> None:
-    import open_clip
-
-    config = open_clip.get_model_config(model)
-    with torch.device("meta"):
-        clip = open_clip.CLIP(config["embed_dim"], config["vision_cfg"], config["text_cfg"])
-        network = replace(
-            layout.RN50,
-            encoder=f"clip:{model}",
-            embed_dim=config["embed_dim"],
-            encoder_roi_size=config["vision_cfg"]["image_size"] // 32,
-        )
-    part = sources.clip_part(model)
-    tower = {
-        part.rename(k): v.shape
-        for k, v in clip.state_dict().items()
-        if not k.startswith(part.leaves)
-    }
-    ours = expected_layout(network)
-    assert tower == {k: v.shape for k, v in ours.items() if k.startswith("backbone.")}
 
 
 def test_the_demo_s_set_gives_the_pyramid_s_own_region_convolution(
@@ -211,17 +149,6 @@ def test_two_callers_at_once_make_one_good_model(tiny: Preset, server: Server) -
     assert len(whole) - 1 == len(set(whole))  # one was broken off before anything had come
 
 
-def test_halves_are_widened(tiny: Preset, tiny_files: Path, tmp_path: Path) -> None:
-    files = copies(tiny_files, tmp_path)
-    clip = layout.clip_state(tiny.network, layout.assembled(tiny.network))
-    halves = {k: v.half() if v.is_floating_point() else v for k, v in clip.items()}
-    layout.save_script(halves, tmp_path / "tiny-resnet.pt")
-    found = load_file(store.convert(tiny, files, tmp_path / "out.safetensors"))
-    weight = found["backbone.stem.0.weight"]
-    assert weight.dtype == torch.float32
-    assert torch.equal(weight, clip["visual.conv1.weight"].half().float())
-
-
 @pytest.mark.parametrize("kind", ["state dict", "safetensors", "no counters"])
 def test_clip_may_come_in_other_wrappings(
     tiny: Preset, tiny_files: Path, tmp_path: Path, kind: str
@@ -258,50 +185,6 @@ def copies(files: Path, folder: Path) -> list[Path]:
         (folder / path.name).write_bytes(path.read_bytes())
         made.append(folder / path.name)
     return made
-
-
-def test_what_two_files_both_hold_must_agree(
-    tiny: Preset, tiny_files: Path, tmp_path: Path
-) -> None:
-    files = copies(tiny_files, tmp_path)
-    state = layout.assembled(tiny.network)
-    neck = {k.replace("neck.", "neck_student.", 1): v for k, v in state.items() if k[:5] == "neck."}
-    neck |= {f"backbone_student.{k[9:]}": v for k, v in state.items() if k.startswith("backbone.")}
-    torch.save(neck, tmp_path / "sam2clip_vith_rn50x16.pth")
-    store.convert(tiny, files, tmp_path / "out.safetensors")
-    assert_recipe(tmp_path / "out.safetensors", tiny)
-    neck["backbone_student.stem.0.weight"] = neck["backbone_student.stem.0.weight"] + 1
-    torch.save(neck, tmp_path / "sam2clip_vith_rn50x16.pth")
-    with pytest.raises(
-        CheckpointError, match=r"belongs to another model: 1 .*backbone_student.stem.0"
-    ):
-        store.convert(tiny, files, tmp_path / "new.safetensors")
-    assert not (tmp_path / "new.safetensors").exists()
-
-
-def test_all_that_does_not_fit_is_listed_at_once(
-    tiny: Preset, tiny_files: Path, tmp_path: Path
-) -> None:
-    files = copies(tiny_files, tmp_path)
-    path = tmp_path / "clip2sam_lvis_rn50x16.pth"
-    state = torch.load(path, weights_only=False)["state_dict"]
-    del state["mask_decoder.label_token.weight"]
-    state["mask_decoder.iou_token.weight"] = torch.zeros(1, 32)
-    state["fpn_neck.fpn_convs.0.conv.bias"] = torch.zeros(7)
-    state["fpn_neck.fpn_convs.1.conv.bias"] = torch.zeros(16, dtype=torch.int64)
-    torch.save(state, path)
-    neck = torch.load(tmp_path / "sam2clip_vith_rn50x16.pth", weights_only=False)["state_dict"]
-    del neck["neck_student.pos_embed"]
-    torch.save(neck, tmp_path / "sam2clip_vith_rn50x16.pth")
-    with pytest.raises(CheckpointError) as refused:
-        store.convert(tiny, files, tmp_path / "out.safetensors")
-    assert str(refused.value).splitlines()[1:] == [
-        "sam2clip_vith_rn50x16.pth: 1 missing: neck.pos_embed",
-        "clip2sam_lvis_rn50x16.pth: 1 missing: mask_decoder.label_token.weight",
-        "clip2sam_lvis_rn50x16.pth: 1 not expected: mask_decoder.iou_token.weight",
-        "clip2sam_lvis_rn50x16.pth: 1 of another shape: fpn_neck.fpn_convs.0.conv.bias",
-        "clip2sam_lvis_rn50x16.pth: 1 of another type: fpn_neck.fpn_convs.1.conv.bias",
-    ]
 
 
 def test_offline_every_missing_file_is_named_with_its_size_and_address(
@@ -394,42 +277,3 @@ def flip(path: Path, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 1
     path.write_bytes(content)
-
-
-class Terminal:
-    """Standard input with somebody at it."""
-
-    def __init__(self, answer: str) -> None:
-        self.answer = answer
-
-    def isatty(self) -> bool:
-        return True
-
-    def readline(self) -> str:
-        return self.answer
-
-
-@pytest.mark.parametrize("answer", ["y\n", "Yes\n"])
-def test_consent_is_asked_for_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
-) -> None:
-    monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    licence.accept("x", "the terms", tmp_path)
-    assert "the terms" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "stdin", Terminal("no\n"))
-    licence.accept("x", "the terms", tmp_path)
-    assert capsys.readouterr().err == ""
-    with pytest.raises(FileNotFoundError, match="new terms"):
-        licence.accept("x", "new terms", tmp_path)
-
-
-def test_without_a_terminal_nobody_is_asked_and_the_next_step_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(FileNotFoundError, match="OVSAM_ACCEPT_LICENCE=1"):
-        licence.accept("x", "the terms", tmp_path)
-    monkeypatch.setenv("OVSAM_ACCEPT_LICENCE", "1")
-    licence.accept("x", "the terms", tmp_path)
-    monkeypatch.delenv("OVSAM_ACCEPT_LICENCE")
-    licence.accept("x", "the terms", tmp_path)

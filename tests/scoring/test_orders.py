@@ -65,14 +65,6 @@ def test_the_order_by_doubt_is_the_doubt_that_is_stored() -> None:
     assert np.array_equal(order("doubt").score(columns), stored)
 
 
-def test_an_order_is_offered_once_a_column_it_needs_is_filled() -> None:
-    columns = {"confidence": [0.5], "margin": [0.1], "outlier": [None]}
-    offered = [each.name for each in ORDERS.values() if each.is_offered(columns)]
-    assert offered == ["doubt", "confidence", "margin"]
-    columns["outlier"] = [0.5]
-    assert ORDERS["outlier"].is_offered(columns)
-
-
 def test_an_unknown_order_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="suggested, doubt, confidence, objectness, margin"):
         order("worst")

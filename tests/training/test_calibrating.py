@@ -5,14 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
 from ovsam_plugin.prediction.labeler import Labeler, load_labeler
 from ovsam_plugin.prediction.prompts import Box
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.training.calibrating import calibrate
-from ovsam_plugin.training.examples import Annotated, CocoPhotographs
+from ovsam_plugin.training.examples import Annotated
 
 CAT, CUP = Box((110.0, 20.0, 410.0, 290.0)), Box((150.0, 100.0, 450.0, 330.0))
 WORDS = "cat, cup, person"
@@ -96,64 +94,6 @@ def annotate(images: list[Path], path: Path) -> Path:
     }
     path.write_text(json.dumps(content))
     return path
-
-
-def test_crowds_and_boxes_off_the_photograph_are_left_out(
-    images: list[Path], tmp_path: Path
-) -> None:
-    path = annotate(images, tmp_path / "gt.json")
-    photographs = CocoPhotographs(images[0].parent, path)
-    assert len(photographs) == 2
-    assert [(p.image.shape[:2], p.names) for p in photographs] == [
-        ((300, 451), ("cat",)),
-        ((400, 600), ("cup",)),
-    ]
-    only = CocoPhotographs(images[0].parent, path, keep=lambda name: name == images[1].name)
-    assert len(only) == 1
-    path.write_text('{"images": []}')
-    with pytest.raises(ValueError, match="a COCO or LVIS annotation file has"):
-        CocoPhotographs(images[0].parent, path)
-
-
-def test_photographs_are_found_as_tools_name_them_and_one_costs_no_other(
-    images: list[Path], tmp_path: Path
-) -> None:
-    path = annotate(images, tmp_path / "gt.json")
-    content = json.loads(path.read_text())
-    content["images"][0]["file_name"] = f"D:\\pictures\\{images[0].stem.upper()}.JPG"
-    content["images"].append({"id": 3, "file_name": "gone.jpg"})
-    content["images"].append({"id": 4, "file_name": images[2].name, "width": 7, "height": 7})
-    for number, image in ((8, 3), (9, 4)):
-        content["annotations"].append(
-            {"id": number, "image_id": image, "category_id": 1, "bbox": [0, 0, 5, 5]}
-        )
-    path.write_text(json.dumps(content))
-    photographs = CocoPhotographs(str(images[0].parent), str(path))
-    assert [(p.image.shape[:2], p.names) for p in photographs] == [
-        ((300, 451), ("cat",)),
-        ((400, 600), ("cup",)),
-    ]
-    assert any("gone.jpg" in problem for problem in photographs.problems)
-    assert any("says otherwise" in problem for problem in photographs.problems)
-
-
-def test_the_command_writes_what_the_labeler_takes(
-    labeler: Labeler, images: list[Path], tmp_path: Path
-) -> None:
-    out = tmp_path / "calibration.json"
-    arguments = [
-        str(images[0].parent),
-        "--annotations",
-        str(annotate(images, tmp_path / "gt.json")),
-    ]
-    result = CliRunner().invoke(
-        app, ["calibrate", *arguments, "--out", str(out), "--vocabulary", WORDS, "--device", "cpu"]
-    )
-    assert result.exit_code == 0, result.output
-    assert "2 instances: temperature" in result.output
-    Labeler(labeler.predictor, labeler.recognizer, calibration=Calibration.load(out))
-    wrong = CliRunner().invoke(app, ["calibrate", str(tmp_path / "none"), *arguments[1:]])
-    assert wrong.exit_code == 2
 
 
 def test_a_file_of_a_calibration_may_be_a_text(labeler: Labeler, tmp_path: Path) -> None:

@@ -14,12 +14,8 @@ import numpy as np
 import pytest
 from fiftyone.operators.registry import OperatorRegistry
 
-from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.curation.decisions import progress
-from ovsam_plugin.curation.search import search
-from ovsam_plugin.curation.segment_panel import read_prompt, row_runs, vocabulary_of_text
 from ovsam_plugin.interactive.shared_network import load_shared_network
-from ovsam_plugin.prediction.prompts import Mask, Points
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = "cat, cup, person, spoon"
@@ -61,46 +57,6 @@ def test_the_panel_is_there_and_the_scripts_are_well_formed() -> None:
 def test_the_operators_bring_no_torch() -> None:
     code = "import operators.panels.segment, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-def test_a_mask_is_told_by_its_runs() -> None:
-    rows = np.array([[0, 1, 1], [1, 0, 0]], dtype=bool)
-    assert row_runs(rows) == [1, 3, 2]
-    assert row_runs(~rows) == [0, 1, 3, 2]
-    assert row_runs(np.zeros((0, 0), dtype=bool)) == [0]
-    for mask in (rows, ~rows, np.ones((2, 2), dtype=bool), np.zeros((3, 1), dtype=bool)):
-        told = {"runs": row_runs(mask), "shape": mask.shape}
-        assert (filled(told) == mask).all()
-
-
-def test_prompts_and_names_are_read_or_refused() -> None:
-    size = (40, 60)
-    points = read_prompt({"points": [[1, 2, 1], [3, 4, 0]]}, size)
-    assert isinstance(points, Points)
-    assert points.labels == (1, 0)
-    assert read_prompt({"box": [1, 2, 3, 4], "points": None}, size).kind == "box"
-    mask = {"at": [10, 20, 14, 26], "shape": [3, 2], "runs": [0, 2, 1, 3]}
-    painted = read_prompt({"mask": mask}, size)
-    assert isinstance(painted, Mask)
-    assert painted.crop.box == (10, 20, 14, 26)
-    assert painted.mask[20, 10]
-    assert not painted.mask[23, 10]
-    for wrong in (
-        {},
-        {"box": [1, 2]},
-        {"points": 3},
-        {"points": [[1, 2]]},
-        {"mask": {**mask, "runs": [0, 2]}},
-        {"mask": {**mask, "runs": [6]}},
-        {"mask": {**mask, "at": [10, 20, 14, 41]}},
-        {"mask": {**mask, "shape": [9999, 9999]}},
-        {"mask": {"runs": [1]}},
-    ):
-        with pytest.raises(ValueError):
-            read_prompt(wrong, size)
-    assert vocabulary_of_text("").name == "lvis"
-    assert vocabulary_of_text("teapot").names == ("teapot",)
-    assert vocabulary_of_text("/etc/passwd").names == ("/etc/passwd",)
 
 
 def test_a_photograph_is_opened_clicked_and_filled(dataset: fo.Dataset) -> None:
@@ -175,16 +131,6 @@ def test_an_instance_is_renamed_redrawn_and_removed(dataset: fo.Dataset) -> None
     assert [one["id"] for one in told["instances"]] == [second]
     again = change(dataset, sample_id, "remove", label_id=first)
     assert "somebody has removed it" in again["problem"]
-
-
-def test_what_was_clicked_is_found_by_words(dataset: fo.Dataset) -> None:
-    cat, cup, _ = dataset.values("id")
-    change(dataset, cat, "add", **CAT)
-    change(dataset, cup, "add", box=[160, 20, 415, 260])
-    ClickedField(dataset, "clicked", load_shared_network().predictor).file()
-    dataset.reload()
-    (best,) = search(dataset, "a cup", pred_field="clicked", k=1)
-    assert best.sample_id == cup
 
 
 def test_what_goes_wrong_comes_back_as_a_sentence(dataset: fo.Dataset) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from ovsam_plugin.dataset.predictions import attach_predictions
+from ovsam_plugin.dataset.imported_labels import import_labels
 
 SIZE = (300, 451)  # of chelsea.png
 
@@ -47,7 +47,7 @@ def test_masks_and_boxes_lie_where_the_file_says(
         {"image_id": 7, "category_id": 1, "segmentation": rle((10, 20, 110, 60)), "score": 0.5},
         {"image_id": "7", "bbox": [45.1, 30, 90.2, 60], "score": 0.25},
     ]
-    found = attach_predictions(dataset, written(tmp_path / "p.json", rows), annotations=truth)
+    found = import_labels(dataset, written(tmp_path / "p.json", rows), annotations=truth)
     assert (found.field, found.samples, found.instances, found.problems) == (
         "predictions",
         1,
@@ -69,15 +69,15 @@ def test_file_names_need_no_annotation_file_and_ids_stay(
 ) -> None:
     row = {"file_name": "val/chelsea.png", "bbox": [0, 0, 9, 9], "category_name": "kitty"}
     path = written(tmp_path / "p.json", [row, row])
-    attach_predictions(dataset, path, field="sam3")
+    import_labels(dataset, path, label_field="sam3")
     labels = dataset.first()["sam3"].detections
     assert [label.label for label in labels] == ["kitty", "kitty"]
     assert labels[0].id != labels[1].id
-    attach_predictions(dataset, path, field="sam3")
+    import_labels(dataset, path, label_field="sam3")
     assert [label.id for label in dataset.first()["sam3"].detections] == [x.id for x in labels]
     other = written(tmp_path / "other.json", [{**row, "bbox": [0, 0, 8, 9]}])
     with pytest.raises(ValueError, match="'sam3' holds other labels on 1 samples"):
-        attach_predictions(dataset, other, field="sam3")
+        import_labels(dataset, other, label_field="sam3")
 
 
 def test_what_cannot_be_used_is_left_out_alone_with_its_reason(
@@ -96,7 +96,7 @@ def test_what_cannot_be_used_is_left_out_alone_with_its_reason(
         {"image_id": 7, "bbox": [0, 0, 9, 9], "error": "no answer"},
     ]
     path = written(tmp_path / "p.json", rows)
-    found = attach_predictions(dataset, path, annotations=truth)
+    found = import_labels(dataset, path, annotations=truth)
     assert found.instances == 1
     reasons = {int(problem.split()[1]): problem for problem in found.problems}
     for index, why in {
@@ -119,7 +119,7 @@ def test_what_cannot_be_used_is_left_out_alone_with_its_reason(
     [
         ([{"image_id": 7, "bbox": [0, 0, 9, 9]}], "give the annotation file"),
         ([], "it is empty"),
-        ({"images": []}, "is no list of results"),
+        ({"images": []}, 'has no "annotations"'),
         ([1], "is no list of results"),
     ],
 )
@@ -127,11 +127,11 @@ def test_a_file_of_which_nothing_can_be_used_is_refused(
     dataset: fo.Dataset, tmp_path: Path, rows: Any, why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):
-        attach_predictions(dataset, written(tmp_path / "p.json", rows))
+        import_labels(dataset, written(tmp_path / "p.json", rows))
     assert dataset.get_field("predictions") is None
 
 
 def test_a_field_of_another_type_is_refused(dataset: fo.Dataset, tmp_path: Path) -> None:
     rows = [{"file_name": "chelsea.png", "bbox": [0, 0, 9, 9]}]
     with pytest.raises(ValueError, match="not Detections"):
-        attach_predictions(dataset, written(tmp_path / "p.json", rows), field="filepath")
+        import_labels(dataset, written(tmp_path / "p.json", rows), label_field="filepath")

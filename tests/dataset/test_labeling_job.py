@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +14,11 @@ import torch
 from PIL import Image
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
-from ovsam_plugin import label_dataset, stages
+from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import (
     database,
     embedding_spool,
     labeling_job,
-    loading,
     runs,
     writing,
 )
@@ -31,27 +27,11 @@ from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.sample_prompts import Asked
+from ovsam_plugin.hardware.device import is_out_of_memory
 from ovsam_plugin.prediction.predictor import Predictor
 from ovsam_plugin.prediction.prompts import Box
 
-QUICK: dict[str, Any] = {
-    "vocabulary": "cat, cup, person, spoon",
-    "device": "cpu",
-    "workers": 0,
-    "progress": False,
-    "box_field": "asks",
-}
-
-
-@pytest.fixture
-def asking(dataset: Any) -> Any:
-    """The photographs, each with one box that asks."""
-    import fiftyone as fo
-
-    for sample in dataset.iter_samples(autosave=True):
-        box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.5, 0.5])
-        sample["asks"] = fo.Detections(detections=[box])
-    return dataset
+from .conftest import SMALL
 
 
 @pytest.fixture
@@ -85,38 +65,27 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
     assert model.labeler.chunk == 4
 
 
-def test_a_file_that_hangs_costs_itself(
-    asking: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_errors_cost_their_own_photograph_and_no_memory_is_blamed(
+    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import fiftyone as fo
+    whole = Predictor.encode
 
-    read = loading.read_picture
-    pipe = tmp_path / "never.png"
-    os.mkfifo(pipe)
+    def picky(self: Predictor, frames: Any) -> Any:
+        if any(frame is bad for frame in frames):
+            raise RuntimeError("not this one")
+        return whole(self, frames)
 
-    def hanging(path: str, *rest: Any) -> Any:
-        if path == str(pipe):
-            pipe.read_bytes()  # of a pipe that nobody writes to
-        return read(path, *rest)
-
-    monkeypatch.setattr(loading, "read_picture", hanging)
-    monkeypatch.setattr(
-        loading.SampleLoader.__init__,
-        "__kwdefaults__",
-        {
-            **loading.SampleLoader.__init__.__kwdefaults__,
-            "patience": 3.0,
-        },
-    )
-    box = fo.Detection(label="thing", bounding_box=[0.2, 0.2, 0.5, 0.5])
-    asking.add_sample(fo.Sample(filepath=str(pipe), asks=fo.Detections(detections=[box])))
-    summary = label_dataset(asking, **QUICK)
-    assert (summary.labelled, summary.failed, summary.instances) == (4, 1, 3)
-    assert "not done after 3 seconds" in summary.reasons[0]
+    batch = loaded(model, images)
+    bad = batch[1].frame
+    monkeypatch.setattr(Predictor, "encode", picky)
+    answers = model.answer(batch)
+    assert [answer.error for answer in answers] == [None, "RuntimeError: not this one", None]
+    assert not is_out_of_memory(RuntimeError("not this one"))
+    assert is_out_of_memory(MemoryError())
 
 
 def test_a_database_that_is_away_for_a_moment_costs_nothing(
-    asking: Any, monkeypatch: pytest.MonkeyPatch
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put, away = labeling_job.put_labels, [True, True]
 
@@ -128,7 +97,7 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing(
 
     monkeypatch.setattr(labeling_job, "put_labels", absent)
     monkeypatch.setattr(database, "_BETWEEN", 0.05)
-    summary = label_dataset(asking, **QUICK)
+    summary = label_dataset(boxed, **SMALL)
     assert (summary.labelled, summary.failed, away) == (3, 0, [])
     with pytest.raises(AutoReconnect):
         patiently(lambda: (_ for _ in ()).throw(AutoReconnect("gone")), most=0.1)
@@ -136,7 +105,7 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing(
 
 @pytest.mark.parametrize("what", ["labels", "embeddings"])
 def test_a_full_disk_ends_a_call_that_is_gone_on_with(
-    what: str, asking: Any, monkeypatch: pytest.MonkeyPatch
+    what: str, boxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second photograph's write is refused, as MongoDB refuses it."""
     calls = 0
@@ -154,7 +123,7 @@ def test_a_full_disk_ends_a_call_that_is_gone_on_with(
     with monkeypatch.context() as patch:
         if what == "labels":
             told = {"writeErrors": [{"index": 0, "code": 14031, "errmsg": "no room"}]}
-            collection = writing.sample_documents(asking)
+            collection = writing.sample_documents(boxed)
             write = full(collection.bulk_write, BulkWriteError(told))
             patch.setattr(collection, "bulk_write", write, raising=False)
             patch.setattr(writing, "sample_documents", lambda dataset: collection)
@@ -163,21 +132,21 @@ def test_a_full_disk_ends_a_call_that_is_gone_on_with(
             write = full(embedding_spool.EmbeddingSpool.put, error)
             patch.setattr(embedding_spool.EmbeddingSpool, "put", write)
         with pytest.raises(OSError, match="the disk of FiftyOne's database is full.*again"):
-            label_dataset(asking, batch_size=1, **QUICK)
-    assert len(asking.exists("ovsam")) == 1
-    summary = label_dataset(asking, batch_size=1, **QUICK)
+            label_dataset(boxed, batch_size=1, **SMALL)
+    assert len(boxed.exists("ovsam")) == 1
+    summary = label_dataset(boxed, batch_size=1, **SMALL)
     assert (summary.labelled, summary.failed) == (2, 0)
-    assert asking.count("ovsam.detections") == 3
+    assert boxed.count("ovsam.detections") == 3
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_precision_is_recorded_and_another_one_goes_on(asking: Any, precision: str) -> None:
-    label_dataset(asking[:1], precision=precision, **QUICK)
-    assert runs.recorded_settings(asking, "ovsam")["precision"] == precision
-    label_dataset(asking, precision="fp32", **QUICK)
-    assert [s["precision"] for s in runs.sessions(asking, "ovsam")] == [precision, "fp32"]
+def test_the_precision_is_recorded_and_another_one_goes_on(boxed: Any, precision: str) -> None:
+    label_dataset(boxed[:1], precision=precision, **SMALL)
+    assert runs.recorded_settings(boxed, "ovsam")["precision"] == precision
+    label_dataset(boxed, precision="fp32", **SMALL)
+    assert [s["precision"] for s in runs.sessions(boxed, "ovsam")] == [precision, "fp32"]
     with pytest.raises(ValueError, match="auto, fp32, bf16, fp16"):
-        label_dataset(asking, precision="fp8", **QUICK)
+        label_dataset(boxed, precision="fp8", **SMALL)
 
 
 @pytest.fixture
@@ -189,7 +158,7 @@ def threads_as_before() -> Iterator[None]:
 
 @pytest.mark.usefixtures("threads_as_before")
 def test_photographs_side_by_side_get_what_they_get_one_by_one(
-    asking: Any, monkeypatch: pytest.MonkeyPatch
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[int] = set()
     whole = OvsamModel.encode
@@ -200,59 +169,16 @@ def test_photographs_side_by_side_get_what_they_get_one_by_one(
         return whole(self, batch)
 
     monkeypatch.setattr(OvsamModel, "encode", told)
-    asking.add_samples([s.copy() for s in asking for _ in range(3)], progress=False)
+    boxed.add_samples([s.copy() for s in boxed for _ in range(3)], progress=False)
     torch.set_num_threads(1)
-    label_dataset(asking, label_field="one_by_one", **QUICK)
+    label_dataset(boxed, label_field="one_by_one", **SMALL)
     assert len(threads) == 1
     threads.clear()
     torch.set_num_threads(3)
-    label_dataset(asking, label_field="abreast", **QUICK)
+    label_dataset(boxed, label_field="abreast", **SMALL)
     assert len(threads) == 3
-    for sample in asking:
+    for sample in boxed:
         (one,), (other,) = sample.one_by_one.detections, sample.abreast.detections
         assert (one.label, one.bounding_box) == (other.label, other.bounding_box)
         assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
         assert (one.mask == other.mask).mean() > 0.999
-
-
-def in_main_thread(work: Callable[[], Any]) -> Any:
-    return work()
-
-
-def on_a_thread(work: Callable[[], Any]) -> Any:
-    """As in the App's server, where torch is not told of processes that end."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(work).result()
-
-
-@pytest.mark.parametrize("call", [in_main_thread, on_a_thread])
-@pytest.mark.parametrize("times", [1, 9])
-def test_a_process_that_loads_and_dies_is_followed_by_another_within_bounds(
-    asking: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    times: int,
-    call: Callable[[Callable[[], Any]], Any],
-) -> None:
-    read = loading.read_picture
-
-    def dying(path: str, *rest: Any) -> Any:
-        if path == last and len(list(tmp_path.glob("died*"))) < times:
-            (tmp_path / f"died{os.getpid()}").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return read(path, *rest)
-
-    last = asking.last().filepath
-    monkeypatch.setattr(stages, "_SOURCE_PATIENCE", 0.5)
-    monkeypatch.setattr(labeling_job, "_DEATHS", 1)
-    monkeypatch.setattr(loading, "read_picture", dying)
-    settings = {**QUICK, "workers": 1}
-    if times == 1:
-        assert call(lambda: label_dataset(asking, **settings)).instances == len(asking)
-    else:
-        with pytest.raises(RuntimeError, match="died 2 times.*workers=1"):
-            call(lambda: label_dataset(asking, **settings))
-        monkeypatch.setattr(loading, "read_picture", read)
-        call(lambda: label_dataset(asking, **settings))
-    labels = asking.values("ovsam.detections")
-    assert [len(found) for found in labels] == [1] * len(asking)

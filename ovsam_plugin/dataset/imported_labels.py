@@ -1,4 +1,4 @@
-"""A results file as labels on a dataset's samples: what another model found, to be named."""
+"""A file's instances as labels on a dataset's samples: another model's, or our own come back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import fiftyone as fo
 
 from ovsam_plugin.annotations import AnnotationFile, read_annotation_file
 from ovsam_plugin.annotations.photographs import PathFinder
-from ovsam_plugin.annotations.results import Result, read_results
+from ovsam_plugin.annotations.results import Result, read_instances
 from ovsam_plugin.dataset.fields import (
     check_storable,
     check_writable,
@@ -21,25 +21,26 @@ from ovsam_plugin.dataset.fields import (
     describe,
     relative_box,
 )
+from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
-from ovsam_plugin.dataset.sizes import measure
-from ovsam_plugin.dataset.targets import all_images
+from ovsam_plugin.dataset.sizes import measure, other_size
+from ovsam_plugin.dataset.targets import Samples, all_images, copies_of, root_dataset
 from ovsam_plugin.dataset.writing import in_parts
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.prediction.prompts import Box
 
-_DESCRIPTION = "What a results file says that another model found"
+_DESCRIPTION = "What a file says is there"
 
 
 @dataclass(frozen=True)
-class AttachedPredictions:
-    """A results file whose instances lie on a dataset's samples.
+class ImportedLabels:
+    """A file whose instances lie on a dataset's samples.
 
     Attributes:
         field: of Detections, with the file's scores, and its classes where these have names.
         samples: how many samples have some.
         instances: how many there are.
-        problems: results that are left out, and why.
+        problems: instances that are left out, and why.
     """
 
     field: str
@@ -48,38 +49,48 @@ class AttachedPredictions:
     problems: tuple[str, ...]
 
 
-def attach_predictions(
-    dataset: fo.Dataset,
+def import_labels(
+    samples: Samples,
     path: str | Path,
     *,
-    field: str = "predictions",
+    label_field: str = "predictions",
     annotations: str | Path | None = None,
-) -> AttachedPredictions:
-    """Puts a results file's instances on the samples of the photographs that it names.
+) -> ImportedLabels:
+    """Puts a file's instances on the samples of the photographs that it names.
 
-    A result that is broken, or does not lie on its photograph, is left out alone.
+    Of files that `export_clean` or `ovsam label --export` wrote, labels also get what these say of
+    them: the `provenance` (model, weights, vocabulary, prompt), the scores, and who decided what
+    and when. An instance that is broken, or does not lie on its photograph, is left out alone.
 
     Args:
-        dataset: that has the photographs.
-        path: a COCO or LVIS results file: a list of objects with a `bbox` or a `segmentation`.
-        field: where they go; one that the same file filled before stays as it is.
-        annotations: an annotation file of the same photographs, where the results have an
-            `image_id` alone and no `file_name`.
+        samples: the dataset that has the photographs, or a view of it.
+        path: a COCO or LVIS annotation file, or a results file: a list of objects with a `bbox` or
+            a `segmentation`.
+        label_field: where they go; one that the same file filled before stays as it is.
+        annotations: an annotation file of the same photographs, where results have an `image_id`
+            alone and no `file_name`.
 
     Raises:
-        ValueError: no result can be used, or the field holds something else. Nothing is written
+        ValueError: no instance can be used, or the field holds something else. Nothing is written
             then.
     """
+    dataset = root_dataset(samples)
+    if is_generated(samples):
+        raise ValueError(copies_of(samples))
     path = Path(path).expanduser()
-    results = read_results(path)
-    truth = None if annotations is None else read_annotation_file(annotations)
+    results, truth = read_instances(path)
+    what = "result" if truth is None else "annotation"
+    if annotations is not None:
+        if truth is not None:
+            raise ValueError(f"{path.name} says itself what its images are: leave annotations out")
+        truth = read_annotation_file(annotations)
     problems: list[str] = []
 
     def left_out(result: Result, why: object) -> None:
-        problems.append(f"result {result.index} of {path.name}: {why}")
+        problems.append(f"{what} {result.index} of {path.name}: {why}")
 
     by_sample: dict[str, list[Result]] = defaultdict(list)
-    images = all_images(dataset)
+    images = all_images(samples)
     known = dict(zip(*images.values(["filepath", "id"]), strict=True))
     named = {result.index: _photograph(result, truth) for result in results}
     fits = PathFinder(tuple(known)).find([name for name in named.values() if name is not None])
@@ -123,10 +134,10 @@ def attach_predictions(
             values[sample_id] = made
     if not values:
         why = problems[0] if problems else "it is empty"
-        raise ValueError(f"no result of {path} can be used: {why}")
-    _store(dataset, field, values)
+        raise ValueError(f"no {what} of {path} can be used: {why}")
+    _store(dataset, label_field, values)
     count = sum(len(made.detections) for made in values.values())
-    return AttachedPredictions(field, len(values), count, tuple(problems))
+    return ImportedLabels(label_field, len(values), count, tuple(problems))
 
 
 def _photograph(result: Result, truth: AnnotationFile | None) -> str | None:
@@ -148,6 +159,9 @@ def _label(
 ) -> fo.Detection:
     if size is None:
         raise ValueError("its photograph cannot be read")
+    image = None if truth is None else truth.image_of(result.image_id)
+    if truth is not None and image is not None and (reason := other_size(image, size, truth.path)):
+        raise ValueError(reason)
     height, width = size
     mask = result.mask(size)
     if mask is None:
@@ -165,7 +179,7 @@ def _label(
         label=_class_name(result, truth),
         bounding_box=place,
         mask=drawn,
-        confidence=result.score,
+        confidence=result.score if result.scored else None,
     )
 
 

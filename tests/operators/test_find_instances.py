@@ -1,27 +1,19 @@
-"""The operators that find, name, arrange and remove, through FiftyOne's own executor."""
+"""The operator `find_instances`, through FiftyOne's own executor."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.operators as foo
 import pytest
 from fiftyone.core.odm import get_db_conn
-from fiftyone.operators.executor import ExecutionContext, ExecutionError
-from fiftyone.operators.registry import OperatorRegistry
 
-from ovsam_plugin.curation.scores import score_run
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.runs import Settings
 from ovsam_plugin.vocabulary import load_vocabulary
 from tests.curation.run_by_hand import add_run, add_truth, evaluate
 
-NAMES = ("find_instances", "name_group", "setup_workspace", "remove_run")
-
-
-def uri(name: str) -> str:
-    return f"@ovsam/curation/{name}"
+from .asking import asked_of_app, execute, form
 
 
 @pytest.fixture
@@ -31,25 +23,6 @@ def run(dataset: fo.Dataset) -> fo.Dataset:
     add_run(dataset)
     evaluate(dataset)
     return dataset
-
-
-def form(name: str, dataset: fo.Dataset, **params: Any) -> Any:
-    operator = OperatorRegistry().get_operator(uri(name))
-    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=uri(name))
-    return operator.resolve_input(ctx)
-
-
-def execute(operator: str, dataset: fo.Dataset, **params: Any) -> Any:
-    done = foo.execute_operator(uri(operator), {"dataset": dataset, "params": params})
-    assert done.error is None, done.error
-    return done
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_operators_are_there(name: str) -> None:
-    registry = OperatorRegistry()
-    assert registry.list_errors() == []
-    assert registry.operator_exists(uri(name))
 
 
 @pytest.mark.parametrize(
@@ -71,8 +44,7 @@ def test_each_kind_sets_the_view_to_its_instances(
 ) -> None:
     done = execute("find_instances", run, **params)
     assert done.result["found"] == found
-    requests = [request["operator_uri"] for request in done.executor.to_json()["requests"]]
-    assert "set_view" in requests
+    assert "set_view" in asked_of_app(done)
 
 
 @pytest.mark.parametrize(
@@ -133,33 +105,3 @@ def test_a_form_looks_for_nothing(run: fo.Dataset) -> None:
 def _collections() -> int:
     """How many collections there are: patches are made into one of their own."""
     return len(get_db_conn().list_collection_names())
-
-
-def test_a_group_has_one_name_at_once(named: fo.Dataset) -> None:
-    assert "with Score a run" in str(form("name_group", named).to_json())
-    score_run(named, share=1.0, device="cpu")
-    execute("name_group", named, group="1", name="thing")
-    groups = named.values("ovsam.detections.group", unwind=True)
-    labels = named.values("ovsam.detections.label", unwind=True)
-    reviews = named.values("ovsam.detections.review", unwind=True)
-    assert groups.count(1) >= 2
-    for group, label, review in zip(groups, labels, reviews):
-        assert (label == "thing") == (group == 1)
-        assert (review == "renamed") == (group == 1)
-
-
-def test_a_workspace_is_made_and_goes_with_its_run(run: fo.Dataset) -> None:
-    done = execute("setup_workspace", run, field="ovsam")
-    assert done.result["workspace"] == "OVSAM curation"
-    run.reload()
-    assert run.has_workspace("OVSAM curation")
-    shown = form("remove_run", run, field="ovsam")
-    assert shown.invalid
-    assert "OVSAM curation" in str(shown.to_json())
-    with pytest.raises(ExecutionError, match="tick the box to confirm"):
-        execute("remove_run", run, field="ovsam")
-    assert run.count("ovsam.detections") == 6
-    execute("remove_run", run, field="ovsam", confirmed=True)
-    run.reload()
-    assert run.get_field("ovsam") is None
-    assert not run.has_workspace("OVSAM curation")

@@ -1,0 +1,3 @@
+# --8<-- [start:encode]
+ovsam encode my-dataset
+# --8<-- [end:encode]

@@ -1,0 +1,31 @@
+"""A command as a user calls it, and as a script does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from typer.testing import CliRunner
+
+from ovsam_plugin.cli.app import app
+
+
+def run(*arguments: object, code: int = 0, answer: str | None = None) -> str:
+    """What a command says in all.
+
+    Args:
+        *arguments: after `ovsam`.
+        code: the exit code that is expected.
+        answer: to what it asks.
+    """
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, arguments)], input=answer)
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    return done.output
+
+
+def told(*arguments: object, code: int = 0) -> Any:
+    """What a command with `--json` prints on the standard output, where nothing else may be."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert done.exit_code == code, done.output
+    return json.loads(done.stdout)

@@ -1,0 +1,54 @@
+"""What `ovsam label` refuses before it works."""
+
+import shutil
+
+import pytest
+
+from ovsam_plugin.dataset.importing import import_images
+from tests.cli.calling import run
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--boxes", "a.json", "--everything"], "--boxes and --everything"),
+        (["--boxes", "none.json"], "there is no annotation file none.json"),
+        (["--find", " "], "--find needs words"),
+        (["--preset", "ovsam-light"], "Did you mean 'ovsam-lite'?"),
+        (["--vocabulary", "coko"], "coco"),
+        (["--vocabulary", "none.txt"], "none.txt"),
+        (["--field", "my field"], "cannot be a label field"),
+        (["--field", "filepath"], "not Detections"),
+        (["--box-field", "filepath"], "'filepath'"),
+        (["--point-field", "clicks"], "there is no field 'clicks'"),
+        (["--min-confidence", "2"], "--min-confidence"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_message(folder, options, message):
+    assert message in run("label", folder, *options, code=2)
+
+
+def test_a_target_that_is_nothing_is_named_with_what_is_near(dataset, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in run("label", tmp_path / "empty", code=2)
+    assert "give the folder" in run("label", shutil.copy(__file__, tmp_path / "a.py"), code=2)
+    assert dataset.name in run("label", dataset.name[:-1], code=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--export", "{}"], "is a folder: give a file"),
+        (["--export", "{}/a.txt/preds.json"], "nothing can be written in"),
+        (["--contact-sheet", "{}"], "is a folder: give a file"),
+        (["--contact-sheet", "{}/sheet.doc"], "no ending of a picture's"),
+        (["--crowds"], "--boxes or --center-points"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_labelled(
+    folder, tmp_path, options, message
+):
+    (tmp_path / "a.txt").touch()
+    given = [option.format(tmp_path) for option in options]
+    assert message in run("label", folder, "--vocabulary", "cat,", *given, code=2)
+    assert not import_images(folder).has_field("ovsam")

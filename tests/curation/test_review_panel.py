@@ -1,0 +1,80 @@
+"""What the panel "Review" asks, without the App."""
+
+from __future__ import annotations
+
+import json
+
+import fiftyone as fo
+import pytest
+from fiftyone import ViewField as F
+
+from ovsam_plugin.curation import reviewing
+from ovsam_plugin.curation.review_panel import act, open_review, picture, shown_labels, together
+from ovsam_plugin.evaluation.evaluate import evaluate_dataset
+from tests.curation.run_by_hand import add_truth
+
+FIELD = "ovsam"
+
+
+def labels(samples: fo.core.collections.SampleCollection, field: str = FIELD) -> list[str]:
+    return sorted(n for n in samples.values(f"{field}.detections.label", unwind=True) if n)
+
+
+def test_all_that_is_told_can_be_sent_to_a_browser(labelled: fo.Dataset) -> None:
+    told = open_review(labelled, {})
+    assert json.loads(json.dumps(told)) == told
+    told = act(labelled, told["session"], [{"kind": "recount"}], by="ada")
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_patches_of_another_field_cannot_be_reviewed(labelled: fo.Dataset) -> None:
+    assert labels(shown_labels(labelled, FIELD)) == labels(labelled)
+    patches = labelled.to_patches(FIELD).match(F(f"{FIELD}.label") == "cup")
+    assert labels(shown_labels(patches, FIELD)) == ["cup", "cup"]
+    with pytest.raises(ValueError, match="shows patches of 'ovsam'"):
+        shown_labels(patches, "boxes")
+
+
+def test_of_patches_of_an_evaluation_the_run_s_labels_are_reviewed(labelled: fo.Dataset) -> None:
+    add_truth(labelled)
+    evaluate_dataset(
+        labelled, FIELD, "truth", protocol="everything", eval_key="e", resize_masks=True
+    )
+    patches = labelled.to_evaluation_patches("e").limit(1)
+    shown = shown_labels(patches, FIELD)
+    ids = [i for row in patches.values(f"{FIELD}.detections.id") for i in row or ()]
+    assert shown.values(f"{FIELD}.detections.id", unwind=True) == ids
+
+
+def test_an_action_that_cannot_be_done_is_told_and_leaves_the_session(labelled: fo.Dataset) -> None:
+    session = open_review(labelled, {})["session"]
+    actions: list[dict[str, object]] = [
+        {"kind": "shrink", "labels": []},
+        {"kind": "undo"},
+        {"kind": "rename", "labels": [], "name": None},
+    ]
+    answer = act(labelled, session, actions, by="ada")
+    told = [problem["message"] for problem in answer["problems"]]
+    assert told[:2] == ["'shrink' cannot be done", "There is no decision of yours to undo"]
+    assert "name" in told[2]
+    assert answer["session"]["waiting"] == session["waiting"]
+
+
+def test_no_more_of_a_group_is_drawn_than_fits(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "DRAWN", 1)
+    for sample in labelled.iter_samples(autosave=True):
+        for label in sample[FIELD].detections:
+            label["group"] = 1
+    told = together(labelled, FIELD, labelled.first().id, ids["cat"])
+    assert told["kind"] == "group"
+    assert len(told["members"]) == 5  # what has no name is not decided about
+    assert ["picture" in one for one in told["members"]] == [True] + [False] * 4
+
+
+def test_an_instance_that_is_gone_has_no_picture_and_no_company(labelled: fo.Dataset) -> None:
+    gone = labelled.first().id, "0" * 24
+    assert picture(labelled, FIELD, *gone) == {}
+    with pytest.raises(ValueError, match="no longer there"):
+        together(labelled, FIELD, *gone)

@@ -1,0 +1,84 @@
+"""What may be labelled, and which fields may ask."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import pytest
+
+from ovsam_plugin.dataset.targets import (
+    check_detections,
+    check_images,
+    check_prompt_fields,
+    check_shown,
+    class_fields,
+    classes_present,
+    fields_of,
+    near,
+    photographs_behind,
+    root_dataset,
+)
+
+FIELD = "ovsam"
+
+
+def test_what_is_no_dataset_is_refused_with_the_way_to_load_one() -> None:
+    with pytest.raises(TypeError, match=r"got str: load one by its name with fo.load_dataset"):
+        root_dataset("my dataset")
+
+
+def test_a_dataset_and_its_views_may_be_labelled_and_patches_may_not(labelled: fo.Dataset) -> None:
+    check_images(labelled)
+    check_images(labelled.limit(1))
+    patches = labelled.to_patches(FIELD)
+    with pytest.raises(ValueError, match="a PatchesView holds copies"):
+        check_images(patches)
+    with pytest.raises(ValueError, match='choose "Base view" above'):
+        check_shown(patches)
+    with pytest.raises(ValueError, match=r"give the view before group_by\(...\)"):
+        check_shown(labelled.group_by("filepath"))
+
+
+def test_the_photographs_behind_patches_have_these_instances_alone(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    chosen = {ids["dog"], ids["spoon"]}
+    view = photographs_behind(labelled.to_patches(FIELD).select(list(chosen)))
+    assert view.values("id") == labelled.values("id")[:2]
+    assert set(view.values(f"{FIELD}.detections.id", unwind=True)) == chosen
+    assert labelled.count(f"{FIELD}.detections") == 7
+
+
+def test_a_field_that_asks_is_there_and_of_its_kind(labelled: fo.Dataset) -> None:
+    check_prompt_fields(labelled, {"box_prompt_field": FIELD})
+    for name, told in (
+        ("ovsm", "there is no field 'ovsm': there is 'ovsam'; need"),
+        ("filepath", "field 'filepath' holds StringField, need Detections"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            check_prompt_fields(labelled, {"box_prompt_field": name})
+        with pytest.raises(ValueError, match="need Detections"):
+            check_detections(labelled, name)
+    with pytest.raises(ValueError, match="need Keypoints.*none that fit"):
+        check_prompt_fields(labelled, {"point_prompt_field": FIELD})
+
+
+def test_classes_are_those_of_any_field_of_labels(labelled: fo.Dataset) -> None:
+    labelled.add_sample_field("scene", fo.EmbeddedDocumentField, fo.Classification)
+    assert fields_of(labelled, (fo.Detections,)) == [FIELD]
+    assert class_fields(labelled) == [FIELD, "scene"]
+    assert classes_present(labelled.limit(1), FIELD) == ["cat", "cup", "dog", "person", "spoon"]
+    with pytest.raises(ValueError, match="'scene' holds no class name yet"):
+        classes_present(labelled, "scene")
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ([], " (the dataset has none that fit)"),
+        (["ovsam"], ": there is 'ovsam'"),
+        (["ovsam_2", "ovsam", "x"], ": there are 'ovsam', 'ovsam_2'"),
+        (["b", "a"], ": there are 'a', 'b'"),  # none is like it
+    ],
+)
+def test_near_names_end_a_message(known: list[str], told: str) -> None:
+    assert near("ovsm", known) == told

@@ -1,0 +1,86 @@
+"""Labels held against their truth in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fiftyone as fo
+import numpy as np
+import pytest
+
+from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
+from ovsam_plugin.evaluation.figures import figures, tables
+from tests.evaluation.conftest import SIZE, locked, other_size
+
+
+def test_evaluate_dataset_gives_the_tables_too(truthful: fo.Dataset) -> None:
+    found = evaluate_dataset(truthful, "said", "truth", eval_key="e")
+    assert truthful.has_evaluation("e")
+    (one,) = figures(found.evaluated)
+    assert one.splits["all"].accuracy == pytest.approx(1 / 3)
+    assert one.splits["all"].iou == pytest.approx(found.results.metrics()["IoU"])
+    assert one.ap["AP50"] == pytest.approx(1 / 3)
+    assert tables([one])[0].header == ("method", "IoU", "Acc")
+
+
+def test_nothing_is_written_without_a_key(truthful: fo.Dataset) -> None:
+    evaluate_dataset(truthful, "said", "truth")
+    assert truthful.list_evaluations() == []
+    assert truthful.first()["said"].detections[0].has_attribute("eval") is False
+
+
+def test_centre_points_pair_by_the_label_that_they_were_made_of(truthful: fo.Dataset) -> None:
+    field = center_points(truthful, "truth")
+    sample = truthful.first()
+    big, small = sample["truth"].detections
+    (x, y) = sample[field].keypoints[0].points[0]
+    assert (x * SIZE[1], y * SIZE[0]) == (pytest.approx(210, abs=41), pytest.approx(150, abs=1))
+    assert [p.id for p in sample[field].keypoints] == [big.id, small.id]
+
+
+def test_points_go_to_no_field_of_another_kind_and_to_none_that_is_locked(
+    truthful: fo.Dataset,
+) -> None:
+    with pytest.raises(ValueError, match="field 'said' holds Detections, not Keypoints"):
+        center_points(truthful, "truth", "said")
+    field = center_points(truthful, "truth")
+    locked(truthful, field)
+    with pytest.raises(ValueError, match=f"field '{field}' is read-only"):
+        center_points(truthful, "truth")
+    assert truthful.count("said.detections")
+
+
+def test_masks_of_another_size_are_stretched_when_that_is_wanted(truthful: fo.Dataset) -> None:
+    other_size(truthful)
+    found = evaluate_dataset(truthful, "said", "truth", resize_masks=True)
+    assert found.evaluated.methods[0].outcomes.area[0] == 300 * 220
+
+
+def test_a_turned_photograph_is_evaluated_as_it_is_shown(turned: Path) -> None:
+    made = fo.Dataset()
+    shown, mask = (451, 300), np.tri(40, 30, dtype=bool)
+    box = relative_box((200, 300, 230, 340), shown)
+    truth = fo.Detection(label="cat", bounding_box=box, mask=mask)
+    said = fo.Detection(
+        label="cat", bounding_box=box, mask=mask, confidence=0.5, prompt_id=str(truth.id)
+    )
+    made.add_sample(
+        fo.Sample(
+            filepath=str(turned),
+            metadata=fo.ImageMetadata(width=451, height=300),  # as FiftyOne has it for most kinds
+            truth=fo.Detections(detections=[truth]),
+            said=fo.Detections(detections=[said]),
+        ),
+        dynamic=True,
+    )
+    evaluated = evaluate_dataset(made, "said", "truth", vocabulary="cat, dog").evaluated
+    (method,) = evaluated.methods
+    assert method.outcomes.iou.tolist() == [1]
+    assert evaluated.truth["images"][0]["height"] == 451
+    assert evaluated.truth["annotations"][0]["bbox"] == [200, 300, 30, 40]
+    center_points(made, "truth")
+    (point,) = made.first()["truth_centers"].keypoints[0].points
+    x, y = point[0] * 300 - 200, point[1] * 451 - 300
+    assert mask[int(y), int(x)]
+    made.delete()

@@ -1,0 +1,37 @@
+"""Memory that large tensors leave is used again."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+WORK = """
+import resource
+import numpy as np
+from ovsam_plugin.hardware.allocation import keep_freed_memory
+{first}
+def work():
+    for _ in range(10):
+        np.ones(5_000_000)
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
+work()
+print(faults() - before)
+"""
+
+
+def page_faults(first: str) -> int:
+    """Of ten arrays of 40 MB, one after the other."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORK.format(first=first)], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout)
+
+
+def test_pages_are_cleared_once_and_not_for_every_array() -> None:
+    usual, kept = page_faults(""), page_faults("keep_freed_memory()")
+    assert usual > 1000
+    if platform.libc_ver()[0] == "glibc":
+        assert kept < usual / 4

@@ -1,0 +1,57 @@
+"""The operator `name_group`, through FiftyOne's own executor."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import pytest
+from fiftyone.operators.executor import ExecutionError
+
+from ovsam_plugin.curation.groups import keep_names
+from tests.curation.run_by_hand import add_run
+
+from .asking import execute, form
+
+FIELD = "ovsam"
+
+
+@pytest.fixture
+def grouped(dataset: fo.Dataset) -> fo.Dataset:
+    """A run by hand with two groups of unknown instances, whose nearest words are kept."""
+    add_run(dataset)
+    keep_names(dataset, FIELD, {1: ["mug", "vase"], 2: ["weasel"]})
+    return dataset
+
+
+def test_without_groups_the_form_says_what_to_do(named: fo.Dataset, dataset: fo.Dataset) -> None:
+    assert "with Score a run" in str(form("name_group", named).to_json())
+    shown = form("name_group", dataset)
+    assert shown.invalid
+    assert "No labelling run yet" in str(shown.to_json())
+
+
+def test_the_names_near_a_group_are_offered_first(grouped: fo.Dataset) -> None:
+    for group, first in (("1", ["mug", "vase"]), ("2", ["weasel"])):
+        asked = form("name_group", grouped, group=group).to_json()["type"]["properties"]
+        assert asked["group"]["default"] == group
+        offered = [choice["value"] for choice in asked["name"]["view"]["choices"]]
+        assert offered[: len(first)] == first
+        assert {"cat", "cup", "otter"} <= set(offered)
+        assert len(offered) == len(set(offered))
+
+
+def test_a_group_has_one_name_at_once(grouped: fo.Dataset) -> None:
+    assert execute("name_group", grouped, group="1", name="thing").result == {"renamed": 2}
+    path = f"{FIELD}.detections."
+    groups, labels, reviews = grouped.values(
+        [f"{path}group", f"{path}label", f"{path}review"], unwind=True
+    )
+    assert groups.count(1) == 2
+    for group, label, review in zip(groups, labels, reviews):
+        assert (label == "thing") == (group == 1)
+        assert (review == "renamed") == (group == 1)
+
+
+def test_a_blank_name_decides_nothing(grouped: fo.Dataset) -> None:
+    with pytest.raises(ExecutionError, match="name"):
+        execute("name_group", grouped, group="1", name=" ")
+    assert not any(grouped.values(f"{FIELD}.detections.review", unwind=True))
