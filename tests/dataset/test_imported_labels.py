@@ -135,3 +135,19 @@ def test_a_field_of_another_type_is_refused(dataset: fo.Dataset, tmp_path: Path)
     rows = [{"file_name": "chelsea.png", "bbox": [0, 0, 9, 9]}]
     with pytest.raises(ValueError, match="not Detections"):
         import_labels(dataset, written(tmp_path / "p.json", rows), label_field="filepath")
+
+
+def test_an_annotation_file_needs_no_other_beside_it(dataset: fo.Dataset, truth: Path) -> None:
+    with pytest.raises(ValueError, match="truth.json says itself what its images are"):
+        import_labels(dataset, truth, annotations=truth)
+    with pytest.raises(ValueError, match="no annotation of .* can be used: it is empty"):
+        import_labels(dataset, truth)
+
+
+def test_a_view_takes_what_is_on_its_photographs_alone(dataset: fo.Dataset, tmp_path: Path) -> None:
+    rows = [{"file_name": f"{n}.png", "bbox": [0, 0, 9, 9]} for n in ("chelsea", "coffee")]
+    path = written(tmp_path / "p.json", rows)
+    found = import_labels(dataset.limit(1), path, label_field="some")
+    assert (found.samples, len(found.problems)) == (1, 1)
+    with pytest.raises(ValueError, match="holds copies"):
+        import_labels(dataset.to_patches("some"), path)

@@ -120,5 +120,5 @@ def test_it_can_be_called_from_a_notebook(labelled: fo.Dataset, ids: dict[str, s
     operator = foo.get_operator(URI)
     operator(labelled, FIELD, [ids["cat"]], "rename", name="lynx")
     assert "lynx" in labelled.distinct(f"{FIELD}.detections.label")
-    with pytest.raises(ExecutionError, match="decision. Reason: Invalid enum value"):
+    with pytest.raises(ExecutionError, match="decision. Reason: .delete. is no choice"):
         operator(labelled, FIELD, [ids["cat"]], "delete")

@@ -63,7 +63,7 @@ def test_another_field_and_parts_of_the_photographs_are_told_in_tables(
     params = {**PARAMS, "compare": "better", "slice_by": "tags"}
     found = foo.execute_operator(URI, {"dataset": truthful, "params": params}).result
     assert "**by tags**" in found["tables"]
-    assert "| said, &lt;sun&gt; | 2 | 2 |" in found["tables"]
+    assert "| said, \\<sun\\> | 2 | 2 |" in found["tables"]
     assert "| Acc | 66.7 | 100.0 | +33.3 |" in found["tables"]
     assert truthful.list_evaluations() == ["said_eval"]
     properties = form(truthful, **params)
