@@ -27,7 +27,9 @@ FIFTYONE = {
 WITHOUT_TEST_FILE = {
     "evaluation/results.py": "names what an evaluation gives, and does nothing",
     "network/description.py": "names a network's numbers, and does nothing",
+    "prediction/prompts/prompt.py": "names what a kind of prompt is asked, and does nothing",
     "scoring/score.py": "names what a score is, and does nothing",
+    "app/loading.py": "tested in test_side_effects.py, in processes of their own",
     "annotations/results.py": "tested in annotations/test_reader.py and dataset/test_export.py",
     "curation/clean_counts.py": "tested in curation/test_clean_export.py",
     "curation/clean_files.py": "tested in curation/test_clean_export.py",

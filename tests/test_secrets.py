@@ -13,8 +13,6 @@ import pytest
 from bson import encode
 from fiftyone.core.odm import get_db_conn
 
-from ovsam_plugin.addresses import shown_address
-
 ROOT = Path(__file__).parent.parent
 SECRET = "S3CRET-7f1c"
 _NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY",
@@ -96,16 +94,3 @@ def test_a_days_work_keeps_no_secret(boxed: fo.Dataset, address: str, tmp_path: 
     finally:
         boxed.reload()
         boxed.persistent = False
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("mongodb://me:pw@a:1,b:2/db?password=pw", "mongodb://a:1,b:2/db"),
-        ("http://me:p%40w@host/x#pw", "http://host/x"),
-        ("mongodb://127.0.0.1:27017", "mongodb://127.0.0.1:27017"),
-        ("http://[pw", "an address that cannot be read"),
-    ],
-)
-def test_an_address_is_shown_without_what_it_carries(address: str, shown: str) -> None:
-    assert shown_address(address) == shown

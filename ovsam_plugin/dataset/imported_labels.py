@@ -70,7 +70,11 @@ def import_labels(
         annotations: an annotation file of the same photographs, where results have an `image_id`
             alone and no `file_name`.
 
+    Returns:
+        how many came, and what was left out and why.
+
     Raises:
+        TypeError: `samples` is no dataset or view.
         ValueError: no instance can be used, or the field holds something else. Nothing is written
             then.
     """

@@ -9,11 +9,10 @@ import fiftyone as fo
 import pytest
 from fiftyone.operators.executor import ExecutionContext
 
-from operators.groups import Groups
+from operators.panels.groups import Groups
 from ovsam_plugin.curation.groups import keep_names
 from tests.curation.run_by_hand import add_run
-
-from .asking import asked_of_app, context
+from tests.operators.asking import asked_of_app, context
 
 FIELD = "ovsam"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from operators.question import Question, asker
+from operators.panels.question import Question, asker
 
 
 class Fails(Question):

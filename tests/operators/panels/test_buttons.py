@@ -7,7 +7,7 @@ import fiftyone.operators as foo
 import pytest
 from fiftyone.operators.registry import OperatorRegistry
 
-from .asking import asked_of_app, context, uri
+from tests.operators.asking import asked_of_app, context, uri
 
 
 @pytest.mark.parametrize("panel", ["review", "segment"])
