@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fiftyone as fo
 import pytest
-from tests.operators.test_segment import CAT, NAMES, change
 
 from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.curation.search import search
@@ -12,6 +11,7 @@ from ovsam_plugin.curation.segment_panel import vocabulary_of_text
 from ovsam_plugin.interactive.session import Instance
 from ovsam_plugin.interactive.shared_network import Photograph, load_shared_network
 from ovsam_plugin.prediction.prompts import Points
+from tests.operators.panels.test_segment import CAT, NAMES, change
 
 
 def test_what_was_clicked_is_found_by_words(dataset: fo.Dataset) -> None:

@@ -8,7 +8,7 @@ import fiftyone as fo
 import pytest
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation import reviewing
+from ovsam_plugin.curation import review_panel
 from ovsam_plugin.curation.review_panel import act, open_review, picture, shown_labels, together
 from ovsam_plugin.evaluation.evaluate import evaluate_dataset
 from tests.curation.run_by_hand import add_truth
@@ -63,7 +63,7 @@ def test_an_action_that_cannot_be_done_is_told_and_leaves_the_session(labelled: 
 def test_no_more_of_a_group_is_drawn_than_fits(
     labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviewing, "DRAWN", 1)
+    monkeypatch.setattr(review_panel, "DRAWN", 1)
     for sample in labelled.iter_samples(autosave=True):
         for label in sample[FIELD].detections:
             label["group"] = 1

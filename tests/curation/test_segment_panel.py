@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.operators.test_segment import filled
 
 from ovsam_plugin.curation.segment_panel import read_prompt, row_runs, vocabulary_of_text
 from ovsam_plugin.prediction.prompts import Mask, Points
+from tests.operators.panels.test_segment import filled
 
 
 def test_a_mask_is_told_by_its_runs() -> None:

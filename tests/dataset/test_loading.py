@@ -14,7 +14,7 @@ from PIL import Image
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import loading
-from ovsam_plugin.dataset.loading import SampleLoader, check_prompt_keys
+from ovsam_plugin.dataset.loading import SampleLoader
 from ovsam_plugin.presets import get_preset
 
 from .conftest import SMALL
@@ -105,11 +105,3 @@ def test_a_small_box_on_a_large_photograph_is_looked_at_in_a_tile(tmp_path: Path
     everything = SampleLoader(NETWORK, {}, tiles=2)(values)
     assert everything.frame is not None
     assert len(everything.frame.tiles) == 4
-
-
-def test_keywords_of_others_are_refused_with_ours() -> None:
-    check_prompt_keys({"box_prompt_field": "asks"})
-    with pytest.raises(ValueError, match="unknown argument 'box_field': allowed are .*box_prompt"):
-        check_prompt_keys({"box_field": "asks"})
-    with pytest.raises(TypeError, match="box_prompt_field must be the name of a field, got 3"):
-        check_prompt_keys({"box_prompt_field": 3})
