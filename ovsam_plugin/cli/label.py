@@ -192,6 +192,15 @@ def label(
             rich_help_panel=_WORK,
         ),
     ] = "auto",
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile the encoder for this machine: the first photograph, and the first of "
+            "another size, then take a minute or more.",
+            rich_help_panel=_WORK,
+        ),
+    ] = False,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help="Images per pass of the encoder.", rich_help_panel=_WORK),
@@ -255,6 +264,7 @@ def label(
             "address": address,
             "worker_gpus": worker_gpus,
             "precision": precision,
+            "compile": compile,
             "batch_size": batch_size,
             "workers": workers,
             "overwrite": "all" if overwrite_all else overwrite,

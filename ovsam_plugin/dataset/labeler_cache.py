@@ -28,17 +28,18 @@ def cached_labeler(
     adapter: Adapter | None = None,
     namer: NamerSpec | None = None,
     precision: Precision = "auto",
+    compile: bool = False,
 ) -> Labeler:
     """A labeler of the last predictor, namer and the last few vocabularies, loaded when it must be.
 
     Raises:
-        ValueError: unknown preset, device or precision, or a calibration or adapter for other
-            weights or classes.
+        ValueError: unknown preset, device or precision, a machine that cannot compile, or a
+            calibration or adapter for other weights or classes.
         FileNotFoundError: the weights are not on this machine.
         RuntimeError: open_clip cannot fetch or read the namer.
     """
     with _LOADING:
-        predictor = _predictor(preset, device, weights, precision)
+        predictor = _predictor(preset, device, weights, precision, compile)
         names = None if namer is None else _namer(namer, namer.fingerprint, device)
         if adapter is not None:
             embedder = predictor.weights_hash if names is None else names.fingerprint
@@ -54,8 +55,12 @@ def cached_labeler(
 
 
 @lru_cache(maxsize=1)
-def _predictor(preset: str, device: str, weights: Path | None, precision: Precision) -> Predictor:
-    return load_predictor(preset, device=device, weights=weights, precision=precision)
+def _predictor(
+    preset: str, device: str, weights: Path | None, precision: Precision, compile: bool
+) -> Predictor:
+    return load_predictor(
+        preset, device=device, weights=weights, precision=precision, compile=compile
+    )
 
 
 @lru_cache(maxsize=1)

@@ -109,6 +109,7 @@ def label_dataset(
     address: str | None = None,
     worker_gpus: float | None = None,
     precision: Precision = "auto",
+    compile: bool = False,
     embeddings: bool = True,
     index_backend: str | None = None,
     overwrite: Overwrite = False,
@@ -168,6 +169,8 @@ def label_dataset(
         precision: what is computed with: "fp32" gives the published numbers, "bf16" and "fp16" are
             faster where the processor has them, "auto" is whichever suits the device. It is
             recorded with the run; calls of one run may differ in it.
+        compile: whether the encoder is compiled for this machine by `torch.compile`: its first
+            photograph, and the first of another size, then take a minute or more.
         embeddings: whether the instances' embeddings are kept in the similarity run
             `<field>_similarity`, for text search, relabelling and what else curation does.
         index_backend: of that run, "database" or "lancedb"; by size when None.
@@ -223,6 +226,7 @@ def label_dataset(
         "namer": namer,
         "cuts": cuts,
         "precision": precision,
+        "compile": compile,
     }
     model = build_model(**arguments, dataset=dataset, device=device)
     settings = _settings(model, prompt_fields)

@@ -40,6 +40,7 @@ def build_model(
     cuts: str | Sequence[Cut] | None = None,
     dataset: fo.Dataset | None = None,
     precision: Precision = "auto",
+    compile: bool = False,
 ) -> OvsamModel:
     """A model of a preset and a vocabulary; weights stay loaded from one call to the next.
 
@@ -62,6 +63,7 @@ def build_model(
         cuts: how an open_clip namer is shown an instance; see `namers.cuts`.
         dataset: that has the labels which are examples of classes, where there are any.
         precision: "auto", "fp32", "bf16" or "fp16"; see `precision`.
+        compile: whether the encoder is compiled for this machine; see `compiled`.
 
     Raises:
         ValueError: an unknown preset, namer, vocabulary, device or precision, a number out of
@@ -85,7 +87,9 @@ def build_model(
     learned = Adapter.of(adapter)
     spec = NamerSpec.of(namer or get_preset(preset).namer, cuts)
     classes = load_vocabulary(vocabulary)
-    labeler = cached_labeler(preset, classes, device, path, fitted, learned, spec, precision)
+    labeler = cached_labeler(
+        preset, classes, device, path, fitted, learned, spec, precision, compile
+    )
     labeler.min_objectness, labeler.all_candidates = min_objectness, all_candidates
     kept: Kept = {}
     if learned is None:

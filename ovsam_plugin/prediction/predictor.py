@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from ovsam_plugin.checkpoint import load_drawer, load_network
+from ovsam_plugin.hardware.compilation import compiled
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.hardware.precision import Precision, check_precision, computing_in, pick_precision
 from ovsam_plugin.images.frame import Frame, make_frame, padded_size, stack_pixels
@@ -64,12 +65,13 @@ class Predictor:
         preset: what the network is.
         weights_hash: sha256 of the weights' bytes.
         precision: what it computes with.
+        compile: whether the encoder is compiled; see `compiled`.
 
     Attributes:
         precision: the same, "auto" having become one of the others.
 
     Raises:
-        ValueError: there is no such precision.
+        ValueError: there is no such precision, or this machine cannot compile.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Predictor:
         preset: Preset,
         weights_hash: str,
         precision: Precision = "fp32",
+        compile: bool = False,
     ) -> None:
         # Channels last is the layout that convolutions are fastest in, on CPUs and GPUs alike.
         network.backbone = network.backbone.fused(in_place=True)
@@ -87,6 +90,7 @@ class Predictor:
         self.weights_hash = weights_hash
         self.device = next(network.parameters()).device
         self.precision = pick_precision(precision, self.device)
+        self._compiled = compiled(network.encode) if compile else None
 
     def at_precision(self, precision: Precision) -> Predictor:
         """The same network computing with another precision; weights are shared, not copied."""
@@ -112,8 +116,9 @@ class Predictor:
             groups.setdefault(padded_size(frame, self.network.description), []).append(i)
         encodings: dict[int, Encoding] = {}
         for size, indices in groups.items():
+            encode = self._compiled or self.network.encode
             with self._autocast():
-                features = self.network.encode(self.pixels([frames[i] for i in indices], size))
+                features = encode(self.pixels([frames[i] for i in indices], size))
             for row, i in enumerate(indices):
                 encodings[i] = Encoding(features[row], frames[i])
         return [encodings[i] for i in range(len(frames))]
@@ -365,6 +370,7 @@ def load_predictor(
     device: str = "auto",
     weights: Path | str | None = None,
     precision: Precision = "auto",
+    compile: bool = False,
 ) -> Predictor:
     """A predictor with its weights loaded.
 
@@ -373,9 +379,11 @@ def load_predictor(
         device: "auto" takes CUDA, then Apple's MPS, then the CPU; else a torch device.
         weights: a `.safetensors` file of the assembled model; the preset's own when not given.
         precision: "auto" takes half precision where the device is made for it; see `precision`.
+        compile: whether the encoder is compiled for this machine; see `compiled`.
 
     Raises:
-        ValueError: no such preset, device or precision, or the weights do not fit the network.
+        ValueError: no such preset, device or precision, the weights do not fit the network, or
+            this machine cannot compile.
         FileNotFoundError: the weights are not on this machine; the message says how to get them.
     """
     check_precision(precision)
@@ -386,4 +394,4 @@ def load_predictor(
         network, weights_hash = load_drawer(chosen, path)
     else:
         network, weights_hash = load_network(chosen, path)
-    return Predictor(network.to(pick_device(device)), chosen, weights_hash, precision)
+    return Predictor(network.to(pick_device(device)), chosen, weights_hash, precision, compile)

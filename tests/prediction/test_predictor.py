@@ -390,3 +390,17 @@ def test_no_prompt_makes_the_device_wait_and_no_logits_leave_it(
     assert few == many
     assert len(sent) == len(sent_of_many) <= 3
     assert all(tensor.ndim == 2 for tensor in sent_of_many)  # numbers of prompts, and no maps
+
+
+def test_where_it_is_asked_for_the_encoder_is_compiled(
+    predictor: Predictor, cat: np.ndarray, encoding: Encoding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Dynamo's own graph in place of a minute of C++.
+    monkeypatch.setattr(
+        predictor_module, "compiled", lambda function: torch.compile(function, backend="eager")
+    )
+    network, preset = predictor.network, predictor.preset
+    other = Predictor(network, preset, predictor.weights_hash, "fp32", compile=True)
+    (again,) = other.encode([other.preprocess(cat)])
+    assert torch.allclose(again.features.image, encoding.features.image, atol=1e-4)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0

@@ -1,0 +1,38 @@
+"""Code made for one machine and one size of picture, where somebody asks for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def compiled(function: _Function) -> _Function:
+    """`torch.compile` of a function, once a small one shows that this machine can compile.
+
+    Args:
+        function: of tensors. Its first call, and the first with tensors of another size, take a
+            minute or more.
+
+    Raises:
+        ValueError: this machine cannot compile; says why.
+    """
+    try:
+        torch.compile(torch.sin, fullgraph=True)(torch.zeros(8))
+    except Exception as error:  # each backend has errors of its own
+        raise ValueError(
+            "compile needs what torch.compile does (a C++ compiler, and Triton on CUDA), which "
+            f"fails on this machine: {str(error).strip().splitlines()[0]}. Leave it out"
+        ) from error
+    logger.warning(
+        "the network is compiled at its first photograph, and again where the next ones have "
+        "another size: a minute or more each time"
+    )
+    made: _Function = torch.compile(function)
+    return made

@@ -1,0 +1,29 @@
+"""The encoder is compiled where that is asked for and possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from ovsam_plugin.hardware.compilation import compiled
+
+
+def test_a_compiled_function_gives_what_it_gave(caplog: pytest.LogCaptureFixture) -> None:
+    wave = torch.linspace(0, 1, 32)
+    function = compiled(lambda x: x.exp() * 2 + x)
+    assert torch.allclose(function(wave), wave.exp() * 2 + wave)
+    assert "a minute or more" in caplog.text
+
+
+def test_a_machine_that_cannot_compile_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_a_compiler(function: Any, **_: Any) -> Any:
+        def call(*_: Any) -> Any:
+            raise RuntimeError("No working C++ compiler found\nand more")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", without_a_compiler)
+    with pytest.raises(ValueError, match="fails on this machine: No working C.. compiler found. L"):
+        compiled(torch.sin)
