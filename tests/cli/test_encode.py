@@ -14,7 +14,7 @@ from tests.cli.calling import run, told
 def encodings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of the test's own for what is encoded."""
     folder = tmp_path / "encodings"
-    for module in ("clicking.shared_network", "curation.encoding"):
+    for module in ("interactive.shared_network", "curation.encoding"):
         monkeypatch.setattr(f"ovsam_plugin.{module}.encodings_directory", lambda: folder)
     return folder
 

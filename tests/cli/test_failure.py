@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
+from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError, Setting
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,6 @@ def test_what_the_library_calls_a_keyword_is_an_option_here() -> None:
         pytest.raises(UsageError, match="use --overwrite, or --overwrite-all, or --anyway"),
         usage(),
     ):
-        raise ValueError('use overwrite=True, or overwrite="all", or anyway=True')
+        raise ConsentError("use ", OVERWRITE, ", or ", OVERWRITE_ALL, ", or ", Setting("anyway"))
     with pytest.raises(OSError, match="disk"), usage():
         raise OSError("disk")  # no error of usage

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -54,7 +55,11 @@ def test_the_app_says_in_one_object_where_it_is_and_serves_until_it_is_stopped(
     command += ["--port", str(port), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "BROWSER": "true"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
+    # Where tests run in the background, what they start would not hear Ctrl-C.
+    hearing = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command, env=environment, text=True, preexec_fn=hearing, **pipes
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
@@ -72,6 +77,9 @@ def test_the_app_says_in_one_object_where_it_is_and_serves_until_it_is_stopped(
                 assert b"<title>FiftyOne" in page.read()
         finally:
             process.send_signal(signal.SIGINT)
-        rest, words = process.communicate(timeout=60)
+        try:
+            rest, words = process.communicate(timeout=60)
+        finally:
+            process.kill()
         assert (process.returncode, rest) == (130, "")
         assert "the App is closed" in words

@@ -51,7 +51,7 @@ def test_without_a_run_or_an_evaluation_the_next_step_is_told(dataset: fo.Datase
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(run: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match=f"no kind 'odd': choose of {', '.join(KINDS)}"):
+    with pytest.raises(ValueError, match=f"'odd' is no choice: take one of {', '.join(KINDS)}"):
         FindingRequest.from_params({"kind": "odd"}, run).view(run)
 
 

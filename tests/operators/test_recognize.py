@@ -69,6 +69,6 @@ def test_only_another_namer_is_asked_how_it_is_shown_an_instance(named: fo.Datas
 
 def test_the_field_of_the_names_is_told_before(named: fo.Dataset) -> None:
     told = form(named)["into"]["view"]["description"]
-    assert told == "empty: the field and _named"
+    assert told == r"empty: the field and \_named"
     told = form(named, field="asks")["into"]["view"]["description"]
     assert told == "empty: asks_named"
