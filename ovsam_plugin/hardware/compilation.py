@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -34,5 +34,4 @@ def compiled(function: _Function) -> _Function:
         "the network is compiled at its first photograph, and again where the next ones have "
         "another size: a minute or more each time"
     )
-    made: _Function = torch.compile(function)
-    return made
+    return cast(_Function, torch.compile(function))
