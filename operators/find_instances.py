@@ -54,7 +54,7 @@ class FindInstances(foo.Operator):  # type: ignore[misc]
                 default=request.min_score,
                 min=0,
                 max=1,
-                label="Least score",
+                label="Minimum score",
                 description="by how much the model is surer of its own name than of the truth's",
             )
         else:

@@ -61,7 +61,7 @@ class Recognize(FormOperator):
         if request.namer is not None:
             inputs.str(
                 "cuts",
-                label="How it is shown an instance",
+                label="How instances are cut out for it",
                 description="MARGIN:BACKGROUND, ...; several are averaged. None: 0.1:0.5, 0.4:1",
             )
         label_vocabulary_menu(inputs, request, samples)

@@ -228,7 +228,7 @@ def label(
         typer.Option("--debug", help="Show where an error came from.", rich_help_panel=_WORK),
     ] = False,
 ) -> None:
-    """Label a folder of images or a FiftyOne dataset: a mask, a name and scores an instance.
+    """Label a folder of images or a FiftyOne dataset: a mask, a name and scores for every instance.
 
     Run it again to go on where it stopped; new images in the folder are added.
     """

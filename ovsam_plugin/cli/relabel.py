@@ -79,7 +79,7 @@ def relabel(
             (summary.decided, "kept the name that a person decided"),
             (summary.edited, "keep their names: their box or mask was changed by hand"),
             (summary.others, "stay as they are: no run made them, or they are empty"),
-            (summary.left_out, "were left out: below the least confidence"),
+            (summary.left_out, "were left out: below the minimum confidence"),
         ):
             if count:
                 said.print(f"{count:,} {why}")

@@ -18,7 +18,7 @@ from ovsam_plugin.scoring.label_errors import MIN_IOU, Matched, likely_mistakes
 from ovsam_plugin.vocabulary.names import name_key
 
 MIN_SCORE = 0.3
-"""Least score of a likely mistake unless told otherwise: of COCO names of which one in twenty was
+"""Minimum score of a likely mistake unless told otherwise: of COCO names of which one in twenty was
 made wrong, `ovsam-lite` then lists 17 %, and four of five wrong ones are among them."""
 
 

@@ -62,7 +62,7 @@ class RelabelSummary:
             their name, and a warning says what to do.
         others: labels without an embedding that no run of ours made, and empty ones; they stay
             as they are.
-        left_out: labels below the least confidence.
+        left_out: labels below the minimum confidence.
         seconds: how long it took.
     """
 

@@ -45,7 +45,7 @@ from ovsam_plugin.vocabulary.vocabulary import Category
 
 logger = logging.getLogger(__name__)
 
-# Images an encoder pass: on a CPU, where a larger batch is no faster, one.
+# Images per pass of the encoder: on a CPU, where a larger batch is no faster, one.
 _BATCH_SIZE = {"cuda": 8}
 # Images whose instances a namer looks at together.
 _NAMED_TOGETHER = 16
@@ -136,7 +136,7 @@ def label_dataset(
             labels of the dataset, or "IMAGE:x1,y1,x2,y2". They are kept with the run; see
             `Category.examples`, which does the same.
         label_field: where labels go; reasons of failure go to `<field>_error`.
-        box_field, point_field, mask_field: fields whose labels ask, one answer a label; without
+        box_field, point_field, mask_field: fields whose labels ask, one answer per label; without
             any of them, everything is labelled. See `prompt_kinds` for their types.
         refine_masks: whether the masks of `mask_field` are drawn anew instead of only named.
         find: words, or a class with examples; only instances that fit them are kept.
@@ -158,7 +158,8 @@ def label_dataset(
             whose embeddings are averaged; `namers.DEFAULT_CUTS` when None.
         grid: points along the longer side to look from when nothing is asked; the preset's own
             when None.
-        batch_size: images an encoder pass; 8 on CUDA, 1 elsewhere, 16 with a namer when None.
+        batch_size: images per pass of the encoder; 8 on CUDA, 1 elsewhere, 16 with a
+            namer when None.
         workers: processes that load images.
         device: "auto", "cpu", "cuda", ...
         devices: several, each with a process of its own: "all" accelerators of this machine,

@@ -91,7 +91,7 @@ class LabelingJob:
         prompt_fields: field names by keywords of `apply_model`; empty for everything.
         worker: who works.
         embeddings: whether they are spooled.
-        batch_size: samples an encoder pass.
+        batch_size: samples per pass of the encoder.
         workers: processes that load images; FiftyOne's own number when None.
 
     Attributes:

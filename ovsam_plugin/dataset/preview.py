@@ -112,7 +112,7 @@ class Preview:
 
         Args:
             min_objectness, min_confidence: as for `label_dataset`.
-            calibration: whose least confidences of classes count; its temperature does not.
+            calibration: whose minimum confidences of classes count; its temperature does not.
         """
         model = self._limited(min_objectness, min_confidence, calibration)
         return [_tile(model, one) for one in self.named]

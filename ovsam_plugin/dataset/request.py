@@ -42,7 +42,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         prompts: "everything"; "find", with `find`; or one of `PROMPT_KINDS`, with `prompt_field`.
         field: where labels go; None for that of a run of the same settings, else a new one.
         min_objectness, min_confidence: at the sliders' starts they are as good as not given.
-        strict_class, strict_confidence: a class that the preview found, and its least confidence.
+        strict_class, strict_confidence: a class that the preview found, and its minimum confidence.
     """
 
     preset: str = "ovsam-lite"
@@ -98,7 +98,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         return {} if kind is None else {kind.key: given(self.prompt_field, _CHOOSE)}
 
     def calibration(self, samples: Samples) -> Calibration | None:
-        """The least confidence of one class; None where none is asked for.
+        """The minimum confidence of one class; None where none is asked for.
 
         Raises:
             ValueError: something that the choice of names needs is left blank.

@@ -31,7 +31,7 @@ class Share:
         model: keywords of `build_model`, all but the device and the dataset.
         prompt_fields: field names by keyword of `apply_model`; empty for everything.
         embeddings: whether they are kept.
-        batch_size: images an encoder pass.
+        batch_size: images per pass of the encoder.
         workers: processes that load images.
         since: when the last call of the run began.
     """

@@ -73,7 +73,7 @@ class Labeler:
             instance a thing.
         grid: where to look when nothing is asked; the preset's own density when not given.
         chunk: prompts decoded at once.
-        calibration: whose temperature the recognizer has; answers below its least confidence of
+        calibration: whose temperature the recognizer has; answers below its minimum confidence of
             their class are left out.
         namer: makes the embeddings that the recognizer names from; the predictor itself if None.
 
@@ -106,7 +106,7 @@ class Labeler:
         self._least = None if calibration is None else self._least_of(calibration)
 
     def with_least(self, calibration: Calibration) -> Labeler:
-        """A labeler that also leaves out what is below a calibration's least confidences."""
+        """A labeler that also leaves out what is below a calibration's minimum confidences."""
         labeler = copy(self)
         labeler._least = self._least_of(calibration)
         return labeler

@@ -1,4 +1,4 @@
-"""Confidences that mean what they say: one temperature, and a least confidence a class.
+"""Confidences that mean what they say: one temperature, and a minimum confidence for each class.
 
 Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, for the temperature.
 """
@@ -31,9 +31,9 @@ class Calibration:
     Attributes:
         temperature: that fused log scores are divided by before the softmax; above 1 for a model
             that is too sure of itself.
-        threshold: least confidence of classes that are not in `thresholds`, 0..1.
-        thresholds: least confidence by class name, 0..1.
-        weights: sha256 of the weights that it was fitted for; empty for least confidences that a
+        threshold: minimum confidence of classes that are not in `thresholds`, 0..1.
+        thresholds: minimum confidence by class name, 0..1.
+        weights: sha256 of the weights that it was fitted for; empty for minimum confidences that a
             person has set, which hold for any.
         vocabulary: hash of the vocabulary that it was fitted for.
         provenance: what else is known of its making; plain JSON.
@@ -64,7 +64,7 @@ class Calibration:
                 raise ValueError(f"the threshold of {name!r} is {value}: allowed is 0 to 1")
 
     def least(self, vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
-        """(K,) float32, the least confidence of each class."""
+        """(K,) float32, the minimum confidence of each class."""
         values = [self.thresholds.get(name, self.threshold) for name in vocabulary.names]
         return np.array(values, dtype=np.float32)
 
@@ -201,7 +201,7 @@ def fit_temperature(log_scores: Floats, targets: npt.NDArray[np.int64]) -> float
 
 
 def fit_threshold(confidence: Floats, right: npt.NDArray[np.bool_], total: int) -> float:
-    """The least confidence with the largest F1 of what is kept; of equal ones the lowest.
+    """The minimum confidence with the largest F1 of what is kept; of equal ones the lowest.
 
     Args:
         confidence: (n,) of the answers with one name.

@@ -41,7 +41,7 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     assert shown["told"]["view"]["label"].startswith("1.0 instances a photograph; all 3 take")
     none = asked(boxed, **params, **loaded, min_confidence=1.0)
     assert none["told"]["view"]["label"].startswith("0.0 instances a photograph")
-    # A least confidence for one of the classes that were found, off at first.
+    # A minimum confidence for one of the classes that were found, off at first.
     menu = shown["strict_class"]
     assert menu["default"] == ""
     assert "strict_confidence" not in shown
