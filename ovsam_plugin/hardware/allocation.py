@@ -12,8 +12,8 @@ _TRIM_THRESHOLD, _MMAP_MAX, _LARGEST = -1, -4, 2**31 - 1
 def keep_freed_memory() -> None:
     """Has this process keep what large tensors leave behind, for the next that are as large.
 
-    glibc gives it back to the system, which clears each new one page by page: 4 to 10 % of the
-    time that a CPU labels. For processes that do nothing else: their memory stays at its peak
+    glibc gives it back to the system, which clears each new one page by page: a part of the time
+    that a CPU labels. For processes that do nothing else: their memory stays at its peak
     until they end. Other C libraries are left as they are.
     """
     with suppress(OSError, AttributeError):

@@ -13,18 +13,19 @@ logger = logging.getLogger(__name__)
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 
-def compiled(function: _Function) -> _Function:
+def compiled(function: _Function, device: torch.device) -> _Function:
     """`torch.compile` of a function, once a small one shows that this machine can compile.
 
     Args:
         function: of tensors. Its first call, and the first with tensors of another size, take a
             minute or more.
+        device: where they are.
 
     Raises:
         ValueError: this machine cannot compile; says why.
     """
     try:
-        torch.compile(torch.sin, fullgraph=True)(torch.zeros(8))
+        torch.compile(torch.sin, fullgraph=True)(torch.zeros(8, device=device))
     except Exception as error:  # each backend has errors of its own
         raise ValueError(
             "compile needs what torch.compile does (a C++ compiler, and Triton on CUDA), which "

@@ -90,7 +90,7 @@ class Predictor:
         self.weights_hash = weights_hash
         self.device = next(network.parameters()).device
         self.precision = pick_precision(precision, self.device)
-        self._compiled = compiled(network.encode) if compile else None
+        self._compiled = compiled(network.encode, self.device) if compile else None
 
     def at_precision(self, precision: Precision) -> Predictor:
         """The same network computing with another precision; weights are shared, not copied."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import fiftyone as fo
 import pytest
 from bson import ObjectId
@@ -12,11 +10,9 @@ from ovsam_plugin.curation import decided_labels
 from ovsam_plugin.curation.decisions import Progress, accept, progress
 from ovsam_plugin.curation.decisions import reject as reject_labels
 
+from .test_decisions import everything
+
 FIELD = "ovsam"
-
-
-def everything(dataset: fo.Dataset) -> list[Any]:
-    return [s[FIELD] for s in dataset._sample_collection.find({}).sort("_id")]
 
 
 def test_a_label_is_found_with_its_sample_and_what_was_decided_but_without_its_mask(

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import numpy as np
 import pytest
+from PIL import Image
+
+from ovsam_plugin.dataset.loading import Loaded
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.sample_prompts import Asked
+from ovsam_plugin.prediction.prompts import Box
 
 NAMES = "cat, cup, person, spoon"
 SMALL: dict[str, Any] = {
@@ -51,3 +58,11 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setattr(fo.config, "model_zoo_dir", str(folder))
     return folder
+
+
+def loaded(model: OvsamModel, paths: list[Path], boxes: int = 1) -> list[Loaded]:
+    """Photographs as the loader gives them, each with boxes that ask."""
+    asked = Asked(prompts=tuple(Box((20.0 + i, 20, 150, 180)) for i in range(boxes)))
+    pictures = [np.array(Image.open(path).convert("RGB")) for path in paths]
+    frames = [model.labeler.predictor.preprocess(picture) for picture in pictures]
+    return [Loaded(str(i), frame, asked) for i, frame in enumerate(frames)]

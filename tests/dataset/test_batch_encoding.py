@@ -5,24 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from ovsam_plugin.dataset.batch_encoding import BatchEncoder
-from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.sample_prompts import Asked
 from ovsam_plugin.hardware.device import is_out_of_memory
 from ovsam_plugin.prediction.predictor import Encoding, Predictor
-from ovsam_plugin.prediction.prompts import Box
 
-
-def loaded(model: OvsamModel, paths: list[Path]) -> list[Loaded]:
-    asked, predictor = Asked(prompts=(Box((20, 20, 150, 180)),)), model.labeler.predictor
-    pictures = [np.array(Image.open(path).convert("RGB")) for path in paths]
-    return [Loaded(str(i), predictor.preprocess(p), asked) for i, p in enumerate(pictures)]
+from .conftest import loaded
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_stays_halved(

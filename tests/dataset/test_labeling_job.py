@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from ovsam_plugin import label_dataset
@@ -23,29 +21,16 @@ from ovsam_plugin.dataset import (
     writing,
 )
 from ovsam_plugin.dataset.database import patiently
-from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
-from ovsam_plugin.dataset.sample_prompts import Asked
-from ovsam_plugin.hardware.device import is_out_of_memory
 from ovsam_plugin.prediction.predictor import Predictor
-from ovsam_plugin.prediction.prompts import Box
 
-from .conftest import SMALL
+from .conftest import SMALL, loaded
 
 
 @pytest.fixture
 def model() -> OvsamModel:
     return build_model(vocabulary="cat, cup, person, spoon", device="cpu")
-
-
-def loaded(model: OvsamModel, paths: list[Path], boxes: int = 1) -> list[Loaded]:
-    asked = Asked(prompts=tuple(Box((20.0 + i, 20, 150, 180)) for i in range(boxes)))
-    frames = [
-        model.labeler.predictor.preprocess(np.array(Image.open(path).convert("RGB")))
-        for path in paths
-    ]
-    return [Loaded(str(i), frame, asked) for i, frame in enumerate(frames)]
 
 
 def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
@@ -63,25 +48,6 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
     assert answer.error is None
     assert len(answer.detections.detections) == 9
     assert model.labeler.chunk == 4
-
-
-def test_other_errors_cost_their_own_photograph_and_no_memory_is_blamed(
-    model: OvsamModel, images: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Predictor.encode
-
-    def picky(self: Predictor, frames: Any) -> Any:
-        if any(frame is bad for frame in frames):
-            raise RuntimeError("not this one")
-        return whole(self, frames)
-
-    batch = loaded(model, images)
-    bad = batch[1].frame
-    monkeypatch.setattr(Predictor, "encode", picky)
-    answers = model.answer(batch)
-    assert [answer.error for answer in answers] == [None, "RuntimeError: not this one", None]
-    assert not is_out_of_memory(RuntimeError("not this one"))
-    assert is_out_of_memory(MemoryError())
 
 
 def test_a_database_that_is_away_for_a_moment_costs_nothing(

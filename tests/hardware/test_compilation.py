@@ -11,9 +11,13 @@ from ovsam_plugin.hardware.compilation import compiled
 
 
 def test_a_compiled_function_gives_what_it_gave(caplog: pytest.LogCaptureFixture) -> None:
-    wave = torch.linspace(0, 1, 32)
-    function = compiled(lambda x: x.exp() * 2 + x)
+    wave, cpu = torch.linspace(0, 1, 32), torch.device("cpu")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    function = compiled(lambda x: x.exp() * 2 + x, cpu)
+    tried = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert torch.allclose(function(wave), wave.exp() * 2 + wave)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > tried > 0
     assert "a minute or more" in caplog.text
 
 
@@ -26,4 +30,4 @@ def test_a_machine_that_cannot_compile_is_told_of(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(torch, "compile", without_a_compiler)
     with pytest.raises(ValueError, match="fails on this machine: No working C.. compiler found. L"):
-        compiled(torch.sin)
+        compiled(torch.sin, torch.device("cpu"))

@@ -22,9 +22,20 @@ def context(name: str, dataset: fo.Dataset, **request: Any) -> ExecutionContext:
 
 def form(name: str, dataset: fo.Dataset, /, **params: Any) -> Any:
     """The form that these values lead to."""
-    operator = OperatorRegistry().get_operator(uri(name))
-    request = {"dataset_name": dataset.name, "params": params}
-    return operator.resolve_input(ExecutionContext(request, operator_uri=uri(name)))
+    return (
+        OperatorRegistry()
+        .get_operator(uri(name))
+        .resolve_input(context(name, dataset, params=params))
+    )
+
+
+def questions(name: str, dataset: fo.Dataset, /, **request: Any) -> dict[str, Any]:
+    """The questions of the form that a request leads to, by their names."""
+    form = (
+        OperatorRegistry().get_operator(uri(name)).resolve_input(context(name, dataset, **request))
+    )
+    properties: dict[str, Any] = form.to_json()["type"]["properties"]
+    return properties
 
 
 def execute(name: str, dataset: fo.Dataset, /, **params: Any) -> Any:

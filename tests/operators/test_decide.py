@@ -7,13 +7,14 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
-from fiftyone.operators.executor import ExecutionContext, ExecutionError
-from fiftyone.operators.registry import OperatorRegistry
+from fiftyone.operators.executor import ExecutionError
 
 from ovsam_plugin.curation import views
 from ovsam_plugin.curation.decisions import Progress, progress
 from ovsam_plugin.curation.label_errors import label_errors
 from tests.curation.run_by_hand import add_run, add_truth, evaluate
+
+from .asking import questions
 
 URI = "@ovsam/curation/decide"
 FIELD = "ovsam"
@@ -28,11 +29,7 @@ def run(dataset: fo.Dataset, label_ids: list[str], **params: Any) -> Any:
 
 def form(dataset: fo.Dataset, label_ids: list[str], **params: Any) -> dict[str, Any]:
     selected = [{"label_id": i, "sample_id": "", "field": FIELD} for i in label_ids]
-    request = {"dataset_name": dataset.name, "params": params, "selected_labels": selected}
-    operator = OperatorRegistry().get_operator(URI)
-    ctx = ExecutionContext(request, operator_uri=URI)
-    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
-    return properties
+    return questions("decide", dataset, params=params, selected_labels=selected)
 
 
 def test_selected_labels_are_decided_together(labelled: fo.Dataset, ids: dict[str, str]) -> None:

@@ -15,6 +15,8 @@ from fiftyone.operators.registry import OperatorRegistry
 from ovsam_plugin import label_dataset
 from ovsam_plugin.evaluation.request import EvaluationRequest
 
+from .asking import questions
+
 URI = "@ovsam/curation/evaluate"
 PANEL = "@voxel51/panels/model_evaluation_panel_builtin"
 
@@ -46,10 +48,7 @@ PARAMS = {
 
 
 def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
-    operator = OperatorRegistry().get_operator(URI)
-    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=URI)
-    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
-    return properties
+    return questions("evaluate", dataset, params=params)
 
 
 def test_another_field_and_parts_of_the_photographs_are_told_in_tables(

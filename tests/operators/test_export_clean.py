@@ -8,21 +8,18 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
-from fiftyone.operators.executor import ExecutionContext
-from fiftyone.operators.registry import OperatorRegistry
 from pycocotools.coco import COCO
 
 from ovsam_plugin.curation.decisions import accept
+
+from .asking import questions
 
 URI = "@ovsam/curation/export_clean"
 FIELD = "ovsam"
 
 
 def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
-    operator = OperatorRegistry().get_operator(URI)
-    ctx = ExecutionContext({"dataset_name": dataset.name, "params": params}, operator_uri=URI)
-    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
-    return properties
+    return questions("export_clean", dataset, params=params)
 
 
 def test_the_operator_writes_what_was_reviewed(

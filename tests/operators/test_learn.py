@@ -9,9 +9,7 @@ import pytest
 
 from tests.curation.decided_by_hand import THINGS, decide, make
 
-from .test_relabel import form, run
-
-LEARN = "@ovsam/curation/learn"
+from .asking import execute, questions
 
 
 @pytest.fixture
@@ -22,16 +20,16 @@ def made() -> Iterator[fo.Dataset]:
 
 
 def test_the_form_says_what_is_needed_then_what_it_is_worth_then_writes(made: fo.Dataset) -> None:
-    assert "told" not in form(LEARN, made, field="ovsam")
-    told = form(LEARN, made, field="ovsam", estimate=True)["told"]
+    assert "told" not in questions("learn", made, params={"field": "ovsam"})
+    told = questions("learn", made, params={"field": "ovsam", "estimate": True})["told"]
     assert told["invalid"]
     assert "20 are needed" in told["error_message"]
     decide(made, 6)
-    told = form(LEARN, made, field="ovsam", estimate=True)["told"]
+    told = questions("learn", made, params={"field": "ovsam", "estimate": True})["told"]
     assert not told["invalid"]
     assert "18 were right before and 24 are now" in told["view"]["label"]
     assert not made.has_field("ovsam_learned")
-    result = run(LEARN, made, field="ovsam").result
+    result = execute("learn", made, field="ovsam").result
     assert (result["field"], result["changed"], result["decided"]) == ("ovsam_learned", 6, 24)
     made.reload()
     assert made.last()["ovsam_learned"].detections[2].label == THINGS[2][0]

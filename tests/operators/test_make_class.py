@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import fiftyone as fo
 import fiftyone.operators as foo
-from fiftyone.operators.executor import ExecutionContext
-from fiftyone.operators.registry import OperatorRegistry
+
+from .asking import questions
 
 URI = "@ovsam/curation/make_class"
-
-
-def form(dataset: fo.Dataset, **context: Any) -> dict[str, Any]:
-    operator = OperatorRegistry().get_operator(URI)
-    given = {"dataset_name": dataset.name, "params": {}, **context}
-    ctx = ExecutionContext(given, operator_uri=URI)
-    properties: dict[str, Any] = operator.resolve_input(ctx).to_json()["type"]["properties"]
-    return properties
 
 
 def test_selected_labels_become_a_class(named: fo.Dataset) -> None:
     first = named.first()["ovsam"].detections[0].id
     selected = [{"label_id": first, "field": "ovsam", "sample_id": named.first().id}]
-    shown = form(named, selected_labels=selected)
+    shown = questions("make_class", named, selected_labels=selected)
     assert "1 examples" in str(shown["examples"])
     params = {"name": "our valve", "words": False}
     done = foo.execute_operator(
@@ -55,5 +45,5 @@ def test_selected_patches_become_a_class(named: fo.Dataset) -> None:
 
 
 def test_nothing_selected_is_said_in_the_form(named: fo.Dataset) -> None:
-    shown = form(named)
+    shown = questions("make_class", named)
     assert "Select instances of it first" in str(shown["selection_problem"])

@@ -397,8 +397,10 @@ def test_where_it_is_asked_for_the_encoder_is_compiled(
 ) -> None:
     # Dynamo's own graph in place of a minute of C++.
     monkeypatch.setattr(
-        predictor_module, "compiled", lambda function: torch.compile(function, backend="eager")
+        predictor_module, "compiled", lambda function, _: torch.compile(function, backend="eager")
     )
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     network, preset = predictor.network, predictor.preset
     other = Predictor(network, preset, predictor.weights_hash, "fp32", compile=True)
     (again,) = other.encode([other.preprocess(cat)])

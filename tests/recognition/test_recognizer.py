@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ovsam_plugin.recognition.fusion import Fusion, with_background
+from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.recognition.recognizer import Recognizer, seen_classes
 from ovsam_plugin.vocabulary.classifier import Classifier
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -23,11 +23,6 @@ def classifier(synonyms: list[int], dim: int = 8, seed: int = 0) -> Classifier:
     rows = unit(np.random.default_rng(seed).standard_normal((sum(synonyms), dim)))
     owner = np.repeat(np.arange(len(synonyms)), synonyms)
     return Classifier(Vocabulary("test", categories), rows, owner)
-
-
-def test_the_background_is_the_last_class_with_logit_zero() -> None:
-    logits = with_background(torch.tensor([[0.5, -0.25]]), 100.0)
-    assert logits.tolist() == [[50.0, -25.0, 0.0]]
 
 
 def test_an_instance_is_named_by_the_text_it_is_nearest_to() -> None:
