@@ -77,7 +77,7 @@ def export_rows(name: str) -> None:
     dataset = fo.load_dataset(name)
     before = _peak_rss()
     with tempfile.TemporaryDirectory() as folder:
-        write_rows(field_rows(dataset, "ovsam", None), Path(folder) / "rows.json")
+        write_rows(field_rows(dataset, "ovsam"), Path(folder) / "rows.json")
     tell(before)
 
 

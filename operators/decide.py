@@ -21,9 +21,9 @@ from .form import mark, menu
 _DECISIONS = {
     "accept": "Accept: the names are right",
     "rename": "Rename: all of them get one name",
-    "reject": "Reject: they are no instances of anything",
-    "models_name": "Take the model's names, by an evaluation",
-    "reopen": "Take back what was decided on them",
+    "reject": "Reject: they are not instances of anything",
+    "models_name": "Take the model's names, from an evaluation",
+    "reopen": "Take back the decisions about them",
     "undo": "Undo my last decision, whatever is selected",
 }
 _DONE = {
@@ -35,9 +35,13 @@ _DONE = {
     "undo": "undecided again",
 }
 _SELECT = (
-    "select first: labels in a photograph, patches or photographs in the grid; or choose all here"
+    "select something first: labels in a photograph, or patches or photographs in the grid; "
+    'or choose all of them under "Apply to"'
 )
-_UNJUDGED = "no evaluation of this field yet: hold it against the ground truth first"
+_UNJUDGED = (
+    "no evaluation of this field yet: compare it with the ground truth first, with Evaluate "
+    "Open-Vocabulary SAM"
+)
 _NONE = "no instances here: label the photographs first, with Label with Open-Vocabulary SAM"
 
 
@@ -97,7 +101,7 @@ class Decide(foo.Operator):  # type: ignore[misc]
         what = _what(request, choices, selection)
         menu(inputs, "decision", _offered(ctx, field), decision, "Decision")
         if decision != "undo":
-            menu(inputs, "what", choices, what, "About")
+            menu(inputs, "what", choices, what, "Apply to")
         if len(selection.fields) > 1 and (what != LABELS or decision == "undo"):
             menu(inputs, "field", selection.fields, field, "Field")
         if decision == "rename":
@@ -134,7 +138,7 @@ class Decide(foo.Operator):  # type: ignore[misc]
         ctx.ops.clear_selected_labels()
         ctx.ops.clear_selected_samples()
         ctx.ops.reload_dataset()
-        same = f"; {asked - changed:,} were so already" if asked > changed else ""
+        same = f"; {asked - changed:,} already were" if asked > changed else ""
         return {"changed": changed, "told": f"{changed:,} {_DONE[decision]}{same}"}
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:

@@ -47,7 +47,7 @@ class Evaluate(FormOperator):
         return form_config(
             "evaluate",
             "Evaluate Open-Vocabulary SAM",
-            "Exact mask IoU, mAP and accuracy, base and novel classes apart",
+            "Exact mask IoU, mAP and accuracy, with base and novel classes separate",
             live=True,
         )
 
@@ -68,7 +68,10 @@ class Evaluate(FormOperator):
         menu(inputs, "split", splits, request.split, "Base and novel classes")
         if request.split == "file":
             inputs.str("split_file", required=True, label="File", description=".json or .csv")
-        own = "the run's own, if it has every true class; else COCO's, LVIS's or the truth's own"
+        own = (
+            "the run's own if it has every class of the ground truth; otherwise COCO's, LVIS's or "
+            "the ground truth's"
+        )
         vocabularies = {"auto": ("As the run was made", own), **VOCABULARIES}
         vocabulary_menu(inputs, request.vocabulary, vocabularies)
         if request.protocol_used(samples) in ("detector", "everything"):
@@ -76,15 +79,15 @@ class Evaluate(FormOperator):
         inputs.bool(
             "resize_masks",
             default=False,
-            label="Stretch masks of another size over their boxes",
+            label="Stretch masks of another size to fit their boxes",
         )
         others = [f for f in fields if f not in (request.pred_field, request.gt_field)]
         if others:
             choices = {"none": "nothing", **dict(zip(others, others))}
             menu(inputs, "compare", choices, request.compare, "Compare with")
         choices = {"none": "nothing", **{name: name for name in request.slices(samples)}}
-        menu(inputs, "slice_by", choices, request.slice_by, "Photographs apart by")
-        named = plain(f"empty: {request.key(samples)}")
+        menu(inputs, "slice_by", choices, request.slice_by, "Break down by")
+        named = plain(f"if empty: {request.key(samples)}")
         inputs.str("eval_key", label="Name of the evaluation", description=named)
         mark(inputs, problems)
         return types.Property(inputs, view=types.PromptView(label="Evaluate"))
@@ -127,7 +130,7 @@ def _outcome(results: dict[str, Any]) -> types.Property:
         outputs.view("error", types.Error(label=plain(results["error"])))
         return types.Property(outputs)
     outputs.str("eval_key", label="Name of the evaluation")
-    outputs.int("instances", label="Instances that were evaluated")
+    outputs.int("instances", label="Instances evaluated")
     for key, label in _FIGURES.items():
         if key in results:
             outputs.str(key, label=label)
@@ -174,7 +177,10 @@ def _left_out(
     total = samples.count(f"{request.gt_field}.detections")
     others = total - evaluated - len(problems)
     if others:
-        yield f"{others:,} of {total:,} true labels: crowds, or of classes in neither part"
+        yield (
+            f"{others:,} of {total:,} ground-truth labels: crowds, or classes that are neither "
+            "base nor novel"
+        )
     if problems:
-        yield f"{len(problems):,} of {total:,} true labels without a mask"
+        yield f"{len(problems):,} of {total:,} ground-truth labels without a mask"
         yield from problems[:5]

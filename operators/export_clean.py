@@ -8,15 +8,17 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.consent import OVERWRITE
 from ovsam_plugin.curation.clean_counts import CleanCounts, count_clean
 from ovsam_plugin.curation.clean_export import Format, export_clean
 from ovsam_plugin.curation.run_requests import ExportRequest
 from ovsam_plugin.dataset.targets import fields_of
 from ovsam_plugin.dataset.vocabulary_request import given
 
-from .form import FormOperator, flat_target, form_config, mark, menu
+from .form import FormOperator, consent_by, flat_target, form_config, mark, menu
 
 _NONE = "no field of instances: label the photographs first, with Label with Open-Vocabulary SAM"
+_REPLACE = "Replace existing files"
 _FORMATS = {
     "coco": "COCO (one .json file)",
     "lvis": "LVIS (one .json file)",
@@ -49,17 +51,17 @@ class ExportClean(FormOperator):
             "undecided_above",
             min=0,
             max=1,
-            label="Also undecided instances, from this confidence",
-            description="empty leaves them out",
+            label="Also undecided instances, from this confidence up",
+            description="leave empty to leave them out",
         )
         inputs.bool(
             "half_reviewed",
             default=False,
             label="Also photographs that are only half reviewed",
-            description="their undecided instances are not in the export, so that they look "
-            "complete and are not",
+            description="their undecided instances are left out of the export, so these "
+            "photographs look complete although they are not",
         )
-        inputs.bool("overwrite", default=False, label="Replace what is there")
+        inputs.bool("overwrite", default=False, label=_REPLACE)
         mark(inputs, request.unread)
         try:
             counts = count_clean(samples, field, **_chosen(request))
@@ -77,14 +79,15 @@ class ExportClean(FormOperator):
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         request = ExportRequest.read(ctx.params)
         request.check_read()
-        export = export_clean(
-            flat_target(ctx),
-            given(request.field, "choose the field"),
-            given(request.path, "give the path of what is written, on the server"),
-            cast(Format, request.format),
-            **_chosen(request),
-            overwrite=request.overwrite,
-        )
+        with consent_by({OVERWRITE: _REPLACE}):
+            export = export_clean(
+                flat_target(ctx),
+                given(request.field, "choose the field"),
+                given(request.path, "enter the path to write to, on the server"),
+                cast(Format, request.format),
+                **_chosen(request),
+                overwrite=request.overwrite,
+            )
         return {
             "path": str(export.path),
             "images": export.images,
@@ -104,7 +107,7 @@ class ExportClean(FormOperator):
         outputs.int("classes", label="Classes")
         outputs.int("half_reviewed", label="Half-reviewed photographs left out")
         outputs.int("open", label="Undecided instances left out")
-        outputs.str("left_out", label="Left out otherwise")
+        outputs.str("left_out", label="Left out for other reasons")
         outputs.str("cut", label="Cut at the image's edge")
         return types.Property(outputs, view=types.View(label="Exported"))
 
@@ -134,7 +137,7 @@ def _told(counts: CleanCounts) -> str:
 def _nothing(counts: CleanCounts) -> str:
     if counts.half_reviewed:
         return (
-            f"all {counts.half_reviewed:,} reviewed photographs have undecided instances, too: "
+            f"all {counts.half_reviewed:,} reviewed photographs also have undecided instances: "
             "finish one, or tick this"
         )
-    return "nothing is accepted or renamed yet: review some in the panel OVSAM review"
+    return "nothing is accepted or renamed yet: review some in the OVSAM review panel"

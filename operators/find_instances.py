@@ -35,7 +35,7 @@ class FindInstances(foo.Operator):  # type: ignore[misc]
         menu(inputs, "kind", KINDS, request.kind, "Which instances")
         menu(inputs, "field", fields, request.field or "", "Run")
         if request.kind == "doubtful":
-            menu(inputs, "by", request.scores(ctx.dataset), request.by, "Doubted by")
+            menu(inputs, "by", request.scores(ctx.dataset), request.by, "Most doubtful by")
         if request.kind in ("doubtful", "tail"):
             inputs.float("percent", default=request.percent, min=0, max=100, label="Percent")
         if request.kind == "rare":
@@ -55,10 +55,10 @@ class FindInstances(foo.Operator):  # type: ignore[misc]
                 min=0,
                 max=1,
                 label="Minimum score",
-                description="by how much the model is surer of its own name than of the truth's",
+                description="how much more certain the model is of its name than of the true one",
             )
         else:
-            inputs.bool("patches", default=True, label="One by one")
+            inputs.bool("patches", default=True, label="Show them one by one")
         mark(inputs, request.problems(ctx.dataset))
         return types.Property(inputs, view=types.View(label="Find instances"))
 
@@ -68,7 +68,7 @@ class FindInstances(foo.Operator):  # type: ignore[misc]
         found = len(view)
         if found:
             ctx.ops.set_view(view=view)
-        told = f"{found:,} found" if found else "none found, so that the view stays as it is"
+        told = f"{found:,} found" if found else "none found; the view stays as it is"
         return {"told": told, "found": found}
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import fiftyone as fo
@@ -11,10 +12,11 @@ from fiftyone.core.patches import PatchesView
 from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionOptions
 
+from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError, Setting
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.run_requests import RunRequest
 from ovsam_plugin.dataset.internals import is_grouped_by_field
-from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
+from ovsam_plugin.dataset.overwrite_request import REPLACE, REPLACE_ALL, OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 from ovsam_plugin.markdown import plain
 
@@ -27,42 +29,44 @@ their own labels."""
 VOCABULARIES: dict[str, str | tuple[str, str]] = {
     "lvis": ("LVIS: 1,203 everyday things", "teapot, skateboard, giraffe, traffic light, ..."),
     "coco": ("COCO: 80 common things", "person, car, dog, chair, bottle, ..."),
-    "names": ("My own names", "one or more, as you would say them: cat, fire hydrant, ..."),
+    "names": ("My own names", "one or more, in everyday words: cat, fire hydrant, ..."),
     "file": ("A file of names", ".txt, .csv or .json, also a COCO annotation file"),
     "open-22k": (
         "All together: over 20,000",
-        "LVIS, COCO and ImageNet-21k: plants, animals, dishes, tools; names are less sure",
+        "LVIS, COCO and ImageNet-21k: plants, animals, dishes, tools; names are less certain",
     ),
     "imagenet-1k": ("ImageNet: 1,000", "tabby cat, espresso, sports car, ..."),
-    "imagenet-21k": ("ImageNet: 21,843", "from aardvark to zucchini; names are less sure"),
+    "imagenet-21k": ("ImageNet: 21,843", "from aardvark to zucchini; names are less certain"),
 }
 LABEL_VOCABULARIES = {
     **VOCABULARIES,
-    "field": ("The classes of a label field", "the names that somebody has given here already"),
+    "field": ("The classes of a label field", "the names already used in this dataset"),
 }
 MODELS: dict[str, str | tuple[str, str]] = {
     "ovsam-lite": (
         "ovsam-lite: small and quick",
-        "a second or two a photograph on a CPU, works offline; large, clear objects. Apache-2.0",
+        "a second or two per photograph on a CPU, works offline; for large, clear objects. "
+        "Apache-2.0",
     ),
     "ovsam-rn50x16-lvis": (
         "ovsam-rn50x16-lvis: the published network, for LVIS",
-        "finer masks and names, wants a GPU; 1.2 GB are fetched once. Non-commercial",
+        "finer masks and names, best on a GPU; 1.2 GB are fetched once. Non-commercial",
     ),
     "ovsam-rn50x16-coco": (
         "ovsam-rn50x16-coco: the published network, for COCO",
-        "the same, its head trained on COCO's classes. Non-commercial",
+        "the same, with its head trained on COCO's classes. Non-commercial",
     ),
     "ovsam-rn50x16-demo": (
-        "ovsam-rn50x16-demo: the published network, of the authors' demo",
-        "the same, its head trained on the most classes. Non-commercial",
+        "ovsam-rn50x16-demo: the published network, from the authors' demo",
+        "the same, with its head trained on the most classes. Non-commercial",
     ),
 }
 LABEL_MODELS = {
     **MODELS,
     "sam-siglip2": (
         "sam-siglip2: SAM's masks, SigLIP 2's names",
-        "needs SAM's checkpoint (Weights); open_clip fetches SigLIP 2; wants a GPU. Apache-2.0",
+        "needs SAM's checkpoint (see Weights); open_clip fetches SigLIP 2; best on a GPU. "
+        "Apache-2.0",
     ),
     "sam-clip": (
         "sam-clip: SAM's masks, CLIP's names",
@@ -70,6 +74,8 @@ LABEL_MODELS = {
     ),
 }
 """Also those that only draw, whose instances another model names."""
+BOXES = {OVERWRITE: REPLACE, OVERWRITE_ALL: REPLACE_ALL}
+"""What `overwrite_menu` calls the library's settings."""
 
 
 class FormOperator(foo.Operator):  # type: ignore[misc]
@@ -129,6 +135,19 @@ def form_config(
         allow_delegated_execution=True,
         risk_level=types.RiskLevel.MEDIUM,
     )
+
+
+@contextmanager
+def consent_by(boxes: Mapping[Setting, str]) -> Iterator[None]:
+    """An error inside that asks for consent names the form's box for it, if there is one."""
+
+    def tick(setting: Setting) -> str | None:
+        return f'tick "{boxes[setting]}"' if setting in boxes else None
+
+    try:
+        yield
+    except ConsentError as error:
+        raise ValueError(error.spelled(tick)) from error
 
 
 def flat_target(ctx: foo.ExecutionContext) -> fo.core.collections.SampleCollection:
@@ -201,7 +220,7 @@ def vocabulary_menu(inputs: types.Object, value: str, choices: Choices) -> None:
             "names",
             required=True,
             label="Names",
-            description="with commas between them; | before another word for the same: sofa|couch",
+            description="separated by commas; synonyms follow a |, as in sofa|couch",
         )
     elif value == "file":
         inputs.str("file", required=True, label="File", description="its path on the server")
@@ -223,14 +242,12 @@ def overwrite_menu(
     description: str,
 ) -> None:
     """Whether labels may be replaced; and if a person made some, whether those may be too."""
-    inputs.bool(
-        "overwrite", default=False, label="Replace existing labels", description=description
-    )
+    inputs.bool("overwrite", default=False, label=REPLACE, description=description)
     if (found := request.at_stake(samples)) is not None:
         inputs.bool(
             "overwrite_all",
             default=False,
-            label=plain(f"Also replace the labels of {found.field!r} {found}"),
+            label=plain(f"{REPLACE_ALL} in {found.field!r}: {found}"),
         )
 
 
@@ -254,7 +271,7 @@ def progress(ctx: foo.ExecutionContext) -> Callable[[Any], None]:
     """Tells the App every two seconds how many images are done."""
 
     def report(bar: Any) -> None:
-        ctx.set_progress(progress=bar.progress, label=f"{bar.iteration} of {bar.total} images")
+        ctx.set_progress(progress=bar.progress, label=f"{bar.iteration} of {bar.total} photographs")
 
     told: Callable[[Any], None] = fo.report_progress(report, dt=2.0)
     return told

@@ -16,8 +16,10 @@ from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
 from .form import (
+    BOXES,
     LABEL_MODELS,
     FormOperator,
+    consent_by,
     field_menu,
     flat_target,
     form_config,
@@ -35,8 +37,8 @@ from .scheduling import BACKGROUND, can_delegate, is_taken_over, schedule
 
 _TITLE = "Label photographs"
 _UNASKED: dict[str, str | tuple[str, str]] = {
-    "everything": ("Everything", "each thing in a photograph gets a mask and a name"),
-    "find": ("What fits some words", 'only what fits, such as "a red bus"'),
+    "everything": ("Everything", "each object in a photograph gets a mask and a name"),
+    "find": ("What matches some words", 'only what matches them, such as "a red bus"'),
 }
 _ADVANCED = ("weights", "tiles", "all_candidates", "refine_masks")
 
@@ -50,7 +52,7 @@ class Label(FormOperator):
             "label",
             "Label with Open-Vocabulary SAM",
             # The App's list of operators is ordered by the first letter of this.
-            "A mask, a name and scores for every thing in your photographs",
+            "A mask, a name and scores for every object in your photographs",
             live=True,
         )
 
@@ -68,7 +70,7 @@ class Label(FormOperator):
         menu(inputs, "prompts", {**_UNASKED, **asked}, request.prompts, "What to label")
         if request.kind is not None:
             fields = request.prompt_field_choices(samples)
-            field_menu(inputs, "prompt_field", fields, "Field that asks")
+            field_menu(inputs, "prompt_field", fields, "Prompt field")
         if request.prompts == "find":
             inputs.str("find", required=True, label="Words", description="a red bus")
         label_vocabulary_menu(inputs, request, samples)
@@ -96,10 +98,10 @@ class Label(FormOperator):
             start if request.min_objectness is None else request.min_objectness,
             start,
             "Minimum objectness",
-            "how surely it is one whole thing; further right keeps fewer and better ones",
+            "how likely it is one whole thing; further right keeps fewer but better ones",
         )
         sure = request.min_confidence or 0.0
-        label, told = "Minimum confidence", "how sure its name is"
+        label, told = "Minimum confidence", "how certain the name is"
         slider(inputs, "min_confidence", sure, 0.0, label, told)
 
     def _target(
@@ -112,34 +114,36 @@ class Label(FormOperator):
         inputs.str(
             "field", label="Field for the labels", description=plain(_where(request, samples))
         )
-        overwrite_menu(inputs, request, samples, "those that the field holds are made again")
+        overwrite_menu(
+            inputs, request, samples, "labels that the field already holds are made again"
+        )
 
     def _advanced(self, inputs: types.Object, request: LabelRequest) -> None:
         inputs.str(
             "weights",
             label="Weights",
-            description="a .safetensors file, or SAM's checkpoint; empty: the model's",
+            description="a .safetensors file, or SAM's checkpoint; if empty: the model's own",
         )
         if request.kind is None:
             inputs.bool(
                 "all_candidates",
                 default=False,
                 label="Keep every candidate",
-                description="parts and doubtful ones too, in place of one instance for each thing",
+                description="parts and doubtful ones too, instead of one instance per thing",
             )
         elif request.kind.refinable:
-            inputs.bool("refine_masks", default=False, label="Draw the masks anew")
+            inputs.bool("refine_masks", default=False, label="Redraw the masks")
         inputs.str(
             "tiles",
             default=request.tiles,
             label="Tiles",
-            description="auto, off, or how many along the longer side: large photographs are "
-            "looked at in overlapping parts too",
+            description="auto, off, or how many along the longer side: large photographs are also "
+            "processed in overlapping parts",
         )
 
     def where(self, ctx: foo.ExecutionContext) -> str:
         field = LabelRequest.from_params(ctx.params).target_field(flat_target(ctx))
-        return f"its labels are in the field {field}"
+        return f"the labels are in the field {field}"
 
     def execute(self, ctx: foo.ExecutionContext) -> Any:
         if is_taken_over(ctx):
@@ -177,10 +181,10 @@ def _outcome(results: dict[str, Any]) -> types.Property:
     outputs.int("labelled", label="Photographs labelled")
     outputs.int("instances", label="Instances")
     for name, label in (
-        ("left", "Photographs left, since it was stopped: label again to go on"),
-        ("kept", "Photographs that had their labels"),
+        ("left", "Photographs left because it was stopped: label again to go on"),
+        ("kept", "Photographs that already had labels"),
         ("failed", "Photographs that failed"),
-        ("reasons", "Reasons of failure"),
+        ("reasons", "Reasons for failure"),
     ):
         if results.get(name):
             outputs.str(name, label=label)
@@ -194,13 +198,14 @@ def _label(
     with IMPORTS:
         from ovsam_plugin import label_dataset
 
-    summary = label_dataset(
-        samples,
-        **request.arguments(samples),
-        # The App's server has threads, and a loader process forked beside them may hang.
-        workers=None if delegated else 0,
-        progress=report,
-    )
+    with consent_by(BOXES):
+        summary = label_dataset(
+            samples,
+            **request.arguments(samples),
+            # The App's server has threads, and a loader process forked beside them may hang.
+            workers=None if delegated else 0,
+            progress=report,
+        )
     return {
         "field": summary.field,
         "labelled": summary.labelled,
@@ -219,11 +224,14 @@ def _where(request: LabelRequest, samples: Samples) -> str:
     field = request.target_field(samples)
     there: fo.Field | None = samples.get_field(field)
     if there is None:
-        return f"empty: the new field {field}" if request.field is None else "a new field"
+        return f"if empty: the new field {field}" if request.field is None else "a new field"
     left, total = request.left(samples), samples.count()
     which = f"{field}: " if request.field is None else ""
     if request.overwrite:
-        return f"{which}all {total:,} photographs are labelled anew"
+        return f"{which}all {total:,} photographs are labelled again"
     if not left:
-        return f"{which}all {total:,} photographs have their labels with these settings already"
-    return f"{which}{total - left:,} of {total:,} photographs have their labels; it goes on"
+        return f"{which}all {total:,} photographs already have labels made with these settings"
+    return (
+        f"{which}{total - left:,} of {total:,} photographs already have labels; the rest "
+        "will be labelled"
+    )

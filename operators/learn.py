@@ -7,11 +7,13 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.consent import OVERWRITE
 from ovsam_plugin.curation.run_requests import LearnRequest
+from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
-from .form import FormOperator, chosen_run, form_config, mark, run_menu
+from .form import FormOperator, chosen_run, consent_by, form_config, mark, run_menu
 
 
 class Learn(FormOperator):
@@ -22,19 +24,26 @@ class Learn(FormOperator):
         return form_config(
             "learn",
             "Apply what I decided",
-            "Learns from the decisions about a run, and names its other instances anew",
+            "Learns from the decisions about a run, and names its other instances again",
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         field, request = run_menu(inputs, ctx), LearnRequest.read(ctx.params)
-        inputs.str("into", label="New field", description="none: the run's name and _learned")
-        inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
+        inputs.str(
+            "into", label="New field", description="if empty: the run's name followed by _learned"
+        )
+        inputs.bool(
+            "overwrite",
+            default=False,
+            label=REPLACE,
+            description="if the new field already exists",
+        )
         inputs.bool(
             "estimate",
             default=False,
-            label="Say what it is worth",
-            description="judged on photographs that were not learned from; nothing is written",
+            label="Estimate what it is worth",
+            description="judged on photographs that it did not learn from; nothing is written",
         )
         mark(inputs, request.unread)
         if field and request.estimate:
@@ -67,12 +76,13 @@ class Learn(FormOperator):
 
         request = LearnRequest.read(ctx.params)
         request.check_read()
-        summary = learn_names(
-            ctx.dataset,
-            pred_field=chosen_run(ctx),
-            label_field=request.into,
-            overwrite=request.overwrite,
-        )
+        with consent_by({OVERWRITE: REPLACE}):
+            summary = learn_names(
+                ctx.dataset,
+                pred_field=chosen_run(ctx),
+                label_field=request.into,
+                overwrite=request.overwrite,
+            )
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         names = summary.names
@@ -89,6 +99,6 @@ class Learn(FormOperator):
         outputs.str("told", label="What was learned")
         outputs.str("field", label="New field")
         outputs.int("instances", label="Instances named")
-        outputs.int("changed", label="With another name than before")
-        outputs.int("decided", label="Kept, since a person decided")
-        return types.Property(outputs, view=types.View(label="Named anew"))
+        outputs.int("changed", label="With a different name than before")
+        outputs.int("decided", label="Kept, because a person decided")
+        return types.Property(outputs, view=types.View(label="Names updated"))

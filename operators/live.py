@@ -73,7 +73,7 @@ def _show(
     outputs = types.Object()
     outputs.float("progress", view=types.ProgressView(label=label))
     if stop is not None:
-        outputs.view("stop", types.Button(label="Stop: what is done stays", **stop))
+        outputs.view("stop", types.Button(label="Stop: what is done is kept", **stop))
     shown = types.Property(outputs).to_json()
     return ctx.ops.show_output(shown, {"progress": share})
 

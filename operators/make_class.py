@@ -7,13 +7,15 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.consent import OVERWRITE
 from ovsam_plugin.curation.run_requests import ClassRequest
+from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
-from .form import FormOperator, chosen_run, form_config, mark, run_menu, selected_labels
+from .form import FormOperator, chosen_run, consent_by, form_config, mark, run_menu, selected_labels
 
-_SELECT = "Select instances of it first: labels in a photograph, or patches in a patches view."
+_SELECT = "Select examples of it first: labels in a photograph, or patches in a patches view."
 
 
 class MakeClass(FormOperator):
@@ -39,11 +41,18 @@ class MakeClass(FormOperator):
         inputs.bool(
             "words",
             default=True,
-            label="Its name is read too",
-            description='off where the name says nothing, such as "type B"',
+            label="Use its name too",
+            description='turn off if the name says nothing, such as "type B"',
         )
-        inputs.str("into", label="New field", description=plain(f"none: {field or 'the run'}_NAME"))
-        inputs.bool("overwrite", default=False, label="Make the new field again if it is there")
+        inputs.str(
+            "into", label="New field", description=plain(f"if empty: {field or 'the run'}_NAME")
+        )
+        inputs.bool(
+            "overwrite",
+            default=False,
+            label=REPLACE,
+            description="if the new field already exists",
+        )
         mark(inputs, ClassRequest.read(ctx.params).unread)
         return types.Property(inputs, view=types.View(label="Make a class of these"))
 
@@ -57,15 +66,16 @@ class MakeClass(FormOperator):
 
         request = ClassRequest.read(ctx.params)
         request.check_read()
-        summary = make_class(
-            ctx.dataset,
-            request.name,
-            selected_labels(ctx),
-            pred_field=chosen_run(ctx),
-            label_field=request.into,
-            words=request.words,
-            overwrite=request.overwrite,
-        )
+        with consent_by({OVERWRITE: REPLACE}):
+            summary = make_class(
+                ctx.dataset,
+                request.name,
+                selected_labels(ctx),
+                pred_field=chosen_run(ctx),
+                label_field=request.into,
+                words=request.words,
+                overwrite=request.overwrite,
+            )
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return {
@@ -79,6 +89,6 @@ class MakeClass(FormOperator):
         outputs = types.Object()
         outputs.str("field", label="New field")
         outputs.int("instances", label="Instances named")
-        outputs.int("changed", label="With another name than before")
-        outputs.int("decided", label="Kept, since a person decided")
-        return types.Property(outputs, view=types.View(label="Named anew"))
+        outputs.int("changed", label="With a different name than before")
+        outputs.int("decided", label="Kept, because a person decided")
+        return types.Property(outputs, view=types.View(label="Names updated"))

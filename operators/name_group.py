@@ -27,7 +27,7 @@ class NameGroup(foo.Operator):  # type: ignore[misc]
         return foo.OperatorConfig(
             name="name_group",
             label="Name a group of unknown instances",
-            description="One name for all instances of a group, as a decision of yours",
+            description="One name for all instances of a group, as your decision",
             dynamic=True,
             risk_level=types.RiskLevel.MEDIUM,
         )

@@ -41,7 +41,7 @@ class TryLabels(foo.Operator):  # type: ignore[misc]
         samples = flat_target(ctx)
         form = ctx.params.get("form")
         if not isinstance(form, dict):
-            raise ValueError(f"there is no form to be tried, got {form!r:.80}")
+            raise ValueError(f"there is no form to try, got {form!r:.80}")
         request = LabelRequest.from_params(form)
         key, look_key = request.preview_keys(samples)
         make_preview(
@@ -108,7 +108,7 @@ def _show(inputs: types.Object, request: LabelRequest, key: str, samples: Sample
     file = io.BytesIO()
     sheet.save(file, "JPEG", quality=85)
     counts = [count for _, count in drawn]
-    told = f"{sum(counts) / max(len(counts), 1):.1f} instances a photograph"
+    told = f"{sum(counts) / max(len(counts), 1):.1f} instances per photograph"
     if made.seconds:
         told += f"; all {left:,} take {in_words(left * made.seconds)} on this machine"
     inputs.view("told", types.Notice(label=told))
@@ -125,5 +125,5 @@ def _one_class(inputs: types.Object, request: LabelRequest, found: list[str]) ->
     menu(inputs, "strict_class", classes, chosen, "Stricter with")
     if chosen:
         label = f"Minimum confidence of {chosen!r}"
-        told = "for this class alone; label all keeps to it"
+        told = "for this class only; it also applies when you label"
         slider(inputs, "strict_confidence", request.strict_confidence, 0.0, label, told)

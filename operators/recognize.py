@@ -15,8 +15,10 @@ from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
 from .form import (
+    BOXES,
     MODELS,
     FormOperator,
+    consent_by,
     field_menu,
     flat_target,
     form_config,
@@ -55,27 +57,32 @@ class Recognize(FormOperator):
         menu(inputs, "preset", MODELS, request.preset, "Model")
         inputs.str(
             "namer",
-            label="Who names",
-            description="none: the model; or openclip:MODEL/WEIGHTS, any model of open_clip",
+            label="Namer",
+            description="if empty: the model above; or openclip:MODEL/WEIGHTS, any open_clip model",
         )
         if request.namer is not None:
             inputs.str(
                 "cuts",
                 label="How instances are cut out for it",
-                description="MARGIN:BACKGROUND, ...; several are averaged. None: 0.1:0.5, 0.4:1",
+                description="MARGIN:BACKGROUND, ...; several are averaged; if empty: 0.1:0.5,0.4:1",
             )
         label_vocabulary_menu(inputs, request, samples)
-        told = f"empty: {request.target_field(samples) or 'the field and _named'}"
+        told = f"if empty: {request.target_field(samples) or 'the field and _named'}"
         inputs.str("into", label="Field for the names", description=plain(told))
         inputs.bool(
             "fill",
             default=False,
             label="Fill in",
-            description="also give a name to every instance of the field itself that has none",
+            description="also name every instance in the field itself that has no name",
         )
-        overwrite_menu(inputs, request, samples, "those that the names' field holds")
+        overwrite_menu(
+            inputs,
+            request,
+            samples,
+            "labels that the field for the names already holds are made again",
+        )
         mark(inputs, request.problems(samples))
-        return types.Property(inputs, view=types.View(label="Name what is there"))
+        return types.Property(inputs, view=types.View(label="Name the instances of a field"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
         samples, request, _ = _asked(ctx)
@@ -87,13 +94,14 @@ class Recognize(FormOperator):
             from ovsam_plugin.curation.naming import name_instances
 
         samples, request, _ = _asked(ctx)
-        summary = name_instances(
-            samples,
-            **request.arguments(),
-            # The App's server has threads, and a loader process forked beside them may hang.
-            workers=None if ctx.delegated else 0,
-            progress=progress(ctx),
-        )
+        with consent_by(BOXES):
+            summary = name_instances(
+                samples,
+                **request.arguments(),
+                # The App's server has threads, and a loader process forked beside them may hang.
+                workers=None if ctx.delegated else 0,
+                progress=progress(ctx),
+            )
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return {
@@ -111,7 +119,7 @@ class Recognize(FormOperator):
         for name, label in (
             ("filled", "Filled in"),
             ("failed", "Photographs that failed"),
-            ("reasons", "Reasons of failure"),
+            ("reasons", "Reasons for failure"),
         ):
             if (ctx.results or {}).get(name):
                 outputs.str(name, label=label)

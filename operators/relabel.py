@@ -14,7 +14,9 @@ from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
 from .form import (
+    BOXES,
     FormOperator,
+    consent_by,
     flat_target,
     form_config,
     label_vocabulary_menu,
@@ -32,7 +34,7 @@ class Relabel(FormOperator):
         return form_config(
             "relabel",
             "Relabel over another vocabulary",
-            "New names and scores for the same instances, without looking at an image again",
+            "New names and scores for the same instances, without looking at any image again",
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -41,16 +43,18 @@ class Relabel(FormOperator):
         request = RelabelRequest.read(ctx.params)
         menu(inputs, "field", run_fields(samples), request.run(samples), "Run")
         label_vocabulary_menu(inputs, request, samples)
-        told = f"empty: {request.target_field(samples) or 'named after the run and the names'}"
+        told = f"if empty: {request.target_field(samples) or 'named after the run and the names'}"
         inputs.str("into", label="New field", description=plain(told))
         inputs.float(
             "min_confidence",
             min=0,
             max=1,
             label="Minimum confidence",
-            description="empty keeps all",
+            description="leave empty to keep all",
         )
-        overwrite_menu(inputs, request, samples, "those that the new field holds are made again")
+        overwrite_menu(
+            inputs, request, samples, "labels that the new field already holds are made again"
+        )
         mark(inputs, request.problems(samples))
         return types.Property(inputs, view=types.View(label="Relabel"))
 
@@ -64,7 +68,8 @@ class Relabel(FormOperator):
 
         request = RelabelRequest.read(ctx.params)
         samples = flat_target(ctx)
-        summary = relabel_dataset(samples, **request.arguments(samples))
+        with consent_by(BOXES):
+            summary = relabel_dataset(samples, **request.arguments(samples))
         if not ctx.delegated:
             ctx.ops.reload_dataset()
         return asdict(summary)
@@ -73,11 +78,11 @@ class Relabel(FormOperator):
         outputs = types.Object()
         outputs.str("field", label="New field")
         outputs.int("instances", label="Instances named")
-        outputs.int("changed", label="With another name than before")
+        outputs.int("changed", label="With a different name than before")
         for name, label in (
-            ("decided", "Kept, since a person decided"),
-            ("edited", "Kept, since their box or mask was changed by hand"),
-            ("others", "Kept, since no run made them"),
+            ("decided", "Kept, because a person decided"),
+            ("edited", "Kept, because their box or mask was changed by hand"),
+            ("others", "Kept, because no run made them"),
         ):
             if (ctx.results or {}).get(name):
                 outputs.int(name, label=label)

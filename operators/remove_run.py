@@ -24,7 +24,7 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         return foo.OperatorConfig(
             name="remove_run",
             label="Remove a run",
-            description="Its labels, decisions, embeddings, evaluations, views and all else",
+            description="Its labels, decisions, embeddings, evaluations, views and everything else",
             dynamic=True,
             risk_level=types.RiskLevel.HIGH,
         )
@@ -56,7 +56,9 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
         request = RemovalRequest.read(ctx.params)
         request.check_read()
         if not request.confirmed:
-            raise ValueError("nothing is removed without confirmed=True")
+            raise ValueError(
+                'nothing is removed until you confirm it: tick "Yes, remove all of this"'
+            )
         traces = remove_run(ctx.dataset, request.field or "")
         show_groups(ctx)
         ctx.ops.clear_view()

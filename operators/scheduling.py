@@ -15,7 +15,7 @@ from .live import in_app
 
 BACKGROUND = (
     "To run such work in the background, start the App with "
-    "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS=true, and `fiftyone delegated launch` beside it"
+    "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS=true, and run `fiftyone delegated launch` beside it"
 )
 _OURS = "schedule_ourselves"
 
@@ -60,8 +60,8 @@ def tell_scheduled(ctx: foo.ExecutionContext, where: str) -> Any:
     """Shows where to look for what is scheduled, until it is put away."""
     outputs = types.Object()
     told = (
-        "A worker does it, one that `fiftyone delegated launch` started; `fiftyone delegated list` "
-        f"says how far it is. When it is done, reload this page: {plain(where)}"
+        "A worker started with `fiftyone delegated launch` will do it; `fiftyone delegated list` "
+        f"shows how far it is. When it is done, reload this page: {plain(where)}"
     )
     outputs.view("where", types.Notice(label=told))
     shown = types.Property(outputs, view=types.View(label="Scheduled"))

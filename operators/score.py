@@ -22,7 +22,7 @@ class ScoreInstances(FormOperator):
         return form_config(
             "score",
             "Score a run: what to review first",
-            "Fills doubt, outlier, disagreement, unknown and its groups of every instance",
+            "Fills in doubt, outlier, disagreement, unknown and its group for every instance",
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
@@ -32,14 +32,14 @@ class ScoreInstances(FormOperator):
             "share",
             min=0,
             max=1,
-            label="Share of unknown instances",
-            description="that are grouped; none takes those more likely unknown than not",
+            label="Share that counts as unknown",
+            description="of the instances, 0 to 1; if empty: those more likely unknown than not",
         )
         mark(inputs, ScoreRequest.read(ctx.params).unread)
         return types.Property(inputs, view=types.View(label="Score a run"))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        return f"the scores are with the labels of {chosen_run(ctx)}"
+        return f"the scores are on the labels of {chosen_run(ctx)}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         with IMPORTS:

@@ -20,7 +20,7 @@ class StopLabeling(foo.Operator):  # type: ignore[misc]
         return foo.OperatorConfig(
             name="stop_labeling",
             label="Stop labelling",
-            description="Ends labelling that goes on, here or elsewhere; what is done stays",
+            description="Stops labelling that is running, here or elsewhere; what is done is kept",
             dynamic=True,
             risk_level=types.RiskLevel.LOW,
         )
@@ -35,6 +35,10 @@ class StopLabeling(foo.Operator):  # type: ignore[misc]
             from ovsam_plugin.dataset.labeling import stop_labeling
 
         asked = stop_labeling(ctx.dataset, chosen_run(ctx))
-        told = "It stops after the photograph at hand" if asked else "Nothing is labelled there now"
+        told = (
+            "It stops after the current photograph"
+            if asked
+            else "Nothing is being labelled there now"
+        )
         ctx.ops.notify(told)
         return {"asked": asked}

@@ -62,7 +62,7 @@ def load_network(preset: Preset, path: Path | None = None) -> tuple[OVSAM, str]:
     try:
         state = _mapped(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a sound safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
     with torch.device("meta"):
         network = OVSAM(preset.network)
     problems = compare_keys(network.state_dict(), state)
@@ -89,8 +89,8 @@ def load_drawer(preset: Preset, path: Path | None) -> tuple[SamNetwork, str]:
     """
     if path is None:
         raise FileNotFoundError(
-            f"{preset.name} draws with a checkpoint of segment_anything: give its path as "
-            "weights, such as --weights sam_vit_b_01ec64.pth"
+            f"{preset.name} draws its masks with a segment_anything checkpoint: give its path as "
+            "the weights, such as sam_vit_b_01ec64.pth"
         )
     return SamNetwork(load_sam(path)).eval(), file_sha256(path)
 

@@ -1,4 +1,4 @@
-"""What only the caller may allow, in a message that a command spells with its own options."""
+"""What only the caller may allow, in a message that each surface spells with its own options."""
 
 from __future__ import annotations
 
@@ -28,19 +28,26 @@ class ConsentError(ValueError):
     """Something is not done unless the caller says that it may be.
 
     Args:
-        *parts: of the message; its settings stand for themselves.
+        problem: what is in the way.
+        instead: what to do without consent, such as "use another field".
+        setting: what gives consent.
     """
 
-    def __init__(self, *parts: str | Setting) -> None:
-        super().__init__(*parts)
-        self.parts = parts
+    def __init__(self, problem: str, instead: str, setting: Setting) -> None:
+        super().__init__(problem, instead, setting)
+        self.problem, self.instead, self.setting = problem, instead, setting
 
     def __str__(self) -> str:
-        return self.spelled(str)
+        return self.spelled(lambda setting: f"pass {setting}")
 
-    def spelled(self, spell: Callable[[Setting], str]) -> str:
-        """The message with each of its settings as somebody else calls it."""
-        return "".join(spell(p) if isinstance(p, Setting) else p for p in self.parts)
+    def spelled(self, spell: Callable[[Setting], str | None]) -> str:
+        """The message for somebody who gives consent otherwise than in Python.
+
+        Args:
+            spell: what they do for a setting, such as "use --overwrite"; None if they cannot.
+        """
+        how = spell(self.setting)
+        return f"{self.problem}: {self.instead}" + ("" if how is None else f", or {how}")
 
 
 OVERWRITE = Setting("overwrite")

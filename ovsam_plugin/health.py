@@ -91,7 +91,7 @@ def _database() -> Iterator[Finding]:
     try:
         require_database()
     except NoDatabaseError as error:
-        yield Finding("database", "bad", "FiftyOne reaches no MongoDB", str(error))
+        yield Finding("database", "bad", "FiftyOne cannot reach MongoDB", str(error))
         return
     host, port = client().address or ("?", 0)
     whose = "FIFTYONE_DATABASE_URI" if fo.config.database_uri else "started by FiftyOne"

@@ -25,10 +25,12 @@ def renamed(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 if old not in kwargs:
                     continue
                 if new in kwargs:
-                    raise TypeError(f"{function.__name__}: {old} is {new} now: give one of the two")
+                    raise TypeError(
+                        f"{function.__name__}: {old} is now called {new}: give only one of the two"
+                    )
                 warnings.warn(
-                    f"{function.__name__}({old}=...) is {new}=... now; {old} goes with the next "
-                    "release",
+                    f"{function.__name__}({old}=...) is now {new}=...; {old} will be removed in "
+                    "the next release",
                     DeprecationWarning,
                     stacklevel=2,
                 )

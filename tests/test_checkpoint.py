@@ -59,7 +59,7 @@ def test_a_damaged_file_is_refused_and_no_code_of_it_runs(tmp_path: Path, damage
     }[damage]
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="bad.safetensors is not a sound safetensors file"):
+    with pytest.raises(ValueError, match="bad.safetensors is not a valid safetensors file"):
         load_network(LITE, path)
     assert not (tmp_path / "exploded").exists()
 

@@ -6,17 +6,21 @@ import pickle
 
 from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError
 
-ERROR = ConsentError("field 'overwrite=True' is there: use ", OVERWRITE, " or ", OVERWRITE_ALL)
+ERROR = ConsentError("field 'overwrite=True' exists", "use another field", OVERWRITE_ALL)
 
 
 def test_a_message_is_spelled_for_python_and_by_whoever_asks() -> None:
-    expected = "field 'overwrite=True' is there: use overwrite=True or overwrite=\"all\""
-    assert str(ERROR) == expected
+    told = "field 'overwrite=True' exists: use another field"
+    assert str(ERROR) == f'{told}, or pass overwrite="all"'
+    assert str(ConsentError("a", "b", OVERWRITE)) == "a: b, or pass overwrite=True"
     # A name that looks like a setting stays as it is.
-    assert ERROR.spelled(lambda each: each.name.upper()).count("OVERWRITE") == 2
-    assert "'overwrite=True' is there" in ERROR.spelled(lambda each: "?")
+    assert ERROR.spelled(lambda setting: f"use {setting.value}") == f"{told}, or use all"
+
+
+def test_who_cannot_consent_is_told_what_to_do_instead_alone() -> None:
+    assert ERROR.spelled(lambda setting: None) == "field 'overwrite=True' exists: use another field"
 
 
 def test_it_comes_whole_from_another_process() -> None:
     back = pickle.loads(pickle.dumps(ERROR))
-    assert (str(back), back.parts) == (str(ERROR), ERROR.parts)
+    assert (str(back), back.setting) == (str(ERROR), ERROR.setting)

@@ -52,7 +52,7 @@ def test_the_new_names_are_taken_without_a_word_and_shown() -> None:
 
 
 def test_both_names_at_once_and_unknown_ones_are_refused() -> None:
-    with pytest.raises(TypeError, match="field is pred_field now: give one of the two"):
+    with pytest.raises(TypeError, match="field is now called pred_field: give only one of the two"):
         named("s", field="a", pred_field="b")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'feild'"):
         named("s", feild="a")  # type: ignore[call-arg]
@@ -79,7 +79,7 @@ def test_a_function_takes_its_old_name_as_its_new_one(
         for each in signature.parameters.values()
         if each.default is each.empty and each.name != new
     }
-    told = rf"^{name}\({old}=...\) is {new}=... now; {old} goes with the next release$"
+    told = rf"^{name}\({old}=...\) is now {new}=...; {old} will be removed in the next release$"
     with pytest.warns(DeprecationWarning, match=told) as warned:
         found = function(**needed, **{old: "chosen"})
     assert [warning.filename for warning in warned] == [__file__]

@@ -17,12 +17,13 @@ from ovsam_plugin.curation.views import as_patches, unknown
 
 _ROWS = 6
 _HELP = (
-    "Each row is one kind of thing that no class of the vocabulary explains. A click on a name "
-    "gives it to all instances of the row, as your decision; any other name can be typed."
+    "Each row is one kind of thing that no class of the vocabulary explains. Click a name to give "
+    "it to all instances of the row, as your decision; you can also type any other name."
 )
 _NO_RUN = "No run yet: label the photographs first, with **Label with Open-Vocabulary SAM**."
 _NO_GROUPS = (
-    "No groups to name: score the run with **Score a run**, or all groups have been decided about."
+    "No groups to name: either the run has no scores yet (fill them in with **Score a run**), "
+    "or all groups have been decided about."
 )
 # Without it a row of crops makes the whole panel wider than its place.
 _ONE_COLUMN = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}

@@ -138,7 +138,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
           // It may have been done all the same: a decision that is made twice is made once, but an
           // undo would take back another one.
           this.todo = this.todo.filter((one) => one.kind !== "undo");
-          this.tell(`${error.message}: ${this.todo.length} decisions wait and are sent again`);
+          this.tell(`${error.message}: ${this.todo.length} decisions are waiting and will be sent again`);
           await new Promise((go) => setTimeout(go, AGAIN));
           continue;
         }
@@ -246,7 +246,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     const drawn = members.filter((one) => one.picture), more = members.length - drawn.length;
     return h("div", { className: "ovsam-set" },
       h("div", { style: { fontSize: 12, marginBottom: 4 } },
-        kind === "group" ? `All of its group: ${chosen} with it are decided as one` : `Most like it: ${chosen} with it are decided as one; click to choose`),
+        kind === "group" ? `All of its group: ${chosen} are decided together with it` : `Most like it: ${chosen} are decided together with it; click to choose`),
       h("div", { style: { display: "flex", flexWrap: "wrap", gap: 4 } },
         drawn.map((one) => h("img", {
           key: one.label_id, src: one.picture, title: one.label, alt: `like it: ${one.label}`, width: 120, height: 90,

@@ -12,12 +12,13 @@ from ovsam_plugin.curation.review_panel import act, open_review, picture, togeth
 from .question import Question, asker
 
 _HELP = (
-    "It goes through what the grid shows: choose a view, filter in the sidebar, and the queue "
-    "follows. Keys, once the panel was clicked on (with Alt from anywhere; Ctrl+Option on a Mac, "
-    "Alt+Shift in Firefox): 1 to 5 one of the names, A accept, R reject, S skip, U undo, N type "
-    "a name and Enter give it, L decide those like it as one, D draw it anew in Segment, Delete "
-    "remove it, G show it alone in the grid, W back to the view, T apply what was decided to the "
-    "others. A bar that is clicked filters the queue; clicked again, it does not."
+    "The queue follows what the grid shows: choose a view, or filter in the sidebar. Keys, once "
+    "you have clicked on the panel (with Alt from anywhere; Ctrl+Option on a Mac, Alt+Shift in "
+    "Firefox): 1 to 5 give one of the names, A accepts, R rejects, S skips, U undoes; N lets you "
+    "type a name, and Enter gives it; L decides about those like it at once, D redraws it in "
+    "Segment, Delete removes it, G shows only it in the grid, W goes back to the view, T applies "
+    "what you decided to the others. Click a bar to filter the queue, and again to show "
+    "everything."
 )
 
 

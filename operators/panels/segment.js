@@ -252,7 +252,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       const sheet = this.sheet, there = alone || this.step ? null : this.under(at);
       if (there && on) return there.id ? this.hold(there) : this.take(there);
       if (!on && !this.step?.prompt.points) {
-        this.notice = "Taking away needs a click on the instance first"; this.refresh();
+        this.notice = "To take away, click on the instance first"; this.refresh();
         return undefined;
       }
       return this.add(sheet, this.prompt(at, on ? 1 : 0));
@@ -295,7 +295,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
     merge() {
       const { over, step } = this, { held } = this.sheet;
       if (!held || !over?.id || over === held) {
-        this.notice = "To merge, take an instance up, point at another one, and press M"; this.refresh();
+        this.notice = "To merge, click on an existing instance, point at another one, and press M"; this.refresh();
         return undefined;
       }
       return this.painted(new Paint(this.sheet.size, [this.shape ?? held, over]), [...(step?.merged ?? []), over.id]);
@@ -351,7 +351,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       const sheet = this.sheet;
       return this.attempt(async () => {
         sheet.found = words ? await this.ask("find", { words }) : await this.ask("everything", {});
-        if (!sheet.found.length) throw new Error(words ? `Nothing here fits "${words}"` : "Nothing was found here");
+        if (!sheet.found.length) throw new Error(words ? `Nothing here matches "${words}"` : "Nothing was found here");
       });
     }
     // From another vocabulary: what is shown is asked again.
@@ -633,7 +633,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       line({ id: "ovsam-names", label: "Names from", width: 180, value: desk?.sheet ? desk.vocabulary : "", options: ["lvis", "coco", "imagenet-1k"], onDone: (typed) => desk?.sheet && typed !== desk.vocabulary && desk.reword(typed) }),
       line({ id: "ovsam-find", label: "Find", value: "", onDone: (typed, left) => { if (typed && !left && sheet) { desk.search(typed); root.current.focus(); } } }),
       button("Everything (E)", () => desk.search(""), !sheet?.ready),
-      button("Brush (B)", () => desk.wield(), !sheet, "Paints on; with Shift or the right button it takes away. [ and ] make it smaller and larger", desk?.brush),
+      button("Brush (B)", () => desk.wield(), !sheet, "Adds what you paint; with Shift or the right button, it erases. [ and ] make it smaller and larger", desk?.brush),
       button("Fit (F)", () => desk.fit(), !sheet)),
     h("div", { style: { flex: 1, minHeight: 0, display: "flex", gap: 8 } },
       h("div", { ref: stage, className: "ovsam-stage", ...handlers, style: { position: "relative", flex: 1, minWidth: 0, overflow: "hidden", cursor: "crosshair", touchAction: "none", background: theme.palette.background.level1 ?? "#222" } },

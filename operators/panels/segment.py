@@ -12,13 +12,14 @@ from ovsam_plugin.import_lock import IMPORTS
 from .question import Question, asker
 
 _HELP = (
-    "The mask under the mouse is shown with its name, its confidence (how sure the name is) and "
-    "its objectness (how surely it is one whole thing). Click to keep it, click again to add to "
-    "it, Shift or the right button takes away; drag for a box. 1 to 5 choose a name; Tab goes "
-    "through smaller and larger things; Enter adds the instance to the field, Z takes a click "
-    "back, Escape clears. An instance that is there is taken up by a click (Alt: not): name it "
-    "anew, click it anew, or Delete it; M merges it with the one under the mouse. B is a brush, "
-    "which takes away with Shift or the right button. The wheel zooms, the middle button moves."
+    "The mask under the mouse is shown with its name, its confidence (how certain the name is) "
+    "and its objectness (how likely it is one whole thing). Click to keep it, and click again to "
+    "add to it; with Shift or the right button, a click takes away. Drag for a box. 1 to 5 choose "
+    "a name; Tab goes through smaller and larger things; Enter adds the instance to the field, Z "
+    "takes back a click, Escape clears. Click an existing instance to edit it (with Alt, a click "
+    "ignores it): rename it, redraw it with clicks, or Delete it; M merges it with the one under "
+    "the mouse. B is a brush; with Shift or the right button, it erases. The wheel zooms, the "
+    "middle button moves the photograph."
 )
 
 

@@ -145,7 +145,7 @@ def _records(
         raise ValueError(f'"{key}" of {path} is not a list of objects: it has {records[0]!r:.60}')
     others = len(records) - len(found)
     if others:
-        notes.append(f"{others} of {key} are no objects")
+        notes.append(f"{others} of {key} are not objects")
     return found
 
 

@@ -95,8 +95,8 @@ def read_instances(path: str | Path) -> tuple[tuple[Result, ...], AnnotationFile
 def _results(path: Path, rows: Any) -> tuple[Result, ...]:
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(
-            f"{path} is no list of results: each has an image_id, a bbox [x, y, width, height] or "
-            "a segmentation, a category_id and a score"
+            f"{path} is not a list of results: each has an image_id, a bbox [x, y, width, height] "
+            "or a segmentation, a category_id and a score"
         )
     return tuple(_result(i, row) for i, row in enumerate(rows))
 

@@ -32,7 +32,7 @@ def plugin_folder() -> Path:
         if (place / _DEFINITION).is_file():
             return place.resolve()
     raise FileNotFoundError(
-        "the App's plugin is not beside the package: install it with pip, or from a clone"
+        "the App's plugin is not next to the package: install it with pip, or from a clone"
     )
 
 
@@ -73,7 +73,7 @@ def install(plugins_dir: str | Path | None = None) -> Path:
     if target.exists():
         if target.resolve() == source or (target / _DEFINITION).is_file():
             return target
-        raise FileExistsError(f"{target} is there and is no plugin: move it away")
+        raise FileExistsError(f"{target} exists and is not a plugin: move it away")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         target.symlink_to(source, target_is_directory=True)

@@ -126,7 +126,7 @@ def choose(
             recognizer = _after_context(naming, learned[crop])
             chosen.append(CropMethod(name, embedders[crop], recognizer))
         else:
-            raise ValueError(f"unknown method {name!r}: there are {', '.join(METHODS)}")
+            raise ValueError(f"unknown method {name!r}: choose one of {', '.join(METHODS)}")
     return chosen
 
 

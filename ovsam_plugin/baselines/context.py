@@ -91,13 +91,13 @@ class Context:
             with safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != FORMAT:
-                    raise ValueError(f"{path} is not a learned context, but other safetensors")
+                    raise ValueError(f"{path} is a safetensors file, but not a learned context")
                 facts = json.loads(metadata["context"])
                 return cls(
                     file.get_tensor("vectors"), facts.pop("method"), facts.pop("tower"), facts
                 )
         except SafetensorError as error:
-            raise ValueError(f"{path} is not a sound safetensors file: {error}") from error
+            raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
 
 
 def word_vectors(tower: PromptableTower, words: str) -> Tensor:

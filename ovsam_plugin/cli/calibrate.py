@@ -19,8 +19,8 @@ def calibrate(
         Path,
         typer.Option(
             metavar="GT.json",
-            help="Their boxes with names: a COCO or LVIS annotation file. A few hundred instances "
-            "are enough; the model should not have been trained on them.",
+            help="Named boxes of these images: a COCO or LVIS annotation file. A few hundred "
+            "instances are enough; the model should not have been trained on them.",
             show_default=False,
         ),
     ],
@@ -28,8 +28,8 @@ def calibrate(
         bool,
         typer.Option(
             "--crowds",
-            help="Take annotations that are marked as crowds for instances, as some tools mark "
-            "what was drawn with a brush.",
+            help="Treat annotations marked as crowds as instances: some tools mark what was drawn "
+            "with a brush that way.",
         ),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="FILE.json", help="The file to write.")] = Path(
@@ -37,7 +37,7 @@ def calibrate(
     ),
     preset: Annotated[str, typer.Option(help="The model.")] = "ovsam-lite",
     vocabulary: Annotated[
-        str, typer.Option(help="As for ovsam label, where the same is to be named.")
+        str, typer.Option(help="As for ovsam label; the calibration is for this vocabulary only.")
     ] = "lvis",
     weights: Annotated[
         Path | None,

@@ -16,9 +16,9 @@ def doctor(
     as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    """Look at Python, torch, the database, weights, the App's plugin and delegated runs.
+    """Check Python, torch, the database, weights, the App's plugin and delegated runs.
 
-    Exit code 1 where something is wrong that labelling needs.
+    The exit code is 1 if something that labelling needs is wrong.
     """
     with one_message(debug):
         from rich.table import Table

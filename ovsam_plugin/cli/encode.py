@@ -25,15 +25,17 @@ def encode(
         typer.Option(
             min=0.001,
             metavar="GB",
-            help="Disk space for all encodings; those used longest ago make room.",
+            help="Disk space for all encodings; the least recently used are removed to make room.",
         ),
     ] = 20,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    """Encode photographs beforehand: the first click on each is answered at once."""
-    with one_message(debug, "stopped; what is encoded stays, and the same command goes on"):
+    """Encode photographs in advance, so that the first click on each is answered at once."""
+    with one_message(
+        debug, "stopped; what was encoded is kept, and the same command continues from there"
+    ):
         from functools import partial
 
         from rich.progress import track
@@ -54,12 +56,12 @@ def encode(
         if as_json:
             print_json(made)
         said.print(
-            f"{made.encoded:,} photographs encoded, {made.kept:,} were already; "
+            f"{made.encoded:,} photographs encoded, {made.kept:,} already were; "
             f"{made.bytes / 1e9:.2f} GB on disk"
         )
         if made.left:
             said.print(
-                f"{made.left:,} did not fit into {most_gigabytes:g} GB: give more with "
+                f"{made.left:,} did not fit into {most_gigabytes:g} GB: allow more with "
                 "--most-gigabytes"
             )
         for path, reason in list(made.failed.items())[:_SHOWN]:

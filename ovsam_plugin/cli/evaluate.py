@@ -12,9 +12,9 @@ from ovsam_plugin.cli.evaluation_job import EvaluationJob
 from ovsam_plugin.cli.failure import one_message
 from ovsam_plugin.cli.outputs import Json, console
 
-_TRUTH = "What is right (one of these)"
+_TRUTH = "Ground truth (one of these)"
 _METHODS = "What is evaluated"
-_WORK = "How to work"
+_WORK = "How to run"
 
 
 class EvaluateCommand(TyperCommand):
@@ -31,8 +31,8 @@ class EvaluateCommand(TyperCommand):
             else:
                 continue
             typer.echo(
-                "warning: --json FILE is --figures FILE now, and --json alone prints the figures; "
-                "the old use goes with the next release",
+                "warning: --json FILE is now --figures FILE, and --json alone prints the figures; "
+                "the old use will be removed in the next release",
                 err=True,
             )
         return super().parse_args(ctx, args)
@@ -57,7 +57,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="F",
-            help="A field of the dataset, for labels that are there: see --field.",
+            help="A field of the dataset, to evaluate existing labels: see --field.",
             rich_help_panel=_TRUTH,
         ),
     ] = None,
@@ -65,16 +65,17 @@ def evaluate(
         bool,
         typer.Option(
             "--crowds",
-            help="Take annotations that are marked as crowds for instances, as some tools mark "
-            "what was drawn with a brush.",
+            help="Treat annotations marked as crowds as instances: some tools mark what was drawn "
+            "with a brush that way.",
             rich_help_panel=_TRUTH,
         ),
     ] = False,
     protocol: Annotated[
         str,
         typer.Option(
-            help="box: the true boxes ask; center-point: the point deepest inside each true mask; "
-            "detector: boxes of --detections; everything: nothing is asked."
+            help="What the prompts are. box: the true boxes; center-point: the point deepest "
+            "inside each true mask; detector: the boxes of --detections; everything: no "
+            "prompts."
         ),
     ] = "box",
     split: Annotated[
@@ -88,8 +89,8 @@ def evaluate(
     vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="As for label; when not given, COCO's or LVIS's if it has every class of the "
-            "annotations, else theirs, and of that what the split names.",
+            help="As for ovsam label. If not given, COCO's or LVIS's if it has every class of the "
+            "annotations, otherwise the annotations' own; with a split, only its classes.",
             show_default=False,
         ),
     ] = None,
@@ -105,7 +106,8 @@ def evaluate(
     baselines: Annotated[
         str,
         typer.Option(
-            help="Methods beside it: all, or names with commas between.", rich_help_panel=_METHODS
+            help="Other methods to compare with: all, or names separated by commas.",
+            rich_help_panel=_METHODS,
         ),
     ] = "",
     context: Annotated[
@@ -120,7 +122,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also SAM and CLIP from two checkpoints: segment_anything's; needs --clip.",
+            help="Also evaluate SAM and CLIP from two checkpoints; this is segment_anything's, and "
+            "needs --clip.",
             rich_help_panel=_METHODS,
         ),
     ] = None,
@@ -128,8 +131,9 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="MODEL/FILE",
-            help="open_clip's model and its checkpoint, such as RN50x16/clip.safetensors, "
-            "or the name of published weights, such as RN50x16/openai.",
+            help="With --sam: open_clip's model and its checkpoint, such as "
+            "RN50x16/clip.safetensors, or the name of published weights, such as "
+            "RN50x16/openai.",
             show_default=False,
             rich_help_panel=_METHODS,
         ),
@@ -138,7 +142,7 @@ def evaluate(
         bool,
         typer.Option(
             "--faithful",
-            help="Also as the authors evaluate, oddities and the leak of true boxes included.",
+            help="Also evaluate as the authors do, with all oddities and the leak of true boxes.",
             rich_help_panel=_METHODS,
         ),
     ] = False,
@@ -163,7 +167,7 @@ def evaluate(
         typer.Option(
             metavar="F",
             help="Other labels of the same photographs: how much better they are, and whether "
-            "that is chance.",
+            "that could be chance.",
             rich_help_panel=_METHODS,
         ),
     ] = None,
@@ -172,14 +176,15 @@ def evaluate(
         typer.Option(
             "--slice",
             metavar="F",
-            help="Also apart by a field of the samples, such as tags; may be repeated.",
+            help="Also break the figures down by a field of the samples, such as tags; may be "
+            "repeated.",
             rich_help_panel=_METHODS,
         ),
     ] = None,
     eval_key: Annotated[
         str | None,
         typer.Option(
-            help="Where results of --field are kept for the App; the field's name and _eval when "
+            help="The name under which the results of --field are kept for the App; FIELD_eval if "
             "not given.",
             show_default=False,
             rich_help_panel=_METHODS,
@@ -194,7 +199,8 @@ def evaluate(
         typer.Option(metavar="DIR", help="Also write a report with plots, Markdown and HTML."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Most images to evaluate.", rich_help_panel=_WORK)
+        int | None,
+        typer.Option(min=1, help="Maximum number of images to evaluate.", rich_help_panel=_WORK),
     ] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_WORK)

@@ -70,16 +70,18 @@ class EvaluationJob:
         with usage():
             protocol = check_protocol(self.protocol)
         if (self.annotations is None) == (self.gt_field is None):
-            raise UsageError("give what is right: --annotations GT.json, or --field and --gt-field")
+            raise UsageError(
+                "give the ground truth: --annotations GT.json, or --field and --gt-field"
+            )
         if (self.field is None) != (self.gt_field is None):
-            raise UsageError("--field and --gt-field go together: labels and what is right")
+            raise UsageError("--field and --gt-field go together: the labels, and the ground truth")
         check_file("--figures", self.figures, "figures.json")
         check_folder("--report", self.report)
         asks = self.baselines or self.faithful or self.detections or self.sam
         if self.field is not None and asks:
             raise UsageError(
-                "--baselines, --faithful, --sam and --detections ask a model, and --field "
-                "evaluates labels that are there: give one of the two"
+                "--baselines, --faithful, --sam and --detections run a model, and --field "
+                "evaluates existing labels: give one or the other"
             )
         if self.field is None and (self.compare is not None or self.slices):
             raise UsageError(
@@ -119,8 +121,8 @@ class EvaluationJob:
             raise CommandError("no image could be evaluated: " + "; ".join(evaluated.problems[:3]))
         if not any(len(method.outcomes) for method in evaluated.methods):
             crowds = any(a.crowd for a in truth.file.annotations)
-            why = "; ".join(evaluated.problems[:3]) or "no annotation can be asked"
-            hint = "; --crowds takes crowds for instances" if crowds else ""
+            why = "; ".join(evaluated.problems[:3]) or "no annotation can be used as a prompt"
+            hint = "; --crowds treats crowds as instances" if crowds else ""
             raise CommandError(f"nothing was evaluated: {why}{hint}")
         weights = labeler.predictor.weights_hash
         return self._noted(evaluated, {"preset": self.preset, "weights (sha256)": weights})
@@ -172,12 +174,14 @@ class EvaluationJob:
             wanted.discard(SAM)
         if SAM in wanted and self.sam is None:
             raise ValueError(
-                "sam is the masks of SAM's own checkpoint: give --sam FILE and --clip MODEL/FILE; "
-                f"the masks of {self.preset} are those of the row ovsam"
+                "the method sam needs SAM's own checkpoint: give --sam FILE and --clip "
+                f"MODEL/FILE; the masks of {self.preset} are in the row ovsam"
             )
         unknown = sorted(wanted - set(METHODS))
         if unknown:
-            raise ValueError(f"unknown method {unknown[0]!r}: there are all, {', '.join(METHODS)}")
+            raise ValueError(
+                f"unknown method {unknown[0]!r}: choose all, or from {', '.join(METHODS)}"
+            )
         own = [name for name in METHODS if name in wanted and name != SAM]
         methods = build_methods(own, labeler, self.contexts)
         if self.sam is not None:

@@ -67,7 +67,7 @@ def one_message(debug: bool, stopped: str = "stopped") -> Iterator[None]:
 def _option(setting: Setting) -> str:
     """The library speaks of keywords; here they are options."""
     chosen = f"-{setting.value}" if isinstance(setting.value, str) else ""
-    return f"--{setting.name}{chosen}"
+    return f"use --{setting.name}{chosen}"
 
 
 def _say(message: str) -> None:

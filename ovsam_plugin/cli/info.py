@@ -86,5 +86,5 @@ def _tell(preset: Preset, as_json: bool) -> None:
         print_json({**about, "licence": preset.licence})
     said = console(as_json)
     said.print(f"{preset.name}: masks of segment_anything, named by {preset.namer}")
-    said.print("weights: a checkpoint of segment_anything, by --weights FILE")
+    said.print("weights: a segment_anything checkpoint, given with --weights FILE")
     said.print(f"licence of the weights: {preset.licence}")

@@ -26,7 +26,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class LabelJob:
-    """The command with its options; `work` goes to `label_dataset` as it is."""
+    """The command with its options; `work` goes to `label_dataset` as it is.
+
+    `prompt_fields` are fields that ask, by their keywords of `label_dataset`.
+    """
 
     target: str
     preset: str
@@ -34,8 +37,7 @@ class LabelJob:
     boxes: Path | None
     center_points: Path | None
     crowds: bool
-    box_field: str | None
-    point_field: str | None
+    prompt_fields: dict[str, str]
     everything: bool
     find: str | None
     examples: tuple[str, ...]
@@ -63,7 +65,7 @@ class LabelJob:
         with usage():
             check_field(dataset, self.field)
         asked = None
-        fields: dict[str, Any] = {"box_field": self.box_field, "point_field": self.point_field}
+        fields: dict[str, Any] = dict(self.prompt_fields)
         if annotations is not None:
             with usage():
                 asked = attach_prompts(
@@ -98,7 +100,7 @@ class LabelJob:
         console.print(
             f"look at it: [bold]fiftyone app launch {name}[/bold] (field [bold]{self.field}[/bold])"
         )
-        if self._nothing_came(console, samples, summary, asking=any(fields.values())):
+        if self._nothing_came(console, samples, summary, asking=bool(fields)):
             raise CommandError("nothing could be labelled; the reasons are above")
 
     def _nothing_came(
@@ -132,8 +134,7 @@ class LabelJob:
         given = {
             "--boxes": self.boxes,
             "--center-points": self.center_points,
-            "--box-field": self.box_field,
-            "--point-field": self.point_field,
+            **{f"--{name.replace('_', '-')}": field for name, field in self.prompt_fields.items()},
             "--everything": self.everything or None,
             "--find": self.find,
         }
@@ -142,8 +143,12 @@ class LabelJob:
             raise UsageError(f"{' and '.join(chosen)} say different things to label: give one")
         if self.find is not None and not self.find.strip():
             raise UsageError('--find needs words, such as --find "a red bus"')
+        if self.work["refine_masks"] and "mask_field" not in self.prompt_fields:
+            raise UsageError("--refine-masks needs --mask-field: the masks to redraw")
         if self.crowds and self.boxes is None and self.center_points is None:
-            raise UsageError("--crowds is of an annotation file: --boxes or --center-points")
+            raise UsageError(
+                "--crowds is for an annotation file: give --boxes or --center-points too"
+            )
         check_file("--export", self.export, "preds.json")
         check_picture("--contact-sheet", self.contact_sheet, "sheet.png")
         with usage():
@@ -223,6 +228,7 @@ class LabelJob:
             field_rows,
             write_rows,
         )
+        from ovsam_plugin.dataset.prompt_kinds import prompt_fields_of
 
         if self.export is not None:
             if asked is not None:
@@ -230,7 +236,7 @@ class LabelJob:
                 ids = CategoryIds(asked.file.categories, known)
                 rows = annotation_rows(samples, self.field, asked, ids)
             else:
-                rows = field_rows(samples, self.field, self.box_field or self.point_field)
+                rows = field_rows(samples, self.field, prompt_fields_of(**self.prompt_fields))
             count = write_rows(rows, self.export)
             console.print(
                 f"{_count(count, 'prediction')} written to [bold]{escape(str(self.export))}[/bold]"
@@ -245,9 +251,9 @@ def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
     crowds = f", {_count(file.crowds, 'crowd')} left out" if file.crowds else ""
     console.print(f"{_count(len(file.prompts), 'prompt')} from {escape(file.path.name)}{crowds}")
     if file.file.notes:
-        _warn(console, f"{file.path.name} is not sound", file.file.notes)
+        _warn(console, f"{file.path.name} has problems", file.file.notes)
     if asked.missing:
-        message = f"images of {file.path.name} that are not there: {len(asked.missing)}"
+        message = f"images of {file.path.name} that are missing: {len(asked.missing)}"
         _warn(console, message, asked.missing)
     missing = set(asked.missing)
     absent = {image.id for image in file.images if image.file_name in missing}
@@ -257,16 +263,21 @@ def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
         if file.prompts[number].image_id not in absent
     ]
     if others:
-        _warn(console, f"{_count(len(others), 'annotation')} cannot be asked", others)
+        _warn(console, f"{_count(len(others), 'annotation')} cannot be used as prompts", others)
 
 
 def _why_nothing(asked: AttachedPrompts) -> str:
     file = asked.file
     for number, reason in asked.errors.items():
         count = _count(len(file.prompts), "annotation")
-        return f"of {count} none can be asked; annotation {file.prompts[number].id}: {reason}"
+        return (
+            f"none of {count} can be used as a prompt; annotation {file.prompts[number].id}: "
+            f"{reason}"
+        )
     if file.crowds:
-        return f"every annotation of {file.path.name} is a crowd; --crowds asks them too"
+        return (
+            f"every annotation of {file.path.name} is a crowd; --crowds treats crowds as instances"
+        )
     return f"{file.path.name} has no annotation"
 
 

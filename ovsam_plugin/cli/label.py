@@ -12,7 +12,7 @@ from ovsam_plugin.cli.job import LabelJob
 from ovsam_plugin.cli.outputs import Json, console
 
 _ASKING = "What to label (one of these; everything when none is given)"
-_WORK = "How to work"
+_WORK = "How to run"
 
 
 def label(
@@ -40,8 +40,8 @@ def label(
         list[str] | None,
         typer.Option(
             metavar="NAME=IMAGE:x1,y1,x2,y2",
-            help="An instance of a class, in a box of an image file, or NAME=ID of a label; give "
-            "it several times for several.",
+            help="An example of a class: a box of an image file, or NAME=ID with the id of a "
+            "label; may be repeated.",
         ),
     ] = None,
     boxes: Annotated[
@@ -64,8 +64,8 @@ def label(
         bool,
         typer.Option(
             "--crowds",
-            help="Take annotations that are marked as crowds for instances, as some tools mark "
-            "what was drawn with a brush.",
+            help="Treat annotations marked as crowds as instances: some tools mark what was drawn "
+            "with a brush that way.",
             rich_help_panel=_ASKING,
         ),
     ] = False,
@@ -77,6 +77,18 @@ def label(
         str | None,
         typer.Option(metavar="F", help="Keypoints of a field.", rich_help_panel=_ASKING),
     ] = None,
+    mask_field: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="Masks or polygons of a field.", rich_help_panel=_ASKING),
+    ] = None,
+    refine_masks: Annotated[
+        bool,
+        typer.Option(
+            "--refine-masks",
+            help="Redraw the masks of --mask-field instead of only naming them.",
+            rich_help_panel=_ASKING,
+        ),
+    ] = False,
     everything: Annotated[
         bool,
         typer.Option(
@@ -86,35 +98,35 @@ def label(
     find: Annotated[
         str | None,
         typer.Option(
-            metavar="WORDS", help='What fits words such as "a red bus".', rich_help_panel=_ASKING
+            metavar="WORDS", help='What matches words such as "a red bus".', rich_help_panel=_ASKING
         ),
     ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below this.", show_default=False),
     ] = None,
     min_objectness: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Leave out what is less surely one whole thing; without it, the model's own "
-            "limit where nothing is asked.",
+            help="Leave out what is less likely to be one whole thing. If not given, the model's "
+            "own limit holds where there are no prompts.",
             show_default=False,
         ),
     ] = None,
     all_candidates: Annotated[
         bool,
         typer.Option(
-            "--all", help="Where nothing is asked, keep every candidate: parts and doubts too."
+            "--all", help="Without prompts, keep every candidate: parts and doubtful ones too."
         ),
     ] = False,
     tiles: Annotated[
         str,
         typer.Option(
             metavar="auto|off|N",
-            help="Look at large photographs and small boxes in overlapping parts too; N along the "
-            "longer side.",
+            help="Also process large photographs and small boxes in overlapping parts; N along "
+            "the longer side.",
         ),
     ] = "auto",
     calibration: Annotated[
@@ -132,7 +144,7 @@ def label(
         str | None,
         typer.Option(
             metavar="N",
-            help="Who names what the model draws: openclip:MODEL/WEIGHTS, or another preset.",
+            help="The namer of what the model draws: openclip:MODEL/WEIGHTS, or another preset.",
         ),
     ] = None,
     cuts: Annotated[
@@ -155,7 +167,7 @@ def label(
         str | None,
         typer.Option(
             metavar="all|D,D",
-            help="Several devices, a process each: all accelerators, or some such as "
+            help="Several devices, with a process for each: all accelerators, or a list such as "
             "cuda:0,cuda:1.",
             rich_help_panel=_WORK,
         ),
@@ -211,14 +223,14 @@ def label(
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Label again what has labels already.", rich_help_panel=_WORK
+            "--overwrite", help="Label again what already has labels.", rich_help_panel=_WORK
         ),
     ] = False,
     overwrite_all: Annotated[
         bool,
         typer.Option(
             "--overwrite-all",
-            help="The same, and replace what a person made or decided there too.",
+            help="The same, and also replace what a person made or decided there.",
             rich_help_panel=_WORK,
         ),
     ] = False,
@@ -232,6 +244,7 @@ def label(
 
     Run it again to go on where it stopped; new images in the folder are added.
     """
+    fields = {"box_field": box_field, "point_field": point_field, "mask_field": mask_field}
     job = LabelJob(
         target=target,
         preset=preset,
@@ -239,8 +252,7 @@ def label(
         boxes=boxes,
         center_points=center_points,
         crowds=crowds,
-        box_field=box_field,
-        point_field=point_field,
+        prompt_fields={name: given for name, given in fields.items() if given is not None},
         everything=everything,
         find=find,
         examples=tuple(example or ()),
@@ -250,6 +262,7 @@ def label(
         as_json=as_json,
         work={
             "weights": weights,
+            "refine_masks": refine_masks,
             "min_confidence": min_confidence,
             "min_objectness": min_objectness,
             "all_candidates": all_candidates,
@@ -270,6 +283,6 @@ def label(
             "overwrite": "all" if overwrite_all else overwrite,
         },
     )
-    kept = "stopped; what was labelled is kept, and the same command goes on from there"
+    kept = "stopped; what was labelled is kept, and the same command continues from there"
     with one_message(debug, kept):
         job.run(console(as_json))

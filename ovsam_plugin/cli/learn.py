@@ -23,25 +23,33 @@ def learn(
     ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below this.", show_default=False),
     ] = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only say what it would be worth.")
+        bool,
+        typer.Option("--estimate", help="Only estimate what it would be worth; write nothing."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Write even where names get worse.")
+        bool, typer.Option("--anyway", help="Write even if names get worse.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make a field that was named so before again.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace the labels of the new field if it already exists."
+        ),
+    ] = False,
+    overwrite_all: Annotated[
+        bool,
+        typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
     ] = False,
     as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    """Learn from what was decided in a review, and name the run's other instances anew.
+    """Learn from the decisions of a review, and name the run's other instances again.
 
-    Says first what it is worth, judged on photographs that it did not learn from.
+    Shows first what it is worth, judged on photographs that it did not learn from.
     """
     with one_message(debug), usage():
         from ovsam_plugin.cli.datasets import load_images
@@ -54,7 +62,7 @@ def learn(
         said.print(f"{lesson}")
         told = ("gain", "decisions", "rejected", "added", "unused")
         taught = {name: getattr(lesson, name) for name in told}
-        question = f"Name the instances anew in field {into!r}?"
+        question = f"Write the new names to field {into!r}?"
         if estimate or not (yes or typer.confirm(question, err=as_json)):
             if as_json:
                 print_json({**taught, "names": None})
@@ -68,13 +76,13 @@ def learn(
             min_confidence=min_confidence,
             anyway=anyway,
             device=device,
-            overwrite=overwrite,
+            overwrite="all" if overwrite_all else overwrite,
         ).names
         if as_json:
             print_json({**taught, "names": names})
         said.print(
-            f"{names.instances:,} instances named in field {names.field!r} in "
-            f"{names.seconds:.1f} s: {names.changed:,} have another name than in {names.source!r}, "
+            f"{names.instances:,} instances named in field {names.field!r} in {names.seconds:.1f} "
+            f"s: {names.changed:,} have a different name than in {names.source!r}, "
             f"{names.decided:,} kept the name that a person decided"
         )
         if adapter is not None:

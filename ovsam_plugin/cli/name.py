@@ -34,22 +34,24 @@ def name(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            metavar="preds.json", help="A COCO or LVIS results or annotation file with them."
+            metavar="preds.json",
+            help="A COCO or LVIS results or annotation file with the instances.",
         ),
     ] = None,
     annotations: Annotated[
         Path | None,
         typer.Option(
             metavar="GT.json",
-            help="Which photographs its image_ids are, where it does not say file names.",
+            help="The annotation file that says which photographs the image_ids of --predictions "
+            "are, if that has no file names.",
         ),
     ] = None,
     namer: Annotated[
         str | None,
         typer.Option(
             metavar="N",
-            help="Who names: openclip:MODEL/WEIGHTS, any model of open_clip, or a preset; the "
-            "preset that draws masks for boxes if not given.",
+            help="The namer: openclip:MODEL/WEIGHTS, any open_clip model, or a preset; if not "
+            "given, the preset that draws masks for boxes.",
         ),
     ] = None,
     cuts: Annotated[
@@ -60,7 +62,9 @@ def name(
             "if not given.",
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(help="Draws masks for boxes without one.")] = "ovsam-lite",
+    preset: Annotated[
+        str, typer.Option(help="The model that draws masks for boxes without one.")
+    ] = "ovsam-lite",
     weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A .safetensors file in place of the preset's own."),
@@ -70,30 +74,33 @@ def name(
         list[str] | None,
         typer.Option(
             metavar="NAME=IMAGE:x1,y1,x2,y2",
-            help="An instance of a class, in a box of an image file, or NAME=ID of a label; give "
-            "it several times for several.",
+            help="An example of a class: a box of an image file, or NAME=ID with the id of a "
+            "label; may be repeated.",
         ),
     ] = None,
     into: Annotated[
         str | None, typer.Option(metavar="F", help="The new field; FIELD_named if not given.")
     ] = None,
     fill: Annotated[
-        bool, typer.Option("--fill", help="Also name the field's own instances without a name.")
+        bool,
+        typer.Option(
+            "--fill", help="Also name the instances of the field itself that have no name."
+        ),
     ] = False,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below this.", show_default=False),
     ] = None,
     adapter: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What ovsam learn wrote.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images looked at together.")
+        int | None, typer.Option(min=1, help="Images per pass of the namer.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load images.")] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Name again what has names already.")
+        bool, typer.Option("--overwrite", help="Name again what already has names.")
     ] = False,
     overwrite_all: Annotated[
         bool,
@@ -102,7 +109,7 @@ def name(
     as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    """Name masks and boxes that a person or another model made; called again, those that are new.
+    """Name masks and boxes that a person or another model made; run it again to name new ones.
 
     Names, scores and embeddings go to a field of their own, which can be searched, relabelled,
     reviewed and evaluated like any run.

@@ -19,7 +19,7 @@ _Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came 
 @app_commands.command("open")
 def open_(
     dataset: Annotated[
-        str | None, typer.Argument(help="A dataset's name; the App's list when not given.")
+        str | None, typer.Argument(help="A dataset's name; if not given, the App opens its list.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the App's page.")] = 5151,
     as_json: Json = False,
@@ -39,7 +39,7 @@ def open_(
         address = f"http://localhost:{port}" + (f"/datasets/{dataset}" if dataset else "")
         if as_json:
             print_json({"address": address, "dataset": dataset})
-        console(as_json).print(f"The App is at {address} (Ctrl-C ends it)")
+        console(as_json).print(f"The App is at {address} (Ctrl-C closes it)")
         session.wait(-1)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print what came out as JSON, for scripts.")
+    bool, typer.Option("--json", help="Print the result as JSON, for scripts.")
 ]
 
 
@@ -91,7 +91,9 @@ def check_picture(option: str, path: Path | None, such_as: str) -> None:
 
     known = {end for end, kind in Image.registered_extensions().items() if kind in Image.SAVE}
     if path.suffix.lower() not in known:
-        raise UsageError(f"{option} {path} has no ending of a picture's, such as {such_as}")
+        raise UsageError(
+            f"{option} {path} does not end as a picture's name does, such as {such_as}"
+        )
 
 
 def check_folder(option: str, path: Path | None) -> None:

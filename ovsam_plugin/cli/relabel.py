@@ -21,8 +21,8 @@ def relabel(
         list[str] | None,
         typer.Option(
             metavar="NAME=IMAGE:x1,y1,x2,y2",
-            help="An instance of a class, in a box of an image file, or NAME=ID of a label; give "
-            "it several times for several.",
+            help="An example of a class: a box of an image file, or NAME=ID with the id of a "
+            "label; may be repeated.",
         ),
     ] = None,
     into: Annotated[
@@ -30,7 +30,7 @@ def relabel(
     ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Leave out labels below it.", show_default=False),
+        typer.Option(min=0.0, max=1.0, help="Leave out labels below this.", show_default=False),
     ] = None,
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="What ovsam calibrate wrote.")
@@ -40,7 +40,10 @@ def relabel(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make a relabelled field again.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace the labels of the new field if it already exists."
+        ),
     ] = False,
     overwrite_all: Annotated[
         bool,
@@ -72,7 +75,7 @@ def relabel(
         said = console(as_json)
         said.print(
             f"{summary.instances:,} instances named in field {summary.field!r} in "
-            f"{summary.seconds:.1f} s: {summary.changed:,} have another name than in "
+            f"{summary.seconds:.1f} s: {summary.changed:,} have a different name than in "
             f"{summary.source!r}"
         )
         for count, why in (

@@ -25,7 +25,7 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 10,
     save_view: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Keep the result as a view of this name."),
+        typer.Option(metavar="NAME", help="Save the result as a view with this name."),
     ] = None,
     as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,

@@ -25,7 +25,7 @@ def train(
 
     On several devices or machines: `accelerate launch -m ovsam_plugin.cli train RECIPE CONFIG`.
     """
-    with one_message(debug, "stopped; the same command goes on from the last checkpoint"):
+    with one_message(debug, "stopped; the same command continues from the last checkpoint"):
         try:
             from ovsam_plugin.training.config import read_config
         except ImportError as error:
@@ -42,7 +42,7 @@ def train(
         if restart:
             checkpoint.unlink(missing_ok=True)
         elif checkpoint.exists():
-            said.print(f"going on from {checkpoint} (--restart starts again)")
+            said.print(f"continuing from {checkpoint} (--restart starts again)")
         made = chosen.execute(said)
         if as_json and made is not None:
             print_json({"recipe": recipe, "out": chosen.out, **asdict(made)})

@@ -25,22 +25,24 @@ _Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came 
 def fetch(
     name: _Name,
     accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Consent to the licence without being asked.")
+        bool, typer.Option("--accept-licence", help="Accept the licence without being asked.")
     ] = False,
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="DIR", help="Take the published files from a folder, not the network."
+            "--from",
+            metavar="DIR",
+            help="Take the published files from a folder instead of the network.",
         ),
     ] = None,
     as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
-    """Fetch the published files of a preset and make one .safetensors file of them.
+    """Fetch the published files of a preset and make one .safetensors file from them.
 
     Run it again to go on where it stopped.
     """
-    with one_message(debug, "stopped; the same command goes on with what was fetched"):
+    with one_message(debug, "stopped; the same command continues with what was fetched"):
         preset = _published(name)
         if source is not None and not source.is_dir():
             raise UsageError(f"--from: there is no folder {source}")
@@ -51,7 +53,7 @@ def fetch(
 
 @weights.command("list")
 def list_(as_json: Json = False, debug: _Debug = False) -> None:
-    """What is on this machine, and what could be."""
+    """List the weights on this machine, and those that can be fetched."""
     with one_message(debug):
         from rich.table import Table
 
@@ -78,7 +80,7 @@ def verify(
     as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
-    """Read every byte and hold it against the sha256 that was recorded."""
+    """Read every byte, and check it against the recorded sha256."""
     with one_message(debug):
         from ovsam_plugin.published import store
         from ovsam_plugin.published.record import checked_sha256
@@ -106,7 +108,7 @@ def verify(
 
 @weights.command()
 def path(name: _Name, as_json: Json = False, debug: _Debug = False) -> None:
-    """Say where the assembled model of a preset is."""
+    """Show where the assembled model of a preset is."""
     with one_message(debug):
         from ovsam_plugin.checkpoint import weights_path
         from ovsam_plugin.presets import get_preset
@@ -128,11 +130,11 @@ def convert(
     as_json: Json = False,
     debug: _Debug = False,
 ) -> None:
-    """Make one .safetensors file of checkpoints on this machine, whatever they are called."""
+    """Make one .safetensors file from checkpoints on this machine, whatever their names."""
     with one_message(debug):
         chosen = _published(preset)
         if output.suffix != ".safetensors":
-            raise UsageError(f"--output ends in .safetensors, got {output.name}")
+            raise UsageError(f"--output must end in .safetensors, got {output.name}")
         from ovsam_plugin.published import store
 
         _tell_of(preset, store.convert(chosen, files, output), as_json)
@@ -142,7 +144,9 @@ def convert(
 def remove(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help='A preset, or "parts" for what models were made from.'),
+        typer.Argument(
+            metavar="NAME", help='A preset, or "parts" for the files that models were made from.'
+        ),
     ],
     as_json: Json = False,
     debug: _Debug = False,

@@ -14,7 +14,7 @@ def zoo(
     as_json: Json = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    """Make foz.load_zoo_model("ovsam-lite") work on this machine; again after an upgrade."""
+    """Make foz.load_zoo_model("ovsam-lite") work on this machine; run it again after an upgrade."""
     with one_message(debug):
         from ovsam_plugin.dataset.zoo_source import install, manifest
 

@@ -70,14 +70,14 @@ def with_example_class(
         ValueError: there are no examples, or the run's classes are not kept.
     """
     if not examples:
-        raise ValueError("a class by example needs some: select instances of it")
+        raise ValueError("a class by example needs at least one example: select instances of it")
     dataset = root_dataset(samples)
     runs.source_field(dataset, field)
     vocabulary = runs.recorded_vocabulary(dataset, field)
     if vocabulary is None:
         raise ValueError(
-            f"the classes that field {field!r} was named from are not kept: relabel it with "
-            "relabel_dataset(..., vocabulary=...), and make the class there"
+            f"the classes that field {field!r} was named from are not kept: relabel it over a "
+            "vocabulary, and make the class in the new field"
         )
     place = vocabulary.find(name)
     known = Category(name) if place is None else vocabulary.categories[place]

@@ -137,13 +137,13 @@ def export_clean(
             raise ValueError(f"nothing of {pred_field!r} can be written: {shown}")
         if tally.half_reviewed and not tally.images:
             raise ValueError(
-                f"all {tally.half_reviewed} images of {pred_field!r} with decided instances have "
-                "open ones, too: finish one, or take half-reviewed images with only_finished=False"
+                f"all {tally.half_reviewed} images of {pred_field!r} with decided instances also "
+                "have undecided ones: finish one, or pass only_finished=False"
             )
         if not tally.images:
             raise ValueError(
-                f"no instance of {pred_field!r} is accepted or renamed: review some first, or take "
-                "undecided ones with undecided_above"
+                f"no instance of {pred_field!r} is accepted or renamed: review some first, or "
+                "include undecided ones with undecided_above"
             )
         writer.write()
     return CleanExport(
@@ -183,7 +183,7 @@ class _Tally:
     def add(self, image: _Image, writer: JsonFile | FiftyOneFolder) -> None:
         size = size_of(image.sample)
         if size is None and writer.needs_masks:
-            self.left_out.append(f"{image.sample.filepath}: the image gives no size")
+            self.left_out.append(f"{image.sample.filepath}: the size of the image cannot be read")
             return
         written, missing = [], list(image.missing)
         for label in image.labels:
@@ -309,13 +309,17 @@ def _target(path: str | Path, format: str, overwrite: bool) -> Path:
     target = Path(path).expanduser()
     is_folder = target.is_dir()
     if format == "fiftyone" and target.exists() and not is_folder:
-        raise ValueError(f"{target} is a file, and a FiftyOne dataset is a folder")
+        raise ValueError(
+            f"{target} is a file, and a FiftyOne dataset is a folder: give another path"
+        )
     if format != "fiftyone" and is_folder:
         raise ValueError(f"{target} is a folder: give the JSON file, such as {target}/clean.json")
     if not target.exists() or (is_folder and not any(target.iterdir())):
         return target
     if not overwrite:
-        raise ConsentError(f"{target} is there already: choose another place, or ", OVERWRITE)
+        raise ConsentError(f"{target} already exists", "choose another path", OVERWRITE)
     if is_folder and not (target / "samples.json").is_file():
-        raise ValueError(f"{target} holds other things than a FiftyOne dataset: choose another")
+        raise ValueError(
+            f"{target} holds something other than a FiftyOne dataset: choose another path"
+        )
     return target

@@ -23,7 +23,7 @@ def check_colour_by(by: str) -> ColourBy:
     for known in COLOURS_BY:
         if by == known:
             return known
-    raise ValueError(f"labels cannot be coloured by {by!r}: there are {', '.join(COLOURS_BY)}")
+    raise ValueError(f"labels cannot be coloured by {by!r}: choose one of {', '.join(COLOURS_BY)}")
 
 
 def add_colours(dataset: fo.Dataset, field: str, by: ColourBy) -> dict[str, bool]:

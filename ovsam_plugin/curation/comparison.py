@@ -74,7 +74,7 @@ def compare_runs(samples: Samples, first: str, second: str) -> Comparison:
     if not shared and total_first and total_second:
         raise ValueError(
             f"no label is in both {first!r} and {second!r}: only runs that share their label ids "
-            "can be compared, such as a run and what relabel_dataset made of it"
+            "can be compared, such as a run and a field that was relabelled from it"
         )
     ordered = sorted(changes.items(), key=lambda item: (-item[1], str(item[0])))
     return Comparison(

@@ -12,6 +12,7 @@ from ovsam_plugin.curation.label_errors import MIN_SCORE, evaluations, label_err
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.form import Form, one_of
 from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
 
 KINDS = {
     "doubtful": "The most doubtful that nobody has decided about",
@@ -22,19 +23,12 @@ KINDS = {
     "unknown": "That no class of the vocabulary explains",
     "group": "One group of the unknown",
     "not_reviewed": "That nobody has decided about",
-    "differing": "Named otherwise by another run",
-    "label_errors": "Likely mistakes of the ground truth, by an evaluation",
+    "differing": "Named differently by another run",
+    "label_errors": "Likely mistakes in the ground truth, from an evaluation",
 }
 
 BY = {
-    "doubt": "Doubt: how likely the label is wrong",
-    "objectness": "Objectness: how surely it is one whole thing",
-    "confidence": "Confidence: how sure the name is",
-    "margin": "Margin: how far the second name is behind",
-    "stability": "Stability of the mask",
-    "similarity": "Similarity of the instance and its name",
-    "disagreement": "Disagreement of the two branches",
-    "outlier": "Outlier: how far it is from others of its class",
+    name: f"{order.name.capitalize()}: {order.description}" for name, order in BY_ATTRIBUTE.items()
 }
 """What instances can be doubted by, a score of `views.DOUBTS` each."""
 
@@ -58,7 +52,7 @@ class FindingRequest(Form):
     fewer_than: int = views.FEWER_THAN
     percent: float = views.DOUBTFUL_PERCENT
     group: int = 1
-    by: str = "confidence"
+    by: str = "doubt"
     other: str | None = None
     eval_key: str | None = None
     min_score: float = MIN_SCORE
@@ -71,7 +65,8 @@ class FindingRequest(Form):
         field, kind = asked.field or next(iter(run_fields(samples)), None), asked.kind
         likely: dict[str, Any] = {"field": field}
         if field and kind == "doubtful":
-            likely["by"] = next(iter(cls._scores(samples, field)), cls.by)
+            there = cls._scores(samples, field)
+            likely["by"] = cls.by if cls.by in there else next(iter(there), cls.by)
         elif kind == "label_errors":
             likely["eval_key"] = next(iter(evaluations(samples)), None)
         elif kind == "differing":
@@ -97,10 +92,10 @@ class FindingRequest(Form):
         if self.kind == "label_errors":
             if self.eval_key is None:
                 return {
-                    "eval_key": "no evaluation yet: hold a run against the ground truth first, "
+                    "eval_key": "no evaluation yet: compare a run with the ground truth first, "
                     "with Evaluate Open-Vocabulary SAM"
                 }
-            return {} if 0 <= self.min_score < 1 else {"min_score": "from 0 to below 1"}
+            return {} if 0 <= self.min_score < 1 else {"min_score": "must be from 0 to below 1"}
         if self.field is None:
             return {"field": _NO_RUN}
         lacking = {
@@ -123,11 +118,11 @@ class FindingRequest(Form):
             if not views.is_filled(samples, self.field, attribute):
                 return {name: told}
         if self.kind in ("doubtful", "tail") and not 0 < self.percent <= 100:
-            return {"percent": "above 0, at most 100"}
+            return {"percent": "must be above 0 and at most 100"}
         if self.kind == "group":
             groups = [found.number for found in unknown_groups(samples, self.field)]
             if self.group not in groups:
-                there = f"there are 1 to {max(groups)}" if groups else "all are decided about"
+                there = f"there are 1 to {max(groups)}" if groups else "all have been decided about"
                 return {"group": f"there is no group {self.group}: {there}"}
         if self.kind == "differing" and self.other in (None, self.field):
             return {
@@ -166,7 +161,7 @@ class FindingRequest(Form):
             "differing": lambda: comparison.named_differently(samples, self.other or "", field),
         }
         if self.kind not in makers:
-            raise ValueError(f"there is no kind {self.kind!r}: choose of {', '.join(KINDS)}")
+            raise ValueError(f"there is no kind {self.kind!r}: choose one of {', '.join(KINDS)}")
         view = makers[self.kind]()
         if not self.patches:
             return view

@@ -130,14 +130,14 @@ def _evaluation(dataset: fo.Dataset, eval_key: str) -> OvsamEvaluationConfig:
         ValueError: there is no such evaluation, or it is of another method.
     """
     if not dataset.has_evaluation(eval_key):
-        there = ", ".join(map(repr, dataset.list_evaluations())) or "none: run evaluate_dataset"
+        there = ", ".join(map(repr, dataset.list_evaluations())) or "none: evaluate a run first"
         raise ValueError(f"there is no evaluation {eval_key!r}; there are {there}")
     config = _config(dataset, eval_key)
     if config is None:
         method = dataset.get_evaluation_info(eval_key).config.method
         raise ValueError(
-            f"evaluation {eval_key!r} is of method {method!r}, which pairs equal names "
-            "alone: make one with evaluate_dataset, or method='ovsam'"
+            f"evaluation {eval_key!r} was made with method {method!r}, which pairs equal names "
+            "only: make one with evaluate_dataset, or with method='ovsam'"
         )
     return config
 

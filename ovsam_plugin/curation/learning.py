@@ -117,8 +117,8 @@ def learn_from_decisions(
     assert recorded is not None
     if vocabulary is None:
         raise ValueError(
-            f"the classes that field {pred_field!r} was named from are not kept: relabel it with "
-            "relabel_dataset(..., vocabulary=...), and decide there"
+            f"the classes that field {pred_field!r} was named from are not kept: relabel it over "
+            "a vocabulary, and decide in the new field"
         )
     decided = _decided(samples, pred_field, pred_field if label_field is None else label_field)
     embeddings = embedding_index.load(dataset, pred_field)
@@ -211,8 +211,8 @@ def learn_names(
         )
     if lesson.gain.after < lesson.gain.before and not anyway:
         raise ConsentError(
-            f"learning would make names worse: {lesson}. Nothing was written; decide about more "
-            "instances, or consent with ",
+            f"learning would make names worse, and nothing was written ({lesson})",
+            "decide about more instances",
             Setting("anyway"),
         )
     names = relabel_dataset(

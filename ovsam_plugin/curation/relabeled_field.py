@@ -63,7 +63,7 @@ def check_new(
     check_overwrite(overwrite)
     dataset = root_dataset(samples)
     if into in (field, settings.source):
-        raise ValueError(f"the new names need a field of their own: choose another than {into!r}")
+        raise ValueError(f"the new names need a field of their own: choose one other than {into!r}")
     check_field(dataset, into)
     _check_room(samples, field, into)
     if dataset.get_field(into) is None:
@@ -73,16 +73,16 @@ def check_new(
         _check_foreign(samples, into, overwrite)
     elif "source" not in recorded:
         raise ValueError(
-            f"field {into!r} is there already, and no relabelling made it, but label_dataset: "
-            f"use another field, or remove_run(dataset, {into!r}) before"
+            f"field {into!r} already exists, and is a labelling run itself: use another field, or "
+            "remove that run first"
         )
     elif not overwrite:
         same = all(recorded.get(name) == value for name, value in asdict(settings).items())
         if not same or runs.last_started(dataset, into) is not None:
             raise ConsentError(
-                f"field {into!r} is there already, with names of {recorded['vocabulary']!r}: use ",
+                f"field {into!r} already exists, with names of {recorded['vocabulary']!r}",
+                "use another field",
                 OVERWRITE,
-                " or another field",
             )
 
 
@@ -135,14 +135,13 @@ def _check_foreign(samples: Samples, into: str, overwrite: Overwrite) -> None:
     """Of a field that no run is recorded for."""
     if overwrite == "all":
         return
-    told = f"field {into!r} is there already, and no relabelling made it"
+    told = f"field {into!r} already exists, and was not made by relabelling"
     if not overwrite:
         raise ValueError(f"{told}: use another field")
     if found := made_by_hand(samples, into).foreign:
         raise ConsentError(
-            f"{told}: it holds {found:,} labels that no run of ours made, which ",
-            OVERWRITE,
-            " does not replace. Use another field, or consent with ",
+            f"{told}; {found:,} labels in it, made by no run, are replaced only on request",
+            "use another field",
             OVERWRITE_ALL,
         )
 
@@ -161,7 +160,7 @@ def _check_shown(
     hidden = set(there.ids).difference(shown)
     if hidden and (hidden := hidden.intersection(LabelTable.read(dataset, field, ()).ids)):
         raise ValueError(
-            f"{len(hidden)} labels in field {into!r} are of instances that this view hides: "
+            f"{len(hidden)} labels in field {into!r} belong to instances that this view hides: "
             f"{advice}"
         )
 
@@ -188,6 +187,6 @@ def _check_room(samples: Samples, field: str, into: str) -> None:
     if found and (full := view.select(found).values("filepath")):
         shown = ", ".join(full[:_SHOWN]) + (", ..." if len(full) > _SHOWN else "")
         raise ValueError(
-            f"{len(full)} samples have no room for their labels a second time ({shown}): MongoDB "
-            "stores 16 MB a sample. Relabel a view without them"
+            f"{len(full)} samples have no room for a second set of labels ({shown}): MongoDB "
+            "stores at most 16 MB per sample. Relabel a view without them"
         )

@@ -163,8 +163,8 @@ def relabel_dataset(
     by_hand = _among(labels, outlines.edited(samples, pred_field) | changed_there) & ~decided
     if by_hand.any():
         logger.warning(
-            "%d labels keep their names: their box or mask was changed since they were looked at. "
-            "name_instances(dataset, pred_field=%r) looks at them again",
+            "%d labels keep their names: their box or mask was changed since they were named. To "
+            "name them again, call name_instances(dataset, pred_field=%r)",
             by_hand.sum(),
             pred_field,
         )
@@ -304,9 +304,9 @@ def _check_namer(field: str, embedder: Embedder, namer: NamerSpec | None) -> Non
     """That names are read by whom the embeddings were made for."""
     if namer is not None and namer.name != embedder.name:
         raise ValueError(
-            f"the embeddings of field {field!r} are {embedder.name}'s, which the words that "
-            f"{namer.name} reads cannot be compared with. It names the instances when it has "
-            f"looked at them: name_instances(dataset, pred_field={field!r}, namer={namer.name!r})"
+            f"the embeddings of field {field!r} were made by {embedder.name}, and cannot be "
+            f"compared with the words that {namer.name} reads. To name the instances with it, "
+            f"call name_instances(dataset, pred_field={field!r}, namer={namer.name!r})"
         )
 
 
@@ -315,6 +315,6 @@ def _check_fresh(field: str, missing: int, total: int) -> None:
     if missing:
         raise ValueError(
             f"{missing} of the {total} labels in field {field!r} have no embedding: the index is "
-            "older than the labels. Call label_dataset again with the settings of that run; where "
-            "embeddings=False was used, with overwrite=True"
+            "older than the labels. Label again with the settings of that run; if it was made "
+            "with embeddings=False, replace existing labels too (overwrite)"
         )

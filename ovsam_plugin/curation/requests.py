@@ -14,7 +14,7 @@ from ovsam_plugin.curation.relabeled_field import new_field_name
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
-from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
+from ovsam_plugin.dataset.overwrite_request import REPLACE, OverwriteRequest
 from ovsam_plugin.dataset.overwriting import MadeByHand
 from ovsam_plugin.dataset.target_field import conflict
 from ovsam_plugin.dataset.targets import (
@@ -95,8 +95,8 @@ class RelabelRequest(VocabularyRequest, OverwriteRequest):
         stopped = recorded is not None and runs.last_started(dataset, into) is None
         if not self.overwrite and not stopped:
             raise ValueError(
-                f"{into!r} is there already: choose another field "
-                f'({_next_free(dataset, into)!r} is free), or tick "Replace existing labels"'
+                f"{into!r} already exists: choose another field ({_next_free(dataset, into)!r} is "
+                f'free), or tick "{REPLACE}"'
             )
 
     def arguments(self, samples: Samples) -> dict[str, Any]:
@@ -185,11 +185,8 @@ class NamingRequest(VocabularyRequest, OverwriteRequest):
             }
             found = conflict(samples, into, settings, overwrite=bool(self.overwrite))
         if found is not None:
-            raise ValueError(
-                f"{into!r} holds labels of {found.filled:,} photographs, made {found.made_by}: "
-                f"choose another field ({_next_free(dataset, into)!r} is free), or tick "
-                '"Replace existing labels" for all of them'
-            )
+            free = _next_free(dataset, into)
+            raise ValueError(found.told(free, overwrite=bool(self.overwrite)))
 
     def arguments(self) -> dict[str, Any]:
         """Keywords of `name_instances`.

@@ -28,12 +28,11 @@ from ovsam_plugin.curation.review_queue import (
 )
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
 from ovsam_plugin.vocabulary.names import clean_name
 
 LabelIds: TypeAlias = str | Sequence[str]
 """One label's id, or those of labels that are decided together."""
-
-_TOLD = ("confidence", "margin", "stability", "disagreement", "outlier", "doubt")
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class ReviewSession:
                 offered=tuple(state["offered"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"this is no review ({error!r}): open it again") from None
+            raise ValueError(f"this is not a review ({error!r}): open it again") from None
 
     def to_state(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -255,7 +254,7 @@ def describe_instance(instance: QueuedInstance) -> dict[str, Any]:
     label = instance.label
     names = list(label.get_attribute_value("top_labels", None) or [label.label])
     scores = list(label.get_attribute_value("top_scores", None) or [label.confidence])
-    told = {name: label.get_attribute_value(name, None) for name in _TOLD}
+    told = {name: label.get_attribute_value(name, None) for name in BY_ATTRIBUTE}
     return {
         "sample_id": instance.sample_id,
         "label_id": label.id,

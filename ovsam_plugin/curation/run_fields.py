@@ -37,20 +37,23 @@ def require_run(dataset: fo.Dataset, field: str, *, gone: bool = False) -> None:
         if orphans:
             raise ValueError(
                 f"the labels of run {field!r} are not in field {field!r}, and seem to be in "
-                f"{' or '.join(map(repr, orphans))}: a run goes by the name of its field, so give "
-                f"it that name again, dataset.rename_sample_field({orphans[0]!r}, {field!r})"
+                f"{' or '.join(map(repr, orphans))}: a run is known by the name of its field, so "
+                f"rename the field back with dataset.rename_sample_field({orphans[0]!r}, "
+                f"{field!r})"
             )
-        raise ValueError(f"the labels of run {field!r} have been deleted: there is nothing to do")
+        raise ValueError(
+            f"the labels of run {field!r} have been deleted: nothing is left to work on"
+        )
     if not there:
         raise ValueError(f"there is no field {field!r}{near(field, run_fields(dataset))}")
     lost = [name for name in runs.fields(dataset) if dataset.get_field(name) is None]
     if lost and field in _orphans(dataset):
         raise ValueError(
-            f"no run of ours is recorded for field {field!r}. If it was {lost[0]!r} before, give "
-            f"it that name again: dataset.rename_sample_field({field!r}, {lost[0]!r})"
+            f"no labelling run is recorded for field {field!r}. If it was called {lost[0]!r} "
+            f"before, rename it back: dataset.rename_sample_field({field!r}, {lost[0]!r})"
         )
     raise ValueError(
-        f"no run of ours is recorded for field {field!r}{near(field, run_fields(dataset))}. A "
+        f"no labelling run is recorded for field {field!r}{near(field, run_fields(dataset))}. A "
         "dataset cloned from a view, and a cloned field, have none"
     )
 

@@ -99,8 +99,8 @@ def score_run(
     vocabulary = runs.recorded_vocabulary(dataset, pred_field)
     if vocabulary is None:
         raise ValueError(
-            f"the classes that field {pred_field!r} was named from are not kept: relabel it with "
-            "relabel_dataset(..., vocabulary=...), and score that run"
+            f"the classes that field {pred_field!r} was named from are not kept: relabel it over "
+            "a vocabulary, and score the new field"
         )
     check_writable(dataset, pred_field, (a.name for a in attributes.SCORES))
     attributes.declare(dataset, pred_field)
@@ -113,8 +113,9 @@ def score_run(
     known = np.flatnonzero(current & table.given("label") & table.given("confidence"))
     if not len(known) and table.given("confidence").any():
         raise ValueError(
-            f"no label of field {pred_field!r} has an embedding: they were made anew since. "
-            "Relabel it again with relabel_dataset(..., overwrite=True)"
+            f"no label of field {pred_field!r} has an embedding: its labels were named from others "
+            "that have been made again since. Relabel it again, replacing existing labels "
+            "(overwrite)"
         )
     some = embeddings[rows[known]]
     columns = {name: table.numbers(name)[known] for name in numbers}

@@ -71,8 +71,8 @@ def search(
     )
     if not found and samples.count(f"{pred_field}.detections"):
         raise ValueError(
-            f"no label of field {pred_field!r} has an embedding here: they were made by hand, or "
-            "anew since. name_instances and relabel_dataset give new ones"
+            f"no label of field {pred_field!r} has an embedding here: the labels were made by "
+            "hand, or made again since. Naming or relabelling them makes new ones"
         )
     if dataset.get_field(f"{pred_field}.detections.{_PATH}") is None:
         attributes.declare(dataset, pred_field)

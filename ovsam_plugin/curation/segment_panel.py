@@ -211,7 +211,7 @@ def read_prompt(asked: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
         points = list(asked.get("points") or ())
         return Points(tuple((x, y) for x, y, _ in points), tuple(int(on) for _, _, on in points))
     except (TypeError, KeyError) as error:
-        raise ValueError(f"this is no prompt: {error}") from None
+        raise ValueError(f"this is not a prompt: {error}") from None
 
 
 def _read_mask(told: Mapping[str, Any], size: tuple[int, int]) -> MaskCrop:
@@ -324,7 +324,7 @@ def _filepath(dataset: fo.Dataset, sample_id: str) -> str:
     try:
         known = {"_id": ObjectId(sample_id)}
     except InvalidId:
-        raise ValueError(f"{sample_id!r} is no sample's id") from None
+        raise ValueError(f"{sample_id!r} is not a sample's id") from None
     found = sample_documents(dataset).find_one(known, {"filepath": True, "_media_type": True})
     if found is None:
         raise ValueError("this photograph is no longer in the dataset")
@@ -351,7 +351,7 @@ def _file_later(clicked: ClickedField, dataset: str, field: str) -> None:
         try:
             clicked.file()
         except Exception as error:  # they stay in the spool, and the next call files them
-            logger.warning("the embeddings of field %r are not filed yet: %s", field, error)
+            logger.warning("the embeddings of field %r are not stored yet: %s", field, error)
 
     timer = threading.Timer(_QUIET, file)
     timer.daemon = True

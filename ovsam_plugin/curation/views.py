@@ -20,9 +20,11 @@ from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.renaming import renamed
+from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
 from ovsam_plugin.scoring.rarity import ClassCount
 from ovsam_plugin.scoring.rarity import fewer_than as rarer_than
 from ovsam_plugin.scoring.rarity import tail as tail_of
+from ovsam_plugin.scoring.table import SCORES
 
 View: TypeAlias = fov.DatasetView
 
@@ -35,16 +37,13 @@ UNKNOWN_ABOVE = 0.5
 DOUBTFUL_PERCENT = 10.0
 """Share of the instances that is doubtful, unless told otherwise."""
 
-HIGH_FIRST = ("doubt", "disagreement", "outlier", "unknown")
-LOW_FIRST = ("objectness", "confidence", "margin", "stability", "similarity")
-DOUBTS = ("doubt", *LOW_FIRST, "disagreement", "outlier")
-"""What instances can be doubted by: the higher, or the lower, the more doubtful."""
+DOUBTS = tuple(BY_ATTRIBUTE)
+"""What instances can be doubted by, as labels keep it; see `scoring.orders`."""
 
-_SCORES = ("doubt", "disagreement", "outlier", "unknown", "group")
 _WITHOUT = {
-    "frequency": "its vocabulary has no LVIS groups; label or relabel with vocabulary='lvis'",
-    "split": "its vocabulary has no split; label or relabel with vocabulary='coco' or 'lvis', or "
-    "with a vocabulary file that has the column split",
+    "frequency": "its vocabulary has no LVIS groups; label or relabel with LVIS",
+    "split": "its vocabulary has no split; label or relabel with COCO, LVIS or a vocabulary file "
+    "that has the column split",
 }
 
 
@@ -235,15 +234,14 @@ def doubtful(
         ValueError: there is no such field or score, the field has no such score yet, or the share
             is out of range.
     """
-    if by not in DOUBTS:
-        raise ValueError(f"instances cannot be doubted by {by!r}: there are {', '.join(DOUBTS)}")
+    _check_doubt(by)
     _require(samples, label_field, by)
     most = _most(samples, label_field, by, percent)
     if not worst_first:
         return most
     values = F(f"{label_field}.detections.{by}")
-    worst = values.max() if by in HIGH_FIRST else values.min()
-    return most.sort_by(worst, reverse=by in HIGH_FIRST)
+    high = BY_ATTRIBUTE[by].highest_first
+    return most.sort_by(values.max() if high else values.min(), reverse=high)
 
 
 @renamed(field="label_field")
@@ -294,23 +292,32 @@ def as_patches(view: View, label_field: str, by: str | None = None) -> View:
     Args:
         view: from a function of this module.
         label_field: of the same field.
-        by: a score of HIGH_FIRST or LOW_FIRST; None keeps the order of the samples.
+        by: one of DOUBTS; None keeps the order of the samples.
 
     Returns:
         a view of patches.
 
     Raises:
-        ValueError: there is no such field.
+        ValueError: there is no such field, or no such score.
     """
+    if by is not None:
+        _check_doubt(by)
     patches = view.to_patches(label_field)
     if by is None:
         return patches
-    return patches.sort_by(f"{label_field}.{by}", reverse=by in HIGH_FIRST)
+    return patches.sort_by(f"{label_field}.{by}", reverse=BY_ATTRIBUTE[by].highest_first)
 
 
 def _only(samples: Samples, label_field: str, expression: ViewExpression) -> View:
     check_own_detections(samples, label_field)
     return samples.filter_labels(label_field, F("label").exists() & expression)
+
+
+def _check_doubt(by: str) -> None:
+    if by not in DOUBTS:
+        raise ValueError(
+            f"instances cannot be doubted by {by!r}: choose one of {', '.join(DOUBTS)}"
+        )
 
 
 def _undecided() -> ViewExpression:
@@ -321,7 +328,7 @@ def _most(samples: Samples, label_field: str, by: str, percent: float) -> View:
     """The undecided instances whose score is among the first so many percent."""
     if not 0 < percent <= 100:
         raise ValueError(f"percent is {percent}, must be above 0 and at most 100")
-    high = by in HIGH_FIRST
+    high = BY_ATTRIBUTE[by].highest_first
     values = _open_values(samples, label_field, by)
     if not values.size:
         return _only(samples, label_field, _undecided() & F(by).exists())
@@ -359,6 +366,6 @@ def _require(samples: Samples, label_field: str, attribute: str) -> None:
     if is_filled(samples, label_field, attribute):
         return
     reason = f"no label of {label_field!r} has {attribute!r}"
-    if attribute in _SCORES:
+    if attribute in (score.name for score in SCORES):
         raise ValueError(f"{reason} yet: run score_run(dataset, {label_field!r}) first")
     raise ValueError(f"{reason}: {_WITHOUT.get(attribute, 'it is filled when labels are made')}")

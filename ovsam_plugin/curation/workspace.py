@@ -242,7 +242,7 @@ def _summarize(dataset: fo.Dataset, name: str, path: str) -> None:
         dataset.delete_summary_field(name)
     dataset.create_summary_field(path, name, sidebar_group=False, include_counts=counts)
     summary = dataset.get_field(name)
-    what = "classes and how many instances each has" if counts else "least and largest confidence"
+    what = "classes and how many instances each has" if counts else "lowest and highest confidence"
     summary.description = f"{what}, of the run {path.partition('.')[0]}"
     summary.save(_enforce_read_only=False)
 
@@ -262,7 +262,7 @@ def _colour(
     dataset: fo.Dataset, field: str, by: colours.ColourBy, kept: Record, left_out: list[str]
 ) -> dict[str, bool] | None:
     if kept.colours is None and colours.has_colours(dataset, field):
-        left_out.append(f"colours: the colour scheme has some for {field!r} already")
+        left_out.append(f"colours: the colour scheme already has some for {field!r}")
         return None
     made = colours.add_colours(dataset, field, by)
     for earlier in (kept.colours, *(other.colours for other in _others(dataset, field))):

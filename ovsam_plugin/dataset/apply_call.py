@@ -55,8 +55,8 @@ class ApplyCall:
         # FiftyOne replaces what a field holds, and has no way to ask for consent.
         if found := made_by_hand(samples, label_field):
             raise ValueError(
-                f"field {label_field!r} holds labels {found}, which would be replaced: give "
-                "another label_field, or clear it before with "
+                f"field {label_field!r} holds labels that would be replaced ({found}): give "
+                "another label_field, or clear it first with "
                 f"samples.clear_sample_field({label_field!r})"
             )
         dataset = dataset_of(samples)

@@ -109,7 +109,7 @@ def draw_sheet(
 def counted(number: int, drawn: int) -> str:
     """What is written beside a photograph's title."""
     note = f"{number:,} instance{'' if number == 1 else 's'}"
-    return note if number <= drawn else f"the surest {drawn} of {note}"
+    return note if number <= drawn else f"the {drawn} most certain of {note}"
 
 
 def tiles_of(

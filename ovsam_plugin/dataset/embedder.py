@@ -80,8 +80,8 @@ def check_tower(side: TextSide, fingerprint: str | None) -> None:
     if fingerprint is not None and text_tower_fingerprint(side.text_tower) != fingerprint:
         raise ValueError(
             f"these embeddings were made by {side.name} with other weights than it has now: words "
-            "that it reads cannot be compared with them. Put the old weights back, or name the "
-            "instances again with name_instances(..., overwrite=True)"
+            "that it reads cannot be compared with them. Restore the old weights, or name the "
+            "instances again, replacing existing labels (overwrite)"
         )
 
 

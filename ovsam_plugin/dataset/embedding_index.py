@@ -30,8 +30,8 @@ BACKENDS = ("database", "lancedb")
 # FiftyOne keeps the database's own index as text: 100,000 instances take gigabytes to load.
 _DATABASE_LIMIT = 50_000
 _NOT_KEPT = (
-    "the embeddings of field {field!r} are not kept: call label_dataset again with the settings of "
-    "that run and embeddings=True, which makes them and leaves the labels as they are"
+    "the embeddings of field {field!r} are not kept: label again with the settings of that run, "
+    "keeping embeddings (embeddings=True), which makes them and leaves the labels as they are"
 )
 
 
@@ -220,10 +220,10 @@ def _check_maker(dataset: fo.Dataset, field: str, index: Any) -> None:
     if (index.config.model, made_by) == (model, kwargs or {}):
         return
     raise ValueError(
-        f"the embeddings that are kept for field {field!r} are {made_by.get('namer') or model}'s, "
-        f"and its names {embedder.name}'s: the words of one cannot be compared with the "
-        "embeddings of the other. Name the instances again with "
-        "name_instances(..., overwrite=True)"
+        f"the embeddings that are kept for field {field!r} were made by "
+        f"{made_by.get('namer') or model}, and its names by {embedder.name}: the words of one "
+        "cannot be compared with the embeddings of the other. Name the instances again, replacing "
+        "existing labels (overwrite)"
     )
 
 

@@ -143,8 +143,8 @@ def vectors_of(
         maker = namer()
         if maker.fingerprint != embedder:
             raise ValueError(
-                f"{len(looked)} examples have no embedding of this run's, and {maker.side.name} "
-                "has other weights now than it made them with: choose examples of the run itself"
+                f"{len(looked)} examples have no embedding from this run, and the weights of "
+                f"{maker.side.name} have changed since: choose examples from the run itself"
             )
         photographs = [Masked(pixels, [_crop(prompt)]) for _, pixels, prompt in looked]
         for (example, _, _), seen in zip(looked, maker.embed(photographs)):

@@ -18,11 +18,11 @@ from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import FOUND, error_field
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
-from ovsam_plugin.dataset.prompt_kinds import BY_TYPE
+from ovsam_plugin.dataset.prompt_kinds import BY_TYPE, kind_of
 from ovsam_plugin.dataset.provenance import KEY, SCORES, Provenance
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.runs import recorded_settings
-from ovsam_plugin.dataset.sample_prompts import read_prompts
+from ovsam_plugin.dataset.sample_prompts import elements, read_prompts
 from ovsam_plugin.dataset.sizes import size_of
 from ovsam_plugin.dataset.targets import check_flat, root_dataset
 from ovsam_plugin.files import whole_file
@@ -34,7 +34,7 @@ Row: TypeAlias = dict[str, Any]
 CategoryOf: TypeAlias = Callable[[str], Id | None]
 
 _UNANSWERED = "the prompt was not answered; label the sample again"
-_CUT = "the box reaches over the image's edge: the mask was cut there"
+_CUT = "the box extends beyond the image's edge: the mask was cut there"
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def annotation_rows(
     with closing(RecordSpool()) as rows:
         numbers: dict[int, int] = {}
         for sample in _light(samples, label_field, asked.field):
-            answers = _Answers.of(sample, label_field, asked.field, otherwise)
+            answers = _Answers.of(sample, label_field, {BY_TYPE: asked.field}, otherwise)
             for image_id in images_of.get(sample.id, ()):
                 image = images[image_id]
                 for index in prompts_of.get(image_id, ()):
@@ -143,14 +143,15 @@ def annotation_rows(
 
 
 def field_rows(
-    samples: fo.SampleCollection, label_field: str, prompt_field: str | None
+    samples: fo.SampleCollection, label_field: str, prompt_fields: Mapping[str, str] | None = None
 ) -> Iterator[Row]:
     """Rows of labels that no annotation file asked for.
 
     Samples come in their order; `image_id` counts them from 1, and `file_name` is relative to
-    their common folder. With a prompt field there is one row a prompt, in the prompts' order,
-    answered or not, `prompt_id` being the id of the label that asked; without, one row an instance
-    in the field's order. `category_id` is null, there being no file to take it from.
+    their common folder. With fields that ask, by the keywords of `apply_model` that name them,
+    there is one row a prompt, in the prompts' order, answered or not, `prompt_id` being the id of
+    the label that asked; without, one row an instance in the field's order. `category_id` is null,
+    there being no file to take it from.
 
     Raises:
         ValueError: the samples are groups; the message says which view to give instead.
@@ -159,25 +160,25 @@ def field_rows(
     root = common_folder(samples.values("filepath"))
     otherwise = _otherwise(samples, label_field)
     provenance = Provenance.of(samples, label_field)
-    for number, sample in enumerate(_light(samples, label_field, prompt_field), start=1):
+    asking = prompt_fields or {}
+    for number, sample in enumerate(_light(samples, label_field, *asking.values()), start=1):
         name = Path(sample.filepath).relative_to(root).as_posix()
-        answers = _Answers.of(sample, label_field, prompt_field, otherwise)
-        if prompt_field is None:
+        answers = _Answers.of(sample, label_field, asking, otherwise)
+        if not asking:
             for label in answers.labels:
                 head = _head(number, name, None, None)
                 yield _row(head, label, answers.size, _no_id, None, provenance)
             continue
-        for prompt in _labels(sample[prompt_field]):
-            yield _row(
-                _head(
-                    number, name, prompt.id, "point" if isinstance(prompt, fo.Keypoint) else "box"
-                ),
-                answers.by_prompt.get(prompt.id),
-                answers.size,
-                _no_id,
-                answers.reason(prompt.id),
-                provenance,
-            )
+        for key, field in asking.items():
+            for prompt in elements(key, sample[field]):
+                yield _row(
+                    _head(number, name, prompt.id, kind_of(key).name),
+                    answers.by_prompt.get(prompt.id),
+                    answers.size,
+                    _no_id,
+                    answers.reason(prompt.id),
+                    provenance,
+                )
 
 
 def write_rows(rows: Iterable[Row], path: str | Path) -> int:
@@ -198,7 +199,7 @@ def write_rows(rows: Iterable[Row], path: str | Path) -> int:
         file.write("\n]\n" if count else "[]\n")
     if cut:
         logger.warning(
-            "%d masks of %s were cut: their boxes reach over the image's edge (see `note`)",
+            "%d masks of %s were cut: their boxes extend beyond the image's edge (see `note`)",
             cut,
             Path(path).name,
         )
@@ -206,10 +207,10 @@ def write_rows(rows: Iterable[Row], path: str | Path) -> int:
 
 
 def _light(
-    samples: fo.SampleCollection, label_field: str, prompt_field: str | None = None
+    samples: fo.SampleCollection, label_field: str, *prompt_fields: str
 ) -> fo.SampleCollection:
-    wanted = [label_field, f"{label_field}_error", prompt_field]
-    return samples.select_fields([f for f in wanted if f and samples.has_sample_field(f)])
+    wanted = [label_field, f"{label_field}_error", *prompt_fields]
+    return samples.select_fields([f for f in wanted if samples.has_sample_field(f)])
 
 
 def _otherwise(samples: fo.SampleCollection, label_field: str) -> str:
@@ -237,16 +238,16 @@ class _Answers:
 
     @classmethod
     def of(
-        cls, sample: fo.Sample, label_field: str, prompt_field: str | None, otherwise: str
+        cls, sample: fo.Sample, label_field: str, asking: Mapping[str, str], otherwise: str
     ) -> _Answers:
         value = sample[label_field] if sample.has_field(label_field) else None
         error = error_field(label_field)
         labels = [] if value is None else list(value.detections)
         size = size_of(sample)
         refused: dict[str, str] = {}
-        if prompt_field is not None and size is not None and sample[prompt_field] is not None:
-            asks = sample[prompt_field]
-            refused = dict(read_prompts({BY_TYPE: asks}, size).refused)
+        if asking and size is not None:
+            asked = {key: sample[field] for key, field in asking.items()}
+            refused = dict(read_prompts(asked, size).refused)
         return cls(
             labels=labels,
             by_prompt={
@@ -264,16 +265,6 @@ class _Answers:
             return self.refused[prompt_id]
         # Refusals are the whole of a failure that tells of prompts.
         return self.failure if self.failure and not self.refused else self.otherwise
-
-
-def _labels(value: fo.Label | None) -> list[fo.Label]:
-    if value is None:
-        return []
-    if isinstance(value, fo.Detections):
-        return list(value.detections)
-    if isinstance(value, fo.Keypoints):
-        return list(value.keypoints)
-    return [value]
 
 
 def common_folder(paths: Sequence[str]) -> Path:

@@ -65,21 +65,19 @@ def prepare_field(
         why = (
             f"they were made with other settings ({'; '.join(changed)})"
             if recorded
-            else "no run of label_dataset made them"
+            else "no labelling run made them"
         )
         inside = len(samples.exists(field))
         if not overwrite:
             raise ConsentError(
-                f"field {field!r} holds labels of {filled} samples: {why}; use ",
+                f"field {field!r} holds labels of {filled} samples, and {why}",
+                "use another field",
                 OVERWRITE,
-                " or another field",
             )
         if inside < filled:
-            raise ConsentError(
-                f"{filled - inside} samples outside this view have labels in field {field!r}: "
-                f"{why}; label the whole dataset with ",
-                OVERWRITE,
-                ", or write to another field",
+            raise ValueError(
+                f"{filled - inside} samples outside this view have labels in field {field!r}, and "
+                f"{why}: label the whole dataset, or use another field"
             )
     if overwrite and filled:
         _clear(dataset, samples, field)
@@ -101,7 +99,7 @@ def _forget_embeddings(dataset: fo.Dataset, field: str, settings: runs.Settings)
     if others:
         logger.warning(
             "field %s can no longer be searched or relabelled: the embeddings that it was named "
-            "from are another's than %r",
+            "from were not made by %r",
             ", ".join(map(repr, others)),
             embedder.name,
         )
@@ -112,7 +110,7 @@ def _clear(dataset: fo.Dataset, samples: Samples, field: str) -> None:
     decided = sum(samples.values(_reviewed(field)))
     if decided:
         logger.warning(
-            "the decisions about %d labels in field %r are gone: overwrite='all'", decided, field
+            "the decisions about %d labels in field %r were removed, as requested", decided, field
         )
     names = [n for n in (field, error_field(field)) if dataset.get_field(n) is not None]
     with edits_kept(dataset):

@@ -43,7 +43,7 @@ ATTRIBUTES = (
     Attribute(
         "objectness",
         fo.FloatField,
-        "how surely this is one whole thing, well cut out, whatever its name, 0 to 1",
+        "how likely this is one whole thing, well cut out, whatever its name, 0 to 1",
     ),
     Attribute("confidence", fo.FloatField, "fused probability of the label, 0 to 1"),
     Attribute(
@@ -66,13 +66,13 @@ ATTRIBUTES = (
     Attribute(
         "prompt_type",
         fo.StringField,
-        f"what was asked: {', '.join((*PROMPT_KINDS, *FOUND))}",
+        f"kind of the prompt: {', '.join((*PROMPT_KINDS, *FOUND))}",
     ),
-    Attribute("prompt_id", fo.StringField, "id of the label that asked, or the words that asked"),
+    Attribute("prompt_id", fo.StringField, "id of the label that was the prompt, or the words"),
     Attribute(
         "match",
         fo.FloatField,
-        "probability of the words that asked over that of the best name, at most 1",
+        "probability of the words in the prompt relative to that of the best name, at most 1",
     ),
     Attribute("mask", fo.ArrayField, "the instance, cut to its own bounding box"),
     Attribute(
@@ -84,7 +84,7 @@ ATTRIBUTES = (
     Attribute(
         "outline",
         fo.FloatField,
-        "a number that tells the mask and box that were looked at: whether they were edited since",
+        "a number computed from the mask and box, to tell whether they were edited since",
     ),
 )
 
@@ -292,8 +292,8 @@ def check_storable(detections: fo.Detections) -> None:
     size = overhead + sum(len(serialize_numpy_array(mask)) for mask in masks)
     if size > _DOCUMENT_LIMIT:
         raise ValueError(
-            f"{len(masks)} masks take {size / 1e6:.1f} MB, and MongoDB stores 16 MB a sample: "
-            "ask for fewer instances of this image at once, into several fields"
+            f"{len(masks)} masks take {size / 1e6:.1f} MB, and MongoDB stores at most 16 MB per "
+            "sample: label fewer instances of this image at once, into several fields"
         )
 
 

@@ -15,10 +15,10 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 _Form = TypeVar("_Form", bound="Form")
 _TOLD = {
-    "float": "give a number",
-    "int": "give a whole number",
+    "float": "enter a number",
+    "int": "enter a whole number",
     "bool": "this is either on or off",
-    "string": "give text",
+    "string": "enter text",
 }
 
 
@@ -85,7 +85,7 @@ def one_of(*choices: str) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in choices:
-            raise ValueError(f"{value!r:.80} is no choice: take one of {', '.join(choices)}")
+            raise ValueError(f"{value!r:.80} is not a choice: choose one of {', '.join(choices)}")
         return value
 
     return AfterValidator(check)

@@ -86,7 +86,9 @@ def import_labels(
     what = "result" if truth is None else "annotation"
     if annotations is not None:
         if truth is not None:
-            raise ValueError(f"{path.name} says itself what its images are: leave annotations out")
+            raise ValueError(
+                f"{path.name} already says what its images are: leave out the annotation file"
+            )
         truth = read_annotation_file(annotations)
     problems: list[str] = []
 
@@ -132,7 +134,7 @@ def import_labels(
         try:
             check_storable(made)
         except ValueError as error:
-            left_out(some[0], f"{error}; all of its photograph are left out")
+            left_out(some[0], f"{error}; everything on its photograph is left out")
             continue
         if labels:
             values[sample_id] = made
@@ -209,8 +211,8 @@ def _store(dataset: fo.Dataset, field: str, values: Mapping[str, fo.Detections])
             return
         if before:
             raise ValueError(
-                f"field {field!r} holds other labels on {len(before)} samples: give another field, "
-                f"or clear it before with dataset.clear_sample_field({field!r})"
+                f"field {field!r} holds other labels on {len(before)} samples: give another "
+                f"field, or clear it first with dataset.clear_sample_field({field!r})"
             )
         check_writable(dataset, field)
     else:

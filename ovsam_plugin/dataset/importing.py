@@ -195,7 +195,7 @@ def attach_prompts(
             labels[number] = label.id
     if untold:
         shown = "; ".join(untold[:_SHOWN])
-        logger.warning("%d annotations ask without their provenance: %s", len(untold), shown)
+        logger.warning("%d annotations are used without their provenance: %s", len(untold), shown)
     _store(dataset, field, None if overwrite else label_field, samples.values(), values)
     return AttachedPrompts(annotations, field, samples, labels, errors, found.missing)
 
@@ -263,7 +263,7 @@ def why_not(path: str) -> str | None:
     if printable(path) != path:
         return f"the name of {name} is not in UTF-8, which FiftyOne's database needs: rename it"
     if fom.get_media_type(path) != fom.IMAGE:
-        return f"{name} has no ending that FiftyOne takes for an image's, such as .jpg: rename it"
+        return f"{name} does not end as FiftyOne expects of an image, such as in .jpg: rename it"
     return None
 
 
@@ -324,12 +324,12 @@ def _store(
             field,
             fo.EmbeddedDocumentField,
             embedded_doc_type=kind,
-            description="What an annotation file asks: places, no classes and no masks",
+            description="The prompts of an annotation file: places only, no classes and no masks",
         )
         dataset.add_sample_field(
             f"{field}.{slot}.annotation_id",
             fo.StringField,
-            description="The id of the annotation that asks",
+            description="The id of the annotation that is the prompt",
         )
     told = {name for made in values.values() for label in made for name in _told(label)}
     ids = list(dict.fromkeys(sample_ids))
@@ -357,9 +357,9 @@ def _store(
         if answered:
             raise ConsentError(
                 f"field {answers!r} holds answers of {answered} images to other prompts than the "
-                "annotation file's; use ",
+                "annotation file's",
+                "use another field",
                 OVERWRITE,
-                " or another field",
             )
     declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in told), slot)
     images.set_values(field, {**retold, **changed}, key_field="id")

@@ -51,7 +51,8 @@ def crop_of(
         raise ValueError(
             f"the mask of label {label.id} is {pixels.shape[1]} x {pixels.shape[0]} and its box "
             f"{width} x {height} pixels of the {size[1]} x {size[0]} image: exact IoU needs masks "
-            "of the image's own size; resize_masks=True stretches them over their boxes"
+            "of the image's own size, or masks that are stretched to fit their boxes "
+            "(resize_masks)"
         )
     if off <= _ROUNDING:
         box = (box[0], box[1], box[0] + pixels.shape[1], box[1] + pixels.shape[0])

@@ -199,10 +199,12 @@ def label_dataset(
         box_field=box_field, point_field=point_field, mask_field=mask_field
     )
     if find is not None and prompt_fields:
-        raise ValueError(f"`find` looks everywhere: leave out {', '.join(prompt_fields)}")
+        raise ValueError(f"`find` searches whole photographs: leave out {', '.join(prompt_fields)}")
     check_field(dataset, label_field)
     if label_field in prompt_fields.values():
-        raise ValueError(f"field {label_field!r} asks: labels must go to another field")
+        raise ValueError(
+            f"field {label_field!r} holds the prompts: labels must go to another field"
+        )
     total = samples.count()
     if not total:
         logger.warning("the dataset or view holds no samples: there is nothing to label")

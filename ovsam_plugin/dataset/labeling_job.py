@@ -312,8 +312,8 @@ class LabelingJob:
         self._deaths += 1
         if self._deaths > _DEATHS:
             raise RuntimeError(
-                f"processes that load photographs died {self._deaths} times. Where memory ran out, "
-                "fewer of them take less: workers=1, or 0 for none"
+                f"processes that load photographs died {self._deaths} times. If memory ran out, "
+                "use fewer: workers=1, or 0 for none"
             ) from error
         logger.warning("a process that loads photographs died; others go on: %s", error)
 

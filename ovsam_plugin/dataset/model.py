@@ -148,7 +148,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
         classes = rivals_of(category)
         adapter, self.examples = labeler_adapter(dataset, classes, self.labeler)
         if adapter is None:
-            raise ValueError(f"{category.name!r} has no examples to be found by")
+            raise ValueError(f"{category.name!r} has no examples to search by")
         device = self.labeler.predictor.device
         recognizer = build_recognizer(self.labeler.side, classes, device).adapted(adapter)
         self.found_by = adapter.hash

@@ -8,6 +8,9 @@ from ovsam_plugin.dataset.form import Form
 from ovsam_plugin.dataset.overwriting import MadeByHand, Overwrite, made_by_hand
 from ovsam_plugin.dataset.targets import Samples
 
+REPLACE, REPLACE_ALL = "Replace existing labels", "Also replace labels"
+"""What the form calls the boxes of `overwrite` and, as a beginning, of `overwrite_all`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OverwriteRequest(Form):
@@ -42,6 +45,6 @@ class OverwriteRequest(Form):
         """
         if self.consent() != "all" and (found := self.at_stake(samples)):
             raise ValueError(
-                f"field {found.field!r} holds labels {found}: tick the box to replace those too, "
-                "or write to another field"
+                f"field {found.field!r} holds labels that are replaced only on request ({found}): "
+                f'use another field, or tick "{REPLACE_ALL}"'
             )

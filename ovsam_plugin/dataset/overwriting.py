@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import fiftyone as fo
 from bson import ObjectId
 
-from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError
+from ovsam_plugin.consent import OVERWRITE_ALL, ConsentError
 from ovsam_plugin.dataset import outlines
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset
@@ -42,7 +42,7 @@ class MadeByHand:
     def __str__(self) -> str:
         counted = {
             "that a person decided about": self.decided,
-            "that no run of ours made": self.foreign,
+            "that no run made": self.foreign,
             "that were changed by hand": self.edited,
         }
         return ", ".join(f"{count:,} {which}" for which, count in counted.items() if count)
@@ -73,9 +73,8 @@ def check_replaceable(samples: Samples, field: str, overwrite: Overwrite) -> Non
     check_overwrite(overwrite)
     if overwrite is True and (found := made_by_hand(samples, field)):
         raise ConsentError(
-            f"field {field!r} holds labels {found}, and ",
-            OVERWRITE,
-            " does not replace those: write to another field, or consent with ",
+            f"field {field!r} holds labels that are replaced only on request ({found})",
+            "use another field",
             OVERWRITE_ALL,
         )
 

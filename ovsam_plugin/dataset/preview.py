@@ -249,7 +249,7 @@ def _answers(model: OvsamModel, item: Loaded) -> Looked:
     if item.frame is None:
         raise ValueError(item.error or "it could not be read")
     if item.asked is not None and not item.asked.prompts:
-        raise ValueError(item.asked.error or "nothing asks here")
+        raise ValueError(item.asked.error or "there are no prompts here")
     (encoding,) = labeler.predictor.encode([item.frame])
     if item.asked is not None:
         instances = labeler.predictor.decode(encoding, item.asked.prompts, labeler.chunk)

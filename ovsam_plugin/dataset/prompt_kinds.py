@@ -127,7 +127,7 @@ _ROWS = (
         read=_mask,
         protocol="box",
         title="What masks show",
-        description="each mask of a field gets a name; or is drawn anew",
+        description="each mask of a field gets a name, and can be redrawn",
         lacking=f"no field holds masks: {_DRAW}",
         refinable=True,
     ),

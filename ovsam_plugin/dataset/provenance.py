@@ -128,10 +128,15 @@ def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
     facts = {key: told[key] for key in _KNOWN if told.get(key) is not None}
     for key, value in facts.items():
         if not isinstance(value, str) or len(value) > _LONGEST:
-            raise ValueError(f"its {KEY} has {key} {value!r:.40}: a text of up to {_LONGEST}")
+            raise ValueError(
+                f"its {KEY} has {key} {value!r:.40}: it must be a text of up to {_LONGEST} "
+                "characters"
+            )
     attributes: dict[str, Any] = {name: facts[name] for name in _DECISION if name in facts}
     if "review" in facts and facts["review"] not in _REVIEWS:
-        raise ValueError(f"its {KEY} has review {facts['review']!r:.40}: one of {_REVIEWS}")
+        raise ValueError(
+            f"its {KEY} has review {facts['review']!r:.40}: it must be one of {_REVIEWS}"
+        )
     if "reviewed_at" in facts:
         attributes["reviewed_at"] = _read(facts["reviewed_at"])
     made = {key: value for key, value in facts.items() if key not in _DECISION}
@@ -180,5 +185,7 @@ def _read(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise ValueError(f"its {KEY} has reviewed_at {text!r:.40}: a time in ISO 8601") from None
+        raise ValueError(
+            f"its {KEY} has reviewed_at {text!r:.40}: it must be a time in ISO 8601"
+        ) from None
     return found.replace(tzinfo=found.tzinfo or timezone.utc)

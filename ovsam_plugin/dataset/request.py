@@ -29,8 +29,8 @@ from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 _OFFERED = {**MODELS, **SAM_MODELS}
-_WORDS = "give the words to look for"
-_CHOOSE = "choose the field that asks"
+_WORDS = "enter the words to look for"
+_CHOOSE = "choose the prompt field"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,17 +263,12 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         except ValueError as error:
             raise ValueError(f"{error}; {free!r} is free") from None
         if field in self._asking():
-            raise ValueError(f"{field!r} asks: labels go to another field; {free!r} is free")
+            raise ValueError(
+                f"{field!r} holds the prompts: labels must go to another field; {free!r} is free"
+            )
         found = self._conflict(samples, field)
-        if found is None:
-            return
-        where = f"choose another field ({free!r} is free)"
-        told = f"{field!r} holds labels of {found.filled:,} photographs, made {found.made_by}"
-        if self.overwrite:
-            told += f", {found.outside:,} of them outside what is labelled here"
-        else:
-            where += ', or tick "Replace existing labels"'
-        raise ValueError(f"{told}: {where}")
+        if found is not None:
+            raise ValueError(found.told(free, overwrite=bool(self.overwrite)))
 
     def _conflict(self, samples: Samples, field: str) -> Conflict | None:
         with suppress(ValueError, OSError):  # which another line of the form tells
@@ -289,8 +284,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
     def _check_weights(self) -> None:
         if self.preset in SAM_MODELS and self.weights is None:
             raise ValueError(
-                "it draws with a checkpoint of segment_anything: give its path on the server, such "
-                "as /models/sam_vit_b_01ec64.pth"
+                "this model draws its masks with a segment_anything checkpoint: enter its path on "
+                "the server, such as /models/sam_vit_b_01ec64.pth"
             )
         if self.weights is not None and not Path(self.weights).expanduser().is_file():
             raise ValueError(f"there is no file {self.weights}")

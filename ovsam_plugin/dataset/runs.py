@@ -139,7 +139,7 @@ def source_field(dataset: fo.Dataset, field: str) -> str:
         known = [name for name in fields(dataset) if dataset.get_field(name) is not None]
         lost = [name for name in fields(dataset) if dataset.get_field(name) is None]
         renamed = (
-            f" (if a field was {lost[0]!r} before, give it that name again: "
+            f" (if a field was {lost[0]!r} before, rename it back: "
             f"dataset.rename_sample_field(..., {lost[0]!r}))"
             if lost
             else ""

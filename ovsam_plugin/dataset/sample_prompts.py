@@ -70,7 +70,7 @@ def read_prompts(
     refused: list[Refusal] = []
     labels = _by_kind(labels)
     for kind in PROMPT_KINDS.values():
-        for label in _elements(kind.key, labels.get(kind.key)):
+        for label in elements(kind.key, labels.get(kind.key)):
             try:
                 prompt = kind.read(label, size, refine_masks)
                 prompts.append(prompt.on_image(width=size[1], height=size[0]))
@@ -85,14 +85,23 @@ def _by_kind(labels: Mapping[str, fo.Label | None]) -> dict[str, fo.Label | None
     label = labels.get(BY_TYPE)
     if label is None:
         return found
-    _elements(BY_TYPE, label)  # tells what is allowed
+    elements(BY_TYPE, label)  # tells what is allowed
     key = next(kind.key for kind in PROMPT_KINDS.values() if isinstance(label, kind.labels))
     if found.get(key) is not None:
-        raise ValueError(f"{BY_TYPE} and {key} both ask here: give one of the two")
+        raise ValueError(f"{BY_TYPE} and {key} both hold prompts here: give one of the two")
     return {**found, key: label}
 
 
-def _elements(key: str, label: fo.Label | None) -> list[Any]:
+def elements(key: str, label: fo.Label | None) -> list[Any]:
+    """The labels that a field's value holds: those of a list, itself, or none.
+
+    Args:
+        key: keyword of `apply_model` under which the field asks.
+        label: what a sample's field holds.
+
+    Raises:
+        TypeError: it is not of a type that the key allows.
+    """
     if label is None:
         return []
     allowed = label_types(key)

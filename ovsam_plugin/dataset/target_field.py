@@ -12,6 +12,7 @@ import fiftyone as fo
 
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
 FIRST = "ovsam"
@@ -28,7 +29,7 @@ _IN_WORDS = {
     "min_objectness": "minimum objectness",
     "all_candidates": "choice of keeping every candidate",
     "tiles": "tiles",
-    "refine_masks": "choice of drawing masks anew",
+    "refine_masks": "choice of redrawing masks",
     "calibration": "calibration or minimum confidence of a class",
     "adapter": "learned names",
 }
@@ -49,6 +50,19 @@ class Conflict:
     filled: int
     made_by: str
     outside: int = 0
+
+    def told(self, free: str, *, overwrite: bool) -> str:
+        """What a form says of it.
+
+        Args:
+            free: a field that is free.
+            overwrite: whether replacing is chosen already.
+        """
+        what = f"{self.field!r} holds labels of {self.filled:,} photographs, made {self.made_by}"
+        where = f"choose another field ({free!r} is free)"
+        if overwrite:
+            return f"{what}, {self.outside:,} of them outside what is labelled here: {where}"
+        return f'{what}: {where}, or tick "{REPLACE}"'
 
 
 def conflict(
@@ -72,7 +86,11 @@ def conflict(
     filled = len(all_images(dataset).exists(field))
     if not filled:
         return None
-    made_by = f"with another {_listed(changed)}" if recorded else "by no run of this plugin"
+    made_by = (
+        f"with other settings ({_listed(changed)})"
+        if recorded
+        else "by something other than this plugin"
+    )
     outside = filled - len(samples.exists(field))
     if overwrite and not outside:
         return None

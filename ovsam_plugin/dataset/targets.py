@@ -108,7 +108,7 @@ def check_flat(samples: Samples) -> None:
         return
     if is_grouped_by_field(samples):
         raise ValueError(
-            "a view that is grouped by a field shows one sample a group: give the view before "
+            "a view that is grouped by a field shows one sample per group: give the view before "
             "group_by(...), or dataset.select(samples.flatten().values('id')), all of its samples"
         )
     kinds = root_dataset(samples).group_media_types
@@ -121,13 +121,15 @@ def check_flat(samples: Samples) -> None:
 
 def copies_of(view: Samples) -> str:
     """What to do instead, for who gives a view whose samples are made from another dataset's."""
-    what = f"a {type(view).__name__} holds copies, made anew from another dataset"
+    what = f"a {type(view).__name__} holds copies, made from another dataset"
     if isinstance(view, FramesView):
         return (
             f"{what}: give a dataset of these frames, samples.clone(); apply_model writes to the "
             "videos' frames themselves"
         )
-    return f"{what}, which would not have what is written to them: give that dataset itself"
+    return (
+        f"{what}, which would not receive what is written to the copies: give that dataset itself"
+    )
 
 
 def check_prompt_fields(samples: Samples, prompt_fields: Mapping[str, str]) -> None:

@@ -39,10 +39,10 @@ class VocabularyRequest(Form):
             ValueError: what the choice needs is left blank.
         """
         if self.vocabulary == "names":
-            names = given(self.names, "give names with commas between them")
+            names = given(self.names, "enter names separated by commas")
             return names if "," in names else f"{names},"
         if self.vocabulary == "file":
-            return given(self.file, "give the path of a .txt, .csv or .json file")
+            return given(self.file, "enter the path of a .txt, .csv or .json file")
         if self.vocabulary == "field":
             return "dataset:" + given(self.class_field, "choose the field that holds the classes")
         return self.vocabulary

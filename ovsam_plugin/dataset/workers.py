@@ -76,7 +76,7 @@ class Worker:
             try:
                 self._say(beat)
             except Exception as error:  # the database may come back
-                logger.warning("a sign of life could not be written: %s", error)
+                logger.warning("could not record that this call is still running: %s", error)
 
     def _say(self, beat: int) -> None:
         field = self._field if self._labels else None
@@ -132,7 +132,7 @@ class Worker:
         key, waited = f"lease.{name}", 0.0
         while not self._take([key]):
             if waited <= _LONG < waited + _PAUSE:
-                logger.warning("waiting for another call that is at work on %s", name)
+                logger.warning("waiting for another call that is working on %s", name)
             time.sleep(_PAUSE)
             waited += _PAUSE
         try:

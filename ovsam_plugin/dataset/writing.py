@@ -46,7 +46,7 @@ IDS_A_QUERY = 100_000
 # Updates sent at once.
 _SAMPLES_A_WRITE = 100
 _TOO_LARGE = (10334, 17419, 17420)
-_ROOM = "MongoDB stores 16 MB a sample"
+_ROOM = "MongoDB stores at most 16 MB per sample"
 
 DECIDED: Expression = {"$gt": ["$$d.review", None]}
 """Whether a person has decided about a label: undecided ones have no `review`, or null."""
@@ -234,7 +234,7 @@ def put_labels(
         return ObjectId(one.sample_id), [{"$set": {field: stored, reason: {"$literal": one.error}}}]
 
     refused = _apply(dataset, (field, reason), map(update, fresh), empty=True)
-    why = "the labels do not fit beside all that the sample holds: " + _ROOM
+    why = "the labels do not fit in addition to what the sample already holds: " + _ROOM
     told = {"$set": {reason: why}}
     _apply(dataset, (reason,), ((sample_id, [told]) for sample_id in refused), empty=True)
     return {str(sample_id): why for sample_id in refused}

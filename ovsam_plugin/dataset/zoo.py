@@ -43,8 +43,8 @@ def download_model(model_name: str, model_path: str) -> None:
 
         if not may_fetch(preset):
             _logger.warning(
-                "%s is not fetched, since its licence has not been accepted; to read it, accept it "
-                "and fetch: ovsam weights fetch %s",
+                "%s is not fetched, because its licence has not been accepted; to read and accept "
+                "it, and fetch: ovsam weights fetch %s",
                 model_name,
                 model_name,
             )
@@ -130,7 +130,7 @@ def resolve_input(model_name: str, ctx: Any) -> Any:
         label="Vocabulary",
         description="coco, lvis, imagenet-1k, imagenet-21k, open-22k, a file, or names with commas",
     )
-    inputs.bool("refine_masks", default=False, label="Draw prompted masks anew")
+    inputs.bool("refine_masks", default=False, label="Redraw prompted masks")
     return types.Property(inputs)
 
 

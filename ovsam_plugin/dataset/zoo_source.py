@@ -181,7 +181,7 @@ def install(model_zoo_dir: str | Path | None = None) -> Path:
             break
     else:
         taken = " and ".join(str(zoo / name) for name in _FOLDERS)
-        raise ValueError(f"{taken} are there already and were not made by this command: remove one")
+        raise ValueError(f"{taken} already exist and were not made by this command: remove one")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text(_DOOR.format(mark=_MARK, root=_root()))
     said = manifest(name, without=set().union(*others.values()))

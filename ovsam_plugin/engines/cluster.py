@@ -74,7 +74,7 @@ class RayEngine:
         if self.address is not None and any(f"//{host}" in database for host in _HERE):
             logger.warning(
                 "the database is at %s, which other machines cannot reach: set "
-                "FIFTYONE_DATABASE_URI to one that they can",
+                "FIFTYONE_DATABASE_URI to an address that they can reach",
                 shown_address(database),
             )
         try:

@@ -112,7 +112,7 @@ class DeviceEngine:
                 if code := processes[number].wait():
                     failed += 1
                     logger.warning(
-                        "the process on %s ended with %d: others finish what it had",
+                        "the process on %s ended with %d: others finish its work",
                         self.devices[number],
                         code,
                     )

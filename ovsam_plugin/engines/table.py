@@ -44,8 +44,9 @@ def labeling_engine(name: str, **settings: Any) -> LabelingEngine | None:
     if name not in _ENGINES:
         raise ValueError(f"engine is {' or '.join(map(repr, _ENGINES))}, got {name!r}")
     given = {key: value for key, value in settings.items() if value is not None}
+    mine = set(_ENGINES[name][1])
     for other, (_, own) in _ENGINES.items():
-        if other != name and (foreign := sorted(given.keys() & set(own))):
+        if foreign := sorted(given.keys() & set(own) - mine):
             verb = "is" if len(foreign) == 1 else "are"
             raise ValueError(f"{' and '.join(foreign)} {verb} for engine {other!r}, not {name!r}")
     return _ENGINES[name][0](**given)

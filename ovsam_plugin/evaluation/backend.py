@@ -174,9 +174,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         """One image; see `DetectionEvaluation.evaluate`."""
         size = size_of(doc)
         if size is None:
-            raise ValueError(
-                f"{doc.filepath}: the image gives no size, and neither does its metadata"
-            )
+            raise ValueError(f"{doc.filepath}: neither the image nor its metadata gives a size")
         try:
             truths, targets = self._targets(doc, size)
             predictions, answers = self._answers(doc, size)

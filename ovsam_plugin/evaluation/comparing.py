@@ -51,7 +51,10 @@ def differences(first: Outcomes, second: Outcomes, *, named: bool = True) -> lis
         ValueError: they are of other instances.
     """
     if not _same_instances(first, second):
-        raise ValueError("two runs are compared on the same instances, and these are of others")
+        raise ValueError(
+            "two runs can only be compared on the same instances, and these were judged on "
+            "different ones"
+        )
     pairs = {"IoU": (first.iou, second.iou)}
     if named:
         pairs["Acc"] = (first.right.astype(np.float64), second.right.astype(np.float64))
@@ -103,7 +106,7 @@ def together(first: Evaluated, second: Evaluated) -> Evaluated:
         more = [*first.problems, *second.problems]
         raise ValueError(
             f"{first.methods[0].name!r} and {second.methods[0].name!r} could not be judged on the "
-            f"same instances{f': {more[0]}' if more else ''}; mend or leave out these photographs"
+            f"same instances{f': {more[0]}' if more else ''}; fix or leave out these photographs"
         )
     problems = tuple(dict.fromkeys((*first.problems, *second.problems)))
     return replace(first, methods=(*first.methods, *second.methods), problems=problems)

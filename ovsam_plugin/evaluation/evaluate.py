@@ -156,7 +156,7 @@ def center_points(
     ):
         size = size_of(sample)
         if size is None:
-            raise ValueError(f"{sample.filepath} gives no size, and neither does its metadata")
+            raise ValueError(f"neither {sample.filepath} nor its metadata gives a size")
         points = []
         for label in sample[gt_field].detections if sample[gt_field] else []:
             try:

@@ -54,9 +54,11 @@ class EvaluatedFields:
         for name in (pred, truth):
             check_detections(samples, name)
         if pred == truth:
-            raise ValueError(f"{pred!r} cannot be held against itself: give two fields")
+            raise ValueError(f"{pred!r} cannot be compared with itself: give two fields")
         if not samples.count(f"{truth}.detections"):
-            raise ValueError(f"field {truth!r} holds no labels here: nothing is known to be right")
+            raise ValueError(
+                f"field {truth!r} holds no labels here: there is nothing to compare with"
+            )
         check_not_swapped(samples, pred, truth)
         bare = len(samples.exists("metadata.width", False))
         if bare:
@@ -66,7 +68,7 @@ class EvaluatedFields:
             )
         if not has_masks(samples, truth):
             raise ValueError(
-                f"no label of {truth!r} has a mask: IoU is of masks here; for boxes there is "
+                f"no label of {truth!r} has a mask: IoU is measured on masks here; for boxes, use "
                 'method="coco"'
             )
         if protocol in PAIRED:
@@ -90,7 +92,7 @@ class EvaluatedFields:
         """
         names = [n for n in samples.distinct(f"{gt_field}.detections.label") if n]
         if not names:
-            raise ValueError(f"no label of {gt_field!r} has a class: nothing can be right")
+            raise ValueError(f"no label of {gt_field!r} has a class: no prediction can be right")
         classes = Vocabulary(gt_field, tuple(map(Category, names)))
         full = fitting_vocabulary(classes) if vocabulary is None else load_vocabulary(vocabulary)
         used = Vocabulary(full.name, tuple(replace(c, split=None) for c in full))
@@ -143,7 +145,7 @@ def check_askers(samples: foc.SampleCollection, pred: str, truth: str, protocol:
         asks = "box_field" if protocol == "box" else "point_field"
         field = repr(truth) if protocol == "box" else f"center_points(samples, {truth!r})"
         raise ValueError(
-            f"no prediction of {pred!r} was asked for by a label of {truth!r}: label with "
+            f"no prediction of {pred!r} was prompted by a label of {truth!r}: label with "
             f"{asks}={field} first, or evaluate with the protocol detector or everything"
         )
 

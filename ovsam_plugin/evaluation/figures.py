@@ -204,7 +204,7 @@ def _errors_table(found: Sequence[Figures]) -> TextTable:
         (one.name, *(f"{100 * error.cost:.1f} ({error.count:,})" for error in one.errors))
         for one in named
     )
-    title = "what AP50 loses (TIDE), in points, and how many answers are so"
+    title = "what AP50 loses (TIDE), in points, and how many answers that is"
     return TextTable(title, ("method", *ERRORS.values()), rows)
 
 
@@ -214,7 +214,7 @@ def _intervals_table(found: Sequence[Figures]) -> TextTable:
     rows = tuple(
         (one.name, *(_span(one.intervals.get(key, NOWHERE)) for key in shown)) for one in found
     )
-    title = "95 % bootstrap intervals, whole images drawn again"
+    title = "95 % bootstrap intervals, with whole images resampled"
     return TextTable(title, ("method", *shown), rows)
 
 

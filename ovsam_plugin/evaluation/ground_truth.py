@@ -124,8 +124,8 @@ def read_ground_truth(path: str | Path, *, crowds: bool = False) -> GroundTruth:
     if not file.categories:
         why = f" ({file.notes[0]})" if file.notes else ""
         raise ValueError(
-            f'"categories" of {file.path} is empty{why}: without names of classes no answer can be '
-            "right; take the annotation file of a data set with classes"
+            f'"categories" of {file.path} is empty{why}: without names of classes, no answer can '
+            "be right; use the annotation file of a data set with classes"
         )
     truths: dict[Id, list[Truth]] = defaultdict(list)
     problems = list(file.notes)

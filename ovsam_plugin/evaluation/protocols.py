@@ -60,7 +60,7 @@ def check_protocol(protocol: str) -> Protocol:
     for known in PROTOCOLS:
         if protocol == known:
             return known
-    raise ValueError(f"unknown protocol {protocol!r}: there are {', '.join(PROTOCOLS)}")
+    raise ValueError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
 
 
 def prompt_of(target: Target, protocol: Protocol, image_size: tuple[int, int]) -> Prompt:

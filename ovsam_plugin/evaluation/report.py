@@ -36,11 +36,12 @@ _WORST_IMAGES = 9
 _TILE = 480  # pixels
 _PROBLEMS = 50
 _ASKED = (
-    "Every instance asks for its own answer, so average precision is of answers to true prompts."
+    "Every instance is a prompt for its own answer, so average precision is that of answers "
+    "to true prompts."
 )
 _PAIRED_UP = (
-    "The surest answer first takes the instance that it overlaps most, from an IoU of 0.5 on; an "
-    "instance that none takes counts as IoU 0 and a wrong name."
+    "The most certain answers come first, and each takes the instance that it overlaps most, if "
+    "their IoU is at least 0.5; an instance that none takes counts as IoU 0 and a wrong name."
 )
 
 
@@ -128,7 +129,7 @@ def _pictures(
         yield ReportPicture(f"{prefix}frequency.png", "By frequency", chart)
     if method.named:
         chart = reliability_chart(reliability(outcomes))
-        yield ReportPicture(f"{prefix}reliability.png", "How far confidence can be believed", chart)
+        yield ReportPicture(f"{prefix}reliability.png", "How far confidence can be trusted", chart)
         chart = classes_chart(worst_classes(outcomes, vocabulary))
         yield ReportPicture(f"{prefix}classes.png", "Worst classes", chart)
         pairs = confusions(outcomes, vocabulary)

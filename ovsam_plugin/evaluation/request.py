@@ -26,10 +26,10 @@ from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 
 PROTOCOLS = {
-    "box": "Each label was asked for by a true box",
-    "center-point": "Each label was asked for by a point in a true mask",
-    "detector": "Labels were asked for by a detector's boxes",
-    "everything": "Nothing was asked for",
+    "box": "Each label was prompted by a true box",
+    "center-point": "Each label was prompted by a point in a true mask",
+    "detector": "Labels were prompted by a detector's boxes",
+    "everything": "Labels were made without prompts",
 }
 SPLITS = {
     "none": "All classes together",
@@ -209,14 +209,14 @@ class EvaluationRequest(Form):
     def _check_field(self, samples: foc.SampleCollection, name: str) -> None:
         if len(self.fields(samples)) < 2:
             raise ValueError(
-                "an evaluation needs two fields of instances: label the photographs, and import or "
-                "draw what is true"
+                "an evaluation needs two fields of instances: label the photographs, and import "
+                "or draw the ground truth"
             )
         check_detections(samples, getattr(self, name))
 
     def _check_predictions(self, samples: foc.SampleCollection) -> None:
         if self.pred_field == self.gt_field:
-            raise ValueError("a field cannot be held against itself: choose two")
+            raise ValueError("a field cannot be compared with itself: choose two")
         check_not_swapped(samples, self.pred_field, self.gt_field)
 
     def _check_compared(self, samples: foc.SampleCollection) -> None:
@@ -224,18 +224,18 @@ class EvaluationRequest(Form):
             return
         check_detections(samples, self.compare)
         if self.compare in (self.pred_field, self.gt_field):
-            raise ValueError("it is chosen above already: choose a third field, or none")
+            raise ValueError("it is already chosen above: choose a third field, or none")
         protocol = self.protocol_used(samples)
         if protocol in PAIRED:
             check_askers(samples, self.compare, self.gt_field, protocol)
 
     def _check_truth(self, samples: foc.SampleCollection) -> None:
         if not samples.count(f"{self.gt_field}.detections"):
-            raise ValueError("it holds no labels here: nothing is known to be right")
+            raise ValueError("it holds no labels here: there is nothing to compare with")
         if not has_masks(samples, self.gt_field):
             raise ValueError(
-                "no label of it has a mask, and masks are what is compared: choose a field that "
-                "has, or draw masks in the Annotate tab of a photograph"
+                "none of its labels has a mask, and masks are what is compared: choose a field "
+                "with masks, or draw some in the Annotate tab of a photograph"
             )
 
     def _check_protocol(self, samples: foc.SampleCollection) -> None:
@@ -246,7 +246,7 @@ class EvaluationRequest(Form):
             check_askers(samples, self.pred_field, self.gt_field, protocol)
         except ValueError:
             raise ValueError(
-                f"no label of {self.pred_field!r} was asked for by one of {self.gt_field!r}: "
+                f"no label of {self.pred_field!r} was prompted by one of {self.gt_field!r}: "
                 f"choose {PROTOCOLS['everything']!r}, or label again what is in the boxes of "
                 f"{self.gt_field!r}"
             ) from None
@@ -266,12 +266,14 @@ class EvaluationRequest(Form):
     def _check_key(self, samples: foc.SampleCollection) -> None:
         key, dataset = self.key(samples), root_dataset(samples)
         if not key.isidentifier():
-            raise ValueError(f"{key!r} is no name: use letters, digits and underscores")
+            raise ValueError(f"{key!r} is not a valid name: use letters, digits and underscores")
         if dataset.has_evaluation(key):
             free = EvaluationRequest(pred_field=self.pred_field).key(samples)
-            raise ValueError(f"there is an evaluation {key!r}: choose another name ({free!r})")
+            raise ValueError(
+                f"there is already an evaluation {key!r}: choose another name ({free!r})"
+            )
         if dataset.get_field(key) is not None:
-            raise ValueError(f"the dataset has a field {key!r}: choose another name")
+            raise ValueError(f"the dataset already has a field {key!r}: choose another name")
 
     @staticmethod
     def _is_free(dataset: fo.Dataset, name: str) -> bool:

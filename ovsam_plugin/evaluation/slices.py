@@ -38,12 +38,13 @@ def slices_of(
     """
     place = {str(path): i for i, path in enumerate(paths)}
     if isinstance(fields, str):
-        raise ValueError(f"slices are by a list of fields: [{fields!r}]")
+        raise ValueError(f"slice_by is a list of fields: give [{fields!r}]")
     found = {}
     for field in fields:
         if samples.get_field(field) is None:
             raise ValueError(
-                f"there is no field {field!r} to slice by: {', '.join(sliceable(samples))}"
+                f"there is no field {field!r} to slice by: choose one of "
+                f"{', '.join(sliceable(samples))}"
             )
         files, values = samples.values(["filepath", field])
         here = {place[file]: value for file, value in zip(files, values) if file in place}

@@ -28,8 +28,8 @@ def compiled(function: _Function, device: torch.device) -> _Function:
         torch.compile(torch.sin, fullgraph=True)(torch.zeros(8, device=device))
     except Exception as error:  # each backend has errors of its own
         raise ValueError(
-            "compile needs what torch.compile does (a C++ compiler, and Triton on CUDA), which "
-            f"fails on this machine: {str(error).strip().splitlines()[0]}. Leave it out"
+            "compile needs torch.compile (with a C++ compiler, and Triton on CUDA), which fails "
+            f"on this machine: {str(error).strip().splitlines()[0]}. Leave compile out"
         ) from error
     logger.warning(
         "the network is compiled at its first photograph, and again where the next ones have "

@@ -126,7 +126,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except IsADirectoryError:
         raise ImageError(f"{path} is a folder, not an image") from None
     except PermissionError:
-        raise ImageError(f"{path} may not be read: permission denied") from None
+        raise ImageError(f"{path} cannot be read: permission denied") from None
     except UnidentifiedImageError:
         raise ImageError(_why_unidentified(path)) from None
     except Image.DecompressionBombError as error:

@@ -45,7 +45,7 @@ def tiles_along(tiles: Tiles, size: tuple[int, int], input_size: int) -> int:
     if tiles != "auto":
         return tiles
     ratio = max(size) / input_size
-    return 0 if ratio < AUTO_FROM else min(round(ratio / AUTO_EACH), AUTO_MOST)
+    return 0 if ratio < AUTO_FROM else min(max(2, round(ratio / AUTO_EACH)), AUTO_MOST)
 
 
 def pixels_needed(tiles: Tiles) -> float:

@@ -66,12 +66,12 @@ class EncodedFiles:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 told = file.metadata() or {}
             if told != self._told(key, tensors, told.get("size", "[]")):
-                raise ValueError("it was damaged, or made of something else")
+                raise ValueError("it was damaged, or made from something else")
             height, width = json.loads(told["size"])
             encoding = _assembled(tensors, (height, width), device)
             path.touch()  # it counts as used now
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            logger.warning("the encoding %s is not read and made again: %s", path, error)
+            logger.warning("the encoding %s cannot be used and is made again: %s", path, error)
             return None
         return encoding
 

@@ -72,7 +72,7 @@ def _read(text: str) -> Cut:
         numbers = float(margin), float(background or 1)
     except ValueError:
         raise ValueError(
-            f"{text.strip()!r} is no cut: give a margin and a background, such as 0.1:0.5"
+            f"{text.strip()!r} is not a cut: give a margin and a background, such as 0.1:0.5"
         ) from None
     return Cut(*numbers)
 

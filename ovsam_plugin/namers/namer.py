@@ -71,7 +71,7 @@ class Namer(Protocol):
 
 @dataclass(frozen=True)
 class NamerKind:
-    """Namers that are loaded the same way: a row of `spec.NAMERS`.
+    """Namers that are loaded the same way: a row of `table.NAMERS`.
 
     Attributes:
         told: what their names look like, for a message.

@@ -44,14 +44,18 @@ class NamerSpec:
         """
         if name is None or isinstance(name, NamerSpec):
             if cuts is not None:
-                raise ValueError("cuts are of a namer: give namer='openclip:MODEL/WEIGHTS' too")
+                raise ValueError(
+                    "cuts are for a namer: choose one too, such as openclip:MODEL/WEIGHTS"
+                )
             return name
         kind = kind_of(name)
         name = kind.canonical(name)
         if kind.cuts:
             return cls(name, read_cuts(cuts))
         if cuts is not None:
-            raise ValueError(f"cuts are of open_clip models, and {name} looks at whole photographs")
+            raise ValueError(
+                f"cuts are for open_clip models, and {name} looks at whole photographs"
+            )
         return cls(name)
 
     @cached_property

@@ -127,7 +127,7 @@ def open_checkpoint(path: str | Path) -> Iterator[CheckpointArchive]:
             opened = safe_open(str(path), framework="pt")
         yield SafetensorsFile(opened, path.name)
         return
-    raise DamagedError(path.name, f"is no checkpoint: {_guess(start)}")
+    raise DamagedError(path.name, f"is not a checkpoint: {_guess(start)}")
 
 
 class SafetensorsFile:
@@ -168,7 +168,7 @@ class TorchArchive:
             self._members = self._checked_members(file.seek(0, io.SEEK_END))
             pickles = [m for m in self._members if m.endswith("/data.pkl") and m.count("/") == 1]
             if len(pickles) != 1:
-                raise CheckpointError(f"{name} is a zip, but no torch checkpoint")
+                raise CheckpointError(f"{name} is a zip file, but not a torch checkpoint")
             self._root = pickles[0].removesuffix("data.pkl")
             if f"{self._root}byteorder" in self._members and self._bytes("byteorder") != b"little":
                 raise CheckpointError(f"{name} was not written on a little-endian machine")
@@ -340,7 +340,9 @@ def _guess(start: bytes) -> str:
     if text.startswith(b"version https://git-lfs"):
         return "it is the pointer of a Git LFS file; fetch the file itself"
     if start.startswith(_LEGACY):
-        return "it is of the format before torch 1.6; load and save it with a newer torch first"
+        return (
+            "it is in the format from before torch 1.6; load and save it with a newer torch first"
+        )
     if start[:1] == b"\x80":
         return "it is a bare pickle, which could run code"
     return "neither a torch nor a safetensors file"

@@ -267,7 +267,7 @@ class RemoteFile(io.RawIOBase):
                     if response.status_code != 206:
                         if self._tag:
                             raise FetchError(f"{self.address} changed while it was read")
-                        raise NoRangesError(f"{self.address} is given only whole")
+                        raise NoRangesError(f"{self.address} can only be fetched whole")
                     data: bytes = response.content
             except RequestException as error:
                 if again == TRIES - 1:
@@ -328,7 +328,7 @@ def _reason(error: RequestException) -> str:
         host = urlsplit(str(error.request.url)).hostname if error.request is not None else None
         return f"no connection to {host or 'the server'}"
     if isinstance(error, requests.exceptions.RetryError):
-        return "the server says again and again that it is busy"
+        return "the server keeps saying that it is busy"
     # What it says has the whole address in it, with what that may carry.
     return type(error).__name__
 

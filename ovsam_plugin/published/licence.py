@@ -41,7 +41,7 @@ def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> Non
         raise NotAcceptedError(
             f"the weights of {name} are not on this machine, and their licence has not been "
             f"accepted:\n\n{text}\n\nTo accept it and fetch them: ovsam weights fetch {name}, or "
-            f"set {VARIABLE}=1. weights=FILE.safetensors takes an assembled model of your own, and "
+            f"set {VARIABLE}=1. An assembled model of your own can be given as the weights, and "
             "ovsam-lite works offline"
         )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")

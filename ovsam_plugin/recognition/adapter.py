@@ -74,7 +74,7 @@ class Adapter:
                 f"{self.weights.shape}"
             )
         if rows and (self.classes[0] < 0 or self.classes[-1] > total):
-            raise ValueError(f"a class of the adapter is none of the vocabulary's {total}")
+            raise ValueError(f"a class of the adapter is not one of the vocabulary's {total}")
         if (np.diff(self.classes) <= 0).any():
             raise ValueError("the classes of an adapter are ascending, each once")
         if not all(np.isfinite(part).all() for part in (self.weights, self.bias, self.kept)):
@@ -144,8 +144,7 @@ class Adapter:
         if network != self.network:
             raise ValueError(
                 f"the adapter was learned for other weights ({self.network[:12]}, not "
-                f"{network[:12]}): label with the weights that it was learned for, or learn again "
-                "with learn_names"
+                f"{network[:12]}): label with the weights that it was learned for, or learn again"
             )
         if vocabulary.hash not in (self.base.hash, self.vocabulary.hash):
             raise ValueError(
@@ -198,7 +197,7 @@ class Adapter:
         if not path.is_file():
             raise FileNotFoundError(f"no adapter at {path}: ovsam learn --adapter FILE writes one")
         if path.stat().st_size > _LARGEST:
-            raise ValueError(f"{path} is not an adapter: it is larger than any is")
+            raise ValueError(f"{path} is not an adapter: it is too large to be one")
         try:
             with safe_open(path, "numpy") as file:
                 told = file.metadata() or {}

@@ -155,8 +155,8 @@ class Recognizer:
         """
         if adapter.vocabulary.hash != self.vocabulary.hash:
             raise ValueError(
-                f"the adapter was learned over {adapter.vocabulary.name!r}, the names are asked "
-                f"of {self.vocabulary.name!r}: use that vocabulary"
+                f"the adapter was learned over {adapter.vocabulary.name!r}, but the names come "
+                f"from {self.vocabulary.name!r}: use that vocabulary"
             )
         if adapter.weights.shape[1] != 2 * self._synonyms.dim:
             raise ValueError(

@@ -20,7 +20,7 @@ def column(values: Numbers) -> Floats:
     """
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 1:
-        raise ValueError(f"a column has one number an instance, got an array of {found.shape}")
+        raise ValueError(f"a column has one number per instance, got an array of {found.shape}")
     return found
 
 
@@ -32,7 +32,7 @@ def same_length(**columns: Floats) -> None:
     """
     if len({len(values) for values in columns.values()}) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in columns.items())
-        raise ValueError(f"need one number an instance in every column, got {lengths}")
+        raise ValueError(f"need one number per instance in every column, got {lengths}")
 
 
 def unit_rows(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -42,7 +42,7 @@ def unit_rows(embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         ValueError: the embeddings are not one row an instance.
     """
     if embeddings.ndim != 2:
-        raise ValueError(f"embeddings are (N, D), one row an instance, got {embeddings.shape}")
+        raise ValueError(f"embeddings are (N, D), one row per instance, got {embeddings.shape}")
     rows = embeddings.astype(np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     units: npt.NDArray[np.float32] = rows / np.where(lengths > 0, lengths, np.float32(1))

@@ -92,7 +92,7 @@ class Decisions:
         if not len(self.vectors) == total == len(self.classes) == len(self.groups):
             raise ValueError("need a vector, scores, a class and a photograph for every decision")
         if total and not 0 <= self.classes.min() <= self.classes.max() < known:
-            raise ValueError(f"a decided class is none of {known}")
+            raise ValueError(f"a decided class is not one of {known}")
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -43,7 +43,7 @@ class Matched:
         lengths = {name: len(values) for name, values in vars(self).items()}
         if len(set(lengths.values())) > 1:
             told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-            raise ValueError(f"need one of everything a pair, got {told}")
+            raise ValueError(f"need one of each per pair, got {told}")
 
     def __len__(self) -> int:
         return len(self.truth)

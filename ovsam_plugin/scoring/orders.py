@@ -1,4 +1,4 @@
-"""Orders of review: which instances a person should look at first."""
+"""What instances can be doubted by: which a person should look at first."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Columns = Mapping[str, Numbers]
 
 @dataclass(frozen=True)
 class Order:
-    """One order of review.
+    """One order of a run's instances, the most doubtful first.
 
     Attributes:
         name: its key in `ORDERS`.
         description: what comes first, for a form.
-        attribute: the stored attribute that sorts the same way in a database.
+        attribute: the stored attribute that sorts the same way in a database; no other order's.
         highest_first: whether the largest values of `attribute` come first, or the smallest.
         needs: the columns that `score` reads.
         score: columns -> (N,) float64 in 0..1, higher = look first; NaN where one of `needs` is.
@@ -108,6 +108,14 @@ _ALL = (
         _lack("stability"),
     ),
     Order(
+        "similarity",
+        "does not look like its name",
+        "similarity",
+        False,
+        ("similarity",),
+        lambda columns: np.clip((1 - column(columns["similarity"])) / 2, 0, 1),
+    ),
+    Order(
         "outlier",
         "far from others of its name",
         "outlier",
@@ -115,6 +123,17 @@ _ALL = (
         ("outlier",),
         _stored("outlier"),
     ),
+    Order(
+        "unknown",
+        "no class of the vocabulary explains it",
+        "unknown",
+        True,
+        ("unknown",),
+        _stored("unknown"),
+    ),
 )
 ORDERS: Mapping[str, Order] = MappingProxyType({each.name: each for each in _ALL})
 """Every order by its name, the suggested one first."""
+
+BY_ATTRIBUTE: Mapping[str, Order] = MappingProxyType({each.attribute: each for each in _ALL})
+"""The same by what labels keep."""

@@ -39,7 +39,9 @@ def outlierness(
     if len(embeddings) != len(labels):
         raise ValueError(f"{len(embeddings)} embeddings and {len(labels)} labels: need one each")
     if min_instances < 2:
-        raise ValueError(f"`min_instances` is {min_instances}: 2 at least, itself and another")
+        raise ValueError(
+            f"`min_instances` is {min_instances}: it must be at least 2, itself and another"
+        )
     rows = unit_rows(embeddings)
     names = np.asarray(labels, dtype=object)
     result = np.full(len(rows), np.nan)

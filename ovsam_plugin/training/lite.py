@@ -206,7 +206,7 @@ class LiteRecipe(Recipe):
         try:
             found = load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"start: {path} is not a sound safetensors file: {error}") from error
+            raise ValueError(f"start: {path} is not a valid safetensors file: {error}") from error
         state = {k: v.float() if v.is_floating_point() else v for k, v in found.items()}
         own = self.network.state_dict()
         fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
@@ -217,8 +217,8 @@ class LiteRecipe(Recipe):
             )
         self.network.load_state_dict(fits, strict=False)
         self.notice = (
-            f"start: {len(fits)} of the {len(state)} tensors of {path.name} fit, "
-            f"and {len(own) - len(fits)} of the network's {len(own)} start anew"
+            f"start: {len(fits)} of the {len(state)} tensors of {path.name} fit, and "
+            f"{len(own) - len(fits)} of the network's {len(own)} start from scratch"
         )
         return {f"network.{k}" for k in fits}
 

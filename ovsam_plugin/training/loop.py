@@ -291,7 +291,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
             raise ValueError(
-                f"{self.path} is not a sound checkpoint: remove it to start again"
+                f"{self.path} is not a valid checkpoint: remove it to start again"
             ) from error
         shapes = {name: p.shape for name, p in trained.items()}
         found = {name: t.shape for name, t in state["trained"].items()}

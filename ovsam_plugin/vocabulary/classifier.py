@@ -130,7 +130,7 @@ def read_classifier(path: str | Path, vocabulary: Vocabulary) -> Classifier:
         shapes = {key: info.shape for key, info in checkpoint.tensors.items()}
         if len(shapes) != 1 or len(shape := next(iter(shapes.values()))) != 3:
             raise ValueError(
-                f"{path} is no text classifier: need one tensor (classes, synonyms, D)"
+                f"{path} is not a text classifier: need one tensor (classes, synonyms, D)"
             )
         if shape[0] != len(vocabulary):
             raise ValueError(
@@ -138,7 +138,7 @@ def read_classifier(path: str | Path, vocabulary: Vocabulary) -> Classifier:
             )
         rows = checkpoint.read(next(iter(shapes))).float().numpy()
     if not np.allclose(np.linalg.norm(rows, axis=-1), 1.0, atol=1e-2):
-        raise ValueError(f"{path} is no text classifier: its vectors are not of unit length")
+        raise ValueError(f"{path} is not a text classifier: its vectors are not of unit length")
     padded = (rows == rows[:, :1]).all(-1)
     padded[:, 0] = False
     owner = np.broadcast_to(np.arange(shape[0])[:, None], padded.shape)

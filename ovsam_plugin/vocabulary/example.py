@@ -47,7 +47,7 @@ def read_examples(texts: Iterable[str]) -> dict[str, list[str]]:
     for text in texts:
         name, _, example = text.partition("=")
         if not name.strip() or not example.strip():
-            raise ValueError(f"{text!r} is no example of a class: give {_FORM}")
+            raise ValueError(f"{text!r} is not an example of a class: give {_FORM}")
         found.setdefault(name.strip(), []).append(example.strip())
     return found
 

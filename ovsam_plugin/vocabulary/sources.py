@@ -103,7 +103,7 @@ def _from_file(path: Path) -> Vocabulary:
     path = path.expanduser()
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path} is no vocabulary file: need {', '.join(SUFFIXES)}")
+        raise ValueError(f"{path} is not a vocabulary file: need {', '.join(SUFFIXES)}")
     if suffix == ".json":
         return Vocabulary(path.name, _categories(_json_rows(path), str(path)))
     try:

@@ -104,5 +104,5 @@ def test_what_is_no_context_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a learned context"):
         Context.load(other)
     other.write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match="not a sound safetensors file"):
+    with pytest.raises(ValueError, match="not a valid safetensors file"):
         Context.load(other)

@@ -79,7 +79,7 @@ def test_a_day_takes_no_step_that_needs_python(
 
     operate(page, "Evaluate Open-Vocabulary SAM")
     execute(page)
-    done(page, "Instances that were evaluated")
+    done(page, "Instances evaluated")
     dataset.reload()
     (key,) = dataset.list_evaluations()
     assert dataset.load_evaluation_results(key).metrics()["accuracy"] == pytest.approx(8 / 9)
@@ -88,14 +88,14 @@ def test_a_day_takes_no_step_that_needs_python(
     choose(
         page,
         "The most doubtful that nobody has decided about",
-        "Likely mistakes of the ground truth, by an evaluation",
+        "Likely mistakes in the ground truth, from an evaluation",
     )
     execute(page)
     done(page, "1 found")
     page.get_by_text("Samples", exact=True).first.click()
     page.get_by_text("1 patch", exact=True).wait_for()
     operate(page, "Decide on what is selected")
-    choose(page, "Accept: the names are right", "Take the model's names, by an evaluation")
+    choose(page, "Accept: the names are right", "Take the model's names, from an evaluation")
     execute(page)
     done(page, "1 given the model's name")
     labels = [d for s in dataset._sample_collection.find() for d in s[TRUTH]["detections"]]
@@ -112,7 +112,7 @@ def test_a_day_takes_no_step_that_needs_python(
     fill(page, "Names", "tabby cat, mug, astronaut")
     fill(page, "New field", "other_names")
     execute(page)
-    done(page, "With another name than before")
+    done(page, "With a different name than before")
     before, after = stored(dataset), stored(dataset, "other_names")
     assert len(after) == len(before) == 9
     assert {name for name, _ in after} <= {"tabby cat", "mug", "astronaut"}

@@ -67,7 +67,7 @@ def test_settings_are_tried_moved_and_then_used_for_all(
     page.get_by_text("Try on 3 photographs").click()
     picture = page.get_by_alt_text("the photographs with their labels")
     picture.wait_for(timeout=PATIENCE)
-    page.get_by_text("instances a photograph; all 3 take").wait_for()
+    page.get_by_text("instances per photograph; all 3 take").wait_for()
     assert dataset._sample_collection.count_documents({"ovsam": {"$exists": True}}) == 0
     before = picture.get_attribute("src")
 
@@ -114,11 +114,11 @@ def test_what_is_in_the_way_is_told_in_the_form(
 ) -> None:
     page = open_app(named)
     open_form(page)
-    page.get_by_text("empty: the new field ovsam_lvis").wait_for()
+    page.get_by_text("if empty: the new field ovsam_lvis").wait_for()
     box = page.locator(".MuiDialog-root input:not([type=checkbox], [type=range])").last
     box.fill("asks")
     page.get_by_text(
-        "'asks' holds labels of 3 photographs, made by no run of this plugin"
+        "'asks' holds labels of 3 photographs, made by something other than this plugin"
     ).wait_for()
     assert page.get_by_role("button", name="Label", exact=True).is_disabled()
     before = labels(named, "asks")
@@ -133,15 +133,15 @@ def test_labelling_is_stopped_and_gone_on_with(
     page = open_app(many)
     open_form(page)
     page.get_by_role("button", name="Label all 12").click()
-    page.get_by_role("button", name="Stop: what is done stays").click(timeout=PATIENCE)
+    page.get_by_role("button", name="Stop: what is done is kept").click(timeout=PATIENCE)
     page.get_by_text("Photographs left").wait_for(timeout=PATIENCE)
     page.get_by_role("button", name="Done").click()
     done = [made for made in labels(many, "ovsam").values() if made]
     assert 1 <= len(done) < 12
     open_form(page)
-    page.get_by_text(f"{len(done)} of 12 photographs have their labels; it goes on").wait_for()
+    page.get_by_text(f"{len(done)} of 12 photographs already have labels; the rest").wait_for()
     page.get_by_role("button", name=f"Label all {12 - len(done)}").click()
-    page.get_by_text("Photographs that had their labels").wait_for(timeout=PATIENCE)
+    page.get_by_text("Photographs that already had labels").wait_for(timeout=PATIENCE)
     assert all(labels(many, "ovsam").values())
 
 

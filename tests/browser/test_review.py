@@ -201,7 +201,7 @@ def test_a_decision_whose_answer_is_lost_is_sent_again(
     page.locator(".ovsam-review").focus()
     page.keyboard.press("a")
     page.keyboard.press("r")
-    page.get_by_text("2 decisions wait and are sent again").wait_for()
+    page.get_by_text("2 decisions are waiting and will be sent again").wait_for()
     assert state(labelled, first)[1] is None
     page.unroute("**/operators/execute")
     panel.settle()

@@ -182,7 +182,7 @@ def test_what_is_found_all_over_is_taken_up(
     panel.type("#ovsam-find", "a cup")
     assert panel.desk("desk.sheet.found.length") >= 1
     panel.type("#ovsam-find", "a fire engine")
-    assert 'Nothing here fits "a fire engine"' in panel.notice
+    assert 'Nothing here matches "a fire engine"' in panel.notice
 
 
 def test_a_turned_photograph_is_clicked_as_it_is_seen(
@@ -208,7 +208,7 @@ def test_what_goes_wrong_is_told_and_the_panel_goes_on(
     panel = show(page)
     panel.wait_for_photograph((451, 300))
     panel.click(*WALL, button="right")
-    assert "Taking away needs a click" in panel.notice
+    assert "To take away, click on the instance" in panel.notice
 
     # An answer that is lost on its way.
     page.route("**/operators/execute", lambda route: route.abort())

@@ -60,7 +60,7 @@ def test_scripts_get_all_figures_and_a_file_by_the_option_s_old_name(
     for old in (["--json", tmp_path / "old.json"], [f"--json={tmp_path / 'older.json'}"]):
         written = CliRunner().invoke(app, ["evaluate", *map(str, [*ask, *old])])
         assert written.exit_code == 0, written.output
-        assert "--json FILE is --figures FILE now" in written.stderr
+        assert "--json FILE is now --figures FILE" in written.stderr
         assert "methods: ovsam" in written.stdout
     for name in ("old.json", "older.json"):
         again = json.loads((tmp_path / name).read_text())

@@ -13,8 +13,8 @@ from tests.evaluation.conftest import Annotate, annotate  # noqa: F401
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give what is right"),
-        (["--annotations", "a.json", "--gt-field", "truth"], "give what is right"),
+        ([], "give the ground truth"),
+        (["--annotations", "a.json", "--gt-field", "truth"], "give the ground truth"),
         (["--gt-field", "truth"], "--field and --gt-field go together"),
         (["--annotations", "gt.json", "--sam", "sam.pth"], "--sam FILE and --clip MODEL/FILE go"),
         (["--field", "a", "--gt-field", "b", "--faithful"], "give one of the two"),

@@ -47,11 +47,19 @@ def test_debug_shows_where_an_error_came_from(capsys: pytest.CaptureFixture[str]
     assert __file__ in said
 
 
-def test_what_the_library_calls_a_keyword_is_an_option_here() -> None:
-    with (
-        pytest.raises(UsageError, match="use --overwrite, or --overwrite-all, or --anyway"),
-        usage(),
-    ):
-        raise ConsentError("use ", OVERWRITE, ", or ", OVERWRITE_ALL, ", or ", Setting("anyway"))
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [
+        (OVERWRITE, "--overwrite"),
+        (OVERWRITE_ALL, "--overwrite-all"),
+        (Setting("anyway"), "--anyway"),
+    ],
+)
+def test_what_the_library_calls_a_keyword_is_an_option_here(setting: Setting, option: str) -> None:
+    with pytest.raises(UsageError, match=f"^it exists: use another, or use {option}$"), usage():
+        raise ConsentError("it exists", "use another", setting)
+
+
+def test_other_errors_are_not_of_usage() -> None:
     with pytest.raises(OSError, match="disk"), usage():
-        raise OSError("disk")  # no error of usage
+        raise OSError("disk")

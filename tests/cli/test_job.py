@@ -20,6 +20,8 @@ from tests.cli.calling import run
         (["--field", "my field"], "cannot be a label field"),
         (["--field", "filepath"], "not Detections"),
         (["--box-field", "filepath"], "'filepath'"),
+        (["--box-field", "a", "--mask-field", "b"], "--box-field and --mask-field"),
+        (["--refine-masks"], "--refine-masks needs --mask-field"),
         (["--point-field", "clicks"], "there is no field 'clicks'"),
         (["--min-confidence", "2"], "--min-confidence"),
     ],
@@ -41,7 +43,7 @@ def test_a_target_that_is_nothing_is_named_with_what_is_near(dataset, tmp_path):
         (["--export", "{}"], "is a folder: give a file"),
         (["--export", "{}/a.txt/preds.json"], "nothing can be written in"),
         (["--contact-sheet", "{}"], "is a folder: give a file"),
-        (["--contact-sheet", "{}/sheet.doc"], "no ending of a picture's"),
+        (["--contact-sheet", "{}/sheet.doc"], "does not end as a picture's name does"),
         (["--crowds"], "--boxes or --center-points"),
     ],
 )

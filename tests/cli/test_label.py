@@ -5,12 +5,14 @@ import json
 import fiftyone as fo
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from pycocotools import mask as coco_mask
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.dataset.importing import import_images
+from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from tests.cli.calling import told
 
 ROW = {
@@ -151,6 +153,26 @@ def test_a_field_of_a_dataset_asks(dataset, tmp_path):
     assert {row["image_id"] for row in rows} == {1}
 
 
+def test_masks_of_a_field_ask_and_are_named_or_drawn_anew(dataset, tmp_path):
+    square = fo.Polyline(points=[[(0.2, 0.2), (0.7, 0.2), (0.7, 0.8), (0.2, 0.8)]], closed=True)
+    sample = dataset.first()
+    sample["drawn"] = fo.Polylines(polylines=[square])
+    sample.save()
+    preds = tmp_path / "preds.json"
+    asks = ("--mask-field", "drawn", "--vocabulary", "cat,", "--export", preds)
+    run(dataset.name, *asks)
+    (row,) = json.loads(preds.read_text())
+    assert (row["prompt_id"], row["prompt_type"]) == (square.id, "mask")
+    run(dataset.name, *asks, "--refine-masks", "--field", "anew")
+    (anew,) = json.loads(preds.read_text())
+    assert anew["segmentation"] != row["segmentation"]
+
+
+def test_every_kind_of_prompt_has_its_option():
+    options = {param.name for param in typer.main.get_command(app).commands["label"].params}
+    assert {kind.keyword for kind in PROMPT_KINDS.values()} <= options
+
+
 def test_everything_is_labelled_drawn_and_exported(folder, tmp_path):
     (folder / CUP).unlink()
     sheet, preds = tmp_path / "sheet.png", tmp_path / "preds.json"
@@ -237,8 +259,8 @@ def lonely(tmp_path, **change):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"annotations": {"iscrowd": 1}}, "--crowds asks them too"),
-        ({"annotations": {"iscrowd": "1"}}, "--crowds asks them too"),
+        ({"annotations": {"iscrowd": 1}}, "--crowds treats crowds as instances"),
+        ({"annotations": {"iscrowd": "1"}}, "--crowds treats crowds as instances"),
         ({"annotations": {"image_id": 9}}, "no image with id 9"),
         ({"annotations": {"bbox": [1, 2]}}, "not [x, y, width, height]"),
         ({"images": {"width": 452}}, "says 452 x 300"),

@@ -29,7 +29,7 @@ def test_it_says_what_it_is_worth_and_asks_before_it_writes(
     assert "18 were right before and 24 are now" in run(*call, answer="n\n")
     made.reload()
     assert not made.has_field("ovsam_learned")
-    assert "6 have another name than in 'ovsam', 24 kept" in run(*call, answer="y\n")
+    assert "6 have a different name than in 'ovsam', 24 kept" in run(*call, answer="y\n")
     names = ("--vocabulary", "cat, cup, person, spoon", "--into", "again")
     output = run("relabel", made.name, *names, "--adapter", tmp_path / "learned")
     assert "24 instances named in field 'again'" in output
@@ -46,3 +46,13 @@ def test_scripts_get_what_it_is_worth_and_what_was_written(made: fo.Dataset) -> 
     written = told(*call, "--yes")
     assert written["gain"] == estimate["gain"]
     assert (written["names"]["field"], written["names"]["changed"]) == ("ovsam_learned", 6)
+
+
+def test_a_person_s_labels_are_replaced_by_an_option_of_its_own(made: fo.Dataset) -> None:
+    decide(made, 6)
+    for sample in made:
+        sample["mine"] = fo.Detections(detections=[fo.Detection(bounding_box=[0, 0, 1, 1])])
+        sample.save()
+    call = ("learn", made.name, "--yes", "--into", "mine", "--device", "cpu")
+    assert "or use --overwrite-all" in run(*call, "--overwrite", code=2)
+    assert "instances named in field 'mine'" in run(*call, "--overwrite-all")

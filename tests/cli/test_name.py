@@ -56,7 +56,7 @@ def test_a_results_file_of_a_folder_is_named(images: list[Path], tmp_path: Path)
         (["--field", "nothing"], "there is no field 'nothing'"),
         (["--field", "drawn", "--namer", "clip"], "unknown namer 'clip'"),
         (["--field", "drawn", "--namer", "openclip:ViT-B-32/nothing"], "has no weights 'nothing'"),
-        (["--field", "drawn", "--cuts", "0.1:1"], "cuts are of a namer"),
+        (["--field", "drawn", "--cuts", "0.1:1"], "cuts are for a namer"),
         (["--predictions", "nowhere.json"], "there is no results or annotation file nowhere.json"),
     ],
 )

@@ -37,7 +37,7 @@ def test_the_plugin_is_put_where_fiftyone_finds_it(plugins: Path) -> None:
 def test_what_is_in_the_way_is_told_and_kept(plugins: Path) -> None:
     (plugins / "fiftyone-ovsam").mkdir(parents=True)
     (plugins / "fiftyone-ovsam" / "notes.txt").write_text("mine")
-    assert "is there and is no plugin" in run("app", "install", code=1)
+    assert "exists and is not a plugin" in run("app", "install", code=1)
     assert (plugins / "fiftyone-ovsam" / "notes.txt").read_text() == "mine"
 
 
@@ -65,7 +65,7 @@ def test_the_app_says_in_one_object_where_it_is_and_serves_until_it_is_stopped(
         try:
             # The words come after the object: what is there by then is all of it.
             said = process.stderr.readline()
-            while said and "Ctrl-C ends it" not in said:
+            while said and "Ctrl-C closes it" not in said:
                 said = process.stderr.readline()
             printed = ""
             while "}" not in printed:

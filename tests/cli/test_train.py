@@ -47,7 +47,7 @@ def test_a_run_is_made_gone_on_from_and_made_again(config: Path) -> None:
     out = config.parent / "run"
     first = train("lite", config)
     assert first.exit_code == 0, first.output
-    assert "going on" not in first.output
+    assert "continuing" not in first.output
     assert "top-1" in first.output
     assert {p.name for p in out.iterdir()} == {
         "checkpoint.pt",
@@ -58,7 +58,7 @@ def test_a_run_is_made_gone_on_from_and_made_again(config: Path) -> None:
     weights = (out / "ovsam-lite.safetensors").read_bytes()
     config.write_text(CONFIG.replace("steps = 2", "steps = 3"))
     longer = train("lite", config)
-    assert "going on from" in longer.output
+    assert "continuing from" in longer.output
     assert (out / "ovsam-lite.safetensors").read_bytes() != weights
     steps = {line.split(",")[0] for line in (out / "log.csv").read_text().splitlines()[1:]}
     assert steps == {"2", "3"}

@@ -137,7 +137,7 @@ def test_files_of_any_name_are_converted(server: Server, files: Path, tmp_path: 
         "convert", files / "tiny-resnet.pt", "--preset", NAME, "--output", tmp_path / "x.pt"
     )
     assert named.exit_code == 2
-    assert "ends in .safetensors" in named.output
+    assert "must end in .safetensors" in named.output
 
 
 @pytest.mark.parametrize("command", ["fetch", "verify", "remove"])

@@ -69,7 +69,7 @@ def test_examples_are_kept_with_the_run_when_their_labels_are_gone(named: fo.Dat
 def test_examples_that_are_gone_are_named(named: fo.Dataset) -> None:
     with pytest.raises(ValueError, match=r"1 of the 2 examples of 'valve' are gone.*65f0"):
         make_class(named, "valve", [ids(named)[0], "65f000000000000000000001"], device="cpu")
-    with pytest.raises(ValueError, match="needs some: select instances"):
+    with pytest.raises(ValueError, match="needs at least one example: select instances"):
         make_class(named, "valve", [], device="cpu")
     assert named.get_field("ovsam_valve") is None
 

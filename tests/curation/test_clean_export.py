@@ -258,9 +258,9 @@ def test_a_view_restricts_what_is_exported(reviewed: fo.Dataset, tmp_path: Path)
         ({"format": "yolo"}, "'coco', 'lvis', 'fiftyone'"),
         ({"undecided_above": 1.5}, "must be 0 to 1"),
         ({"vocabulary": "nowhere.txt"}, "nowhere.txt"),
-        ({"path": "taken.json"}, "is there already"),
+        ({"path": "taken.json"}, "already exists"),
         ({"path": "."}, "is a folder"),
-        ({"path": ".", "format": "fiftyone", "overwrite": True}, "holds other things"),
+        ({"path": ".", "format": "fiftyone", "overwrite": True}, "holds something other"),
         ({"path": "taken.json", "format": "fiftyone"}, "is a file"),
     ],
 )

@@ -63,5 +63,5 @@ def test_what_a_person_chose_before_or_since_stays(dataset: fo.Dataset) -> None:
 
 def test_another_way_to_colour_is_refused_with_those_there_are() -> None:
     assert check_colour_by("review") == "review"
-    with pytest.raises(ValueError, match="coloured by 'size': there are label, review"):
+    with pytest.raises(ValueError, match="coloured by 'size': choose one of label, review"):
         check_colour_by("size")

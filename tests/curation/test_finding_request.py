@@ -35,7 +35,7 @@ def test_what_nobody_chose_is_the_first_that_there_is(run: fo.Dataset) -> None:
 
 def test_only_scores_that_are_there_are_offered(run: fo.Dataset) -> None:
     scores = FindingRequest(field="ovsam").scores(run)
-    assert list(scores) == ["doubt", "confidence", "margin", "stability"]
+    assert list(scores) == ["doubt", "confidence", "margin", "stability", "unknown"]
     assert scores["margin"] == BY["margin"]
     assert FindingRequest().scores(run) == {}
     assert set(BY) == set(DOUBTS)
@@ -51,7 +51,9 @@ def test_without_a_run_or_an_evaluation_the_next_step_is_told(dataset: fo.Datase
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(run: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match=f"'odd' is no choice: take one of {', '.join(KINDS)}"):
+    with pytest.raises(
+        ValueError, match=f"'odd' is not a choice: choose one of {', '.join(KINDS)}"
+    ):
         FindingRequest.from_params({"kind": "odd"}, run).view(run)
 
 

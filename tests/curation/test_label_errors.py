@@ -73,5 +73,5 @@ def test_an_evaluation_that_is_not_there_is_a_clear_error(evaluated: fo.Dataset)
 
 def test_an_evaluation_of_another_method_is_refused(evaluated: fo.Dataset) -> None:
     evaluated.evaluate_detections("ovsam", gt_field="truth", eval_key="plain")
-    with pytest.raises(ValueError, match="of method 'coco', which pairs equal names alone"):
+    with pytest.raises(ValueError, match="with method 'coco', which pairs equal names only"):
         label_errors(evaluated, "plain")

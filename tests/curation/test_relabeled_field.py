@@ -58,11 +58,11 @@ def test_a_free_field_and_the_same_relabelling_that_was_stopped_may_be_filled(
     add_relabelled(run, FIELD, INTO, {})
     check_new(run, FIELD, SETTINGS, INTO, overwrite=False)  # no call of it came to its end
     other = replace(SETTINGS, vocabulary_hash="other")
-    with pytest.raises(ValueError, match="'again' is there already, with names of 'v'"):
+    with pytest.raises(ValueError, match="'again' already exists, with names of 'v'"):
         check_new(run, FIELD, other, INTO, overwrite=False)
     check_new(run, FIELD, other, INTO, overwrite=True)
     runs.add_session(run, INTO, {"started": runs.now()})
-    with pytest.raises(ValueError, match="use overwrite=True or another field"):
+    with pytest.raises(ValueError, match="use another field, or pass overwrite=True"):
         check_new(run, FIELD, SETTINGS, INTO, overwrite=False)
 
 
@@ -70,15 +70,15 @@ def test_a_labelling_or_its_own_source_is_never_named_over(run: fo.Dataset) -> N
     add_run(run, "second")
     consents: tuple[Overwrite, ...] = (False, True, "all")
     for overwrite in consents:
-        with pytest.raises(ValueError, match="a field of their own: choose another than 'ovsam'"):
+        with pytest.raises(ValueError, match="a field of their own: choose one other than 'ovsam'"):
             check_new(run, FIELD, SETTINGS, FIELD, overwrite=overwrite)
-        with pytest.raises(ValueError, match="no relabelling made it, but label_dataset"):
+        with pytest.raises(ValueError, match="already exists, and is a labelling run itself"):
             check_new(run, FIELD, SETTINGS, "second", overwrite=overwrite)
 
 
 def test_a_field_of_others_needs_a_consent_of_its_own(run: fo.Dataset) -> None:
     run.clone_sample_field(FIELD, INTO)
-    for overwrite, told in ((False, "use another field"), (True, "6 labels that no run of ours")):
+    for overwrite, told in ((False, "use another field"), (True, "6 labels in it, made by no run")):
         with pytest.raises(ValueError, match=told):
             check_new(run, FIELD, SETTINGS, INTO, overwrite=overwrite)  # type: ignore[arg-type]
     check_new(run, FIELD, SETTINGS, INTO, overwrite="all")
@@ -99,7 +99,7 @@ def test_a_view_that_hides_what_would_be_replaced_is_refused(run: fo.Dataset) ->
     with pytest.raises(ValueError, match="2 samples outside this view have labels in field"):
         earlier_labels(part, FIELD, INTO, label_ids(part))
     cats = run.filter_labels(FIELD, F("label") == "cat", only_matches=False)
-    with pytest.raises(ValueError, match="3 labels in field 'again' are of instances that this"):
+    with pytest.raises(ValueError, match="3 labels in field 'again' belong to instances that this"):
         earlier_labels(cats, FIELD, INTO, label_ids(cats))
 
 

@@ -147,8 +147,8 @@ def test_an_index_older_than_the_labels_is_refused_and_nothing_written(
 def test_what_cannot_be_done_is_a_clear_error(named: fo.Dataset) -> None:
     relabel_dataset(named, vocabulary=OTHER, label_field="again", device="cpu")
     refused = {
-        "already, with names of": {"label_field": "again"},
-        "no relabelling made it": {"label_field": "asks", "overwrite": True},
+        "already exists, with names of": {"label_field": "again"},
+        "was not made by relabelling": {"label_field": "asks", "overwrite": True},
         "a field of their own": {"label_field": "ovsam"},
         "0 to 1, got 2": {"label_field": "new", "min_confidence": 2},
         "no labelling run filled": {"pred_field": "asks"},
@@ -292,11 +292,11 @@ def test_a_first_relabelling_that_was_stopped_needs_no_consent_to_be_finished(
         with pytest.raises(KeyboardInterrupt):
             relabel_dataset(named, **same)
     assert len(named.exists("again")) == 1
-    with pytest.raises(ValueError, match="already, with names of"):
+    with pytest.raises(ValueError, match="already exists, with names of"):
         relabel_dataset(named, **{**same, "vocabulary": ["c", "d"]})
     assert relabel_dataset(named, **same).instances == 9
     assert len(values(named, "again", "id")) == 9
-    with pytest.raises(ValueError, match="already, with names of"):
+    with pytest.raises(ValueError, match="already exists, with names of"):
         relabel_dataset(named, **same)
 
 
@@ -336,7 +336,9 @@ def test_labels_that_a_person_drew_or_changed_in_the_new_field_stay(named: fo.Da
 
 
 def test_a_person_s_field_is_replaced_only_by_a_consent_of_its_own(named: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match="no relabelling made it: it holds 9 labels that no run"):
+    with pytest.raises(
+        ValueError, match="was not made by relabelling; 9 labels in it, made by no run"
+    ):
         relabel_dataset(named, vocabulary=NAMES, label_field="asks", overwrite=True, device="cpu")
     assert values(named, "asks", "label") == ["thing"] * 9
     relabel_dataset(named, vocabulary=NAMES, label_field="asks", overwrite="all", device="cpu")

@@ -88,7 +88,7 @@ def test_a_clone_loses_nothing(named: fo.Dataset) -> None:
 
 def test_what_is_no_run_is_refused_and_kept(named: fo.Dataset) -> None:
     before = snapshot(named)
-    with pytest.raises(ValueError, match="no run of ours is recorded for field 'asks'"):
+    with pytest.raises(ValueError, match="no labelling run is recorded for field 'asks'"):
         remove_run(named, "asks")
     with pytest.raises(ValueError, match="there is no field 'ovsm': there is 'ovsam'"):
         remove_run(named, "ovsm")
@@ -234,7 +234,7 @@ def test_a_dataset_made_of_a_view_has_no_run_to_remove(plain: fo.Dataset) -> Non
     add_everything(plain)
     clone = plain.limit(1).clone()
     before = snapshot(clone)
-    with pytest.raises(ValueError, match="no run of ours is recorded for field 'ovsam'"):
+    with pytest.raises(ValueError, match="no labelling run is recorded for field 'ovsam'"):
         remove_run(clone, "ovsam")
     assert snapshot(clone) == before
     clone.delete()

@@ -37,7 +37,7 @@ def test_a_renamed_field_is_refused_with_the_way_back(dataset: fo.Dataset) -> No
         ValueError, match=f"not in field 'ovsam', and seem to be in 'other'.*{back}"
     ):
         require_run(dataset, "ovsam", gone=True)
-    with pytest.raises(ValueError, match=f"no run of ours is recorded for field 'other'.*{back}"):
+    with pytest.raises(ValueError, match=f"no labelling run is recorded for field 'other'.*{back}"):
         require_run(dataset, "other")
 
 

@@ -65,7 +65,7 @@ def test_patches_and_labels_without_embeddings_are_refused_and_nothing_is_cleare
 ) -> None:
     view = search(named, "a cat", k=4)
     for patches in (view, named.to_patches("ovsam")):
-        with pytest.raises(ValueError, match="holds copies, made anew"):
+        with pytest.raises(ValueError, match="holds copies, made from"):
             search(patches, "a cup")
     assert (
         sum(s is not None for s in named.values("ovsam.detections.search_score", unwind=True)) == 4
@@ -81,7 +81,7 @@ def test_a_field_whose_embeddings_were_not_kept_can_get_them(named: fo.Dataset) 
     settings = {"vocabulary": NAMES, "box_field": "asks", "label_field": "plain", **SMALL}
     label_dataset(named, embeddings=False, **settings)
     ids = named.values("plain.detections.id")
-    with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
+    with pytest.raises(ValueError, match="label again with the settings of that run"):
         search(named, "a cat", pred_field="plain")
     label_dataset(named, embeddings=True, **settings)
     assert named.values("plain.detections.id") == ids

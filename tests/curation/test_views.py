@@ -121,7 +121,7 @@ def test_a_renamed_field_has_the_same_views(run: fo.Dataset) -> None:
         (lambda d: views.doubtful(d, "ovsam", by="outlier"), r"'outlier' yet: run score_run"),
         (
             lambda d: views.doubtful(d, "ovsam", by="size"),
-            "there are doubt, objectness, confidence",
+            "choose one of priority, doubt, confidence",
         ),
         (lambda d: views.doubtful(d, "ovsam", by="margin", percent=0), "must be above 0"),
         (lambda d: views.rare_here(d, "ovsam", fewer_than=2, tail_percent=1), "give one"),
@@ -141,7 +141,7 @@ def test_what_cannot_be_shown_is_said_with_the_next_step(
 def test_a_vocabulary_without_groups_or_split_is_named_as_the_reason(run: fo.Dataset) -> None:
     for name in ("frequency", "split"):
         run.set_values(f"ovsam.detections.{name}", [[None, None]] * 3)
-    with pytest.raises(ValueError, match="no LVIS groups; label or relabel with vocabulary='lvis'"):
+    with pytest.raises(ValueError, match="no LVIS groups; label or relabel with LVIS"):
         views.rare_in_lvis(run, "ovsam")
     with pytest.raises(ValueError, match="its vocabulary has no split"):
         views.novel(run, "ovsam")

@@ -214,7 +214,7 @@ def test_a_view_stands_for_its_dataset(run: fo.Dataset) -> None:
 def test_a_renamed_field_is_refused_with_the_way_back(run: fo.Dataset) -> None:
     run.rename_sample_field("ovsam", "other")
     back = r"dataset\.rename_sample_field\('other', 'ovsam'\)"
-    with pytest.raises(ValueError, match=f"no run of ours is recorded for field 'other'.*{back}"):
+    with pytest.raises(ValueError, match=f"no labelling run is recorded for field 'other'.*{back}"):
         setup_workspace(run, "other")
     with pytest.raises(ValueError, match=f"seem to be in 'other'.*{back}"):
         setup_workspace(run, "ovsam")
@@ -225,9 +225,13 @@ def test_a_renamed_field_is_refused_with_the_way_back(run: fo.Dataset) -> None:
 @pytest.mark.parametrize(
     ("field", "options", "message"),
     [
-        ("truth", {}, "no run of ours is recorded for field 'truth': there is 'ovsam'"),
+        ("truth", {}, "no labelling run is recorded for field 'truth': there is 'ovsam'"),
         ("ovsm", {}, "there is no field 'ovsm': there is 'ovsam'"),
-        ("ovsam", {"colour_by": "size"}, "cannot be coloured by 'size': there are label, review"),
+        (
+            "ovsam",
+            {"colour_by": "size"},
+            "cannot be coloured by 'size': choose one of label, review",
+        ),
     ],
 )
 def test_fields_of_others_and_unknown_settings_are_refused(

@@ -61,7 +61,9 @@ def test_what_a_person_made_is_not_replaced_without_a_word(
         sample["ovsam"].detections.append(fo.Detection(label="lynx", bounding_box=CAT))
         sample.save()
     before = dataset.values("ovsam.detections.id")
-    with pytest.raises(ValueError, match=r"1 that .* would be replaced: give another label_field"):
+    with pytest.raises(
+        ValueError, match=r"would be replaced \(1 that .*\): give another label_field"
+    ):
         dataset.apply_model(model, **settings)
     dataset.reload()
     assert dataset.values("ovsam.detections.id") == before

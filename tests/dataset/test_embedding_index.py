@@ -82,7 +82,7 @@ def test_a_field_that_no_run_filled_is_refused_and_a_renamed_one_named(twice: fo
         embedding_index.load(twice, "asks")
     label_dataset(twice, **SMALL)
     twice.rename_sample_field("ovsam", "mine")
-    with pytest.raises(ValueError, match="if a field was 'ovsam' before, give it that name again"):
+    with pytest.raises(ValueError, match="if a field was 'ovsam' before, rename it back"):
         embedding_index.load(twice, "mine")
 
 

@@ -63,7 +63,7 @@ def test_embeddings_that_a_run_keeps_are_taken_without_a_look(named: fo.Dataset)
 
 def test_a_namer_with_other_weights_is_not_asked(boxed: fo.Dataset) -> None:
     label = boxed.first()["asks"].detections[0].id
-    with pytest.raises(ValueError, match="other weights now than it made them with"):
+    with pytest.raises(ValueError, match="have changed since"):
         vectors_of(boxed, [label], Areas, "others")
 
 

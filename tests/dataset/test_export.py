@@ -57,7 +57,7 @@ def test_an_exported_mask_is_the_stored_one_to_the_pixel(dataset, placed):
     sample.metadata = fo.ImageMetadata(width=size[1], height=size[0])
     sample["ovsam"] = fo.Detections(detections=[detection(mask, (x, y), size)])
     sample.save()
-    (row,) = field_rows(dataset[:1], "ovsam", None)
+    (row,) = field_rows(dataset[:1], "ovsam")
     row = json.loads(json.dumps(row))
     decoded = coco_mask.decode(row["segmentation"]).astype(bool)
     assert decoded.shape == size
@@ -78,7 +78,7 @@ def test_every_prompt_has_its_row_in_the_prompts_order(dataset):
     sample["ovsam"] = fo.Detections(detections=answers)
     sample["ovsam_error"] = "1 of 3 prompts left out: ..."
     sample.save()
-    rows = list(field_rows(dataset[:1], "ovsam", "asks"))
+    rows = list(field_rows(dataset[:1], "ovsam", {"box_prompt_field": "asks"}))
     assert [row["prompt_id"] for row in rows] == [box.id for box in boxes]
     assert [row["score"] for row in rows] == [0.5, 0.0, 0.5]
     assert "lies outside the 451 x 300 image" in rows[1]["error"]
@@ -97,7 +97,7 @@ def test_an_answer_without_a_mask_or_a_number_is_finite_and_says_so(dataset):
     sample["asks"] = fo.Detections(detections=[box, other])
     sample["ovsam"] = fo.Detections(detections=[nothing, odd])
     sample.save()
-    first, second = field_rows(dataset[:1], "ovsam", "asks")
+    first, second = field_rows(dataset[:1], "ovsam", {"box_prompt_field": "asks"})
     assert first["error"] == "the mask is empty"
     assert second["similarity"] == 0.0
     json.dumps([first, second], allow_nan=False)
@@ -177,7 +177,7 @@ def test_a_turned_photograph_is_exported_as_it_is_shown(dataset, turned):
     sample = fo.Sample(filepath=str(turned), ovsam=fo.Detections(detections=[label]))
     sample.metadata = fo.ImageMetadata(width=451, height=300)  # as FiftyOne has it for most kinds
     dataset.add_sample(sample)
-    (row,) = field_rows(dataset[3:], "ovsam", None)
+    (row,) = field_rows(dataset[3:], "ovsam")
     assert row["segmentation"]["size"] == [451, 300]
     assert row["bbox"] == [200, 300, 30, 40]
     np.testing.assert_array_equal(decoded(row)[300:340, 200:230], mask)
@@ -203,7 +203,7 @@ def test_a_mask_whose_box_was_dragged_over_the_edge_is_cut_there_and_told(
     sample = dataset.first()
     sample["ovsam"] = fo.Detections(detections=[label, whole])
     sample.save()
-    assert write_rows(field_rows(dataset[:1], "ovsam", None), tmp_path / "rows.json") == 2
+    assert write_rows(field_rows(dataset[:1], "ovsam"), tmp_path / "rows.json") == 2
     row, other = json.loads((tmp_path / "rows.json").read_text())
     expected = np.zeros((height, width), dtype=bool)
     padded = np.pad(expected, 50)
@@ -211,7 +211,7 @@ def test_a_mask_whose_box_was_dragged_over_the_edge_is_cut_there_and_told(
     expected = padded[50:-50, 50:-50]
     np.testing.assert_array_equal(decoded(row), expected)
     assert expected[seen].sum() == expected.sum()
-    assert "over the image's edge" in row["note"]
+    assert "beyond the image's edge" in row["note"]
     assert "note" not in other
     assert "1 masks of rows.json were cut" in caplog.text
 
@@ -221,7 +221,7 @@ def test_a_mask_whose_box_was_resized_is_exported_as_the_app_draws_it(dataset):
     mask[:20, :30] = mask[20:, 30:] = True
     label = detection(mask, (0, 0), (300, 451))
     label.bounding_box = [100 / 451, 50 / 300, 120 / 451, 20 / 300]
-    (row,) = field_rows(with_label(dataset, label), "ovsam", None)
+    (row,) = field_rows(with_label(dataset, label), "ovsam")
     expected = np.zeros((300, 451), dtype=bool)
     expected[50:60, 100:160] = expected[60:70, 160:220] = True
     np.testing.assert_array_equal(decoded(row), expected)
@@ -234,10 +234,10 @@ def test_a_mask_on_disk_is_exported(dataset, tmp_path):
     label = detection(mask, (20, 30), (300, 451))
     label.export_mask(str(tmp_path / "mask.png"), update=True)
     assert label.mask is None
-    (row,) = field_rows(with_label(dataset, label), "ovsam", None)
+    (row,) = field_rows(with_label(dataset, label), "ovsam")
     np.testing.assert_array_equal(decoded(row)[30:70, 20:50], mask)
     (tmp_path / "mask.png").unlink()
-    (row,) = field_rows(dataset[:1], "ovsam", None)
+    (row,) = field_rows(dataset[:1], "ovsam")
     assert "mask" in row["error"]
     assert coco_mask.area(row["segmentation"]) == 0
 
@@ -246,7 +246,7 @@ def test_a_mask_on_disk_is_exported(dataset, tmp_path):
 def test_a_box_that_is_nowhere_costs_its_own_row(dataset, box):
     label = detection(np.ones((40, 30), bool), (20, 30), (300, 451))
     label.bounding_box = box
-    (row,) = field_rows(with_label(dataset, label), "ovsam", None)
+    (row,) = field_rows(with_label(dataset, label), "ovsam")
     assert row["error"]
     json.dumps(row, allow_nan=False)
 

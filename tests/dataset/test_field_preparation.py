@@ -45,7 +45,7 @@ def test_other_settings_on_a_filled_field_are_refused_by_name(
     before = label_ids(boxed)
     with pytest.raises(ValueError, match=named) as error:
         label(boxed, **changed)
-    assert "overwrite=True or another field" in str(error.value)
+    assert "use another field, or pass overwrite=True" in str(error.value)
     assert label_ids(boxed) == before
 
 
@@ -77,7 +77,7 @@ def test_overwriting_a_view_never_mixes_settings_nor_removes_what_it_does_not_sh
 def test_labels_of_unknown_origin_are_not_touched(boxed: fo.Dataset) -> None:
     before = label_ids(boxed, "asks")
     boxed.clone_sample_field("asks", "mine")
-    with pytest.raises(ValueError, match="no run of label_dataset made them"):
+    with pytest.raises(ValueError, match="no labelling run made them"):
         label(boxed, label_field="mine")
     assert label_ids(boxed, "mine") == before
 
@@ -88,9 +88,9 @@ def test_decisions_that_overwriting_removes_are_told(
     label(boxed)
     accept(boxed, "ovsam", boxed.first()["ovsam"].detections[0].id)
     before = label_ids(boxed)
-    with pytest.raises(ValueError, match="holds labels 1 that a person decided about"):
+    with pytest.raises(ValueError, match="on request \\(1 that a person decided about\\)"):
         label(boxed, overwrite=True)
     assert label_ids(boxed) == before
     with caplog.at_level(logging.WARNING):
         label(boxed, overwrite="all")
-    assert "the decisions about 1 labels in field 'ovsam' are gone" in caplog.text
+    assert "the decisions about 1 labels in field 'ovsam' were removed" in caplog.text

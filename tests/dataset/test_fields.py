@@ -106,7 +106,7 @@ def test_more_masks_than_a_document_holds_are_refused_before_they_are_written(
             fields.check_storable(labels)
         else:
             with pytest.raises(
-                ValueError, match=r"2 masks take 0\.\d MB, and MongoDB stores 16 MB"
+                ValueError, match=r"2 masks take 0\.\d MB, and MongoDB stores at most 16 MB"
             ):
                 fields.check_storable(labels)
 

@@ -25,12 +25,12 @@ def test_what_is_blank_or_of_another_question_has_its_default() -> None:
 @pytest.mark.parametrize(
     ("form", "name", "value", "told"),
     [
-        (RelabelRequest, "min_confidence", "high", "give a number"),
+        (RelabelRequest, "min_confidence", "high", "enter a number"),
         (NamingRequest, "fill", "perhaps", "this is either on or off"),
-        (NamingRequest, "field", ["drawn"], "give text"),
-        (EvaluationRequest, "iou", {}, "give a number"),
-        (FindingRequest, "group", 1.5, "give a whole number"),
-        (LabelRequest, "tiles", 3.5, "give text"),
+        (NamingRequest, "field", ["drawn"], "enter text"),
+        (EvaluationRequest, "iou", {}, "enter a number"),
+        (FindingRequest, "group", 1.5, "enter a whole number"),
+        (LabelRequest, "tiles", 3.5, "enter text"),
     ],
 )
 def test_what_cannot_be_read_is_told_at_its_question_and_never_passed_over(
@@ -45,16 +45,16 @@ def test_what_cannot_be_read_is_told_at_its_question_and_never_passed_over(
 
 def test_forms_with_such_values_do_nothing(named: fo.Dataset) -> None:
     finding = FindingRequest.from_params({"percent": "few"}, named)
-    assert finding.problems(named) == {"percent": "give a number"}
+    assert finding.problems(named) == {"percent": "enter a number"}
     relabel = RelabelRequest.read({"vocabulary": "coco", "min_confidence": "high"})
     label = LabelRequest.from_params({"vocabulary": "coco", "min_objectness": "high"})
-    assert relabel.problems(named) == {"min_confidence": "give a number"}
-    assert label.problems(named)["min_objectness"] == "give a number"
+    assert relabel.problems(named) == {"min_confidence": "enter a number"}
+    assert label.problems(named)["min_objectness"] == "enter a number"
     for asked in (
         lambda: finding.view(named),
         *(lambda r=r: r.arguments(named) for r in (relabel, label)),
     ):
-        with pytest.raises(ValueError, match="give a number"):
+        with pytest.raises(ValueError, match="enter a number"):
             asked()
 
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_used_is_left_out_alone_with_its_reason(
         ([{"image_id": 7, "bbox": [0, 0, 9, 9]}], "give the annotation file"),
         ([], "it is empty"),
         ({"images": []}, 'has no "annotations"'),
-        ([1], "is no list of results"),
+        ([1], "is not a list of results"),
     ],
 )
 def test_a_file_of_which_nothing_can_be_used_is_refused(
@@ -138,7 +138,7 @@ def test_a_field_of_another_type_is_refused(dataset: fo.Dataset, tmp_path: Path)
 
 
 def test_an_annotation_file_needs_no_other_beside_it(dataset: fo.Dataset, truth: Path) -> None:
-    with pytest.raises(ValueError, match="truth.json says itself what its images are"):
+    with pytest.raises(ValueError, match="truth.json already says what its images are"):
         import_labels(dataset, truth, annotations=truth)
     with pytest.raises(ValueError, match="no annotation of .* can be used: it is empty"):
         import_labels(dataset, truth)

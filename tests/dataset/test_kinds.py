@@ -130,13 +130,13 @@ def test_a_view_grouped_by_a_field_says_how_to_see_all_of_it(
     boxed: fo.Dataset, ordered: bool
 ) -> None:
     grouped = boxed.group_by("scene", order_by="filepath" if ordered else None)
-    with pytest.raises(ValueError, match=r"one sample a group: give the view before"):
+    with pytest.raises(ValueError, match=r"one sample per group: give the view before"):
         label_dataset(grouped, **SETTINGS)
     flat = boxed.select(grouped.flatten().values("id"))
     assert label_dataset(flat, **SETTINGS).labelled == 3
-    with pytest.raises(ValueError, match=r"one sample a group"):
+    with pytest.raises(ValueError, match=r"one sample per group"):
         relabel_dataset(grouped, vocabulary="coco", device="cpu")
-    with pytest.raises(ValueError, match=r"one sample a group"):
+    with pytest.raises(ValueError, match=r"one sample per group"):
         search(grouped, "a cat")
     assert relabel_dataset(flat, vocabulary="coco", device="cpu").instances == 6
     assert len(search(flat, "a cat", k=4)) == 4
@@ -208,7 +208,7 @@ def test_what_reads_a_grouped_dataset_tells_of_its_slices_and_leaves_none_out(
     both.compute_metadata(progress=False)
     both.clone_sample_field("truth", "said")
     calls: tuple[Callable[[Any], Any], ...] = (
-        lambda samples: list(field_rows(samples, "truth", None)),
+        lambda samples: list(field_rows(samples, "truth")),
         lambda samples: save_sheet(samples, "truth", tmp_path / "sheet.png"),
         lambda samples: center_points(samples, "truth"),
         lambda samples: evaluate_dataset(

@@ -206,7 +206,7 @@ def test_words_keep_only_what_fits_them_best_first(dataset: fo.Dataset) -> None:
 
 
 def test_words_and_fields_together_are_refused(boxed: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match="`find` looks everywhere"):
+    with pytest.raises(ValueError, match="`find` searches whole photographs"):
         label(boxed, find="a cat")
 
 

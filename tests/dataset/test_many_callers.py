@@ -97,7 +97,7 @@ def test_embeddings_that_were_not_kept_are_made_by_the_next_call(boxed: fo.Datas
     wanted = embedding_index.load(boxed, "ovsam")
     before = boxed.values("ovsam.detections.id")
     embedding_index.forget(boxed, "ovsam")
-    with pytest.raises(ValueError, match="call label_dataset again with the settings of that run"):
+    with pytest.raises(ValueError, match="label again with the settings of that run"):
         relabel_dataset(boxed, vocabulary=["dog"], device="cpu")
     assert label_dataset(boxed, **SMALL).labelled == 0
     assert boxed.values("ovsam.detections.id") == before

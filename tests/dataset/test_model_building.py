@@ -18,7 +18,7 @@ SMALL: dict[str, Any] = {"vocabulary": "cat, cup, person, spoon", "device": "cpu
         ({"min_confidence": 1.5}, "min_confidence is a probability, 0 to 1, got 1.5"),
         ({"min_objectness": -0.1}, "min_objectness is a probability, 0 to 1, got -0.1"),
         ({"points_per_side": 0}, "points_per_side must be at least 1"),
-        ({"find": Category("cat")}, "'cat' has no examples to be found by"),
+        ({"find": Category("cat")}, "'cat' has no examples to search by"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(settings: dict[str, Any], reason: str) -> None:

@@ -37,7 +37,7 @@ def decided(named: fo.Dataset) -> fo.Dataset:
 
 
 def exported(dataset: fo.Dataset, field: str, path: Path) -> list[dict[str, Any]]:
-    write_rows(field_rows(dataset, field, None), path)
+    write_rows(field_rows(dataset, field), path)
     rows: list[dict[str, Any]] = json.loads(path.read_text())
     return rows
 

@@ -65,9 +65,9 @@ def test_previews_are_apart_by_what_they_show(dataset: fo.Dataset) -> None:
     [
         ({"preset": "ovsam-huge"}, "preset", "there is no model 'ovsam-huge'"),
         ({"tiles": "many"}, "tiles", "tiles is 'auto', 'off' or a number from 2 to 16"),
-        ({"prompts": "find"}, "find", "give the words to look for"),
+        ({"prompts": "find"}, "find", "enter the words to look for"),
         ({"prompts": "point"}, "prompt_field", "no field holds points"),
-        ({"preset": "sam-clip"}, "weights", "it draws with a checkpoint of segment_anything"),
+        ({"preset": "sam-clip"}, "weights", "draws its masks with a segment_anything checkpoint"),
         ({"field": "no name"}, "field", "cannot be a label field"),
     ],
 )

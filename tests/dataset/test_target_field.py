@@ -45,8 +45,8 @@ def test_other_settings_go_to_a_free_field_or_say_what_is_there(
     assert request.problems(named) == {}
     told = LabelRequest.from_params({**SAME, **change, "field": "ovsam"}).problems(named)
     assert told == {
-        "field": f"'ovsam' holds labels of 3 photographs, made with another {what}: choose another "
-        "field ('ovsam_2' is free), or tick \"Replace existing labels\""
+        "field": f"'ovsam' holds labels of 3 photographs, made with other settings ({what}): "
+        "choose another field ('ovsam_2' is free), or tick \"Replace existing labels\""
     }
     again = LabelRequest.from_params({**SAME, **change, "field": "ovsam", "overwrite": True})
     assert again.problems(named) == {}
@@ -57,7 +57,7 @@ def test_other_settings_go_to_a_free_field_or_say_what_is_there(
 def test_labels_of_others_are_told_with_a_free_field(named: fo.Dataset) -> None:
     request = LabelRequest.from_params({"vocabulary": "coco", "field": "asks"})
     told = request.problems(named)["field"]
-    assert "'asks' holds labels of 3 photographs, made by no run of this plugin" in told
+    assert "'asks' holds labels of 3 photographs, made by something other than this plugin" in told
     assert "'ovsam_coco' is free" in told
 
 
@@ -65,7 +65,9 @@ def test_a_field_that_asks_or_is_of_another_type_is_told_with_a_free_one(
     named: fo.Dataset,
 ) -> None:
     told = LabelRequest.from_params({**SAME, "field": "asks"}).problems(named)
-    assert told["field"] == "'asks' asks: labels go to another field; 'ovsam_2' is free"
+    assert told["field"] == (
+        "'asks' holds the prompts: labels must go to another field; 'ovsam_2' is free"
+    )
     told = LabelRequest.from_params({**SAME, "field": "filepath"}).problems(named)
     assert told["field"].endswith("; 'ovsam_2' is free")
 

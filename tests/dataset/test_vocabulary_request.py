@@ -35,7 +35,11 @@ def test_one_name_alone_is_a_name_and_no_built_in_vocabulary() -> None:
 
 @pytest.mark.parametrize(
     ("vocabulary", "told"),
-    [("names", "give names with commas"), ("file", "give the path"), ("field", "choose the field")],
+    [
+        ("names", "enter names separated by commas"),
+        ("file", "enter the path"),
+        ("field", "choose the field"),
+    ],
 )
 def test_what_a_choice_needs_and_is_blank_is_told(vocabulary: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):

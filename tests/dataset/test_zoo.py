@@ -18,7 +18,12 @@ from ovsam_plugin.dataset.zoo import download_model, load_model, resolve_input
 def test_weights_whose_licence_is_not_accepted_are_a_clear_error(name: str) -> None:
     with pytest.raises(FileNotFoundError) as refused:
         foz.load_zoo_model(name)
-    for said in ("S-Lab License 1.0", f"ovsam weights fetch {name}", "weights=FILE", "ovsam-lite"):
+    for said in (
+        "S-Lab License 1.0",
+        f"ovsam weights fetch {name}",
+        "given as the weights",
+        "ovsam-lite",
+    ):
         assert said in str(refused.value)
 
 

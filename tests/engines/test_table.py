@@ -18,6 +18,7 @@ from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.engines import table
 from ovsam_plugin.engines.cluster import RayEngine
 from ovsam_plugin.engines.devices import DeviceEngine, devices_named
 
@@ -172,6 +173,16 @@ def test_engines_are_asked_for_in_ways_that_work(
     with pytest.raises(ValueError, match=message):
         label_dataset(asking, **{**SETTINGS, **settings})
     assert asking.get_field("ovsam") is None
+
+
+def test_engines_may_have_settings_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    row = (lambda **settings: made.append(settings), ("address",))
+    monkeypatch.setattr(table, "_ENGINES", {**table._ENGINES, "another": row})
+    table.labeling_engine("another", address="host", worker_gpus=None)
+    assert made == [{"address": "host"}]
+    with pytest.raises(ValueError, match="worker_gpus is for engine 'ray', not 'another'"):
+        table.labeling_engine("another", worker_gpus=1)
 
 
 def test_devices_are_named_by_one_word_or_many() -> None:

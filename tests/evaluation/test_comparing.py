@@ -46,5 +46,5 @@ def test_two_evaluations_become_one(images: list[Path], annotate: Annotate) -> N
     both = together(one, replace(two, problems=("cup.png: broken",)))
     assert [len(method.outcomes) for method in both.methods] == [6, 6]
     assert both.problems == (*one.problems, "cup.png: broken")
-    with pytest.raises(ValueError, match="cup.png: broken; mend or leave out"):
+    with pytest.raises(ValueError, match="cup.png: broken; fix or leave out"):
         together(one, replace(two, paths=two.paths[:2], problems=("cup.png: broken",)))

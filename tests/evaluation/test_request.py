@@ -89,7 +89,7 @@ def test_a_free_name_is_found_and_one_that_is_taken_is_told(truthful: fo.Dataset
     for key, told in (
         ("said_eval", "choose another name ('said_eval_2')"),
         ("filepath", "the dataset has a field 'filepath'"),
-        ("no name", "is no name: use letters"),
+        ("no name", "is not a valid name: use letters"),
     ):
         assert told in request(eval_key=key).problems(truthful)["eval_key"]
 
@@ -100,12 +100,12 @@ def test_a_free_name_is_found_and_one_that_is_taken_is_told(truthful: fo.Dataset
         ({"split": "file"}, "split_file", "needed for what is chosen above"),
         ({"vocabulary": "names"}, "names", "needed for what is chosen above"),
         ({"pred_field": "sayd"}, "pred_field", "there is no field 'sayd'"),
-        ({"gt_field": "said"}, "pred_field", "cannot be held against itself"),
-        ({"compare": "truth"}, "compare", "chosen above already"),
+        ({"gt_field": "said"}, "pred_field", "cannot be compared with itself"),
+        ({"compare": "truth"}, "compare", "already chosen above"),
         ({"slice_by": "weather"}, "slice_by", "weather"),
         ({"vocabulary": "names", "names": "cat, dog"}, "names", "'cup'"),
         ({"split": "file", "split_file": "/nowhere.json"}, "split_file", "nowhere.json"),
-        ({"iou": "high"}, "iou", "give a number"),
+        ({"iou": "high"}, "iou", "enter a number"),
     ],
 )
 def test_what_is_wrong_is_told_at_its_question(
@@ -122,7 +122,7 @@ def test_a_protocol_that_pairs_needs_askers(truthful: fo.Dataset) -> None:
         for label in sample["said"].detections if sample["said"] else ():
             label["prompt_id"] = None
     assert (
-        "was asked for by one of 'truth'" in request(protocol="box").problems(truthful)["protocol"]
+        "was prompted by one of 'truth'" in request(protocol="box").problems(truthful)["protocol"]
     )
     assert request(protocol="everything").problems(truthful) == {}
 

@@ -165,7 +165,7 @@ def test_other_weights_or_cuts_are_another_namer(tmp_path: Path) -> None:
         ("openclip:ViT-B-32", None, "MODEL/WEIGHTS"),
         ("clip", None, "unknown namer 'clip'.*ovsam-lite"),
         ("ovsam-lite", "0.1:1", "looks at whole photographs"),
-        (None, "0.1:1", "cuts are of a namer"),
+        (None, "0.1:1", "cuts are for a namer"),
     ],
 )
 def test_a_namer_that_is_none_is_refused(name: str | None, cuts: str | None, why: str) -> None:

@@ -62,8 +62,8 @@ def test_the_form_counts_what_is_selected_and_offers_names(
 
 def test_nothing_selected_is_said_in_the_form_and_refused(labelled: fo.Dataset) -> None:
     shown = form(labelled, [])
-    assert shown["what"]["error_message"].startswith("select first: labels")
-    with pytest.raises(ExecutionError, match="select first: labels"):
+    assert shown["what"]["error_message"].startswith("select something first: labels")
+    with pytest.raises(ExecutionError, match="select something first: labels"):
         run(labelled, [], decision="accept")
     assert progress(labelled, FIELD) == Progress(open=6)
 
@@ -93,7 +93,7 @@ def test_a_whole_view_is_decided_and_undone_in_one_step(labelled: fo.Dataset) ->
     # The cup of the second photograph, and its spoon, which another view hides.
     second = labelled.values("id")[1]
     done = in_view(labelled.view(), [second], decision="accept")
-    assert done.result["told"] == "1 accepted; 1 were so already"
+    assert done.result["told"] == "1 accepted; 1 already were"
     for left in (Progress(accepted=4, open=2), Progress(open=6)):
         in_view(labelled.view(), [], decision="undo", field=FIELD)
         assert progress(labelled, FIELD) == left
@@ -117,5 +117,5 @@ def test_it_can_be_called_from_a_notebook(labelled: fo.Dataset, ids: dict[str, s
     operator = foo.get_operator(URI)
     operator(labelled, FIELD, [ids["cat"]], "rename", name="lynx")
     assert "lynx" in labelled.distinct(f"{FIELD}.detections.label")
-    with pytest.raises(ExecutionError, match="decision. Reason: .delete. is no choice"):
+    with pytest.raises(ExecutionError, match="decision. Reason: .delete. is not a choice"):
         operator(labelled, FIELD, [ids["cat"]], "delete")

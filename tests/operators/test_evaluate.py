@@ -136,7 +136,7 @@ def test_what_the_network_answers_to_true_boxes_is_evaluated(truthful: fo.Datase
 def test_the_form_offers_fields_and_names_the_evaluation(truthful: fo.Dataset) -> None:
     shown = form(truthful, pred_field="said", gt_field="truth", protocol="box", resize_masks=True)
     assert shown["pred_field"]["type"]["values"] == ["truth", "said"]
-    assert shown["eval_key"]["view"]["description"] == "empty: said_eval"
+    assert shown["eval_key"]["view"]["description"] == "if empty: said_eval"
     assert not any(prop["invalid"] for prop in shown.values())
     assert "iou" not in shown
     assert "iou" in form(truthful, **{**PARAMS, "protocol": "everything"})
@@ -148,13 +148,13 @@ def test_the_form_offers_fields_and_names_the_evaluation(truthful: fo.Dataset) -
         ({"pred_field": "truth", "gt_field": "said"}, "pred_field", "are swapped"),
         ({"pred_field": "sayd"}, "pred_field", "there is no field 'sayd'"),
         ({"gt_field": "filepath"}, "gt_field", "need Detections"),
-        ({"eval_key": "my key"}, "eval_key", "is no name"),
+        ({"eval_key": "my key"}, "eval_key", "is not a valid name"),
         ({"eval_key": "truth"}, "eval_key", "choose another name"),
         ({"split": "file"}, "split_file", "is needed"),
         ({"split": "file", "split_file": "/nowhere.json"}, "split_file", "there is no split"),
         ({"vocabulary": "names"}, "names", "is needed"),
         ({"vocabulary": "names", "names": "cat, cup"}, "names", "'person'"),
-        ({"gt_field": "said"}, "pred_field", "cannot be held against itself"),
+        ({"gt_field": "said"}, "pred_field", "cannot be compared with itself"),
     ],
 )
 def test_what_is_wrong_is_said_in_the_form(
@@ -197,7 +197,7 @@ def test_evaluations_are_named_apart_and_count_what_they_leave_out(truthful: fo.
     truthful.reload()
     assert truthful.list_evaluations() == ["said_eval", "said_eval_2"]
     assert first.result["instances"] == 2
-    assert first.result["left_out"].startswith("1 of 3 true labels without a mask")
+    assert first.result["left_out"].startswith("1 of 3 ground-truth labels without a mask")
     taken = form(truthful, **PARAMS, eval_key="said_eval")["eval_key"]
     assert "choose another name ('said_eval_3')" in taken["error_message"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
+from fiftyone.operators.executor import ExecutionError
 from pycocotools.coco import COCO
 
 from ovsam_plugin.curation.decisions import accept
@@ -41,6 +42,17 @@ def test_the_operator_writes_what_was_reviewed(
         half_reviewed=True,
     )
     assert (tmp_path / "one.json").is_file()
+
+
+def test_a_file_that_exists_is_replaced_by_a_box_that_the_error_names(
+    labelled: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    accept(labelled, FIELD, ids["cat"])
+    (tmp_path / "a.json").write_text("{}")
+    asked = {"field": FIELD, "path": str(tmp_path / "a.json"), "half_reviewed": True}
+    with pytest.raises(ExecutionError, match='another path, or tick "Replace existing files"'):
+        foo.execute_operator(URI, {"dataset": labelled, "params": asked})
+    assert (tmp_path / "a.json").read_text() == "{}"
 
 
 def test_the_form_tells_how_far_the_review_is(labelled: fo.Dataset, ids: dict[str, str]) -> None:

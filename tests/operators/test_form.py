@@ -9,9 +9,11 @@ import pytest
 from fiftyone.operators import types
 
 from operators.form import (
+    BOXES,
     LABEL_MODELS,
     VOCABULARIES,
     chosen_run,
+    consent_by,
     flat_target,
     mark,
     menu,
@@ -20,8 +22,9 @@ from operators.form import (
     slider,
     vocabulary_menu,
 )
+from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError, Setting
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
-from ovsam_plugin.vocabulary import load_vocabulary
+from ovsam_plugin.vocabulary.tables import BUILT_IN
 from tests.curation.run_by_hand import add_run
 
 from .asking import context
@@ -70,10 +73,22 @@ def test_a_vocabulary_of_one_s_own_asks_for_it(inputs: types.Object) -> None:
     assert list(shown(third)) == ["vocabulary"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "way"),
+    [
+        (OVERWRITE, ', or tick "Replace existing labels"'),
+        (OVERWRITE_ALL, ', or tick "Also replace labels"'),
+        (Setting("anyway"), ""),
+    ],
+)
+def test_an_error_names_the_box_that_allows_it_if_there_is_one(setting: Setting, way: str) -> None:
+    with pytest.raises(ValueError, match=f"^it exists: use another{way}$"), consent_by(BOXES):
+        raise ConsentError("it exists", "use another", setting)
+
+
 def test_every_model_and_vocabulary_that_there_is_can_be_chosen() -> None:
     assert set(LABEL_MODELS) == {*MODELS, *SAM_MODELS}
-    for name in set(VOCABULARIES) - {"names", "file"}:
-        assert len(load_vocabulary(name)) > 1
+    assert set(VOCABULARIES) == {*BUILT_IN, "names", "file"}
 
 
 def test_problems_are_shown_at_their_question_or_in_a_line_of_their_own(

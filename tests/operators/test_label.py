@@ -48,10 +48,11 @@ def test_replacing_a_person_s_labels_is_asked_with_their_counts(boxed: fo.Datase
     assert "overwrite_all" not in form(boxed, field="free", overwrite=True, **SMALL)
     assert "overwrite_all" not in form(boxed, field="asks", **SMALL)
     asked = form(boxed, **target)["overwrite_all"]
-    assert asked["view"]["label"] == (
-        "Also replace the labels of 'asks' 3 that no run of ours made"
+    assert asked["view"]["label"] == "Also replace labels in 'asks': 3 that no run made"
+    assert asked["error_message"] == (
+        "field 'asks' holds labels that are replaced only on request (3 that no run made): use "
+        'another field, or tick "Also replace labels"'
     )
-    assert asked["error_message"].startswith("field 'asks' holds labels 3 that no run of ours made")
     agreed = form(boxed, overwrite_all=True, **target)["overwrite_all"]
     assert not agreed["invalid"]
 
@@ -93,7 +94,7 @@ def test_a_delegated_run_reports_its_progress_and_its_result(boxed: fo.Dataset) 
     assert operation.run_state == "completed"
     assert operation.result.result["labelled"] == 3
     assert operation.status.progress == 1
-    assert operation.status.label == "3 of 3 images"
+    assert operation.status.label == "3 of 3 photographs"
 
 
 def test_only_the_selected_samples_are_labelled(boxed: fo.Dataset) -> None:
@@ -139,7 +140,9 @@ def test_a_menu_without_a_field_says_how_to_have_one(boxed: fo.Dataset) -> None:
 
 def test_masks_of_sam_need_its_checkpoint(boxed: fo.Dataset, tmp_path: Path) -> None:
     told = form(boxed, preset="sam-clip")["weights"]["error_message"]
-    assert told.startswith("it draws with a checkpoint of segment_anything: give its path")
+    assert told.startswith(
+        "this model draws its masks with a segment_anything checkpoint: enter its path"
+    )
     (tmp_path / "sam_vit_b.pth").write_bytes(b"read when it runs")
     given = form(boxed, preset="sam-clip", weights=str(tmp_path / "sam_vit_b.pth"))
     assert not any(prop["invalid"] for prop in given.values())
@@ -173,8 +176,8 @@ def test_the_app_is_told_how_far_it_is_and_what_came_out(boxed: fo.Dataset) -> N
         ({"field": "filepath"}, "field", "not Detections"),
         ({"weights": "/nowhere/own.safetensors"}, "weights", "no file /nowhere/own.safetensors"),
         ({"prompts": "box", "prompt_field": "asking"}, "prompt_field", "there is no field"),
-        ({"prompts": "box"}, "prompt_field", "choose the field that asks"),
-        ({"prompts": "find", "find": " "}, "find", "give the words"),
+        ({"prompts": "box"}, "prompt_field", "choose the prompt field"),
+        ({"prompts": "find", "find": " "}, "find", "enter the words"),
         ({"vocabulary": "names", "names": "cat, , cat"}, "names", ""),
         ({"vocabulary": "file", "file": "/nowhere/names.txt"}, "file", "/nowhere/names.txt"),
         ({"vocabulary": "field", "class_field": "asks"}, "class_field", None),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import fiftyone as fo
 import pytest
+from fiftyone.operators.executor import ExecutionError
 
 from tests.curation.decided_by_hand import THINGS, decide, make
 
@@ -31,5 +32,9 @@ def test_the_form_says_what_is_needed_then_what_it_is_worth_then_writes(made: fo
     assert not made.has_field("ovsam_learned")
     result = execute("learn", made, field="ovsam").result
     assert (result["field"], result["changed"], result["decided"]) == ("ovsam_learned", 6, 24)
+    with pytest.raises(
+        ExecutionError, match='use another field, or tick "Replace existing labels"'
+    ):
+        execute("learn", made, field="ovsam")
     made.reload()
     assert made.last()["ovsam_learned"].detections[2].label == THINGS[2][0]

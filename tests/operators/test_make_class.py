@@ -46,4 +46,4 @@ def test_selected_patches_become_a_class(named: fo.Dataset) -> None:
 
 def test_nothing_selected_is_said_in_the_form(named: fo.Dataset) -> None:
     shown = questions("make_class", named)
-    assert "Select instances of it first" in str(shown["selection_problem"])
+    assert "Select examples of it first" in str(shown["selection_problem"])

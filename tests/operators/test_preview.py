@@ -38,9 +38,9 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     loaded = {"tried": {"state": "loaded", "data": made.result}}
     shown = asked(boxed, **params, **loaded)
     assert shown["picture"]["default"].startswith("data:image/jpeg;base64,")
-    assert shown["told"]["view"]["label"].startswith("1.0 instances a photograph; all 3 take")
+    assert shown["told"]["view"]["label"].startswith("1.0 instances per photograph; all 3 take")
     none = asked(boxed, **params, **loaded, min_confidence=1.0)
-    assert none["told"]["view"]["label"].startswith("0.0 instances a photograph")
+    assert none["told"]["view"]["label"].startswith("0.0 instances per photograph")
     # A minimum confidence for one of the classes that were found, off at first.
     menu = shown["strict_class"]
     assert menu["default"] == ""
@@ -48,7 +48,7 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     first = next(value for value in menu["type"]["values"] if value)
     strict = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
     assert first in strict["strict_confidence"]["view"]["label"]
-    assert not strict["told"]["view"]["label"].startswith("1.0 instances a photograph")
+    assert not strict["told"]["view"]["label"].startswith("1.0 instances per photograph")
     foo.execute_operator(
         uri("label"),
         {
@@ -64,7 +64,7 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     assert first not in boxed.values("strict.detections.label", unwind=True)
     assert json.loads(boxed.get_run_info("strict").config.calibration)["thresholds"] == {first: 1.0}
     again = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
-    assert "strict: all 3 photographs have their labels" in again["field"]["view"]["description"]
+    assert "strict: all 3 photographs already have labels" in again["field"]["view"]["description"]
     other = asked(boxed, **{**params, "names": "dog"}, **loaded)
     assert "picture" not in other
     assert boxed.get_field("ovsam") is None

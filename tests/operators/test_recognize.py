@@ -9,6 +9,8 @@ import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionContext
 from fiftyone.operators.registry import OperatorRegistry
 
+from ovsam_plugin.curation.requests import NamingRequest
+
 from . import asking
 from .asking import execute
 
@@ -25,8 +27,12 @@ def form(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
 def test_a_field_of_others_is_not_named_over_without_a_word(named: fo.Dataset) -> None:
     named.clone_sample_field("asks", "asks_named")
     told = form(named, field="asks", **OTHER)["into"]["error_message"]
-    assert "'asks_named' holds labels of 3 photographs, made by no run" in told
-    assert "'asks_named_2' is free" in told
+    assert "'asks_named' holds labels of 3 photographs, made by something other" in told
+    assert "'asks_named_2' is free), or tick \"Replace existing labels\"" in told
+    replacing = NamingRequest.read({"field": "asks", "overwrite": True, **OTHER})
+    told = replacing.problems(named.limit(1))["into"]
+    assert "2 of them outside what is labelled here" in told
+    assert "tick" not in told
 
 
 def test_instances_from_elsewhere_are_named_and_filled_in(named: fo.Dataset) -> None:
@@ -69,6 +75,6 @@ def test_only_another_namer_is_asked_how_it_is_shown_an_instance(named: fo.Datas
 
 def test_the_field_of_the_names_is_told_before(named: fo.Dataset) -> None:
     told = form(named)["into"]["view"]["description"]
-    assert told == r"empty: the field and \_named"
+    assert told == r"if empty: the field and \_named"
     told = form(named, field="asks")["into"]["view"]["description"]
-    assert told == "empty: asks_named"
+    assert told == "if empty: asks_named"

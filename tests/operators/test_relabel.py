@@ -39,7 +39,7 @@ def test_a_run_is_relabelled(named: fo.Dataset) -> None:
     [
         (RELABEL, {"into": "again", **OTHER}, "in the field again"),
         (RECOGNIZE, {"field": "asks", **OTHER}, "in the field asks_named"),
-        (SCORE, {"field": "ovsam"}, "with the labels of ovsam"),
+        (SCORE, {"field": "ovsam"}, "on the labels of ovsam"),
     ],
 )
 def test_a_scheduled_run_says_where_to_look(
@@ -58,15 +58,15 @@ def test_a_scheduled_run_says_where_to_look(
 def test_the_form_offers_runs_alone_and_says_what_is_wrong(named: fo.Dataset) -> None:
     shown = questions(RELABEL, named, params={"vocabulary": "names"})
     assert shown["field"]["type"]["values"] == ["ovsam"]
-    assert shown["names"]["error_message"] == "give names with commas between them"
+    assert shown["names"]["error_message"] == "enter names separated by commas"
     wrong = questions(RELABEL, named, params={"into": "1", **OTHER})
     assert "cannot be a label field" in wrong["into"]["error_message"]
-    assert shown["into"]["view"]["description"] == "empty: named after the run and the names"
+    assert shown["into"]["view"]["description"] == "if empty: named after the run and the names"
     again = questions(RELABEL, named, params={"vocabulary": "coco"})
-    assert again["into"]["view"]["description"] == "empty: ovsam_coco"
+    assert again["into"]["view"]["description"] == "if empty: ovsam_coco"
     there = questions(RELABEL, named, params={"into": "asks", **OTHER})["into"]["error_message"]
     assert there == (
-        "'asks' is there already: choose another field ('asks_2' is free), or tick "
+        "'asks' already exists: choose another field ('asks_2' is free), or tick "
         '"Replace existing labels"'
     )
     source = questions(RELABEL, named, params={"into": "ovsam", **OTHER})["into"]["error_message"]
@@ -89,9 +89,9 @@ def test_replacing_a_person_s_labels_is_asked_with_their_counts(
     source = {RELABEL: "ovsam", RECOGNIZE: "asks"}[name]
     settings = {"field": source, "into": made, "overwrite": True, **OTHER}
     asked = questions(name, named, params=settings)["overwrite_all"]
-    assert asked["view"]["label"].endswith(f"'{made}' 9 that no run of ours made")
+    assert asked["view"]["label"].endswith(f"'{made}': 9 that no run made")
     assert asked["invalid"]
-    with pytest.raises(ExecutionError, match="9 that no run of ours made: tick the box"):
+    with pytest.raises(ExecutionError, match="9 that no run made.*tick .Also replace labels"):
         foo.execute_operator(uri(name), {"dataset": named, "params": settings})
     assert named.values(f"{made}.detections.label", unwind=True) == ["thing"] * 9
     execute(name, named, overwrite_all=True, **settings)

@@ -30,8 +30,8 @@ def test_a_run_scheduled_in_the_app_says_where_to_look(
     done = asyncio.run(execute_or_delegate_operator(URI, request))
     (told,) = [message.body for message in done.result]
     assert told.operator_uri == "show_output"
-    assert "`fiftyone delegated list` says" in str(told.params)
-    assert "its labels are in the field ovsam" in str(told.params)
+    assert "`fiftyone delegated list` shows" in str(told.params)
+    assert "the labels are in the field ovsam" in str(told.params)
     assert boxed.get_field("ovsam") is None
     service = DelegatedOperationService()
     service.execute_queued_operations(operator=URI, dataset_name=boxed.name)

@@ -16,7 +16,7 @@ def test_who_labels_the_field_is_asked_and_the_person_is_told(dataset: fo.Datase
         worker.begin()
         done = execute("stop_labeling", dataset, field="ovsam")
         assert done.result == {"asked": 1}
-        assert "after the photograph at hand" in asked_of_app(done)["notify"]["message"]
+        assert "after the current photograph" in asked_of_app(done)["notify"]["message"]
         assert worker.should_stop()
 
 
@@ -26,5 +26,5 @@ def test_where_nobody_labels_the_person_is_told_so(dataset: fo.Dataset) -> None:
         worker.begin()
         done = execute("stop_labeling", dataset)
         assert done.result == {"asked": 0}
-        assert "Nothing is labelled there now" in asked_of_app(done)["notify"]["message"]
+        assert "Nothing is being labelled there now" in asked_of_app(done)["notify"]["message"]
         assert not worker.should_stop()

@@ -77,7 +77,7 @@ def test_a_mask_that_is_given_stays(predictor: Predictor, photograph: np.ndarray
 
 
 def test_without_its_checkpoint_it_says_what_to_give() -> None:
-    with pytest.raises(FileNotFoundError, match=r"sam-clip draws with a checkpoint.*--weights"):
+    with pytest.raises(FileNotFoundError, match=r"sam-clip draws its masks with .*as the weights"):
         load_predictor("sam-clip", device="cpu")
 
 

@@ -90,7 +90,7 @@ def test_what_is_no_checkpoint_is_called_what_it_is(
 ) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"weights\.pth is no checkpoint: .*{reason}"):
+    with pytest.raises(CheckpointError, match=rf"weights\.pth is not a checkpoint: .*{reason}"):
         read(path)
 
 

@@ -287,7 +287,7 @@ def test_a_remote_zip_gives_a_member_for_little_more_than_its_size(
 
 def test_a_remote_file_on_a_server_without_ranges_is_said_to_be_so(server: Server) -> None:
     server.ranges = False
-    with pytest.raises(NoRangesError, match="given only whole"):
+    with pytest.raises(NoRangesError, match="only be fetched whole"):
         open_remote(FILE)
 
 

@@ -155,8 +155,8 @@ MUTATIONS: dict[str, tuple[str, Change, str]] = {
     "cut in half": (NECK, in_bytes(lambda b: b[: len(b) // 2]), "not a zip file"),
     "cut by a byte": (HEAD, in_bytes(lambda b: b[:-1]), "not a zip file"),
     "empty": (HEAD, in_bytes(lambda b: b""), "it is empty"),
-    "zeros": (HEAD, in_bytes(lambda b: bytes(len(b))), "no checkpoint"),
-    "noise": (SAM, in_bytes(lambda b: os.urandom(len(b))), "no checkpoint"),
+    "zeros": (HEAD, in_bytes(lambda b: bytes(len(b))), "not a checkpoint"),
+    "noise": (SAM, in_bytes(lambda b: os.urandom(len(b))), "not a checkpoint"),
     "a web page": (NECK, in_bytes(lambda b: b"<html>Sign in"), "a web page"),
     "an LFS pointer": (NECK, in_bytes(lambda b: b"version https://git-lfs.github.com"), "pointer"),
     "a key renamed": (HEAD, edited(renamed), f"1 missing: {TOKEN}"),
@@ -280,22 +280,22 @@ CONVERTED: dict[str, tuple[Change, str]] = {
 UNRECORDED: dict[str, tuple[Change, str]] = {
     "a header beyond the file": (
         in_bytes(lambda b: struct.pack("<Q", 1 << 60) + b[8:]),
-        "not a sound safetensors file",
+        "not a valid safetensors file",
     ),
-    "a header that is no JSON": (in_bytes(lambda b: b[:9] + b"#" + b[10:]), "not a sound"),
-    "tensors that overlap": (with_header(overlap), "not a sound"),
+    "a header that is no JSON": (in_bytes(lambda b: b[:9] + b"#" + b[10:]), "not a valid"),
+    "tensors that overlap": (with_header(overlap), "not a valid"),
     "a shape without its bytes": (
         with_header(lambda h: h[TOKEN].update(shape=[1 << 40, 1 << 20])),
-        "not a sound",
+        "not a valid",
     ),
-    "an unknown type": (with_header(lambda h: h[TOKEN].update(dtype="OBJECT")), "not a sound"),
+    "an unknown type": (with_header(lambda h: h[TOKEN].update(dtype="OBJECT")), "not a valid"),
     "a key renamed": (with_header(lambda h: h.update(x=h.pop(TOKEN))), "1 missing: "),
     "a shape turned": (
         with_header(lambda h: h[TOKEN].update(shape=h[TOKEN]["shape"][::-1])),
         "1 of another shape",
     ),
     "whole numbers": (resaved(lambda s: s.update({TOKEN: s[TOKEN].long()})), "another type"),
-    "a pickle": (bare_pickle, "not a sound"),
+    "a pickle": (bare_pickle, "not a valid"),
 }
 
 

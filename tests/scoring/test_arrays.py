@@ -11,7 +11,7 @@ def test_none_becomes_nan() -> None:
 
 
 def test_a_column_of_lists_is_refused() -> None:
-    with pytest.raises(ValueError, match="one number an instance"):
+    with pytest.raises(ValueError, match="one number per instance"):
         column(np.zeros((3, 2)))
 
 
@@ -27,5 +27,5 @@ def test_rows_become_unit_and_a_zero_row_stays() -> None:
 
 
 def test_embeddings_that_are_not_rows_are_refused() -> None:
-    with pytest.raises(ValueError, match="one row an instance"):
+    with pytest.raises(ValueError, match="one row per instance"):
         unit_rows(np.zeros(4))

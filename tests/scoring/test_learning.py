@@ -63,7 +63,7 @@ def test_doubt_stays_a_share_and_the_order_of_decisions_does_not_count(
 
 def test_columns_of_different_lengths_are_refused() -> None:
     taught = lessons((0.4, "cat", X, True))
-    with pytest.raises(ValueError, match="one number an instance in every column"):
+    with pytest.raises(ValueError, match="one number per instance in every column"):
         learned_doubt([0.5, 0.5], ["cat"], np.array([X]), taught)
     with pytest.raises(ValueError, match="every decision"):
         Lessons([0.4], [], np.array([X]), np.array([True]))

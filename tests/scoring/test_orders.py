@@ -13,7 +13,7 @@ from ovsam_plugin.scoring.orders import ORDERS, order
 SHARES = st.floats(0, 1, allow_subnormal=False)
 COLUMNS = (
     "objectness", "confidence", "margin", "head_score", "clip_score", "stability", "outlier",
-    "priority",
+    "priority", "similarity", "unknown",
 )  # fmt: skip
 
 

@@ -367,7 +367,10 @@ def test_names_alone_of_base_classes_alone_from_weights_of_ones_own(
     # Left out, and of another shape, are the same two kinds of tensors that start anew.
     anew = len(known) - (len(left) - 1)
     fit = f"{len(left) - 1} of the {len(left)} tensors of start.safetensors fit"
-    assert recipe.notice == f"start: {fit}, and {anew} of the network's {len(known)} start anew"
+    assert (
+        recipe.notice
+        == f"start: {fit}, and {anew} of the network's {len(known)} start from scratch"
+    )
     torch.manual_seed(0)  # of dropout
     losses = recipe([CROP], seeded())
     assert losses.keys() == {"name", "moved"}
@@ -392,7 +395,7 @@ def test_a_start_of_which_nothing_fits_is_refused(
     with pytest.raises(ValueError, match="none of the 1 tensors of .*start.safetensors has the"):
         recipe._start(path)
     path.write_bytes(b"no tensors")
-    with pytest.raises(ValueError, match="start.safetensors is not a sound safetensors file"):
+    with pytest.raises(ValueError, match="start.safetensors is not a valid safetensors file"):
         recipe._start(path)
 
 

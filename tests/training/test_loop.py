@@ -289,14 +289,14 @@ def test_a_checkpoint_of_another_recipe_or_of_other_parameters_is_refused(
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(ValueError, match="not a sound checkpoint: remove it to start again"):
+    with pytest.raises(ValueError, match="not a valid checkpoint: remove it to start again"):
         run(Line(), tmp_path, SCHEDULE, quiet())
 
 
 def test_a_checkpoint_cut_short_is_refused(whole: tuple[Line, Path]) -> None:
     file = whole[1] / "checkpoint.pt"
     file.write_bytes(file.read_bytes()[:-500])
-    with pytest.raises(ValueError, match="not a sound checkpoint"):
+    with pytest.raises(ValueError, match="not a valid checkpoint"):
         run(Line(), whole[1], SCHEDULE, quiet())
 
 

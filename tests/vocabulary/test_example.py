@@ -45,7 +45,7 @@ def test_examples_are_read_by_class() -> None:
     found = read_examples(["valve=a.jpg:0,0,1,1", "gear=b", "valve = c "])
     assert found == {"valve": ["a.jpg:0,0,1,1", "c"], "gear": ["b"]}
     for wrong in ("valve", "=a", "valve="):
-        with pytest.raises(ValueError, match="is no example of a class"):
+        with pytest.raises(ValueError, match="is not an example of a class"):
             read_examples([wrong])
 
 

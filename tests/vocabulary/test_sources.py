@@ -104,7 +104,7 @@ def test_a_vocabulary_is_its_own_vocabulary() -> None:
         (["cat", ""], "entry 2 of the list of names is empty"),
         (["x" * 300], "entry 1 of the list of names has 300 characters"),
         ("missing.csv", "cannot read the vocabulary missing.csv: No such file"),
-        (Path("classes.yaml"), "classes.yaml is no vocabulary file: need .txt, .csv, .json"),
+        (Path("classes.yaml"), "classes.yaml is not a vocabulary file: need .txt, .csv, .json"),
     ],
 )
 def test_a_bad_spec_says_what_is_allowed(spec: Any, said: str) -> None:
