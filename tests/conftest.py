@@ -208,6 +208,32 @@ def labelled(dataset: Any) -> Any:
 
 
 @pytest.fixture
+def two_slices(labelled: Any) -> Iterator[Any]:
+    """A group of the first two photographs of `labelled`; the slice "left" is the active one."""
+    import fiftyone as fo
+
+    from ovsam_plugin.curation.attributes import declare
+    from ovsam_plugin.dataset import runs
+    from ovsam_plugin.dataset.fields import declare_fields
+    from ovsam_plugin.vocabulary import load_vocabulary
+    from tests.curation.run_by_hand import settings
+
+    made = fo.Dataset()
+    made.add_group_field("group", default="left")
+    group = fo.Group()
+    samples = [
+        fo.Sample(filepath=one.filepath, group=group.element(name), ovsam=one["ovsam"].copy())
+        for name, one in zip(("left", "right"), labelled)
+    ]
+    made.add_samples(samples, progress=False)
+    declare_fields(made, "ovsam")
+    declare(made, "ovsam")
+    runs.register(made, "ovsam", settings(), load_vocabulary(["cat", "cup"]))
+    yield made
+    made.delete()
+
+
+@pytest.fixture
 def ids(labelled: Any) -> dict[str, str]:
     """Label ids of `labelled` by class, the second cup as `cup2`, what has no name as `nothing`."""
     found: dict[str, str] = {}

@@ -207,14 +207,15 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
     async look(sheet, chosen = null) {
       const told = await call("segment_look", { sample_id: sheet.id, field: this.settings.field }, this.context);
       sheet.size = [told.width, told.height];
-      this.put(sheet, told.instances);
+      this.put(sheet, told);
       sheet.ready = true;
       if (chosen) this.choose(sheet, chosen);
       this.stale.base = true;
       for (const step of sheet.steps) if (!step.shape) [step.shape] = await this.ask("answer", step.prompt);
       this.next();
     }
-    put(sheet, instances) {
+    put(sheet, { instances, left_out: leftOut }) {
+      sheet.leftOut = leftOut;
       sheet.there = instances.map((one) => new Shape(one)).sort((a, b) => b.area - a.area);
       sheet.held = sheet.there.find((one) => one.id === sheet.held?.id) ?? null;
     }
@@ -384,7 +385,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
         const found = sheet.found.filter((one) => !sheet.steps.some((step) => step.shape === one));
         Object.assign(sheet, { steps: [], held: null, name: null, found });
         this.hovered = this.choices = null;
-        this.put(sheet, made.instances);
+        this.put(sheet, made);
         this.changed?.(made.sample);
         const detail = { field: told.field, labels: [made.label_id, ...(asked.merged ?? [])] };
         changes.dispatchEvent(new CustomEvent("changed", { detail }));
@@ -641,7 +642,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       h("div", { style: { width: 170, display: "flex", flexDirection: "column", gap: 4, overflow: "auto" } },
         names.slice(0, 5).map(([name, score], i) =>
           h(mui.Button, { key: i, size: "small", variant: name === current ? "contained" : "outlined", onClick: () => { desk.pick(i); root.current.focus(); }, sx: { textTransform: "none", justifyContent: "space-between" } },
-            `${i + 1}  ${name}`, h("span", null, score.toFixed(2)))),
+            `${i + 1}  ${name}`, h("span", null, score?.toFixed(2) ?? ""))),
         sheet && (step || sheet.held) && line({ id: "ovsam-name", label: "Name", width: 155, value: current, onDone: (typed, left) => { if (!typed) return; sheet.name = typed; if (left) again(); else { desk.commit(); root.current.focus(); } } }),
         sheet && (step || sheet.held) && [
           button(sheet.held ? (step ? "Redraw (Enter)" : "Rename (Enter)") : "Add (Enter)", () => desk.commit(), !step && !sheet.name),
@@ -651,8 +652,8 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
           sheet.held && !step && button("Delete (Del)", () => desk.remove()),
           sheet.held && h("div", { key: "merge", style: { fontSize: 11, color: theme.palette.text.secondary } }, "M merges it with the one under the mouse"),
         ])),
-    h("div", { role: "status", className: "ovsam-notice", style: { minHeight: 18, fontSize: 12, color: desk?.notice ? theme.palette.error.main : theme.palette.text.secondary } },
-      desk?.notice || (desk?.busy ? "..." : sheet?.ready ? `${sheet.there.length} in ${desk.settings.field}` : "")));
+    h("div", { role: "status", className: "ovsam-notice", style: { minHeight: 18, fontSize: 12, color: desk?.notice || sheet?.leftOut ? theme.palette.error.main : theme.palette.text.secondary } },
+      desk?.notice || (desk?.busy ? "..." : sheet?.ready ? [`${sheet.there.length} in ${desk.settings.field}`, sheet.leftOut].filter(Boolean).join("; ") : "")));
   }
 
   return Segment;

@@ -61,7 +61,7 @@ def calibrate(
             from ovsam_plugin.training.calibrating import calibrate
             from ovsam_plugin.training.examples import CocoPhotographs
 
-            check_file("--out", out, "calibration.json")
+            check_file("--out", out, "calibration.json", (annotations, weights))
             photographs = CocoPhotographs(images, annotations, crowds=crowds)
             labeler = load_labeler(preset, vocabulary=vocabulary, device=device, weights=weights)
             said = console(as_json)

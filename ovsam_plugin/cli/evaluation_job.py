@@ -75,7 +75,7 @@ class EvaluationJob:
             )
         if (self.field is None) != (self.gt_field is None):
             raise UsageError("--field and --gt-field go together: the labels, and the ground truth")
-        check_file("--figures", self.figures, "figures.json")
+        check_file("--figures", self.figures, "figures.json", (self.annotations, self.detections))
         check_folder("--report", self.report)
         asks = self.baselines or self.faithful or self.detections or self.sam
         if self.field is not None and asks:

@@ -149,7 +149,8 @@ class LabelJob:
             raise UsageError(
                 "--crowds is for an annotation file: give --boxes or --center-points too"
             )
-        check_file("--export", self.export, "preds.json")
+        inputs = (self.boxes, self.center_points, Path(self.vocabulary))
+        check_file("--export", self.export, "preds.json", inputs)
         check_picture("--contact-sheet", self.contact_sheet, "sheet.png")
         with usage():
             from ovsam_plugin.hardware.precision import check_precision

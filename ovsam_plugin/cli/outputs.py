@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -59,22 +59,27 @@ def _plain(value: Any) -> Any:
     return _plain(value.item()) if hasattr(value, "item") else str(value)  # of numpy and torch
 
 
-def check_file(option: str, path: Path | None, such_as: str) -> None:
+def check_file(
+    option: str, path: Path | None, such_as: str, inputs: Iterable[Path | None] = ()
+) -> None:
     """That an option names a file that can be written.
 
     Args:
         option: such as "--export".
         path: what was given; None asks nothing.
         such_as: a name for the file, to be told.
+        inputs: files that the command reads.
 
     Raises:
-        UsageError: it is a folder, or lies where nothing can be written.
+        UsageError: it is a folder or one of the inputs, or lies where nothing can be written.
     """
     if path is None:
         return
     path = path.expanduser()
     if path.is_dir():
         raise UsageError(f"{option} {path} is a folder: give a file, such as {path / such_as}")
+    if any(other and other.exists() and path.exists() and path.samefile(other) for other in inputs):
+        raise UsageError(f"{option} {path} would replace a file that is read: give another path")
     _check_above(option, path)
 
 

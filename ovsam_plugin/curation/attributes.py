@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import fiftyone as fo
 
 from ovsam_plugin.dataset import provenance, targets
 from ovsam_plugin.dataset.fields import Attribute, declare_attributes, describe
 from ovsam_plugin.dataset.internals import is_generated
-from ovsam_plugin.dataset.targets import Samples, check_flat, copies_of
+from ovsam_plugin.dataset.targets import Samples, copies_of, flat
 from ovsam_plugin.scoring import table
 
 SCORES = tuple(
@@ -54,22 +56,28 @@ def declare(dataset: fo.Dataset, field: str) -> None:
     declare_attributes(dataset, field, ATTRIBUTES)
 
 
-def check_own_detections(samples: Samples, field: str) -> None:
-    """Whether the field holds instances that can be curated.
+def own_detections(samples: Samples, field: str) -> Samples:
+    """The samples, each standing for itself, where the field holds instances to curate; see `flat`.
 
     Raises:
-        ValueError: there is no such field, it holds something else, or a view of patches is given.
+        ValueError: there is no such field, it holds something else, or a view of patches or one
+            that is grouped by a field is given.
     """
     check_no_copies(samples)
     targets.check_detections(samples, field)
+    return flat(samples)
 
 
 def check_no_copies(samples: Samples) -> None:
-    """Whether the samples are a dataset's own, each standing for itself.
+    """Whether the samples are a dataset's own.
 
     Raises:
-        ValueError: a view made them, as one of patches does, or they are groups.
+        ValueError: a view made them, as one of patches does.
     """
-    check_flat(samples)
     if is_generated(samples):
         raise ValueError(copies_of(samples))
+
+
+def number(value: object) -> float | None:
+    """A finite number, as JSON has it; None of anything else."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

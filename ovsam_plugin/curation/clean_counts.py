@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 from bson import ObjectId
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -43,7 +43,7 @@ def count_clean(
 
     Args, Raises: see `clean_export.export_clean`.
     """
-    check_own_detections(samples, field)
+    samples = own_detections(samples, field)
     shown = _kinds(samples, field, undecided_above)
     # What a view hides of an image's labels is not exported, and open all the same.
     whole = isinstance(samples, fo.Dataset)

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import fiftyone as fo
 
 from ovsam_plugin.consent import OVERWRITE, ConsentError
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.clean_files import CleanInstance, FiftyOneFolder, JsonFile
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
@@ -105,7 +105,7 @@ def export_clean(
         ValueError: there is no such field or format, nothing would be in the export, a number is
             out of range, or something is at `path` already. Nothing is written then.
     """
-    check_own_detections(samples, pred_field)
+    samples = own_detections(samples, pred_field)
     target = _target(path, format, overwrite)
     if undecided_above is not None and not 0 <= undecided_above <= 1:
         raise ValueError(f"undecided_above is {undecided_above}, must be 0 to 1")

@@ -174,6 +174,7 @@ class ClickedField:
         check_storable(labels)
         (label,) = labels.detections
         label[PROMPT.name] = instance.prompt.numbers()
+        decisions.make_ready(self._dataset, self._field)
         for key, value in decisions.decided(label.label, name, by).items():
             label[key] = value
         outlines.mark(labels)

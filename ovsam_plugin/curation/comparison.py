@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.views import View
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ def compare_runs(samples: Samples, first: str, second: str) -> Comparison:
     Raises:
         ValueError: there is no such field, both are one, or no label is in both.
     """
-    _check(samples, first, second)
-    view = all_images(root_dataset(samples)) if samples is root_dataset(samples) else samples
+    view = _checked(samples, first, second)
     paths = [f"{field}.detections.{name}" for field in (first, second) for name in ("id", "label")]
     same = shared = total_first = total_second = 0
     changes: Counter[tuple[str | None, str | None]] = Counter()
@@ -94,7 +93,7 @@ def named_differently(samples: Samples, first: str, second: str) -> View:
     Raises:
         ValueError: there is no such field, or both are one.
     """
-    _check(samples, first, second)
+    samples = _checked(samples, first, second)
     theirs = F(f"${first}.detections")
     shared = _within(F("_id"), theirs.map(F("_id")))
     return samples.filter_labels(second, shared & ~_within(_named(), theirs.map(_named())))
@@ -111,8 +110,9 @@ def _within(value: ViewExpression, values: ViewExpression) -> ViewExpression:
     return ViewExpression({"$in": [value, values]})
 
 
-def _check(samples: Samples, first: str, second: str) -> None:
+def _checked(samples: Samples, first: str, second: str) -> Samples:
     for field in (first, second):
-        check_own_detections(samples, field)
+        samples = own_detections(samples, field)
     if first == second:
         raise ValueError(f"{first!r} cannot be compared with itself: give two fields")
+    return samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import fiftyone as fo
@@ -57,8 +58,24 @@ def last_decided(dataset: fo.Dataset, label_field: str, by: str | None) -> Decid
     last = next(iter(sample_documents(dataset).aggregate(stages)), None)
     if last is None:
         return None
-    same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last["reviewed_by"]}
+    same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last.get("reviewed_by")}
     return _where(dataset, label_field, same)
+
+
+def newest(dataset: fo.Dataset, label_field: str) -> datetime | None:
+    """When the last decision of a field was made, whoever made it; None where there is none."""
+    times = f"{label_field}.detections.reviewed_at"
+    stages: list[Expression] = [
+        {"$match": {times: {"$type": "date"}}},
+        {"$sort": {times: -1}},
+        {"$limit": 1},
+        {"$project": {times: True}},
+        {"$unwind": f"${label_field}.detections"},
+        {"$match": {times: {"$type": "date"}}},
+        {"$group": {"_id": None, "newest": {"$max": f"${times}"}}},
+    ]
+    found = next(iter(sample_documents(dataset).aggregate(stages)), None)
+    return None if found is None else found["newest"]
 
 
 def _where(dataset: fo.Dataset, label_field: str, condition: Mapping[str, Any]) -> DecidedLabels:

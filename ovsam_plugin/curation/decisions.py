@@ -24,8 +24,8 @@ from ovsam_plugin.curation import decided_labels
 from ovsam_plugin.curation.attributes import (
     DECISION,
     check_no_copies,
-    check_own_detections,
     declare,
+    own_detections,
 )
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import aggregate
@@ -276,7 +276,7 @@ def progress(samples: Samples, label_field: str) -> Progress:
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
-    check_own_detections(samples, label_field)
+    samples = own_detections(samples, label_field)
     labels = f"{label_field}.detections"
     rows = aggregate(
         samples,
@@ -311,6 +311,8 @@ def make_ready(dataset: fo.Dataset, label_field: str) -> None:
     # A label is found among millions by its id, and the last decision by its time.
     for name in ("id", "reviewed_at"):
         dataset.create_index(f"{label_field}.detections.{name}")
+    if (last := decided_labels.newest(dataset, label_field)) is not None:
+        _know(last)
 
 
 def reviewer() -> str:
@@ -383,10 +385,19 @@ def _undecided() -> Expression:
     return {**{a.name: None for a in DECISION}, "label": _MODELS_NAME}
 
 
+# An attribute that is missing is not null: an imported label may be renamed without what the model
+# called it, and keeps its name.
+_KNOWN: Expression = {"$ne": [{"$type": "$$d.predicted_label"}, "missing"]}
 # A missing name is set to null: what is missing would leave a merged document as it was.
 _MODELS_NAME: Expression = {
     "$ifNull": [
-        {"$cond": [{"$eq": ["$$d.review", RENAMED]}, "$$d.predicted_label", "$$d.label"]},
+        {
+            "$cond": [
+                {"$and": [{"$eq": ["$$d.review", RENAMED]}, _KNOWN]},
+                "$$d.predicted_label",
+                "$$d.label",
+            ]
+        },
         None,
     ]
 }
@@ -433,3 +444,10 @@ def _now() -> datetime:
         now -= timedelta(microseconds=now.microsecond % 1000)
         _latest = now if now > _latest else _latest + _MILLISECOND
         return _latest
+
+
+def _know(latest: datetime) -> None:
+    """That this time was given by another process, whose clock may be ahead."""
+    global _latest
+    with _clock_lock:
+        _latest = max(_latest, latest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import fiftyone as fo
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -47,7 +47,7 @@ def unknown_groups(samples: Samples, field: str, *, most: int | None = None) -> 
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
-    check_own_detections(samples, field)
+    samples = own_detections(samples, field)
     dataset = root_dataset(samples)
     if dataset.get_field(f"{field}.detections.group") is None:
         return []

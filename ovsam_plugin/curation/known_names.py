@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ovsam_plugin.dataset.runs import recorded_vocabulary
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
 
 def known_names(samples: Samples, field: str) -> list[str]:
     """Class names to choose from: those in the field, then the rest of its vocabulary, sorted."""
     dataset = root_dataset(samples)
-    present = sorted(n for n in dataset.distinct(f"{field}.detections.label") if n)
+    labels = all_images(dataset).distinct(f"{field}.detections.label")
+    present = sorted(n for n in labels if n)
     vocabulary = recorded_vocabulary(dataset, field)
     rest = sorted(vocabulary.names) if vocabulary is not None else []
     return list(dict.fromkeys([*present, *rest]))

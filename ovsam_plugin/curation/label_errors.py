@@ -12,7 +12,7 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluation, OvsamEvaluationConfig
 from ovsam_plugin.scoring.label_errors import MIN_IOU, Matched, likely_mistakes
 from ovsam_plugin.vocabulary.names import name_key
@@ -72,7 +72,8 @@ def label_errors(
     pairs = [pair for pair in paired if not truth.columns["review"][pair[0]]]
     order = likely_mistakes(_pairs(truth, found, pairs, overlap), min_score, min_iou)
     ids = [truth.ids[pairs[i][0]] for i in order]
-    view = dataset.filter_labels(gt_field, F("_id").is_in([ObjectId(i) for i in ids]))
+    photographs = all_images(dataset)
+    view = photographs.filter_labels(gt_field, F("_id").is_in([ObjectId(i) for i in ids]))
     patches: fov.DatasetView = view.to_patches(gt_field, other_fields=[pred_field])
     beside = F("_id").to_string() == F(f"${gt_field}.{match}")
     return patches.filter_labels(pred_field, beside, only_matches=False).select(ids, ordered=True)

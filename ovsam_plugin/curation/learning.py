@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ovsam_plugin.consent import ConsentError, Setting
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.decisions import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
@@ -110,7 +110,7 @@ def learn_from_decisions(
             decisions are too few; the message says how many are needed.
     """
     dataset = root_dataset(samples)
-    check_own_detections(samples, pred_field)
+    samples = own_detections(samples, pred_field)
     source = runs.source_field(dataset, pred_field)
     recorded = runs.recorded(dataset, source)
     vocabulary = runs.recorded_vocabulary(dataset, pred_field)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fiftyone.core.patches import PatchesView
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import (
@@ -100,7 +100,7 @@ def name_instances(
             )
         samples = photographs_behind(samples)
     if fill:
-        check_own_detections(samples, pred_field)
+        own_detections(samples, pred_field)
         check_writable(root_dataset(samples), pred_field, NAME_ATTRIBUTES)
     label_field = label_field or f"{pred_field}_named"
     summary = label_dataset(

@@ -105,7 +105,7 @@ def earlier_labels(samples: Samples, field: str, into: str, shown: Collection[st
     if not isinstance(samples, fo.Dataset):
         _check_shown(samples, field, into, there, shown)
     by_hand: dict[ObjectId, tuple[str, ...]] = {}
-    changed = edited(dataset, into)
+    changed = edited(all_images(dataset), into)
     for owner, label_id in zip(there.samples, there.ids):
         if label_id in changed:
             by_hand[owner] = (*by_hand.get(owner, ()), label_id)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bson import ObjectId
 
 from ovsam_plugin.curation import attributes
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.curation.relabeled_field import (
     Earlier,
@@ -124,7 +124,7 @@ def relabel_dataset(
     """
     clock, started = time.monotonic(), runs.now()
     dataset = root_dataset(samples)
-    check_own_detections(samples, pred_field)
+    samples = own_detections(samples, pred_field)
     source = runs.source_field(dataset, pred_field)
     recorded = runs.recorded(dataset, source)
     assert recorded is not None

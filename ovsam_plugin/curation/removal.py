@@ -22,9 +22,11 @@ from ovsam_plugin.curation.workspace import (
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.fields import check_writable, error_field
+from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import aggregate, stages_of_views
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import delete_fields
 from ovsam_plugin.renaming import renamed
 
@@ -153,10 +155,22 @@ def remove_run(samples: Samples, label_field: str) -> RunTraces:
         What has been removed.
 
     Raises:
-        ValueError: no run of ours filled the field, it was renamed, or what would be changed is
-            read-only. Nothing is removed then.
+        ValueError: no run of ours filled the field, it was renamed, what would be changed is
+            read-only, or a call is labelling it now. Nothing is removed then.
     """
     dataset = root_dataset(samples)
+    # A call that is about to label waits for the lease, then finds no run.
+    with Worker(dataset, label_field) as worker, worker.lease("fields and runs"):
+        if others := worker.others():
+            raise ValueError(
+                f"{others} call{'s are' if others > 1 else ' is'} labelling field "
+                f'{label_field!r} now: end that first (stop_labeling, or "Stop labelling" in the '
+                "App), then remove the run"
+            )
+        return _removed(as_stored(dataset), label_field)
+
+
+def _removed(dataset: fo.Dataset, label_field: str) -> RunTraces:
     traces = run_traces(dataset, label_field)
     _check_removable(dataset, traces)
     with edits_kept(dataset):
@@ -220,11 +234,11 @@ def _evaluates(dataset: fo.Dataset, key: str, field: str) -> bool:
 
 def _views_about(dataset: fo.Dataset, field: str) -> list[str]:
     """Saved views in whose stages the field, or a path below it, is named."""
-    path = re.compile(rf'"\$*{field}(\.[^"]*)?"')
+    path = re.compile(rf'"\$*{re.escape(field)}(\.[^"]*)?"')
     return [
         name
         for name, stages in stages_of_views(dataset).items()
-        if path.search(json.dumps(list(map(json.loads, stages))))
+        if path.search(json.dumps(list(map(json.loads, stages)), ensure_ascii=False))
     ]
 
 

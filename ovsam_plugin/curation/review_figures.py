@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.review_queue import Filters, undecided
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples
@@ -72,10 +72,12 @@ def figures(samples: Samples, field: str, filters: Filters | None = None) -> Rev
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
-    check_own_detections(samples, field)
+    samples = own_detections(samples, field)
     filters = filters or Filters()
     # Label and bin of every instance come back as counts: at most BINS + 1 rows a class.
     bin_of = {"$min": [{"$floor": {"$multiply": ["$confidence", BINS]}}, BINS - 1]}
+    # $min leaves out what is null.
+    bin_of = {"$cond": [{"$isNumber": "$confidence"}, bin_of, None]}
     within: object = {"$literal": True}
     if filters.confidence is not None:
         low, high = filters.confidence

@@ -127,7 +127,7 @@ def _decided(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:
         {"$project": {f"{labels}.{name}": True for name in names}},
         {"$unwind": f"${labels}"},
         {"$replaceRoot": {"newRoot": f"${labels}"}},
-        {"$match": {"review": {"$in": list(KINDS)}, "doubt": {"$type": "number"}}},
+        {"$match": {"review": {"$in": list(KINDS)}, "doubt": {"$gte": 0}}},
         {"$sort": {"reviewed_at": -1, "_id": 1}},
         {"$limit": RECENT},
         {"$set": {"name": models}},

@@ -19,7 +19,14 @@ from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, inst
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
 from ovsam_plugin.dataset.internals import aggregate, patched_fields
-from ovsam_plugin.dataset.targets import Samples, check_detections, fields_of, root_dataset
+from ovsam_plugin.dataset.targets import (
+    Samples,
+    all_images,
+    check_detections,
+    fields_of,
+    flat,
+    root_dataset,
+)
 from ovsam_plugin.import_lock import IMPORTS
 
 _NOTHING = "This dataset has no field of instances: run Label first."
@@ -163,7 +170,7 @@ def shown_labels(samples: Samples, field: str) -> Samples:
         ValueError: the patches are of another field.
     """
     if not isinstance(samples, _PatchesView):
-        return samples
+        return flat(samples)
     patched = patched_fields(samples)
     if field not in patched:
         shown = " and ".join(map(repr, patched))
@@ -171,7 +178,7 @@ def shown_labels(samples: Samples, field: str) -> Samples:
     is_list = isinstance(samples, EvaluationPatchesView)
     path = f"{field}.detections.id" if is_list else f"{field}.id"
     ids = samples.values(path, unwind=is_list)
-    return root_dataset(samples).select_labels(ids=ids, fields=field)
+    return all_images(root_dataset(samples)).select_labels(ids=ids, fields=field)
 
 
 def _acted(

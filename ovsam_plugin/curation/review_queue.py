@@ -6,6 +6,7 @@ are until an instance is shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,13 +15,15 @@ import fiftyone as fo
 from bson import ObjectId
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.decisions import KINDS
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
-from ovsam_plugin.dataset.targets import Samples, near, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, near, root_dataset
 from ovsam_plugin.scoring.orders import ORDERS, Order
 
 _Expression: TypeAlias = dict[str, Any]
+
+_NO_NUMBERS = [math.nan, math.inf, -math.inf]
 
 PAGE = 100
 """Instances that a page has unless told otherwise."""
@@ -92,7 +95,7 @@ def orders(samples: Samples, field: str) -> list[str]:
     Raises:
         ValueError: there is no such field, or it holds something else.
     """
-    check_own_detections(samples, field)
+    samples = own_detections(samples, field)
     return [
         name
         for name, order in ORDERS.items()
@@ -126,6 +129,7 @@ def queue(
         ValueError: there is no such field or order, the order needs an attribute that no
             instance has, or `skip` or `limit` is out of range.
     """
+    samples = own_detections(samples, field)
     offered = orders(samples, field)
     if order not in ORDERS:
         raise ValueError(f"there is no order {order!r}{near(order, list(ORDERS))}")
@@ -184,8 +188,14 @@ def undecided(field: str, filters: Filters, needs: Sequence[str] = ()) -> list[_
         {"$project": {f"{labels}.{name}": True for name in names}},
         {"$unwind": f"${labels}"},
         {"$replaceRoot": {"newRoot": {"$mergeObjects": [f"${labels}", {"sample": "$_id"}]}}},
+        {"$set": {name: _number(name) for name in dict.fromkeys(("confidence", *needs))}},
         {"$match": wanted},
     ]
+
+
+def _number(name: str) -> _Expression:
+    """A stored number; null where there is none, as where it is not a finite one."""
+    return {"$cond": [{"$in": [f"${name}", _NO_NUMBERS]}, None, f"${name}"]}
 
 
 def load_instance(
@@ -194,10 +204,10 @@ def load_instance(
     """One instance with its mask, or None when its sample or label was deleted meanwhile."""
     if not (ObjectId.is_valid(sample_id) and ObjectId.is_valid(label_id)):
         return None
-    dataset = root_dataset(samples)
+    photographs = all_images(root_dataset(samples))
     # Of a sample's many labels, each with its mask, the database hands over the one.
     wanted = F("_id") == ObjectId(label_id)
-    found = dataset.select(sample_id).select_fields(field).filter_labels(field, wanted)
+    found = photographs.select(sample_id).select_fields(field).filter_labels(field, wanted)
     for sample in found:
         (label,) = sample[field].detections
         return QueuedInstance(sample_id=sample.id, filepath=sample.filepath, label=label)
@@ -225,5 +235,6 @@ def _is_filled(samples: Samples, path: str) -> bool:
     """Whether a label has this attribute: stops at the first that does."""
     if samples.get_field(path) is None:
         return False
-    found = aggregate(samples, [{"$match": {path: {"$type": "number"}}}, {"$limit": 1}])
+    # Of numbers alone, and NaN is none of them.
+    found = aggregate(samples, [{"$match": {path: {"$gt": -math.inf}}}, {"$limit": 1}])
     return next(iter(found), None) is not None

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from ovsam_plugin.curation import decisions
+from ovsam_plugin.curation.attributes import number
 from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
 from ovsam_plugin.curation.review_figures import ReviewFigures, figures
 from ovsam_plugin.curation.review_learning import LEARNING, learned
@@ -127,15 +128,20 @@ class ReviewSession:
         What was deleted, or decided by somebody else, since the page was read is passed over.
         """
         session = self
+        passed: set[str] = set()
         while True:
             while session.waiting:
                 first = session.waiting[0]
                 found = load_instance(samples, self.field, first.sample_id, first.label_id)
                 if found is not None and _review(found) not in KINDS:
                     return session, found
+                passed.add(first.label_id)
                 session = replace(session, waiting=session.waiting[1:])
             session = session._filled(samples)
-            if not session.waiting:
+            # What a view shows undecided, and the dataset otherwise or not at all, comes no more.
+            stuck = [e.label_id for e in session.waiting if e.label_id in passed]
+            session = session.skip(stuck)
+            if not session.waiting and not stuck:
                 return session, None
 
     def accept(self, samples: Samples, labels: LabelIds, by: str | None = None) -> ReviewSession:
@@ -254,14 +260,14 @@ def describe_instance(instance: QueuedInstance) -> dict[str, Any]:
     label = instance.label
     names = list(label.get_attribute_value("top_labels", None) or [label.label])
     scores = list(label.get_attribute_value("top_scores", None) or [label.confidence])
-    told = {name: label.get_attribute_value(name, None) for name in BY_ATTRIBUTE}
+    told = {name: number(label.get_attribute_value(name, None)) for name in BY_ATTRIBUTE}
     return {
         "sample_id": instance.sample_id,
         "label_id": label.id,
         "label": label.label,
         "image": PurePath(instance.filepath).name,
-        "top": [list(pair) for pair in zip(names, scores)],
-        "scores": {name: float(v) for name, v in told.items() if isinstance(v, int | float)},
+        "top": [[name, number(score)] for name, score in zip(names, scores)],
+        "scores": {name: score for name, score in told.items() if score is not None},
     }
 
 

@@ -64,7 +64,7 @@ def search(
         raise ValueError(f"k is how many instances to show, at least 1, got {k}")
     dataset = root_dataset(samples)
     index = embedding_index.opened(dataset, pred_field)
-    attributes.check_own_detections(samples, pred_field)
+    samples = attributes.own_detections(samples, pred_field)
     check_writable(dataset, pred_field, (_PATH,))
     found = _nearest(
         samples, index, _asked(dataset, pred_field, index, query, device), pred_field, k

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import logging
 import threading
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import fiftyone as fo
+import fiftyone.core.media as fom
 import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 from bson.errors import InvalidId
 from fiftyone.core.json import stringify
 
+from ovsam_plugin.curation.attributes import number
 from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import dataset_of, sample_documents
-from ovsam_plugin.dataset.label_masks import crop_of
-from ovsam_plugin.dataset.targets import fields_of
+from ovsam_plugin.dataset.label_masks import crop_of, pixel_box, to_xyxy
+from ovsam_plugin.dataset.targets import all_images, fields_of
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.interactive.session import Instance
 from ovsam_plugin.interactive.shared_network import (
@@ -79,6 +82,9 @@ def open_photograph(samples: fo.DatasetView, sample_id: str | None) -> dict[str,
 def look(dataset: fo.Dataset, sample_id: str, field: str) -> dict[str, Any]:
     """The photograph's size, and the instances that are there; it is encoded by then.
 
+    Returns:
+        `width` and `height`, and what `_instances` gives.
+
     Raises:
         ValueError: the sample is gone, its photograph cannot be read, or the field holds something
             else.
@@ -87,7 +93,7 @@ def look(dataset: fo.Dataset, sample_id: str, field: str) -> dict[str, Any]:
     check_field(dataset, field)
     height, width = load_shared_network().size(_photograph(dataset, sample_id))
     there = _instances(dataset, sample_id, field, (height, width))
-    return {"width": width, "height": height, "instances": there}
+    return {"width": width, "height": height, **there}
 
 
 def ask(
@@ -142,7 +148,7 @@ def change(
             what is redrawn, and go; `by`, who does it, where the App knows.
 
     Returns:
-        the instances that are there now, and the sample's document.
+        `label_id`, the `sample`'s document, and what `_instances` gives.
 
     Raises:
         ValueError: the sample or the label is gone, or the change cannot be made.
@@ -173,14 +179,14 @@ def change(
     document = sample_documents(dataset).find_one({"_id": ObjectId(sample_id)})
     return {
         "label_id": label_id,
-        "instances": _instances(dataset, sample_id, field, size),
+        **_instances(dataset, sample_id, field, size),
         "sample": stringify(document),
     }
 
 
 def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
     """The samples before and after one; the photograph of the latter is encoded meanwhile."""
-    ids = samples.values("id")
+    ids = _slice_with(samples, sample_id).values("id")
     at = ids.index(sample_id) if sample_id in ids else len(ids)
     before, after = (ids[i] if 0 <= i < len(ids) else None for i in (at - 1, at + 1))
     if after is not None:
@@ -189,6 +195,18 @@ def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
         except ValueError as error:  # it is told when that photograph is opened
             logger.info("not encoded ahead: %s", error)
     return {"previous": before, "next": after}
+
+
+def _slice_with(samples: fo.DatasetView, sample_id: str) -> fo.DatasetView:
+    """The same view; one of groups, which shows a slice at a time, of the sample's slice."""
+    dataset = dataset_of(samples)
+    if samples.media_type != fom.GROUP or dataset.media_type != fom.GROUP:
+        return samples
+    names = all_images(dataset).select(sample_id).values(f"{dataset.group_field}.name")
+    view = samples.view()
+    if names and names[0] in view.group_slices:
+        view.group_slice = names[0]
+    return view
 
 
 def read_prompt(asked: Mapping[str, Any], size: tuple[int, int]) -> Prompt:
@@ -284,32 +302,42 @@ def _stretch(found: Answers, size: tuple[int, int]) -> float:
 
 def _instances(
     dataset: fo.Dataset, sample_id: str, field: str, size: tuple[int, int]
-) -> list[dict[str, Any]]:
-    """Those in a label field, as the database has them now."""
-    if dataset.get_field(field) is None:
-        return []
-    stored = dataset.select(sample_id).values(f"{field}.detections")[0] or []
-    factor = min(1.0, PREVIEW / max(size))
-    there = []
-    for label in stored:
-        crop = crop_of(label, size)
-        if crop is not None and crop.area:
-            drawn = _drawn(crop.mask, crop.box, factor)
-        else:
-            x, y, w, h = label.bounding_box
-            box = [x * size[1], y * size[0], (x + w) * size[1], (y + h) * size[0]]
-            drawn = {"at": box, "shape": [1, 1], "runs": [0, 1]}
-        names = zip(_value(label, "top_labels"), _value(label, "top_scores"))
-        there.append(
-            {
-                **drawn,
-                "id": label.id,
-                "label": label.label,
-                "names": [[name, score] for name, score in names],
-                "objectness": label.get_attribute_value("objectness", None),
-            }
-        )
-    return there
+) -> dict[str, Any]:
+    """Those in a label field, as the database has them now.
+
+    Returns:
+        `instances`; and `left_out`, what is wrong with those that cannot be drawn, "" with none.
+    """
+    there: list[dict[str, Any]] = []
+    wrong: list[str] = []
+    known = {"_id": ObjectId(sample_id)}
+    found = sample_documents(dataset).find_one(known, {f"{field}.detections": True}) or {}
+    for stored in (found.get(field) or {}).get("detections") or ():
+        try:
+            there.append(_there(fo.Detection.from_dict(stored), size))
+        except (ValueError, TypeError, zlib.error) as error:
+            wrong.append(f"{stored.get('label') or stored['_id']}: {error}")
+    told = f"{len(wrong)} in {field!r} cannot be drawn ({wrong[0]})" if wrong else ""
+    return {"instances": there, "left_out": told}
+
+
+def _there(label: fo.Detection, size: tuple[int, int]) -> dict[str, Any]:
+    """An instance of a field, to draw. Raises ValueError if its box or its mask is broken."""
+    pixel_box(label.bounding_box, size)
+    crop = crop_of(label, size)
+    if crop is not None and crop.area:
+        drawn = _drawn(crop.mask, crop.box, min(1.0, PREVIEW / max(size)))
+    else:
+        box = list(to_xyxy(label.bounding_box, size))
+        drawn = {"at": box, "shape": [1, 1], "runs": [0, 1]}
+    names = zip(_value(label, "top_labels"), _value(label, "top_scores"))
+    return {
+        **drawn,
+        "id": label.id,
+        "label": label.label,
+        "names": [[name, number(score)] for name, score in names],
+        "objectness": number(label.get_attribute_value("objectness", None)),
+    }
 
 
 def _value(label: fo.Detection, name: str) -> Sequence[Any]:

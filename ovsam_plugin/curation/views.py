@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
-from ovsam_plugin.curation.attributes import check_own_detections
+from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -61,7 +61,7 @@ def class_counts(samples: Samples, label_field: str) -> tuple[ClassCount, ...]:
     Raises:
         ValueError: there is no such field, or it holds no detections.
     """
-    check_own_detections(samples, label_field)
+    own_detections(samples, label_field)
     counts = all_images(root_dataset(samples)).count_values(f"{label_field}.detections.label")
     named = (ClassCount(name, int(n)) for name, n in counts.items() if name is not None)
     return tuple(sorted(named, key=lambda count: (-count.instances, count.name)))
@@ -124,7 +124,9 @@ def rare_here(
         ValueError: as for `rare_classes`.
     """
     found = rare_classes(samples, label_field, fewer_than=fewer_than, tail_percent=tail_percent)
-    return _only(samples, label_field, F("label").is_in([count.name for count in found]))
+    # Literally: "$5 bill" would be read as the path of a field.
+    names = F.literal([count.name for count in found])
+    return _only(samples, label_field, ViewExpression({"$in": [F("label"), names]}))
 
 
 @renamed(field="label_field")
@@ -141,7 +143,7 @@ def rare_in_lvis(samples: Samples, label_field: str) -> View:
     Raises:
         ValueError: there is no such field, or its vocabulary has no LVIS groups.
     """
-    _require(samples, label_field, "frequency")
+    _required(samples, label_field, "frequency")
     return _only(samples, label_field, F("frequency") == "r")
 
 
@@ -159,7 +161,7 @@ def novel(samples: Samples, label_field: str) -> View:
     Raises:
         ValueError: there is no such field, or its vocabulary has no split.
     """
-    _require(samples, label_field, "split")
+    _required(samples, label_field, "split")
     return _only(samples, label_field, F("split") == "novel")
 
 
@@ -192,13 +194,13 @@ def unknown(
     if sum(given is not None for given in (above, percent, group)) > 1:
         raise ValueError("above, percent and group are three ways to say what is unknown: give one")
     if group is not None:
-        _require(samples, label_field, "group")
+        _required(samples, label_field, "group")
         known = [found.number for found in unknown_groups(samples, label_field)]
         if group not in known:
             there = f"there are 1 to {max(known)}" if known else "these samples have none"
             raise ValueError(f"there is no group {group!r} of unknown instances: {there}")
         return _only(samples, label_field, (F("group") == group) & _undecided())
-    _require(samples, label_field, "unknown")
+    samples = _required(samples, label_field, "unknown")
     if percent is not None:
         return _most(samples, label_field, "unknown", percent)
     least = UNKNOWN_ABOVE if above is None else above
@@ -235,7 +237,7 @@ def doubtful(
             is out of range.
     """
     _check_doubt(by)
-    _require(samples, label_field, by)
+    samples = _required(samples, label_field, by)
     most = _most(samples, label_field, by, percent)
     if not worst_first:
         return most
@@ -309,7 +311,7 @@ def as_patches(view: View, label_field: str, by: str | None = None) -> View:
 
 
 def _only(samples: Samples, label_field: str, expression: ViewExpression) -> View:
-    check_own_detections(samples, label_field)
+    samples = own_detections(samples, label_field)
     return samples.filter_labels(label_field, F("label").exists() & expression)
 
 
@@ -335,7 +337,8 @@ def _most(samples: Samples, label_field: str, by: str, percent: float) -> View:
     # 10 % of 30 is 3, although 0.1 * 30 is a little more.
     count = max(math.ceil(round(percent * values.size / 100, 9)), 1)
     bound = float(np.sort(-values if high else values)[count - 1])
-    within = F(by) >= -bound if high else F(by) <= bound
+    # The database holds what is no number below every number.
+    within = F(by) >= -bound if high else (F(by) <= bound) & (F(by) >= -1)
     return _only(samples, label_field, _undecided() & within)
 
 
@@ -353,18 +356,19 @@ def _open_values(samples: Samples, label_field: str, by: str) -> npt.NDArray[np.
             {"$project": {"found": {"$map": {"input": chosen, "as": "d", "in": f"$$d.{by}"}}}},
         ],
     )
-    return np.array([value for row in rows for value in row["found"] or ()], dtype=float)
+    values = (value for row in rows for value in row["found"] or ())
+    return np.array([value for value in values if math.isfinite(value)], dtype=float)
 
 
-def _require(samples: Samples, label_field: str, attribute: str) -> None:
-    """Whether any label of the dataset has the attribute.
+def _required(samples: Samples, label_field: str, attribute: str) -> Samples:
+    """The samples, each standing for itself, where a label of the dataset has the attribute.
 
     Raises:
         ValueError: none has; the message says what fills it.
     """
-    check_own_detections(samples, label_field)
+    samples = own_detections(samples, label_field)
     if is_filled(samples, label_field, attribute):
-        return
+        return samples
     reason = f"no label of {label_field!r} has {attribute!r}"
     if attribute in (score.name for score in SCORES):
         raise ValueError(f"{reason} yet: run score_run(dataset, {label_field!r}) first")

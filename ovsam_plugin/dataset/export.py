@@ -17,7 +17,7 @@ import fiftyone as fo
 from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import FOUND, error_field
 from ovsam_plugin.dataset.importing import AttachedPrompts
-from ovsam_plugin.dataset.label_masks import crop_of, reaches_over
+from ovsam_plugin.dataset.label_masks import crop_of, reaches_over, to_xyxy
 from ovsam_plugin.dataset.prompt_kinds import BY_TYPE, kind_of
 from ovsam_plugin.dataset.provenance import KEY, SCORES, Provenance
 from ovsam_plugin.dataset.record_spool import RecordSpool
@@ -34,6 +34,7 @@ Row: TypeAlias = dict[str, Any]
 CategoryOf: TypeAlias = Callable[[str], Id | None]
 
 _UNANSWERED = "the prompt was not answered; label the sample again"
+_BOX = "a box without a mask"
 _CUT = "the box extends beyond the image's edge: the mask was cut there"
 
 logger = logging.getLogger(__name__)
@@ -299,18 +300,22 @@ def _row(
         return _failed(head, size, reason or _UNANSWERED)
     try:
         crop = crop_of(label, size)
-    except ValueError as error:
+        box = to_xyxy(label.bounding_box, size) if crop is None else crop.box
+    except (TypeError, ValueError) as error:
         return _failed(head, size, str(error))
-    if crop is None or not crop.area:
+    # A person may draw a box alone; an answer has a mask, or shows nothing.
+    drawn = all(label.get_attribute_value(k, None) is None for k in ("prompt_type", "prompt_id"))
+    if not (drawn if crop is None else crop.area):
         return _failed(head, size, "the mask is empty")
-    x1, y1, x2, y2 = crop.box
+    note = _BOX if crop is None else _CUT if reaches_over(label, size) else None
+    x1, y1, x2, y2 = box
     return {
         "image_id": head["image_id"],
         "file_name": head["file_name"],
         "category_id": category_of(label.label),
         "category_name": label.label,
-        "segmentation": crop.rle(size),
-        "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+        "segmentation": (NOTHING if crop is None else crop).rle(size),
+        "bbox": [_number(value) for value in (x1, y1, x2 - x1, y2 - y1)],
         "score": _score(label),
         **{key: _number(label.get_attribute_value(key, None)) for key in SCORES},
         "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
@@ -320,7 +325,7 @@ def _row(
         if head["prompt_id"] is None
         else head["prompt_id"],
         KEY: provenance.facts(label),
-        **({"note": _CUT} if reaches_over(label, size) else {}),
+        **({} if note is None else {"note": note}),
     }
 
 

@@ -14,6 +14,7 @@ from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.fields import declare_fields, error_field
 from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
@@ -27,7 +28,7 @@ def prepare_field(
     field: str,
     settings: runs.Settings,
     model: OvsamModel,
-    overwrite: bool,
+    overwrite: Overwrite,
     worker: Worker,
 ) -> None:
     """Clears or keeps what the field holds, and registers the run.
@@ -38,7 +39,7 @@ def prepare_field(
         field: the label field.
         settings: that labels are made with now.
         model: that makes them.
-        overwrite: whether labels that are there are made again.
+        overwrite: which labels that are there are made again.
         worker: the call's, which holds the lease of fields and runs.
 
     Raises:
@@ -80,6 +81,8 @@ def prepare_field(
                 f"{why}: label the whole dataset, or use another field"
             )
     if overwrite and filled:
+        # Once more: models take their time to load, and people decide meanwhile.
+        check_replaceable(samples, field, overwrite)
         _clear(dataset, samples, field)
     if not same:
         _forget_embeddings(dataset, field, settings)

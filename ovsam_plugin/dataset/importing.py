@@ -32,6 +32,7 @@ from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sizes import measure, other_size
 from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import IDS_A_QUERY, in_parts
 
 logger = logging.getLogger(__name__)
@@ -105,9 +106,11 @@ def import_images(directory: str | Path) -> fo.Dataset:
         dataset = fo.Dataset(name, persistent=True)
         dataset.info["images"] = str(directory)
         dataset.save()
-    known = set(dataset.values("filepath"))
-    new = [path for path in paths if path not in known and why_not(path) is None]
-    dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
+    # One call at a time: two would both add what is new.
+    with Worker(dataset, "filepath") as worker, worker.lease("images"):
+        known = set(dataset.values("filepath"))
+        new = [path for path in paths if path not in known and why_not(path) is None]
+        dataset.add_samples([fo.Sample(filepath=path) for path in new], progress=False)
     return dataset
 
 
@@ -143,7 +146,8 @@ def attach_prompts(
         overwrite: whether prompts may change whose answers are there; they will be asked again.
 
     Raises:
-        ValueError: prompts that an earlier run answered would change. None is changed then.
+        ValueError: prompts that an earlier run answered would change, or labels that no annotation
+            file gave. None is changed then.
     """
     field = f"{label_field}_{'boxes' if annotations.source == 'box' else 'points'}"
     by_image: dict[Id, list[int]] = defaultdict(list)
@@ -196,7 +200,7 @@ def attach_prompts(
     if untold:
         shown = "; ".join(untold[:_SHOWN])
         logger.warning("%d annotations are used without their provenance: %s", len(untold), shown)
-    _store(dataset, field, None if overwrite else label_field, samples.values(), values)
+    _store(dataset, field, label_field, samples.values(), values, overwrite)
     return AttachedPrompts(annotations, field, samples, labels, errors, found.missing)
 
 
@@ -308,17 +312,20 @@ def _told(label: fo.Label) -> dict[str, Any]:
 def _store(
     dataset: fo.Dataset,
     field: str,
-    answers: str | None,
+    answers: str,
     sample_ids: Iterable[str],
     values: Mapping[str, list[fo.Label]],
+    overwrite: bool,
 ) -> None:
     """Write the prompts of samples where they differ from those there.
 
     Raises:
-        ValueError: some that would change were answered in the field `answers`.
+        ValueError: some that would change were answered in the field `answers`, and are not to be
+            overwritten; or the field holds what is no annotation file's.
     """
     kind = fo.Detections if field.endswith("_boxes") else fo.Keypoints
     slot = "detections" if kind is fo.Detections else "keypoints"
+    _check_ours(dataset, field, slot, sample_ids)
     if not dataset.has_sample_field(field):
         dataset.add_sample_field(
             field,
@@ -350,7 +357,7 @@ def _store(
                 changed[sample_id] = made
     if not changed and not retold:
         return
-    recorded = recorded_settings(dataset, answers) if answers is not None else None
+    recorded = None if overwrite else recorded_settings(dataset, answers)
     if changed and recorded is not None and field in recorded.get("prompt_fields", {}).values():
         parts = in_parts(changed)
         answered = sum(len(images.select(part).exists(answers)) for part in parts)
@@ -363,3 +370,30 @@ def _store(
             )
     declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in told), slot)
     images.set_values(field, {**retold, **changed}, key_field="id")
+
+
+def _check_ours(dataset: fo.Dataset, field: str, slot: str, sample_ids: Iterable[str]) -> None:
+    """Whether these samples have labels in the field that no annotation file gave.
+
+    Raises:
+        ValueError: some have, or the field holds something else.
+    """
+    there = dataset.get_field(field)
+    if there is None:
+        return
+    if dataset.get_field(f"{field}.{slot}") is None:
+        raise ValueError(
+            f"the prompts go to field {field!r}, which holds something else: rename it, or use "
+            "another field for the labels"
+        )
+    named = dataset.get_field(f"{field}.{slot}.annotation_id") is not None
+    count = 0
+    for part in in_parts(sample_ids):
+        wanted = [f"{field}.{slot}.id", *([f"{field}.{slot}.annotation_id"] if named else [])]
+        for ids, *names in zip(*all_images(dataset).select(part).values(wanted), strict=True):
+            count += len(ids or ()) - sum(n is not None for n in (names[0] if names else ()) or ())
+    if count:
+        raise ValueError(
+            f"the prompts go to field {field!r}, which holds {count:,} labels that no annotation "
+            "file gave: rename it, or use another field for the labels"
+        )

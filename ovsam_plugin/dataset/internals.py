@@ -41,6 +41,13 @@ def dataset_id(dataset: fo.Dataset) -> Any:
     return dataset._doc.id
 
 
+def declared_fields(dataset: fo.Dataset) -> set[str] | None:
+    """Names of a dataset's fields of samples as the database has them; None if it was deleted."""
+    asked = {"_id": dataset_id(dataset)}
+    found = database().datasets.find_one(asked, {"sample_fields.name": True})
+    return None if found is None else {field["name"] for field in found["sample_fields"]}
+
+
 def sample_documents(dataset: fo.Dataset) -> Collection[Document]:
     """The collection that has a dataset's samples."""
     found: Collection[Document] = dataset._sample_collection

@@ -31,6 +31,7 @@ from ovsam_plugin.dataset.targets import (
     check_images,
     check_prompt_fields,
     root_dataset,
+    with_all_fields,
 )
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
@@ -194,7 +195,7 @@ def label_dataset(
     """
     started, clock = runs.now(), time.monotonic()
     require_database()
-    dataset = root_dataset(samples)
+    dataset, samples = root_dataset(samples), with_all_fields(samples)
     prompt_fields = prompt_fields_of(
         box_field=box_field, point_field=point_field, mask_field=mask_field
     )
@@ -240,7 +241,7 @@ def label_dataset(
     with Worker(dataset, label_field) as worker:
         with worker.lease("fields and runs"):
             as_stored(dataset)
-            prepare_field(samples, dataset, label_field, settings, model, bool(overwrite), worker)
+            prepare_field(samples, dataset, label_field, settings, model, overwrite, worker)
             colour_classes(dataset)
             worker.begin()
         together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
@@ -280,7 +281,8 @@ def label_dataset(
             field=label_field,
             samples=total,
             labelled=job.tally.labelled,
-            kept=total - job.tally.labelled - job.left,
+            # Prompts that came meanwhile have their samples labelled twice.
+            kept=max(0, total - job.tally.labelled - job.left),
             failed=job.tally.failed,
             instances=job.tally.instances,
             seconds=round(time.monotonic() - clock, 3),

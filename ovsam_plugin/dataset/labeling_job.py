@@ -22,16 +22,16 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
 
-from ovsam_plugin.dataset import outlines
 from ovsam_plugin.dataset.batch_encoding import Found
 from ovsam_plugin.dataset.claims import Claims, Open
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
+from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
-from ovsam_plugin.dataset.loading import Loaded
+from ovsam_plugin.dataset.loading import Loaded, SampleTable
 from ovsam_plugin.dataset.model import Answer, OvsamModel
 from ovsam_plugin.dataset.sample_prompts import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
@@ -44,7 +44,13 @@ from ovsam_plugin.dataset.unanswered_prompts import (
     unanswered,
 )
 from ovsam_plugin.dataset.workers import Worker
-from ovsam_plugin.dataset.writing import FreshLabels, in_parts, put_labels
+from ovsam_plugin.dataset.writing import (
+    FieldGoneError,
+    FreshLabels,
+    check_declared,
+    in_parts,
+    put_labels,
+)
 from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
 from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.stages import Stages
@@ -142,7 +148,25 @@ class LabelingJob:
             ids: samples of the dataset or view.
             since: as for `unanswered`.
             progress: as for FiftyOne's progress bar.
+
+        Raises:
+            FieldGoneError: the field was deleted or renamed meanwhile.
         """
+        written = (self._field, error_field(self._field))
+        try:
+            self._run(ids, since, progress)
+        except FieldGoneError:
+            # FiftyOne takes a field from the samples first: some may have got it back since.
+            check_declared(self._dataset, written, ids)
+            raise
+        check_declared(self._dataset, written, ids)
+
+    def _run(
+        self,
+        ids: Sequence[str],
+        since: datetime | None,
+        progress: bool | Callable[[Any], None] | None,
+    ) -> None:
         todo = self.unfinished(ids)
         started = set(todo)
         fresh = self._unanswered([i for i in ids if i not in started], since)
@@ -271,9 +295,9 @@ class LabelingJob:
             RuntimeError: such processes have died too often.
         """
         loader = self._model.build_get_item(dict(prompt_fields))
-        table = view.to_torch(loader, skip_failures=True)
+        table = SampleTable(view, loader, skip_failures=True)
         claims = Claims(self._worker, [str(i) for i in table.keys], self.batch_size, open_)
-        batches = DataLoader(
+        batches: DataLoader[Any] = DataLoader(
             table,
             batch_sampler=claims,
             num_workers=self._workers,
@@ -324,7 +348,6 @@ class LabelingJob:
         fresh = []
         for item, (sample_id, answer) in zip(items, answers.items()):
             if self._spool is not None and answer.instances is not None:
-                outlines.mark(answer.detections)
                 label_ids = [label.id for label in answer.detections.detections]
                 self._keep(sample_id, label_ids, answer.instances)
             told = None if _failed(item, answer) else asked.get(sample_id)
@@ -385,18 +408,10 @@ class LabelingJob:
             self._stopped = self._worker.should_stop()
 
 
-def _matched(
-    ids: Sequence[str], items: Sequence[Loaded | Exception]
-) -> tuple[list[str], list[Loaded]]:
+def _matched(ids: Sequence[str], items: Sequence[Loaded | None]) -> tuple[list[str], list[Loaded]]:
     """Samples and what was loaded of them; one that was deleted meanwhile is left out."""
-    loaded = [
-        Loaded(sample_id, error=f"{type(item).__name__}: {item}")
-        if isinstance(item, Exception)
-        else item
-        for sample_id, item in zip(ids, items)
-    ]
-    pairs = [(i, item) for i, item in zip(ids, loaded) if item.id == i]
-    return [i for i, _ in pairs], [item for _, item in pairs]
+    there = [(i, item) for i, item in zip(ids, items) if item is not None]
+    return [i for i, _ in there], [item for _, item in there]
 
 
 def _failed(item: Loaded, answer: Answer) -> bool:

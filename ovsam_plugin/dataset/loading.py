@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import fiftyone.utils.torch as fout
 import numpy as np
+from pymongo.errors import PyMongoError
 from torch.utils.data import get_worker_info
 
+from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.sample_prompts import Asked, read_prompts
 from ovsam_plugin.images.frame import Frame, make_frame
 from ovsam_plugin.images.reading import Pixels, read_picture
@@ -39,6 +41,46 @@ class Loaded:
     asked: Asked | None = None
     error: str | None = None
     pixels: Pixels | None = None
+
+
+class SampleTable(fout.FiftyOneTorchDataset):  # type: ignore[misc]
+    """FiftyOne's table of samples, where one that it cannot read costs no other.
+
+    FiftyOne reads the samples of a batch together: one whose labels are damaged makes that fail,
+    and after one that is gone, each takes the place of another.
+    """
+
+    def __getitems__(self, places: Sequence[int]) -> list[Loaded | None]:
+        """What was loaded of each; None of a sample that is gone."""
+        try:
+            items = self._read(places)
+        except PyMongoError:
+            raise
+        except Exception:
+            items = []
+        right = len(items) == len(places) and all(
+            isinstance(item, Loaded) and item.id == self.keys[place]
+            for place, item in zip(places, items)
+        )
+        return items if right else [self._alone(place) for place in places]
+
+    def _read(self, places: Sequence[int]) -> list[Any]:
+        whole = super().__getitems__
+        return patiently(lambda: list(whole(places)))
+
+    def _alone(self, place: int) -> Loaded | None:
+        sample_id = str(self.keys[place])
+        try:
+            (item,) = self._read([place])
+        except PyMongoError:
+            raise
+        except Exception as error:
+            item = error
+        if isinstance(item, Loaded):
+            return item
+        if not len(self.samples.select(sample_id)):
+            return None
+        return Loaded(sample_id, error=f"FiftyOne cannot read this sample: {item}")
 
 
 class SampleLoader(fout.GetItem):  # type: ignore[misc]

@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from ovsam_plugin.consent import OVERWRITE_ALL, ConsentError
 from ovsam_plugin.dataset import outlines
-from ovsam_plugin.dataset.internals import aggregate, sample_documents
-from ovsam_plugin.dataset.targets import Samples, root_dataset
+from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
+from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.writing import DECIDED, OURS, Expression, in_parts
 
 Overwrite: TypeAlias = bool | Literal["all"]
@@ -86,11 +86,11 @@ def made_by_hand(samples: Samples, field: str) -> MadeByHand:
         samples: a dataset or view; of its samples all labels count, also those that it hides.
         field: a field of Detections; all is 0 where there is none.
     """
-    dataset = root_dataset(samples)
+    dataset = dataset_of(samples)
     if dataset.get_field(field) is None:
         return MadeByHand(field)
     decided = foreign = by_hand = 0
-    changed = [ObjectId(i) for i in edited(dataset, field)]
+    changed = [ObjectId(i) for i in edited(all_images(dataset), field)]
     for owners in _owners(samples):
         decided += _count(dataset, field, owners, DECIDED)
         foreign += _count(dataset, field, owners, {"$not": [{"$or": [DECIDED, OURS]}]})

@@ -72,7 +72,7 @@ def _box(label: fo.Detection, size: Size, refine: bool = False) -> Box:
 
 
 def _points(label: fo.Keypoint, size: Size, refine: bool = False) -> Points:
-    points = [tuple(point) for point in label.points or []]
+    points = [_point(point) for point in label.points or []]
     marks = next((label[k] for k in _POINT_LABELS if label.has_attribute(k) and label[k]), None)
     marks = [1] * len(points) if marks is None else list(marks)
     if len(marks) != len(points):
@@ -83,6 +83,14 @@ def _points(label: fo.Keypoint, size: Size, refine: bool = False) -> Points:
         labels=tuple(marks[i] for i in visible),
         id=str(label.id),
     )
+
+
+def _point(point: Any) -> tuple[float, float]:
+    try:
+        x, y = point
+        return float(x), float(y)
+    except (TypeError, ValueError):
+        raise ValueError(f"a point is [x, y], two numbers, got {point!r:.80}") from None
 
 
 def _mask(label: fo.Detection | fo.Polyline, size: Size, refine: bool) -> Mask | Box:

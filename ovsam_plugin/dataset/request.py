@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsam_plugin.dataset.fields import check_field
-from ovsam_plugin.dataset.internals import dataset_id, stages_of
+from ovsam_plugin.dataset.internals import aggregate, dataset_id, stages_of
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS, PromptKind
 from ovsam_plugin.dataset.target_field import FIRST, Conflict, conflict, free_field, resumed
@@ -20,7 +20,9 @@ from ovsam_plugin.dataset.targets import (
     check_shown,
     fields_of,
     root_dataset,
+    with_all_fields,
 )
+from ovsam_plugin.dataset.unanswered_prompts import to_be_labelled
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
@@ -149,7 +151,9 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         field = self.target_field(samples)
         if self.overwrite or root_dataset(samples).get_field(field) is None:
             return int(samples.count())
-        return int(samples.count() - len(samples.exists(field)))
+        asked: list[dict[str, Any]] = [{"$match": to_be_labelled(field)}, {"$count": "samples"}]
+        found = next(aggregate(with_all_fields(samples), asked), {"samples": 0})
+        return int(found["samples"])
 
     def prompt_field_choices(self, samples: Samples) -> list[str]:
         """Fields that could ask."""

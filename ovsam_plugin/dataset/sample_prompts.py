@@ -74,7 +74,7 @@ def read_prompts(
             try:
                 prompt = kind.read(label, size, refine_masks)
                 prompts.append(prompt.on_image(width=size[1], height=size[0]))
-            except (ValueError, TypeError, OSError, ArithmeticError) as error:
+            except Exception as error:  # whatever is wrong with it costs no other
                 refused.append(Refusal(str(label.id), str(error)))
     return Asked(tuple(prompts), tuple(refused))
 

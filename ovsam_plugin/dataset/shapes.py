@@ -36,7 +36,11 @@ def shape_of(label: Mapping[str, Any]) -> int:
     for name in _COORDINATES:
         if label.get(name):
             digest.update(f"{name}{_rounded(label[name])}".encode())
-    mask = _mask(label)
+    try:
+        mask = _mask(label)
+    except Exception:  # damaged: it shows nothing, and is the same as long as it is stored so
+        mask = None
+        digest.update(repr(label["mask"]).encode())
     if mask is not None:
         there = mask if mask.dtype == bool else mask > 0
         digest.update(str(there.shape).encode())
@@ -71,7 +75,10 @@ def _header(content: bytes) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
 def _rounded(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_rounded(v) for v in value]
-    return round(float(value), _DECIMALS) + 0.0
+    try:
+        return round(float(value), _DECIMALS) + 0.0
+    except (TypeError, ValueError):  # it shows no place, and is the same as long as it is so stored
+        return repr(value)
 
 
 def _mask(label: Mapping[str, Any]) -> npt.NDArray[Any] | None:

@@ -13,7 +13,7 @@ import fiftyone as fo
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.overwrite_request import REPLACE
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset, with_all_fields
 
 FIRST = "ovsam"
 """The field of a dataset's first run."""
@@ -91,7 +91,7 @@ def conflict(
         if recorded
         else "by something other than this plugin"
     )
-    outside = filled - len(samples.exists(field))
+    outside = filled - len(with_all_fields(samples).exists(field))
     if overwrite and not outside:
         return None
     return Conflict(field, filled, made_by, outside)

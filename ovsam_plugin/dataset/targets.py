@@ -22,10 +22,15 @@ from ovsam_plugin.dataset.internals import (
     is_grouped_by_field,
     list_in,
     root_of,
+    stages_of,
+    view_of,
 )
 from ovsam_plugin.dataset.prompt_kinds import label_types
 
 Samples: TypeAlias = foc.SampleCollection
+
+# Stages of a view that decide which fields are seen.
+_HIDING = ("SelectFields", "ExcludeFields")
 
 
 def root_dataset(samples: Samples) -> fo.Dataset:
@@ -50,6 +55,19 @@ def all_images(dataset: fo.Dataset) -> Samples:
     if dataset.media_type == fom.GROUP:
         return dataset.select_group_slices(media_type=fom.IMAGE)
     return dataset
+
+
+def with_all_fields(samples: Samples) -> Samples:
+    """The same samples, where a view hides none of their fields.
+
+    Args:
+        samples: a dataset or view; one of patches or frames stays as it is.
+    """
+    stages = stages_of(samples)
+    kept = [stage for stage in stages if stage["_cls"].rpartition(".")[2] not in _HIDING]
+    if len(kept) == len(stages) or is_generated(samples):
+        return samples
+    return view_of(root_of(samples), kept)
 
 
 def photographs_behind(patches: PatchesView) -> Samples:
@@ -117,6 +135,29 @@ def check_flat(samples: Samples) -> None:
         "a grouped dataset shows one slice at a time: give "
         f"samples.select_group_slices({slices!r}), its image slices"
     )
+
+
+def flat(samples: Samples) -> Samples:
+    """Samples that each stand for themselves.
+
+    Args:
+        samples: a dataset, all of whose images are meant, or a view, of which is meant what it
+            shows: of groups, the samples of its active slice.
+
+    Raises:
+        ValueError: they are grouped by a field.
+    """
+    if samples.media_type != fom.GROUP or is_grouped_by_field(samples):
+        check_flat(samples)
+        return samples
+    if isinstance(samples, fo.Dataset):
+        return all_images(samples)
+    dataset, active = root_of(samples), samples.group_slice
+    if active == dataset.group_slice:
+        return samples.select_group_slices(active)
+    # After other stages FiftyOne would read another slice anew, as if they were not there.
+    stages = [s for s in stages_of(samples) if not s["_cls"].endswith(".SelectGroupSlices")]
+    return view_of(dataset, [*stages_of(dataset.select_group_slices(active)), *stages])
 
 
 def copies_of(view: Samples) -> str:
@@ -201,7 +242,7 @@ def classes_present(samples: Samples, name: str) -> list[str]:
     path = _label_path(name, field)
     if path is None:
         raise ValueError(f"field {name!r} holds no labels with classes{near(name, named)}")
-    classes = [label for label in dataset.distinct(path) if label]
+    classes = [label for label in all_images(dataset).distinct(path) if label]
     if not classes:
         raise ValueError(f"field {name!r} holds no class name yet: nothing to use as vocabulary")
     return classes

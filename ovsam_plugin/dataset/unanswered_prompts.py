@@ -23,7 +23,7 @@ from ovsam_plugin.dataset.prompt_kinds import kind_of
 from ovsam_plugin.dataset.refusal import Refusal
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples
-from ovsam_plugin.dataset.writing import ASKED, REFUSED
+from ovsam_plugin.dataset.writing import AHEAD, ASKED, REFUSED
 
 # By the key that `prompt_key` makes, where the prompt lay.
 Places = dict[str, int]
@@ -112,7 +112,8 @@ def unanswered(
 def to_be_labelled(field: str) -> dict[str, Any]:
     """Which samples are labelled anew as a whole, as MongoDB takes it.
 
-    Those without labels, and those that could not be labelled, where nothing was decided since.
+    Those without labels, those to which a person alone has added some, and those that could not be
+    labelled, where nothing was decided since.
     Those of which some prompts were refused are done: these ask again once they are changed.
     """
     decided = {"$elemMatch": {"review": {"$ne": None}}}
@@ -121,7 +122,7 @@ def to_be_labelled(field: str) -> dict[str, Any]:
         f"{field}.{ASKED}": None,
         f"{field}.detections": {"$not": decided},
     }
-    return {"$or": [{field: None}, failed]}
+    return {"$or": [{field: None}, {f"{field}.{AHEAD}": True}, failed]}
 
 
 def still_refused(

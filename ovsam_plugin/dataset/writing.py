@@ -25,7 +25,7 @@ from pymongo.errors import BulkWriteError
 from ovsam_plugin.dataset import samples_in_memory
 from ovsam_plugin.dataset.database import OUT_OF_DISK, disk_full
 from ovsam_plugin.dataset.fields import check_writable, error_field
-from ovsam_plugin.dataset.internals import sample_documents
+from ovsam_plugin.dataset.internals import declared_fields, sample_documents
 from ovsam_plugin.dataset.refusal import Refusal
 
 Expression: TypeAlias = Any
@@ -35,6 +35,9 @@ Id: TypeAlias = str | ObjectId
 
 ASKED = "asked"
 """Beside a sample's labels: which prompts asked for them, and where these lay."""
+
+AHEAD = "ahead"
+"""Beside them too, true where they were added to a sample before any run has labelled it."""
 
 REFUSED = "refused"
 """Beside them too: which of these prompts have no answer, and why, "label id: reason"."""
@@ -53,6 +56,10 @@ DECIDED: Expression = {"$gt": ["$$d.review", None]}
 
 OURS: Expression = {"$gt": ["$$d.prompt_type", None]}
 """Whether a run of ours made a label: it says of each what was asked."""
+
+
+class FieldGoneError(ValueError):
+    """A field was deleted or renamed while it was written to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +237,11 @@ def put_labels(
                 asked_now = {"$mergeObjects": [f"${field}.{ASKED}", asked_now]}
             stored[ASKED], stored[REFUSED] = asked_now, {"$literal": [*map(str, one.refused)]}
         elif adds:
-            stored = {"$mergeObjects": [f"${field}", stored]}
+            first = {"$not": [{"$gt": [f"${field}", None]}]}
+            ahead: Expression = {"$cond": [first, {AHEAD: True}, {}]}
+            stored = {"$mergeObjects": [ahead, f"${field}", stored]}
+        if not adds and (one.error is None or one.asked is not None):
+            stored[AHEAD] = "$$REMOVE"  # it is labelled now; where it failed, the mark stays
         return ObjectId(one.sample_id), [{"$set": {field: stored, reason: {"$literal": one.error}}}]
 
     refused = _apply(dataset, (field, reason), map(update, fresh), empty=True)
@@ -324,6 +335,33 @@ def copy_labels(
     _require(into, _apply(dataset, (into,), map(update, copies), empty=True))
 
 
+def check_declared(dataset: fo.Dataset, fields: Sequence[str], written: Iterable[Id] = ()) -> None:
+    """Whether fields are still a dataset's; FiftyOne reads no sample with one that is not.
+
+    Args:
+        dataset: the dataset.
+        fields: top-level fields that are written to, the labels' first.
+        written: samples that have been written to; they lose those of the fields that are gone.
+
+    Raises:
+        FieldGoneError: another call or process has deleted or renamed one.
+    """
+    declared = declared_fields(dataset)
+    gone = [name for name in fields if name not in (declared or ())]
+    if not gone:
+        return
+    removed, there = {"$unset": dict.fromkeys(gone, "")}, [{n: {"$exists": True}} for n in gone]
+    for part in in_parts(written):
+        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, "$or": there}
+        sample_documents(dataset).update_many(chosen, removed)
+    if declared is None:
+        raise FieldGoneError(f"dataset {dataset.name!r} has been deleted meanwhile")
+    raise FieldGoneError(
+        f"field {gone[0]!r} of dataset {dataset.name!r} has been deleted or renamed meanwhile: "
+        "nothing more is written to it. The same call makes it anew"
+    )
+
+
 def delete_fields(dataset: fo.Dataset, names: Sequence[str]) -> None:
     """Deletes fields of samples; samples in memory keep their unsaved edits of all others.
 
@@ -406,6 +444,9 @@ def _apply(
     Args:
         fields: those that are written, the labels' first.
         empty: whether samples without labels are written to as well.
+
+    Raises:
+        FieldGoneError: as for `check_declared`; nothing is left written in a field that is gone.
     """
     refused: list[ObjectId] = []
     # Where labels are gone, or never were, a list would be made of nothing.
@@ -413,6 +454,7 @@ def _apply(
     for part in in_parts(updates, _SAMPLES_A_WRITE):
         stamp = {"$set": {"last_modified_at": datetime.now(timezone.utc)}}
         sent = [UpdateOne({"_id": i, **labels}, [*stages, stamp]) for i, stages in part]
+        check_declared(dataset, fields)
         try:
             sample_documents(dataset).bulk_write(sent, ordered=False)
         except BulkWriteError as error:
@@ -423,5 +465,6 @@ def _apply(
             if other:
                 raise ValueError(other[0]["errmsg"]) from error
             refused += [part[f["index"]][0] for f in failures]
+        check_declared(dataset, fields, (i for i, _ in part))
         samples_in_memory.refresh(dataset, fields, (str(i) for i, _ in part))
     return refused

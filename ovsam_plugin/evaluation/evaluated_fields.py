@@ -64,7 +64,8 @@ class EvaluatedFields:
         if bare:
             raise ValueError(
                 f"{bare} of {len(samples)} samples have no metadata, and masks need the size of "
-                "their image: call compute_metadata() on them first"
+                "their image: call compute_metadata() on them first, and leave out those whose "
+                "photograph cannot be read: samples.exists('metadata.width')"
             )
         if not has_masks(samples, truth):
             raise ValueError(

@@ -17,7 +17,7 @@ from tests.evaluation.conftest import Annotate, annotate  # noqa: F401
         (["--annotations", "a.json", "--gt-field", "truth"], "give the ground truth"),
         (["--gt-field", "truth"], "--field and --gt-field go together"),
         (["--annotations", "gt.json", "--sam", "sam.pth"], "--sam FILE and --clip MODEL/FILE go"),
-        (["--field", "a", "--gt-field", "b", "--faithful"], "give one of the two"),
+        (["--field", "a", "--gt-field", "b", "--faithful"], "give one or the other"),
         (["--annotations", "a.json", "--protocol", "boxes"], "unknown protocol 'boxes'"),
         (["--annotations", "a.json", "--protocol", "detector"], "--detections"),
         (["--annotations", "a.json", "--protocol", "everything", "--faithful"], "--faithful is"),

@@ -41,6 +41,7 @@ def test_a_target_that_is_nothing_is_named_with_what_is_near(dataset, tmp_path):
     ("options", "message"),
     [
         (["--export", "{}"], "is a folder: give a file"),
+        (["--boxes", "{}/a.txt", "--export", "{}/a.txt"], "would replace a file that is read"),
         (["--export", "{}/a.txt/preds.json"], "nothing can be written in"),
         (["--contact-sheet", "{}"], "is a folder: give a file"),
         (["--contact-sheet", "{}/sheet.doc"], "does not end as a picture's name does"),

@@ -196,6 +196,41 @@ def test_decisions_within_one_millisecond_are_undone_one_by_one(
     assert [undo(labelled, FIELD) for _ in names] == [[ids[name]] for name in reversed(names)]
 
 
+def test_a_clock_that_was_set_back_changes_no_order(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = datetime.now(timezone.utc) + timedelta(hours=1)
+    fast = type("Fast", (datetime,), {"now": classmethod(lambda cls, tz: ahead)})
+    with monkeypatch.context() as patch:
+        patch.setattr(decisions, "datetime", fast)
+        accept(labelled, FIELD, ids["cat"], by="ada")
+    for name in ("dog", "cup"):
+        monkeypatch.setattr(decisions, "_latest", datetime.min)  # a new process
+        rename(labelled, FIELD, ids[name], "lynx", by="ada")
+    assert [undo(labelled, FIELD, by="ada") for _ in range(3)] == [
+        [ids[name]] for name in ("cup", "dog", "cat")
+    ]
+
+
+def test_a_decision_that_says_less_is_undone_and_no_name_lost(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    """As other tools' files tell it: by nobody, or without what the model had called it."""
+    at = datetime(2026, 1, 1)
+    rows = {"cat": {"review": "accepted", "reviewed_at": at}, "dog": {"review": "renamed"}}
+    for name, values in rows.items():
+        label = {f"{FIELD}.detections._id": ObjectId(ids[name])}
+        told = {f"{FIELD}.detections.$.{key}": value for key, value in values.items()}
+        labelled._sample_collection.update_one(label, {"$set": told})
+    assert undo(labelled, FIELD) == [ids["cat"]]
+    assert undo(labelled, FIELD) == []
+    assert reopen(labelled, FIELD, ids["dog"]) == 1
+    assert [state(labelled, ids[name])["label"] for name in rows] == ["cat", "dog"]
+    assert rename(labelled, FIELD, ids["nothing"], "ghost") == 1
+    assert reopen(labelled, FIELD, ids["nothing"]) == 1
+    assert state(labelled, ids["nothing"])["label"] is None
+
+
 def test_progress_counts_a_rejected_label_without_a_name(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:

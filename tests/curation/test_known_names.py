@@ -30,3 +30,7 @@ def test_names_in_the_field_come_before_the_rest_of_its_vocabulary(recorded: fo.
 
 def test_a_field_that_no_run_filled_offers_its_own_names(labelled: fo.Dataset) -> None:
     assert known_names(labelled, FIELD) == ["cat", "cup", "dog", "person", "spoon"]
+
+
+def test_names_of_all_slices_are_offered(two_slices: fo.Dataset) -> None:
+    assert known_names(two_slices, FIELD) == ["cat", "cup", "dog", "spoon"]

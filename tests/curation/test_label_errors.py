@@ -7,6 +7,7 @@ import pytest
 
 from ovsam_plugin.curation.decisions import undo
 from ovsam_plugin.curation.label_errors import evaluations_of, label_errors, take_models_names
+from ovsam_plugin.evaluation.evaluate import evaluate_dataset
 from tests.curation.run_by_hand import add_run, add_truth, evaluate
 
 
@@ -75,3 +76,16 @@ def test_an_evaluation_of_another_method_is_refused(evaluated: fo.Dataset) -> No
     evaluated.evaluate_detections("ovsam", gt_field="truth", eval_key="plain")
     with pytest.raises(ValueError, match="with method 'coco', which pairs equal names only"):
         label_errors(evaluated, "plain")
+
+
+def test_mistakes_of_all_slices_are_found(two_slices: fo.Dataset) -> None:
+    both = two_slices.select_group_slices(["left", "right"])
+    both.compute_metadata(num_workers=1, progress=False)
+    for sample in both.iter_samples(autosave=True):
+        sample["truth"] = sample["ovsam"].copy()
+        for label in sample["truth"].detections:
+            label.label, label.review = "lynx", None
+    settings = {"protocol": "everything", "resize_masks": True, "progress": False}
+    evaluate_dataset(both, "ovsam", "truth", eval_key="e", **settings)
+    assert len(label_errors(two_slices, "e", min_score=0)) == 5
+    assert len(label_errors(two_slices.view(), "e", min_score=0)) == 3

@@ -14,6 +14,7 @@ from ovsam_plugin.curation.search import search
 from ovsam_plugin.curation.workspace import setup_workspace
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.workers import Worker
 from tests.curation.run_by_hand import add_index, add_run, add_truth, evaluate, snapshot
 from tests.curation.test_workspace import arrange
 
@@ -65,6 +66,16 @@ def test_an_index_stays_as_long_as_a_run_needs_it(named: fo.Dataset, gone: str) 
     assert named.list_brain_runs() == []
 
 
+def test_a_run_that_is_being_labelled_stays_until_that_has_ended(plain: fo.Dataset) -> None:
+    add_run(plain)
+    with Worker(plain, "ovsam") as worker:
+        worker.begin()
+        with pytest.raises(ValueError, match="1 call is labelling field 'ovsam' now: end that"):
+            remove_run(plain, "ovsam")
+    assert run_traces(plain, "ovsam").labels == 6
+    assert remove_run(plain, "ovsam").labels == 6
+
+
 def test_what_a_person_made_stays(plain: fo.Dataset) -> None:
     add_run(plain)
     plain.save_view("mine", plain.limit(1))
@@ -74,6 +85,12 @@ def test_what_a_person_made_stays(plain: fo.Dataset) -> None:
     remove_run(plain, "ovsam")
     assert sorted(plain.list_saved_views()) == ["cats", "mine"]
     assert plain.count("truth.detections") == 6
+
+
+def test_views_about_a_field_are_found_whatever_its_letters(plain: fo.Dataset) -> None:
+    add_run(plain, "étiquettes")
+    plain.save_view("chats", plain.filter_labels("étiquettes", fo.ViewField("label") == "cat"))
+    assert run_traces(plain, "étiquettes").broken_views == ("chats",)
 
 
 def test_a_clone_loses_nothing(named: fo.Dataset) -> None:

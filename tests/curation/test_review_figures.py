@@ -72,3 +72,11 @@ def test_charts_mark_what_is_chosen_and_keep_it_when_nothing_of_it_is_left(
     (bars,) = drawn["confidence"]
     orange = [x for x, c in zip(bars["x"], bars["marker"]["color"]) if c == "#ff6d04"]
     assert orange == [0.525]
+
+
+def test_no_confidence_is_in_no_bin(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    none = {ids["cat"]: None, ids["cup"]: float("nan")}
+    labelled.set_label_values(f"{FIELD}.detections.confidence", none)
+    found = figures(labelled, FIELD)
+    assert (sum(found.histogram), found.histogram[-1], found.matching) == (4, 0, 6)
+    assert figures(labelled, FIELD, Filters(confidence=(0, 1))).matching == 4

@@ -78,3 +78,40 @@ def test_an_instance_that_is_gone_has_no_picture_and_no_company(labelled: fo.Dat
     assert picture(labelled, FIELD, *gone) == {}
     with pytest.raises(ValueError, match="no longer there"):
         together(labelled, FIELD, *gone)
+
+
+def test_a_confidence_that_is_no_number_is_none(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    path = f"{FIELD}.detections.confidence"
+    labelled.set_label_values(path, {ids["cat"]: float("nan"), ids["dog"]: float("inf")})
+    told = open_review(labelled, {"order": "confidence"})
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    waiting = told["session"]["waiting"]
+    assert [one["label"] for one in waiting[:4]] == ["spoon", "cup", "person", "cup"]
+    assert {one["label"] for one in waiting if one["confidence"] is None} == {"cat", "dog"}
+    assert sum(told["session"]["figures"]["histogram"]) == 4
+    answer = act(labelled, told["session"], [{"kind": "accept", "labels": [ids["cat"]]}], by="ada")
+    assert answer["problems"] == []
+    assert answer["session"]["progress"]["accepted"] == 1
+    assert sum(answer["session"]["figures"]["histogram"]) == 4
+
+
+@pytest.mark.parametrize("active", ["left", "right"])
+def test_instances_of_any_slice_are_reviewed(two_slices: fo.Dataset, active: str) -> None:
+    two_slices.group_slice = active
+    right = two_slices.select_group_slices(["right"])
+    patches = right.to_patches(FIELD)
+    for samples in (right, patches):
+        told = open_review(samples, {"order": "confidence"})
+        assert [one["label"] for one in told["session"]["waiting"]] == ["spoon", "cup"]
+    first = told["session"]["waiting"][0]
+    place = FIELD, first["sample_id"], first["label_id"]
+    assert picture(two_slices, *place)["label"] == "spoon"
+    answer = act(right, told["session"], [{"kind": "accept", "labels": [first["label_id"]]}])
+    assert answer["problems"] == []
+    assert [one["label"] for one in answer["session"]["waiting"]] == ["cup"]
+
+
+def test_the_slice_that_the_grid_shows_is_reviewed(two_slices: fo.Dataset) -> None:
+    assert labels(shown_labels(two_slices.view(), FIELD)) == ["cat", "cup", "dog"]
+    told = open_review(two_slices.view(), {"order": "confidence"})
+    assert [one["label"] for one in told["session"]["waiting"]] == ["dog", "cup", "cat"]

@@ -166,3 +166,13 @@ def test_a_field_without_labels_has_an_empty_queue(dataset: fo.Dataset) -> None:
     assert orders(dataset, FIELD) == []
     with pytest.raises(ValueError, match="choose another field"):
         queue(dataset, FIELD)
+
+
+def test_an_order_is_offered_by_numbers_alone(labelled: fo.Dataset) -> None:
+    path = f"{FIELD}.detections.unknown"
+    none = [[float("nan")] * len(row) for row in labelled.values(f"{FIELD}.detections.id")]
+    labelled.set_values(path, none)
+    assert "unknown" not in orders(labelled, FIELD)
+    none[0][0] = 0.5
+    labelled.set_values(path, none)
+    assert "unknown" in orders(labelled, FIELD)

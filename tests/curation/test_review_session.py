@@ -139,3 +139,20 @@ def test_an_instance_is_described_without_its_top_names_too(labelled: fo.Dataset
     assert told["image"] == "coffee.png"
     instance.label["top_labels"] = instance.label["top_scores"] = None
     assert describe_instance(instance)["top"] == [["spoon", 0.2]]
+    instance.label.confidence = float("nan")
+    assert describe_instance(instance)["top"] == [["spoon", None]]
+    assert describe_instance(instance)["scores"] == {"margin": 0.15, "stability": 0.6}
+
+
+def test_a_review_ends_where_a_view_shows_open_what_is_decided(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_session, "PAGE", 2)
+    accept(labelled, FIELD, [ids[name] for name in ("spoon", "dog", "cup", "person")])
+    open_again = labelled.set_field(f"{FIELD}.detections.review", None)
+    session, instance = ReviewSession.start(open_again, FIELD, "confidence").current(open_again)
+    assert instance is not None
+    assert instance.label.id == ids["cup2"]
+    accept(labelled, FIELD, [ids["cup2"], ids["cat"]])
+    session, instance = session.current(open_again)
+    assert (session.waiting, instance) == ((), None)

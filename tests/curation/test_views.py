@@ -37,6 +37,15 @@ def test_a_class_is_rare_that_has_fewer_instances_in_the_whole_dataset(run: fo.D
     assert shown(views.rare_here(run.limit(1), "ovsam", fewer_than=3)) == []
 
 
+def test_a_name_that_reads_like_a_path_is_a_name(dataset: fo.Dataset) -> None:
+    names = ["$5 bill", "$", "$label", "a.b"]
+    sample = dataset.first()
+    sample["drawn"] = fo.Detections(detections=[fo.Detection(label=name) for name in names])
+    sample.save()
+    found = views.rare_here(dataset, "drawn").values("drawn.detections.label", unwind=True)
+    assert found == names
+
+
 def test_the_tail_holds_at_most_its_share_of_the_instances(run: fo.Dataset) -> None:
     assert shown(views.rare_here(run, "ovsam", tail_percent=40)) == [("cup", 0.5), ("otter", 0.2)]
     assert shown(views.rare_here(run, "ovsam", tail_percent=39)) == [("cup", 0.5)]
@@ -150,3 +159,24 @@ def test_a_vocabulary_without_groups_or_split_is_named_as_the_reason(run: fo.Dat
 def test_a_group_that_is_not_there_is_refused(run: fo.Dataset) -> None:
     with pytest.raises(ValueError, match="there is no group 3 .* there are 1 to 2"):
         views.unknown(run, "ovsam", group=3)
+
+
+def test_what_is_no_number_is_not_doubtful(run: fo.Dataset) -> None:
+    path = "ovsam.detections.confidence"
+    values = run.values(path)
+    values[0][0] = float("nan")
+    run.set_values(path, values)
+    found = views.doubtful(run, "ovsam", by="confidence", percent=100, worst_first=False)
+    assert shown(found) == [("cat", 0.3), ("cup", 0.5), ("cat", 0.8), ("otter", 0.2)]
+
+
+def test_a_grouped_dataset_is_seen_whole_and_a_view_of_it_by_its_slice(
+    two_slices: fo.Dataset,
+) -> None:
+    names = [name for name, _ in shown(views.not_reviewed(two_slices, "ovsam"))]
+    assert names == ["cat", "dog", "cup", "cup", "spoon"]
+    assert len(views.as_patches(views.not_reviewed(two_slices, "ovsam"), "ovsam")) == 5
+    one_slice = views.not_reviewed(two_slices.view(), "ovsam")
+    assert [name for name, _ in shown(one_slice)] == ["cat", "dog", "cup"]
+    doubted = views.doubtful(two_slices, "ovsam", by="confidence", percent=40)
+    assert shown(doubted) == [("spoon", 0.2), ("dog", 0.3)]

@@ -103,6 +103,18 @@ def test_an_answer_without_a_mask_or_a_number_is_finite_and_says_so(dataset):
     json.dumps([first, second], allow_nan=False)
 
 
+def test_a_box_that_a_person_drew_is_written_as_a_box(dataset):
+    sample = dataset.first()
+    drawn = fo.Detection(label="mine", bounding_box=[0.5, 0.5, 0.25, 0.25])
+    odd = fo.Detection(label="odd", bounding_box=[0.5, float("nan"), 0.25, 0.25])
+    sample["ovsam"] = fo.Detections(detections=[drawn, odd])
+    sample.save()
+    row, other = field_rows(dataset[:1], "ovsam")
+    assert (row["category_name"], row["bbox"]) == ("mine", [225.5, 150.0, 112.75, 75.0])
+    assert (row["note"], coco_mask.area(row["segmentation"])) == ("a box without a mask", 0)
+    json.dumps([row, other], allow_nan=False)
+
+
 def test_rows_are_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "sub" / "preds.json"
     assert write_rows([], path) == 0

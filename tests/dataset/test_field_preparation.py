@@ -10,7 +10,9 @@ import pytest
 
 from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.curation.decisions import accept
-from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset import labeling, runs
+from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.request import LabelRequest
 
 SMALL: dict[str, Any] = {
     "vocabulary": "cat, cup, person, spoon",
@@ -74,6 +76,18 @@ def test_overwriting_a_view_never_mixes_settings_nor_removes_what_it_does_not_sh
     assert after[1:] == before[1:]
 
 
+def test_a_view_that_hides_the_field_is_labelled_again_as_the_others(boxed: fo.Dataset) -> None:
+    label_dataset(boxed, **SMALL)
+    hiding = boxed.select_fields("asks")
+    assert label_dataset(hiding, **SMALL).kept == 3
+    request = {"prompts": "box", "prompt_field": "asks", "vocabulary": "names", "field": "ovsam"}
+    request["names"] = SMALL["vocabulary"]
+    assert LabelRequest.from_params(request).left(hiding) == 0
+    other = {**SMALL, "vocabulary": "dog, bird"}
+    assert label_dataset(hiding, **other, overwrite=True).labelled == 3
+    assert set(boxed.distinct("ovsam.detections.label")) <= {"dog", "bird"}
+
+
 def test_labels_of_unknown_origin_are_not_touched(boxed: fo.Dataset) -> None:
     before = label_ids(boxed, "asks")
     boxed.clone_sample_field("asks", "mine")
@@ -94,3 +108,20 @@ def test_decisions_that_overwriting_removes_are_told(
     with caplog.at_level(logging.WARNING):
         label(boxed, overwrite="all")
     assert "the decisions about 1 labels in field 'ovsam' were removed" in caplog.text
+
+
+def test_a_decision_that_is_made_while_the_model_loads_is_kept(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label(boxed)
+    build = labeling.build_model
+
+    def build_slowly(**settings: Any) -> OvsamModel:
+        accept(boxed, "ovsam", boxed.first()["ovsam"].detections[0].id)
+        return build(**settings)
+
+    monkeypatch.setattr(labeling, "build_model", build_slowly)
+    with pytest.raises(ValueError, match="1 that a person decided about"):
+        label(boxed, overwrite=True)
+    boxed.reload()
+    assert boxed.count_values("ovsam.detections.review")["accepted"] == 1

@@ -1,8 +1,10 @@
 """Folders of images and annotation files as datasets."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 
 import fiftyone as fo
 import pytest
@@ -51,6 +53,24 @@ def test_images_that_come_later_are_added_and_others_kept(folder):
     assert set(after) - set(before) == {str(folder / "sub" / "CAT.PNG")}
 
 
+def test_two_calls_on_a_folder_at_once_add_each_image_once(folder, monkeypatch):
+    import_images(folder).delete_samples(import_images(folder))
+    together, add = threading.Barrier(2, timeout=3), fo.Dataset.add_samples
+
+    def add_together(dataset, *args, **settings):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait()
+        return add(dataset, *args, **settings)
+
+    monkeypatch.setattr(fo.Dataset, "add_samples", add_together)
+    calls = [threading.Thread(target=import_images, args=(folder,)) for _ in range(2)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    assert len(import_images(folder)) == 3
+
+
 def test_a_folder_without_images_and_no_folder_at_all_are_rejected(tmp_path):
     with pytest.raises(ValueError, match="holds no images"):
         import_images(tmp_path)
@@ -91,6 +111,31 @@ def test_the_same_file_again_gives_the_same_labels_and_keeps_what_others_wrote(f
     )
     assert attach_prompts(dataset, moved, label_field="ovsam").labels != first.labels
     assert dataset.exists("ovsam").count() == 3
+
+
+@pytest.mark.parametrize("kind", ["drawn", "run", "text"])
+def test_what_is_no_annotation_file_s_is_never_replaced_by_prompts(folder, tmp_path, kind):
+    dataset = import_images(folder)
+    if kind == "text":
+        dataset.set_values("ovsam_boxes", ["a note"] * 3)
+    else:
+        whole = {"bounding_box": [0, 0, 1, 1], "prompt_type": kind if kind == "run" else None}
+        sample = dataset.match(fo.ViewField("filepath").ends_with("chelsea.png")).first()
+        sample["ovsam_boxes"] = fo.Detections(detections=[fo.Detection(label="mine", **whole)])
+        sample.save()
+    before = dataset.values("ovsam_boxes")
+    asks = [{"id": 1, "image_id": 1, "bbox": [1, 2, 3, 4]}]
+    file = annotation_file(tmp_path, {"chelsea.png": CAT}, asks)
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="prompts go to field 'ovsam_boxes', which holds"):
+            attach_prompts(dataset, file, label_field="ovsam", overwrite=overwrite)
+    dataset.reload()
+    assert str(dataset.values("ovsam_boxes")) == str(before)
+    points = annotation_file(
+        tmp_path, {"chelsea.png": CAT},
+        [{**asks[0], "segmentation": [[10, 10, 60, 10, 60, 60, 10, 60]]}], "center-point",
+    )  # fmt: skip
+    assert attach_prompts(dataset, points, label_field="ovsam").labels
 
 
 def test_images_that_are_not_there_become_samples_and_are_counted(folder, tmp_path):

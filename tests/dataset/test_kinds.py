@@ -26,6 +26,7 @@ from ovsam_plugin.dataset.batch_encoding import BatchEncoder
 from ovsam_plugin.dataset.contact_sheet import save_sheet
 from ovsam_plugin.dataset.export import field_rows
 from ovsam_plugin.dataset.model import OvsamModel
+from ovsam_plugin.dataset.overwriting import made_by_hand
 
 NAMES = "cat, cup, person, spoon"
 SETTINGS: dict[str, Any] = {
@@ -87,6 +88,16 @@ def test_frames_are_labelled_and_the_video_has_their_labels(
     # Again, into what is there now.
     apply(video.to_frames(), model)
     assert video.count("frames.o.detections") == 6
+
+
+def test_a_person_s_labels_on_frames_are_not_replaced(video: fo.Dataset, model: OvsamModel) -> None:
+    drawn = fo.Detection(label="mine", bounding_box=BOXES[0])
+    sample = video.first()
+    sample.frames[2]["truth"] = fo.Detections(detections=[drawn])
+    sample.save()
+    with pytest.raises(ValueError, match=r"would be replaced \(1 that no run made\)"):
+        apply(video.to_frames(), model, field="truth")
+    assert video.values("frames.truth.detections.label", unwind=True) == ["mine"]
 
 
 def test_frames_are_labelled_as_a_dataset_of_their_own(video: fo.Dataset) -> None:
@@ -173,6 +184,18 @@ def grouped(images: list[Path]) -> Iterator[fo.Dataset]:
         )
     yield made
     made.delete()
+
+
+def test_what_a_person_edits_on_any_slice_is_not_replaced_unasked(grouped: fo.Dataset) -> None:
+    label_dataset(grouped.select_group_slices(["left", "right"]), **SETTINGS)
+    for side in ("left", "right"):
+        shown = grouped.select_group_slices([side])
+        sample = shown.first()
+        sample["ovsam"].detections[0].bounding_box = [0, 0, 0.5, 0.5]
+        sample.save()
+        with pytest.raises(ValueError, match="1 that were changed by hand"):
+            label_dataset(shown, **SETTINGS, overwrite=True)
+    assert made_by_hand(grouped, "ovsam").edited == 2
 
 
 def test_all_slices_of_a_grouped_dataset_are_labelled_named_scored_and_found(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from bson import ObjectId
 from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from ovsam_plugin import label_dataset
@@ -21,6 +22,7 @@ from ovsam_plugin.dataset import (
     writing,
 )
 from ovsam_plugin.dataset.database import patiently
+from ovsam_plugin.dataset.loading import SampleTable
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.prediction.predictor import Predictor
@@ -103,6 +105,62 @@ def test_a_full_disk_ends_a_call_that_is_gone_on_with(
     summary = label_dataset(boxed, batch_size=1, **SMALL)
     assert (summary.labelled, summary.failed) == (2, 0)
     assert boxed.count("ovsam.detections") == 3
+
+
+def test_a_field_that_is_deleted_meanwhile_ends_the_call_and_leaves_nothing(
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FiftyOne takes a field from the samples first, and forgets it after a write of ours."""
+    put, check, calls = labeling_job.put_labels, writing.check_declared, 0
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            monkeypatch.setattr(writing, "check_declared", lambda *args: None)
+            boxed.delete_sample_fields(["ovsam", "ovsam_error"])
+        if calls == 3:
+            monkeypatch.setattr(writing, "check_declared", check)
+        return put(*args, **kwargs)
+
+    monkeypatch.setattr(labeling_job, "put_labels", late)
+    with pytest.raises(ValueError, match="field 'ovsam'.*has been deleted or renamed meanwhile"):
+        label_dataset(boxed, batch_size=1, **SMALL)
+    found = list(boxed._sample_collection.find({}))
+    assert not any("ovsam" in document or "ovsam_error" in document for document in found)
+    monkeypatch.undo()
+    assert label_dataset(boxed, **SMALL).labelled == 3
+
+
+def test_a_sample_that_is_deleted_before_it_is_loaded_costs_no_other(
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone, last = boxed.values("id")
+    read = SampleTable._read
+
+    def late(self: SampleTable, places: Any) -> Any:
+        boxed.delete_samples([gone])
+        return read(self, places)
+
+    monkeypatch.setattr(SampleTable, "_read", late)
+    summary = label_dataset(boxed, batch_size=3, **SMALL)
+    assert (summary.labelled, summary.failed) == (2, 0)
+    assert boxed.values("id") == [kept, last]
+    assert boxed.values("ovsam_error") == [None, None]
+    assert [len(d) for d in boxed.values("ovsam.detections")] == [1, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_sample_that_fiftyone_cannot_read_costs_no_other(boxed: Any, workers: int) -> None:
+    sample = {"_id": ObjectId(boxed.first().id)}
+    damaged = {"asks.detections.0.mask": b"no array"}
+    boxed._sample_collection.update_one(sample, {"$set": damaged})
+    summary = label_dataset(boxed, batch_size=3, **{**SMALL, "workers": workers})
+    assert (summary.labelled, summary.failed, summary.instances) == (3, 1, 2)
+    assert "FiftyOne cannot read this sample: Error -3" in summary.reasons[0]
+    boxed._sample_collection.update_one(sample, {"$unset": damaged})
+    summary = label_dataset(boxed, **SMALL)
+    assert (summary.labelled, summary.failed, summary.instances) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -7,7 +7,9 @@ from typing import Any
 import fiftyone as fo
 import pytest
 
+from ovsam_plugin import label_dataset
 from ovsam_plugin.curation.decisions import accept, rename
+from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.overwriting import MadeByHand, check_replaceable, edited, made_by_hand
 
 
@@ -64,3 +66,23 @@ def test_of_a_view_only_its_samples_count_and_all_of_their_labels(named: fo.Data
 def test_another_word_is_no_consent(named: fo.Dataset, given: Any) -> None:
     with pytest.raises(ValueError, match='overwrite is False, True or "all", got'):
         check_replaceable(named, "ovsam", given)
+
+
+def test_an_edit_is_seen_where_no_embeddings_are_kept_and_whoever_labelled(
+    boxed: fo.Dataset, model: OvsamModel
+) -> None:
+    settings: dict[str, Any] = {
+        "vocabulary": "cat, cup", "box_field": "asks", "device": "cpu", "workers": 0,
+        "embeddings": False, "progress": False,
+    }  # fmt: skip
+    label_dataset(boxed, **settings)
+    change(boxed, 0, bounding_box=[0, 0, 0.5, 0.5])
+    with pytest.raises(ValueError, match="1 that were changed by hand"):
+        label_dataset(boxed, **settings, overwrite=True)
+    applied = {"box_prompt_field": "asks", "num_workers": 0, "progress": False}
+    boxed.apply_model(model, label_field="applied", **applied)
+    sample = boxed.first()
+    sample["applied"].detections[0].bounding_box = [0, 0, 0.5, 0.5]
+    sample.save()
+    with pytest.raises(ValueError, match="1 that were changed by hand"):
+        boxed.apply_model(model, label_field="applied", **applied)

@@ -88,6 +88,8 @@ def test_points_that_are_not_visible_are_left_out() -> None:
         (fo.Keypoint(points=[(0.5, 0.5)], point_labels=[1, 0]), "one per point"),
         (fo.Keypoint(points=[(0.5, 0.5)], point_labels=[2]), "1 (object) or 0"),
         (fo.Keypoint(points=[(0.5, 1.5)]), "outside the 200 x 100 image"),
+        (fo.Keypoint(points=[(None, None)]), "two numbers, got [None, None]"),
+        (fo.Keypoint(points=[("a", 0.5)]), "two numbers"),
     ],
 )
 def test_bad_points_are_left_out_with_their_reason(keypoint: fo.Keypoint, reason: str) -> None:

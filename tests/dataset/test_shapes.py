@@ -45,6 +45,19 @@ def stored(**parts: Any) -> dict[str, Any]:
 BOX = [0.1, 0.2, 0.3, 0.4]
 
 
+def test_what_shows_no_place_has_a_number_too() -> None:
+    damaged = [
+        {"bounding_box": [None, 0.2, 0.3, 0.4]},
+        {"bounding_box": ["a", 0.2, 0.3, 0.4]},
+        {"points": [[None, None]]},
+        {"bounding_box": BOX, "mask": b"no array"},
+        {"bounding_box": BOX, "mask": b"no array either"},
+    ]
+    found = [shape_of(label) for label in damaged]
+    assert found == [shape_of(label) for label in damaged]
+    assert len({*found, shape_of({"bounding_box": BOX})}) == 6
+
+
 def test_equal_shapes_have_one_number_and_others_another() -> None:
     mask = np.zeros((4, 6), bool)
     mask[1, 2] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fiftyone as fo
 import pytest
+from fiftyone import ViewField as F
 
 from ovsam_plugin.dataset.targets import (
     check_detections,
@@ -13,9 +14,11 @@ from ovsam_plugin.dataset.targets import (
     class_fields,
     classes_present,
     fields_of,
+    flat,
     near,
     photographs_behind,
     root_dataset,
+    with_all_fields,
 )
 
 FIELD = "ovsam"
@@ -46,6 +49,20 @@ def test_the_photographs_behind_patches_have_these_instances_alone(
     assert view.values("id") == labelled.values("id")[:2]
     assert set(view.values(f"{FIELD}.detections.id", unwind=True)) == chosen
     assert labelled.count(f"{FIELD}.detections") == 7
+
+
+def test_fields_that_a_view_hides_are_seen_and_its_samples_are_the_same(
+    labelled: fo.Dataset,
+) -> None:
+    assert with_all_fields(labelled) is labelled
+    some = labelled.skip(1)
+    assert with_all_fields(some) is some
+    for hiding in (some.select_fields("tags"), some.exclude_fields(FIELD)):
+        shown = with_all_fields(hiding.limit(1))
+        assert shown.values("id") == labelled.values("id")[1:2]
+        assert shown.count(f"{FIELD}.detections") == 2
+    patches = labelled.to_patches(FIELD).select_fields()
+    assert with_all_fields(patches) is patches
 
 
 def test_a_field_that_asks_is_there_and_of_its_kind(labelled: fo.Dataset) -> None:
@@ -82,3 +99,19 @@ def test_classes_are_those_of_any_field_of_labels(labelled: fo.Dataset) -> None:
 )
 def test_near_names_end_a_message(known: list[str], told: str) -> None:
     assert near("ovsm", known) == told
+
+
+def test_of_groups_all_images_are_meant_and_of_their_views_the_active_slice(
+    two_slices: fo.Dataset,
+) -> None:
+    assert flat(two_slices).values("group.name") == ["left", "right"]
+    assert flat(two_slices.view()).values("group.name") == ["left"]
+    spoons = two_slices.filter_labels(FIELD, F("label") == "spoon")
+    assert len(flat(spoons)) == 0
+    spoons.group_slice = "right"
+    assert flat(spoons).values(f"{FIELD}.detections.label", unwind=True) == ["spoon"]
+    right = two_slices.select_group_slices(["right"], flat=False)
+    assert flat(right.filter_labels(FIELD, F("label") == "spoon")).count(f"{FIELD}.detections") == 1
+    assert flat(flat(two_slices)).media_type == "image"
+    with pytest.raises(ValueError, match=r"give the view before group_by\(...\)"):
+        flat(flat(two_slices).group_by("filepath"))

@@ -16,6 +16,7 @@ from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.fields import declare_fields
 from ovsam_plugin.dataset.outlines import edited
 from ovsam_plugin.dataset.unanswered_prompts import asking, prompt_key, unanswered
+from ovsam_plugin.dataset.writing import FreshLabels, put_labels
 
 SETTINGS: dict[str, Any] = {
     "vocabulary": "cat, cup, person, spoon",
@@ -125,6 +126,35 @@ def test_a_prompt_that_was_moved_is_answered_anew_and_a_decided_answer_stays(
     assert set(embedding_index.load(boxed, "ovsam").label_ids) == {
         i for r in after for i in r or ()
     }
+
+
+@pytest.mark.parametrize("asks", ["boxes", "nothing"])
+def test_a_photograph_with_a_person_s_label_alone_is_labelled_once(
+    boxed: fo.Dataset, asks: str
+) -> None:
+    """As where somebody clicks in the Segment panel before the run has come to it."""
+    settings = SETTINGS if asks == "boxes" else {**SETTINGS, "box_field": None, "grid": 4}
+    first, second, third = boxed.values("id")
+    label_dataset(boxed.select([first, third]), **settings)
+    mine = fo.Detection(label="mine", bounding_box=[0, 0, 1, 1], prompt_type="point", review="a")
+    for sample_id in (second, third):
+        put_labels(
+            boxed, "ovsam", [FreshLabels(sample_id, fo.Detections(detections=[mine]))], adds=True
+        )
+    sample = boxed[second]
+    whole, sample.filepath = sample.filepath, "gone.png"
+    sample.save()
+    assert label_dataset(boxed, **settings).failed == 1
+    sample.filepath = whole
+    sample.save()
+    before = boxed.values("ovsam.detections.id")
+    summary = label_dataset(boxed, **settings)
+    assert (summary.labelled, summary.kept, summary.failed) == (1, 2, 0)
+    after = boxed.values("ovsam.detections.id")
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1][0] == mine.id
+    assert len(after[1]) > 1
+    assert label_dataset(boxed, **settings).kept == 3
 
 
 def test_a_field_of_prompts_that_was_renamed_goes_on_asking(boxed: fo.Dataset) -> None:

@@ -33,3 +33,7 @@ def test_examples_are_those_of_their_classes(labelled: fo.Dataset) -> None:
     found = vocabulary_of(labelled, "cat, valve", {"valve": ["a" * 24]})
     assert found.by_example == (1,)
     assert found.categories[1].examples == ("a" * 24,)
+
+
+def test_the_classes_of_a_field_are_those_of_all_slices(two_slices: fo.Dataset) -> None:
+    assert vocabulary_of(two_slices, "dataset:ovsam").names == ("cat", "cup", "dog", "spoon")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import psutil
 import pytest
 
 from ovsam_plugin import label_dataset, stop_labeling
@@ -79,6 +80,18 @@ def test_what_a_killed_worker_held_is_taken_over_at_once(dataset: fo.Dataset) ->
     with Worker(dataset, "ovsam") as worker, worker.lease("work"):
         assert worker.others() == 0
         assert worker.claim(["a", "b"]) == ["a", "b"]
+
+
+def test_a_clock_that_is_set_makes_no_living_worker_dead(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Worker(dataset, "ovsam") as one, Worker(dataset, "ovsam") as other:
+        one.begin()
+        assert one.claim(["x"]) == ["x"]
+        created = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 3600)
+        assert other.others() == 1
+        assert other.claim(["x"]) == []
 
 
 def test_a_worker_of_another_machine_is_dead_once_it_stands_still(

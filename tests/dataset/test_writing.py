@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.fields import check_writable, declare_fields
-from ovsam_plugin.dataset.writing import Copy, FreshLabels
+from ovsam_plugin.dataset.writing import Copy, FieldGoneError, FreshLabels
 
 FIELD = "ovsam"
 
@@ -55,6 +55,32 @@ def test_nothing_is_made_where_all_labels_are_gone(
     writing.set_attributes(labelled, FIELD, [(s, i, {"doubt": 1.0}) for s, i in rows])
     writing.change_labels(labelled, FIELD, rows, {"review": {"$literal": "accepted"}})
     assert list(labelled._sample_collection.find({})) == before
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_nothing_is_written_to_a_field_that_is_gone(
+    labelled: fo.Dataset, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """FiftyOne could not read the dataset any more."""
+    declare_fields(labelled, FIELD)
+    collection = labelled._sample_collection
+    write = collection.bulk_write
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        labelled.delete_sample_fields([FIELD])
+        return write(*args, **kwargs)
+
+    if when == "before":
+        labelled.delete_sample_fields([FIELD])
+    else:
+        monkeypatch.setattr(collection, "bulk_write", late, raising=False)
+        monkeypatch.setattr(writing, "sample_documents", lambda dataset: collection)
+    fresh = [FreshLabels(i, fo.Detections()) for i in labelled.values("id")]
+    with pytest.raises(FieldGoneError, match="field 'ovsam'.*deleted or renamed.*makes it anew"):
+        writing.put_labels(labelled, FIELD, fresh)
+    assert not any(FIELD in document for document in collection.find({}))
+    labelled.clear_cache()
+    assert len([sample.filepath for sample in labelled]) == 3
 
 
 def test_values_may_look_like_expressions(labelled: fo.Dataset) -> None:

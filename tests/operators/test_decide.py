@@ -119,3 +119,11 @@ def test_it_can_be_called_from_a_notebook(labelled: fo.Dataset, ids: dict[str, s
     assert "lynx" in labelled.distinct(f"{FIELD}.detections.label")
     with pytest.raises(ExecutionError, match="decision. Reason: .delete. is not a choice"):
         operator(labelled, FIELD, [ids["cat"]], "delete")
+
+
+def test_labels_of_any_slice_are_decided(two_slices: fo.Dataset) -> None:
+    right = two_slices.select_group_slices(["right"])
+    chosen = right.values(f"{FIELD}.detections.id", unwind=True)
+    assert run(two_slices, chosen, decision="accept").result["changed"] == 2
+    assert right.values(f"{FIELD}.detections.review") == [["accepted", "accepted"]]
+    assert progress(two_slices, FIELD) == Progress(accepted=2, open=3)

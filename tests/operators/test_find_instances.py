@@ -105,3 +105,10 @@ def test_a_form_looks_for_nothing(run: fo.Dataset) -> None:
 def _collections() -> int:
     """How many collections there are: patches are made into one of their own."""
     return len(get_db_conn().list_collection_names())
+
+
+def test_instances_of_all_slices_are_found(two_slices: fo.Dataset) -> None:
+    found = execute("find_instances", two_slices, kind="not_reviewed", field="ovsam")
+    assert found.result["found"] == 5
+    whole = execute("find_instances", two_slices, kind="not_reviewed", patches=False)
+    assert whole.result["found"] == 2

@@ -55,3 +55,9 @@ def test_a_blank_name_decides_nothing(grouped: fo.Dataset) -> None:
     with pytest.raises(ExecutionError, match="name"):
         execute("name_group", grouped, group="1", name=" ")
     assert not any(grouped.values(f"{FIELD}.detections.review", unwind=True))
+
+
+def test_a_group_of_all_slices_has_one_name(two_slices: fo.Dataset) -> None:
+    both = two_slices.select_group_slices(["left", "right"])
+    both.set_values(f"{FIELD}.detections.group", [[1, None, 1], [1, None]])
+    assert execute("name_group", two_slices, group="1", name="thing").result == {"renamed": 3}

@@ -15,6 +15,7 @@ import pytest
 from fiftyone.operators.registry import OperatorRegistry
 
 from ovsam_plugin.curation.decisions import progress
+from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.interactive.shared_network import load_shared_network
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,7 +66,7 @@ def test_a_photograph_is_opened_clicked_and_filled(dataset: fo.Dataset) -> None:
     assert opened["filepath"] == dataset.first().filepath
     assert opened["field"] == "clicked"
     looked = call("look", dataset, sample_id=sample_id, field="clicked")
-    assert looked == {"width": 451, "height": 300, "instances": []}
+    assert looked == {"width": 451, "height": 300, "instances": [], "left_out": ""}
     asked = {"sample_id": sample_id, "vocabulary": NAMES}
     (shown,) = call("ask", dataset, kind="answer", asked=CAT, **asked)["found"]
     x1, y1, x2, y2 = (int(v) for v in shown["at"])
@@ -174,3 +175,43 @@ def test_a_server_that_was_started_anew_goes_on(dataset: fo.Dataset) -> None:
     assert told["instances"][0]["label"] == "cat"
     dataset.reload()
     assert dataset.first().clicked.detections[0].reviewed_by == "ada"
+
+
+def test_a_broken_label_costs_itself_alone(dataset: fo.Dataset) -> None:
+    broken: dict[str, dict[str, Any]] = {
+        "gone": {"bounding_box": [0.1, 0.1, 0.2, 0.2], "mask_path": "/nowhere/mask.png"},
+        "far": {"bounding_box": [9.0, 0.1, 0.2, 0.2]},
+        "nan": {"bounding_box": [float("nan"), 0.1, 0.2, 0.2]},
+        "none": {"bounding_box": []},
+        "bytes": {"bounding_box": [0.1, 0.1, 0.2, 0.2]},
+    }
+    sound = fo.Detection(label="cup", bounding_box=[0.3, 0.3, 0.2, 0.2], objectness=float("nan"))
+    made = [fo.Detection(label=name, **label) for name, label in broken.items()]
+    sample = dataset.first()
+    sample["clicked"] = fo.Detections(detections=[*made, sound])
+    sample.save()
+    bytes_of_no_mask = {"$set": {"clicked.detections.4.mask": b"none"}}
+    sample_documents(dataset).update_one({"_id": sample._id}, bytes_of_no_mask)
+    sample_id = sample.id
+    del sample  # FiftyOne reads what is in memory anew, and cannot
+    looked = call("look", dataset, sample_id=sample_id, field="clicked")
+    (there,) = looked["instances"]
+    assert (there["label"], there["objectness"]) == ("cup", None)
+    assert there["at"] == pytest.approx([0.3 * 451, 90, 0.5 * 451, 150])
+    assert looked["left_out"].startswith("5 in 'clicked' cannot be drawn (gone: the mask's file")
+    added = change(dataset, sample_id, "add", **CAT)
+    assert [one["label"] for one in added["instances"]] == ["cup", "cat"]
+
+
+def test_a_photograph_of_any_slice_is_worked_on(two_slices: fo.Dataset) -> None:
+    right = two_slices.select_group_slices(["right"]).first()
+    looked = call("look", two_slices, sample_id=right.id, field="ovsam")
+    assert [one["label"] for one in looked["instances"]] == ["cup", "spoon"]
+    spoon = looked["instances"][1]["id"]
+    asked = {"field": "ovsam", "label_id": spoon, "name": "ladle"}
+    renamed = change(two_slices, right.id, "rename", **asked)
+    assert [one["label"] for one in renamed["instances"]] == ["cup", "ladle"]
+    added = change(two_slices, right.id, "add", **{**CAT, "points": [[300, 150, 1]]})
+    assert len(added["instances"]) == 1
+    beside = call("ahead", two_slices, sample_id=right.id)
+    assert beside == {"previous": None, "next": None}
