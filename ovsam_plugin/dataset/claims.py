@@ -41,13 +41,14 @@ class Claims:
 
     def __iter__(self) -> Iterator[list[int]]:
         for start in range(0, len(self._ids), self._size):
-            if self._worker.should_stop():
+            if patiently(self._worker.should_stop):
                 self.stopped = True
                 return
             part = self._ids[start : start + self._size]
             mine = patiently(lambda part=part: self._worker.claim(part))  # type: ignore[misc]
             ready = set(self._open(mine))
-            self._worker.release([i for i in mine if i not in ready])
+            spare = [i for i in mine if i not in ready]
+            patiently(lambda spare=spare: self._worker.release(spare))  # type: ignore[misc]
             self.left += [i for i in part if i not in mine]
             if ready:
                 chosen = [i for i in part if i in ready]

@@ -6,7 +6,8 @@ import errno
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import fiftyone as fo
 from fiftyone.core.config import FiftyOneConfigError
@@ -15,6 +16,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 logger = logging.getLogger(__name__)
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 # Seconds that a database may be away, and between two tries.
@@ -80,6 +82,16 @@ def patiently(work: Callable[[], _T], most: float = _MOST_AWAY) -> _T:
             if error.code == OUT_OF_DISK:
                 raise disk_full() from error
             raise
+
+
+def patient(work: Callable[_P, _T]) -> Callable[_P, _T]:
+    """The function, done `patiently`."""
+
+    @wraps(work)
+    def done(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return patiently(lambda: work(*args, **kwargs))
+
+    return done
 
 
 def disk_full() -> OSError:

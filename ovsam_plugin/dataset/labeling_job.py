@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 import fiftyone as fo
@@ -24,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from ovsam_plugin.dataset.batch_encoding import Found
 from ovsam_plugin.dataset.claims import Claims, Open
-from ovsam_plugin.dataset.database import patiently
+from ovsam_plugin.dataset.database import patient, patiently
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
 from ovsam_plugin.dataset.fields import error_field
@@ -57,8 +58,8 @@ from ovsam_plugin.stages import Stages
 
 logger = logging.getLogger(__name__)
 
-# Samples whose ids a view carries at once.
-_SAMPLES_A_PASS = 50_000
+# Samples, and labels of them, whose ids a view carries at once.
+_SAMPLES_A_PASS, _LABELS_A_PASS = 50_000, 200_000
 # Between two looks at samples that another worker has.
 _PAUSE = 0.5
 # How often processes that load photographs may die in one call, as where memory runs out.
@@ -197,7 +198,7 @@ class LabelingJob:
         """
         count = 0
         fields = {"mask_prompt_field": self._field}
-        for ids in in_parts(lost, _SAMPLES_A_PASS):
+        for ids in _passes(lost):
             labels = [ObjectId(label) for sample_id in ids for label in lost[sample_id]]
             view = all_images(self._dataset).select(ids)
             view = view.filter_labels(self._field, F("_id").is_in(labels), only_matches=False)
@@ -219,7 +220,8 @@ class LabelingJob:
                 mine = self.unfinished(mine)
                 # Before they are loaded: a prompt that is moved in between asks again.
                 if self._prompt_fields and mine:
-                    asked |= prompts_of(self._samples, self._prompt_fields, mine)
+                    fields = self._prompt_fields
+                    asked |= patiently(lambda: dict(prompts_of(self._samples, fields, mine)))
                 return mine
 
             def done(batch: _Batch, asked: dict[str, Places] = asked) -> None:
@@ -236,7 +238,7 @@ class LabelingJob:
     ) -> dict[str, Places]:
         """Answers new prompts where the samples are free; returns those that it answered."""
         tried: dict[str, Places] = {}
-        for part in in_parts(fresh, _SAMPLES_A_PASS):
+        for part in _passes(fresh):
 
             def open_(mine: Sequence[str]) -> Sequence[str]:
                 now = self._unanswered(mine, since)
@@ -312,14 +314,16 @@ class LabelingJob:
         streams = streams_on(labeler.predictor.device) if labeler.namer is None else 1
         begin = part_of_the_cores(streams)
         written: set[str] = set()
+        lost: list[str] = []
         try:
             with Stages(
                 matched, stages, abreast=streams, begin=begin, watch=loaders.check
             ) as batches_out:
                 for batch in batches_out:
-                    done(batch)
+                    done(self._held(batch, lost))
                     written.update(claims.batches[0])
-                    self._worker.release(claims.batches.popleft())
+                    patiently(lambda: self._worker.release(claims.batches[0]))
+                    claims.batches.popleft()
         except RuntimeError as error:
             self._forgive(error)
             claims.left = [i for i in map(str, table.keys) if i not in written]
@@ -327,7 +331,22 @@ class LabelingJob:
             for ids in claims.batches:
                 self._worker.release(ids)
         self._stopped = self._stopped or claims.stopped
-        return claims.left
+        return claims.left + lost
+
+    def _held(self, batch: _Batch, lost: list[str]) -> _Batch:
+        """The samples that are still this worker's: another takes over those of one that stands
+        still, as on a machine that sleeps. Those are added to `lost`."""
+        held = set(patiently(lambda: self._worker.holds(batch.ids)))
+        if len(held) == len(batch.ids):
+            return batch
+        lost += [i for i in batch.ids if i not in held]
+        mine = [i in held for i in batch.ids]
+        return replace(
+            batch,
+            ids=list(compress(batch.ids, mine)),
+            items=list(compress(batch.items, mine)),
+            answers=list(compress(batch.answers, mine)),
+        )
 
     def _forgive(self, error: RuntimeError) -> None:
         """Says that a process that loads photographs has died; raises what is anything else."""
@@ -344,7 +363,9 @@ class LabelingJob:
     def _write(self, batch: _Batch, asked: Mapping[str, Places], *, adds: bool) -> None:
         sample_ids, items = batch.ids, batch.items
         answers = dict(zip(sample_ids, batch.answers))
-        before = still_refused(self._dataset, self._field, asked) if adds else {}
+        before = {}
+        if adds:
+            before = patiently(lambda: still_refused(self._dataset, self._field, asked))
         fresh = []
         for item, (sample_id, answer) in zip(items, answers.items()):
             if self._spool is not None and answer.instances is not None:
@@ -383,6 +404,7 @@ class LabelingJob:
         patiently(lambda: spool.put(self._worker.token, sample_id, kept, vectors))
         return len(solid)
 
+    @patient
     def unfinished(self, ids: Sequence[str]) -> list[str]:
         """Those that are to be labelled as a whole, in the same order."""
         found: set[str] = set()
@@ -392,11 +414,13 @@ class LabelingJob:
             found.update(str(row["_id"]) for row in rows)
         return [i for i in ids if i in found]
 
+    @patient
     def _unanswered(self, ids: Sequence[str], since: datetime | None) -> dict[str, Places]:
         return unanswered(
             self._samples, self._dataset, self._field, self._prompt_fields, ids, since
         )
 
+    @patient
     def _paths(self, ids: Sequence[str]) -> dict[str, str]:
         chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
         rows = sample_documents(self._dataset).find(chosen, {"filepath": True})
@@ -405,7 +429,21 @@ class LabelingJob:
     def _wait(self, left: Any) -> None:
         if left and not self._stopped:
             time.sleep(_PAUSE)
-            self._stopped = self._worker.should_stop()
+            self._stopped = patiently(self._worker.should_stop)
+
+
+def _passes(labels: Mapping[str, Collection[Any]]) -> Iterator[list[str]]:
+    """These samples, as many at once as a view carries with these labels of theirs."""
+    part: list[str] = []
+    count = 0
+    for sample_id, some in labels.items():
+        if part and (len(part) == _SAMPLES_A_PASS or count + len(some) > _LABELS_A_PASS):
+            yield part
+            part, count = [], 0
+        part.append(sample_id)
+        count += len(some)
+    if part:
+        yield part
 
 
 def _matched(ids: Sequence[str], items: Sequence[Loaded | None]) -> tuple[list[str], list[Loaded]]:

@@ -152,6 +152,11 @@ class Worker:
         taken = self._take([self._claim(i) for i in sample_ids])
         return [i for i in sample_ids if self._claim(i) in taken]
 
+    def holds(self, sample_ids: Sequence[str]) -> list[str]:
+        """Which of some samples that it claimed are still its own, in the same order."""
+        tokens = dict(self._store.items([self._claim(i) for i in sample_ids]))
+        return [i for i in sample_ids if tokens.get(self._claim(i)) == self.token]
+
     def release(self, sample_ids: Sequence[str]) -> None:
         """Gives samples back that are labelled, or cannot be."""
         self._store.drop([self._claim(i) for i in sample_ids], self.token)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fiftyone as fo
 import pytest
 import torch
 from bson import ObjectId
@@ -25,6 +26,7 @@ from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.loading import SampleTable
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
+from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.prediction.predictor import Predictor
 
 from .conftest import SMALL, loaded
@@ -52,23 +54,54 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
     assert model.labeler.chunk == 4
 
 
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (labeling_job, "put_labels"),
+        (labeling_job, "sample_documents"),
+        (labeling_job, "prompts_of"),
+        (labeling_job, "unanswered"),
+        (Worker, "claim"),
+        (Worker, "release"),
+        (Worker, "should_stop"),
+    ],
+)
 def test_a_database_that_is_away_for_a_moment_costs_nothing(
-    boxed: Any, monkeypatch: pytest.MonkeyPatch
+    boxed: Any, monkeypatch: pytest.MonkeyPatch, where: Any, name: str
 ) -> None:
-    put, away = labeling_job.put_labels, [True, True]
+    work, away = getattr(where, name), [True, True]
 
     def absent(*args: Any, **kwargs: Any) -> Any:
         if away:
             away.pop()
             raise AutoReconnect("connection refused")
-        return put(*args, **kwargs)
+        return work(*args, **kwargs)
 
-    monkeypatch.setattr(labeling_job, "put_labels", absent)
+    monkeypatch.setattr(where, name, absent)
     monkeypatch.setattr(database, "_BETWEEN", 0.05)
     summary = label_dataset(boxed, **SMALL)
     assert (summary.labelled, summary.failed, away) == (3, 0, [])
     with pytest.raises(AutoReconnect):
         patiently(lambda: (_ for _ in ()).throw(AutoReconnect("gone")), most=0.1)
+
+
+def test_new_prompts_are_answered_in_parts_whose_ids_a_query_holds(
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_dataset(boxed, **SMALL)
+    for sample in boxed.iter_samples(autosave=True):
+        box = fo.Detection(label="late", bounding_box=[0.3, 0.3, 0.4, 0.4])
+        sample["asks"].detections.append(box)
+    ask, parts = labeling_job.asking, []
+
+    def asking(samples: Any, fields: Any, prompts: Any) -> Any:
+        parts.append(sum(map(len, prompts.values())))
+        return ask(samples, fields, prompts)
+
+    monkeypatch.setattr(labeling_job, "asking", asking)
+    monkeypatch.setattr(labeling_job, "_LABELS_A_PASS", 2)
+    assert label_dataset(boxed, **SMALL).instances == 3
+    assert parts == [2, 1]
 
 
 @pytest.mark.parametrize("what", ["labels", "embeddings"])

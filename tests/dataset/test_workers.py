@@ -16,8 +16,12 @@ import pytest
 
 from ovsam_plugin import label_dataset, stop_labeling
 from ovsam_plugin.dataset import workers
+from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.dataset.writing import FreshLabels, put_labels
+
+from .conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = """
@@ -112,6 +116,27 @@ def test_a_worker_of_another_machine_is_dead_once_it_stands_still(
         assert worker.claim(["a"]) == []
         clock[0] = 161.0
         assert worker.claim(["a"]) == ["a"]
+
+
+def test_what_another_took_over_meanwhile_is_written_by_that_one_alone(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, decode = boxed.first().id, OvsamModel.decode
+    store, claim = Store(boxed, "ovsam_workers"), f"sample.ovsam.{taken}"
+    theirs = fo.Detection(label="theirs", bounding_box=[0, 0, 1, 1])
+
+    def sleep(model: OvsamModel, *loaded: Any) -> Any:
+        """As long as another needs to take a photograph over, and to label it."""
+        if (holder := dict(store.items([claim])).get(claim)) is not None:
+            store.swap(claim, holder, "another")
+            put_labels(boxed, "ovsam", [FreshLabels(taken, fo.Detections(detections=[theirs]))])
+        return decode(model, *loaded)
+
+    monkeypatch.setattr(OvsamModel, "decode", sleep)
+    label_dataset(boxed, **SMALL)
+    boxed.reload()
+    assert boxed[taken]["ovsam"].detections[0].label == "theirs"
+    assert [len(labels) for labels in boxed.values("ovsam.detections.id")] == [1, 1, 1]
 
 
 def test_one_worker_at_a_time_has_a_lease(dataset: fo.Dataset) -> None:
