@@ -38,7 +38,7 @@ def named(
 
 
 def test_an_old_name_is_taken_with_a_warning_that_points_at_the_caller() -> None:
-    with pytest.warns(DeprecationWarning, match=r"named\(into=...\) is label_field=") as told:
+    with pytest.warns(DeprecationWarning, match=r"named\(into=...\) is now label_field=") as told:
         found = named("s", into="new")  # type: ignore[call-arg]
     assert found == ["s", "ovsam", "new"]
     assert [warning.filename for warning in told] == [__file__]

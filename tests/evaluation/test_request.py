@@ -88,7 +88,7 @@ def test_a_free_name_is_found_and_one_that_is_taken_is_told(truthful: fo.Dataset
     assert request().key(truthful) == "said_eval_2"
     for key, told in (
         ("said_eval", "choose another name ('said_eval_2')"),
-        ("filepath", "the dataset has a field 'filepath'"),
+        ("filepath", "the dataset already has a field 'filepath'"),
         ("no name", "is not a valid name: use letters"),
     ):
         assert told in request(eval_key=key).problems(truthful)["eval_key"]
