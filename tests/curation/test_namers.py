@@ -138,7 +138,7 @@ def test_relabelling_reads_names_by_the_same_model(named: fo.Dataset, namer: str
 
 
 def test_words_of_another_are_refused_with_the_reason(named: fo.Dataset, namer: str) -> None:
-    with pytest.raises(ValueError, match=r"are openclip:ViT-namer.*words that ovsam-lite reads"):
+    with pytest.raises(ValueError, match=r"were made by openclip:ViT-namer.*words that ovsam-lite reads"):
         relabel_dataset(
             named, pred_field="theirs_named", vocabulary="dog", namer="ovsam-lite", device="cpu"
         )
@@ -177,7 +177,7 @@ def test_embeddings_that_another_made_since_are_not_taken_for_its_own(
         named, pred_field="theirs_named", vocabulary="dog, table", label_field="other", device="cpu"
     )
     name_by(named, None, cuts=None, overwrite=True)
-    with pytest.raises(ValueError, match="embeddings that are kept for field 'other' are"):
+    with pytest.raises(ValueError, match="embeddings that are kept for field 'other' were"):
         relabel_dataset(
             named, pred_field="other", vocabulary="cat, cup", label_field="third", device="cpu"
         )

@@ -29,7 +29,8 @@ def iou(a: Instance, b: Instance) -> float:
 
 
 def same(a: Instance, b: Instance) -> bool:
-    return bool((a.mask == b.mask).all()) and a.names == b.names
+    # Batches of another size round otherwise.
+    return bool((a.mask == b.mask).all()) and dict(a.names) == pytest.approx(dict(b.names), abs=1e-5)
 
 
 def test_what_is_clicked_is_cut_out_and_named(photographs: dict[str, Path]) -> None:

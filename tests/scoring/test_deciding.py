@@ -121,5 +121,5 @@ def test_scores_of_other_instances_are_refused() -> None:
     vectors, right, scores = kinds()
     with pytest.raises(ValueError, match="for every decision"):
         Decisions(vectors[:-1], Prior.of(scores, np.arange(4)), right, right)
-    with pytest.raises(ValueError, match="none of 3"):
+    with pytest.raises(ValueError, match="not one of 3"):
         Decisions(vectors, Prior.of(scores, np.arange(3)), right, right)
