@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from typing import Annotated
 
 import typer
@@ -35,12 +37,16 @@ def open_(
             chosen = load_dataset(dataset) if dataset else None
         from ovsam_plugin.app.plugin_folder import open_app
 
-        session = open_app(chosen, port)
         address = f"http://localhost:{port}" + (f"/datasets/{dataset}" if dataset else "")
-        if as_json:
-            print_json({"address": address, "dataset": dataset})
-        console(as_json).print(f"The App is at {address} (Ctrl-C closes it)")
-        session.wait(-1)
+        out = sys.stdout
+        # FiftyOne prints while it waits for its server, also from threads.
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            session = open_app(chosen, port)
+            if as_json:
+                with redirect_stdout(out):
+                    print_json({"address": address, "dataset": dataset})
+            console(as_json).print(f"The App is at {address} (Ctrl-C closes it)")
+            session.wait(-1)
 
 
 @app_commands.command()

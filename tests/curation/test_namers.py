@@ -138,7 +138,9 @@ def test_relabelling_reads_names_by_the_same_model(named: fo.Dataset, namer: str
 
 
 def test_words_of_another_are_refused_with_the_reason(named: fo.Dataset, namer: str) -> None:
-    with pytest.raises(ValueError, match=r"were made by openclip:ViT-namer.*words that ovsam-lite reads"):
+    with pytest.raises(
+        ValueError, match=r"were made by openclip:ViT-namer.*words that ovsam-lite reads"
+    ):
         relabel_dataset(
             named, pred_field="theirs_named", vocabulary="dog", namer="ovsam-lite", device="cpu"
         )

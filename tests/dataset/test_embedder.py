@@ -46,7 +46,9 @@ def test_what_a_run_records_of_its_namer_gives_it_back(namer: NamerSpec) -> None
 
 def test_words_of_a_tower_with_other_weights_are_refused(namer: NamerSpec) -> None:
     check_tower(namer.side, None)
-    with pytest.raises(ValueError, match=r"with other weights than it has now.*name_instances\("):
+    with pytest.raises(
+        ValueError, match=r"with other weights than it has now.*name the instances again"
+    ):
         check_tower(namer.side, "0" * 64)
     with pytest.raises(ValueError, match="other weights"):
         _ = Embedder(namer.name, "f", tower="0" * 64).side

@@ -30,7 +30,9 @@ def iou(a: Instance, b: Instance) -> float:
 
 def same(a: Instance, b: Instance) -> bool:
     # Batches of another size round otherwise.
-    return bool((a.mask == b.mask).all()) and dict(a.names) == pytest.approx(dict(b.names), abs=1e-5)
+    return bool((a.mask == b.mask).all()) and dict(a.names) == pytest.approx(
+        dict(b.names), abs=1e-5
+    )
 
 
 def test_what_is_clicked_is_cut_out_and_named(photographs: dict[str, Path]) -> None:
