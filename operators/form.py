@@ -251,6 +251,18 @@ def overwrite_menu(
         )
 
 
+def new_field_menu(inputs: types.Object, described: str) -> None:
+    """The field that new names go to, and whether it may be there already.
+
+    Args:
+        described: what it is called if it is not named.
+    """
+    inputs.str("into", label="New field", description=plain(f"if empty: {described}"))
+    inputs.bool(
+        "overwrite", default=False, label=REPLACE, description="if the new field already exists"
+    )
+
+
 def mark(inputs: types.Object, problems: dict[str, str]) -> None:
     """Show each problem at the question that it is about."""
     for name, message in problems.items():

@@ -13,7 +13,7 @@ from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
-from .form import FormOperator, chosen_run, consent_by, form_config, mark, run_menu
+from .form import FormOperator, chosen_run, consent_by, form_config, mark, new_field_menu, run_menu
 
 
 class Learn(FormOperator):
@@ -30,15 +30,7 @@ class Learn(FormOperator):
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         field, request = run_menu(inputs, ctx), LearnRequest.read(ctx.params)
-        inputs.str(
-            "into", label="New field", description="if empty: the run's name followed by _learned"
-        )
-        inputs.bool(
-            "overwrite",
-            default=False,
-            label=REPLACE,
-            description="if the new field already exists",
-        )
+        new_field_menu(inputs, "the run's name followed by _learned")
         inputs.bool(
             "estimate",
             default=False,

@@ -11,9 +11,17 @@ from ovsam_plugin.consent import OVERWRITE
 from ovsam_plugin.curation.run_requests import ClassRequest
 from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.import_lock import IMPORTS
-from ovsam_plugin.markdown import plain
 
-from .form import FormOperator, chosen_run, consent_by, form_config, mark, run_menu, selected_labels
+from .form import (
+    FormOperator,
+    chosen_run,
+    consent_by,
+    form_config,
+    mark,
+    new_field_menu,
+    run_menu,
+    selected_labels,
+)
 
 _SELECT = "Select examples of it first: labels in a photograph, or patches in a patches view."
 
@@ -44,15 +52,7 @@ class MakeClass(FormOperator):
             label="Use its name too",
             description='turn off if the name says nothing, such as "type B"',
         )
-        inputs.str(
-            "into", label="New field", description=plain(f"if empty: {field or 'the run'}_NAME")
-        )
-        inputs.bool(
-            "overwrite",
-            default=False,
-            label=REPLACE,
-            description="if the new field already exists",
-        )
+        new_field_menu(inputs, f"{field or 'the run'}_NAME")
         mark(inputs, ClassRequest.read(ctx.params).unread)
         return types.Property(inputs, view=types.View(label="Make a class of these"))
 

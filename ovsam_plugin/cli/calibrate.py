@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
-from ovsam_plugin.cli.outputs import Json, check_file, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import check_file, console, print_json
 
 
 def calibrate(
@@ -45,7 +46,7 @@ def calibrate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Fit a temperature and thresholds to labelled images, for ovsam label --calibration."""
     with one_message(debug):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from ovsam_plugin.cli.failure import FAILURE, one_message
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 _COLOURS = {"good": "green", "doubtful": "yellow", "bad": "red"}
 
 
 def doctor(
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Check Python, torch, the database, weights, the App's plugin and delegated runs.
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 _SHOWN = 5
 
@@ -30,7 +31,7 @@ def encode(
     ] = 20,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Encode photographs in advance, so that the first click on each is answered at once."""
     with one_message(

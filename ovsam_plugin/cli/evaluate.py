@@ -10,7 +10,8 @@ from typer.core import TyperCommand
 
 from ovsam_plugin.cli.evaluation_job import EvaluationJob
 from ovsam_plugin.cli.failure import one_message
-from ovsam_plugin.cli.outputs import Json, console
+from ovsam_plugin.cli.options import Json
+from ovsam_plugin.cli.outputs import console
 
 _TRUTH = "Ground truth (one of these)"
 _METHODS = "What is evaluated"

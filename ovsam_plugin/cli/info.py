@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 if TYPE_CHECKING:
     from ovsam_plugin.presets import Preset
@@ -21,7 +22,7 @@ def info(
         int, typer.Option(min=1, help="How many prompts the multiply-adds are counted for.")
     ] = 10,
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Parameters and multiply-adds of a preset, part by part, counted on the network itself."""
     with one_message(debug):

@@ -9,7 +9,8 @@ import typer
 
 from ovsam_plugin.cli.failure import one_message
 from ovsam_plugin.cli.job import LabelJob
-from ovsam_plugin.cli.outputs import Json, console
+from ovsam_plugin.cli.options import Json
+from ovsam_plugin.cli.outputs import console
 
 _ASKING = "What to label (one of these; everything when none is given)"
 _WORK = "How to run"

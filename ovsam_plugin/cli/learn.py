@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json, OverwriteAll, OverwriteNew
+from ovsam_plugin.cli.outputs import console, print_json
 
 
 def learn(
@@ -34,18 +35,10 @@ def learn(
         bool, typer.Option("--anyway", help="Write even if names get worse.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", help="Replace the labels of the new field if it already exists."
-        ),
-    ] = False,
-    overwrite_all: Annotated[
-        bool,
-        typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
-    ] = False,
+    overwrite: OverwriteNew = False,
+    overwrite_all: OverwriteAll = False,
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Learn from the decisions of a review, and name the run's other instances again.
 

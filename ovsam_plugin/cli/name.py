@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json, OverwriteAll
+from ovsam_plugin.cli.outputs import console, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,12 +103,9 @@ def name(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Name again what already has names.")
     ] = False,
-    overwrite_all: Annotated[
-        bool,
-        typer.Option("--overwrite-all", help="Also replace what a person made or decided there."),
-    ] = False,
+    overwrite_all: OverwriteAll = False,
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Name masks and boxes that a person or another model made; run it again to name new ones.
 

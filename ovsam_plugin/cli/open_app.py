@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 app_commands = typer.Typer(
     help="Open FiftyOne's App with this plugin, or put the plugin where FiftyOne finds it.",
     no_args_is_help=True,
 )
-_Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
 
 
 @app_commands.command("open")
@@ -25,7 +25,7 @@ def open_(
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the App's page.")] = 5151,
     as_json: Json = False,
-    debug: _Debug = False,
+    debug: Debug = False,
 ) -> None:
     """Open the App and keep it open until Ctrl-C."""
     with one_message(debug, "the App is closed"):
@@ -50,7 +50,7 @@ def open_(
 
 
 @app_commands.command()
-def install(as_json: Json = False, debug: _Debug = False) -> None:
+def install(as_json: Json = False, debug: Debug = False) -> None:
     """Put the plugin into FiftyOne's plugins folder, so that every App has it."""
     with one_message(debug), usage():
         from ovsam_plugin.app.plugin_folder import install as put

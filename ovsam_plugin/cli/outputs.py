@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,10 +18,6 @@ from ovsam_plugin.cli.failure import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON, for scripts.")
-]
 
 
 def console(as_json: bool = False, *, table: bool = False) -> Console:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 
 def score(
@@ -24,7 +25,7 @@ def score(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Fill in doubt, outlier, unknown and its groups: what to review first."""
     with one_message(debug), usage():

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 
 def search(
@@ -28,7 +29,7 @@ def search(
         typer.Option(metavar="NAME", help="Save the result as a view with this name."),
     ] = None,
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """List the instances that fit words best. No image is looked at again."""
     with one_message(debug), usage():

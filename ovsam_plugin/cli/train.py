@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 
 def train(
@@ -19,7 +20,7 @@ def train(
         bool, typer.Option("--restart", help="Forget the run's checkpoint and start again.")
     ] = False,
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Train on your own data; a stopped run goes on from its last checkpoint.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 if TYPE_CHECKING:
     from ovsam_plugin.presets import Preset
@@ -18,7 +19,6 @@ weights = typer.Typer(
 )
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="A preset, such as ovsam-rn50x16-lvis.")]
-_Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
 
 
 @weights.command()
@@ -36,7 +36,7 @@ def fetch(
         ),
     ] = None,
     as_json: Json = False,
-    debug: _Debug = False,
+    debug: Debug = False,
 ) -> None:
     """Fetch the published files of a preset and make one .safetensors file from them.
 
@@ -52,7 +52,7 @@ def fetch(
 
 
 @weights.command("list")
-def list_(as_json: Json = False, debug: _Debug = False) -> None:
+def list_(as_json: Json = False, debug: Debug = False) -> None:
     """List the weights on this machine, and those that can be fetched."""
     with one_message(debug):
         from rich.table import Table
@@ -78,7 +78,7 @@ def verify(
         str | None, typer.Argument(metavar="[NAME]", help="A preset; everything when not given.")
     ] = None,
     as_json: Json = False,
-    debug: _Debug = False,
+    debug: Debug = False,
 ) -> None:
     """Read every byte, and check it against the recorded sha256."""
     with one_message(debug):
@@ -107,7 +107,7 @@ def verify(
 
 
 @weights.command()
-def path(name: _Name, as_json: Json = False, debug: _Debug = False) -> None:
+def path(name: _Name, as_json: Json = False, debug: Debug = False) -> None:
     """Show where the assembled model of a preset is."""
     with one_message(debug):
         from ovsam_plugin.checkpoint import weights_path
@@ -128,7 +128,7 @@ def convert(
     ],
     preset: Annotated[str, typer.Option(metavar="NAME", help="The preset that they make up.")],
     as_json: Json = False,
-    debug: _Debug = False,
+    debug: Debug = False,
 ) -> None:
     """Make one .safetensors file from checkpoints on this machine, whatever their names."""
     with one_message(debug):
@@ -149,7 +149,7 @@ def remove(
         ),
     ],
     as_json: Json = False,
-    debug: _Debug = False,
+    debug: Debug = False,
 ) -> None:
     """Remove an assembled model, or the files that models were made from."""
     with one_message(debug):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from ovsam_plugin.cli.failure import one_message
-from ovsam_plugin.cli.outputs import Json, console, print_json
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
 
 def zoo(
     as_json: Json = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Make foz.load_zoo_model("ovsam-lite") work on this machine; run it again after an upgrade."""
     with one_message(debug):

@@ -43,11 +43,13 @@ def count_clean(
 
     Args, Raises: see `clean_export.export_clean`.
     """
+    whole = isinstance(samples, fo.Dataset)
     samples = own_detections(samples, field)
     shown = _kinds(samples, field, undecided_above)
     # What a view hides of an image's labels is not exported, and open all the same.
-    whole = isinstance(samples, fo.Dataset)
-    every = shown if whole else _kinds(root_dataset(samples), field, undecided_above)
+    every = shown
+    if not whole:
+        every = _kinds(all_images(root_dataset(samples)), field, undecided_above)
     images = instances = still_open = half = 0
     reviews: Counter[str] = Counter()
     for owner, kinds in shown.items():
@@ -76,9 +78,8 @@ def _kinds(
     sure: object = {"$literal": False}
     if undecided_above is not None:
         sure = {"$gte": ["$confidence", undecided_above]}
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
     rows = aggregate(
-        view,
+        samples,
         [
             {"$project": {f"{labels}.{name}": True for name in ("label", "review", "confidence")}},
             {"$unwind": f"${labels}"},

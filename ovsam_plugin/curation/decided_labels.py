@@ -47,6 +47,20 @@ def now_on(dataset: fo.Dataset, label_field: str, ids: Iterable[ObjectId]) -> De
 
 def last_decided(dataset: fo.Dataset, label_field: str, by: str | None) -> DecidedLabels | None:
     """The labels of the decision that was made last."""
+    if (last := _last(dataset, label_field, by)) is None:
+        return None
+    same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last.get("reviewed_by")}
+    return _where(dataset, label_field, same)
+
+
+def newest(dataset: fo.Dataset, label_field: str) -> datetime | None:
+    """When the last decision of a field was made, whoever made it; None where there is none."""
+    last = _last(dataset, label_field, None)
+    return None if last is None else last["reviewed_at"]
+
+
+def _last(dataset: fo.Dataset, label_field: str, by: str | None) -> dict[str, Any] | None:
+    """A label of the decision that was made last, by anybody where nobody is named."""
     labels = f"{label_field}.detections"
     who = {} if by is None else {"reviewed_by": by}
     stages: list[Expression] = [{"$match": {f"{labels}.reviewed_at": {"$type": "date"}}}]
@@ -55,27 +69,7 @@ def last_decided(dataset: fo.Dataset, label_field: str, by: str | None) -> Decid
         stages += [{"$sort": {f"{labels}.reviewed_at": -1}}, {"$limit": 1}]
     stages += _only(labels, {"reviewed_at": {"$type": "date"}, **who})
     stages += [{"$sort": {"reviewed_at": -1, "_id": 1}}, {"$limit": 1}]
-    last = next(iter(sample_documents(dataset).aggregate(stages)), None)
-    if last is None:
-        return None
-    same = {"reviewed_at": last["reviewed_at"], "reviewed_by": last.get("reviewed_by")}
-    return _where(dataset, label_field, same)
-
-
-def newest(dataset: fo.Dataset, label_field: str) -> datetime | None:
-    """When the last decision of a field was made, whoever made it; None where there is none."""
-    times = f"{label_field}.detections.reviewed_at"
-    stages: list[Expression] = [
-        {"$match": {times: {"$type": "date"}}},
-        {"$sort": {times: -1}},
-        {"$limit": 1},
-        {"$project": {times: True}},
-        {"$unwind": f"${label_field}.detections"},
-        {"$match": {times: {"$type": "date"}}},
-        {"$group": {"_id": None, "newest": {"$max": f"${times}"}}},
-    ]
-    found = next(iter(sample_documents(dataset).aggregate(stages)), None)
-    return None if found is None else found["newest"]
+    return next(iter(sample_documents(dataset).aggregate(stages)), None)
 
 
 def _where(dataset: fo.Dataset, label_field: str, condition: Mapping[str, Any]) -> DecidedLabels:

@@ -10,7 +10,7 @@ import fiftyone as fo
 from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.store import Store
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 
 _EXAMPLES = 6
 
@@ -53,10 +53,9 @@ def unknown_groups(samples: Samples, field: str, *, most: int | None = None) -> 
         return []
     labels = f"{field}.detections"
     needed = ("_id", "label", "review", "group", "unknown")
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
     place = {"unknown": f"${labels}.unknown", "label": f"${labels}._id", "sample": "$_id"}
     rows = aggregate(
-        view,
+        samples,
         [
             {"$match": {f"{labels}.group": {"$type": "number"}}},
             {"$project": {f"{labels}.{name}": True for name in needed}},

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
 from ovsam_plugin.dataset.internals import aggregate
-from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.targets import Samples, flat
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +39,12 @@ class LabelTable:
             field: the field.
             names: attributes; None for labels that have none of that name.
         """
-        view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
         labels = f"{field}.detections"
         wanted = {f"{labels}.{name}": True for name in ("_id", *names)}
         owners: list[ObjectId] = []
         ids: list[str] = []
         columns: dict[str, list[Any]] = {name: [] for name in names}
-        for sample in aggregate(view, [{"$project": wanted}]):
+        for sample in aggregate(flat(samples), [{"$project": wanted}]):
             for label in (sample.get(field) or {}).get("detections") or ():
                 owners.append(sample["_id"])
                 ids.append(str(label["_id"]))

@@ -17,7 +17,7 @@ from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field
 from ovsam_plugin.dataset.internals import declare_like, sample_documents
 from ovsam_plugin.dataset.overwriting import Overwrite, check_overwrite, edited, made_by_hand
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 
 _ROOM = 16 * 1024 * 1024
 _BYTES_A_NAME = 700
@@ -105,7 +105,7 @@ def earlier_labels(samples: Samples, field: str, into: str, shown: Collection[st
     if not isinstance(samples, fo.Dataset):
         _check_shown(samples, field, into, there, shown)
     by_hand: dict[ObjectId, tuple[str, ...]] = {}
-    changed = edited(all_images(dataset), into)
+    changed = edited(dataset, into)
     for owner, label_id in zip(there.samples, there.ids):
         if label_id in changed:
             by_hand[owner] = (*by_hand.get(owner, ()), label_id)
@@ -183,8 +183,7 @@ def _check_room(samples: Samples, field: str, into: str) -> None:
         {"$project": {"_id": True}},
     ]
     found = [str(row["_id"]) for row in sample_documents(root).aggregate(stages)]
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
-    if found and (full := view.select(found).values("filepath")):
+    if found and (full := samples.select(found).values("filepath")):
         shown = ", ".join(full[:_SHOWN]) + (", ..." if len(full) > _SHOWN else "")
         raise ValueError(
             f"{len(full)} samples have no room for a second set of labels ({shown}): MongoDB "

@@ -30,7 +30,7 @@ from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.examples import Kept, run_adapter
 from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.namers import NamerSpec
@@ -267,8 +267,7 @@ def _copies(
     by_sample: dict[ObjectId, list[int]] = {}
     for row, owner in enumerate(labels.samples):
         by_sample.setdefault(owner, []).append(row)
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
-    labelled = view.exists(field).values("_id")
+    labelled = samples.exists(field).values("_id")
     for owner in dict.fromkeys([*labelled, *earlier.samples]):
         rows = by_sample.get(owner, [])
         yield writing.Copy(

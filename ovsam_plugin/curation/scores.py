@@ -20,7 +20,7 @@ from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
-from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.recognition.synonyms import Synonyms
@@ -108,7 +108,7 @@ def score_run(
     table = LabelTable.read(dataset, pred_field, ("label", "prompt_type", *sorted(numbers)))
     embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(table.ids)
-    edited = outlines.edited(all_images(dataset), pred_field)
+    edited = outlines.edited(dataset, pred_field)
     current = (rows >= 0) & np.array([i not in edited for i in table.ids], dtype=bool)
     known = np.flatnonzero(current & table.given("label") & table.given("confidence"))
     if not len(known) and table.given("confidence").any():

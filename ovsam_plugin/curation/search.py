@@ -169,8 +169,7 @@ def _nearest(
 
 def _present(samples: Samples, field: str, owners: list[str], ids: list[str]) -> set[str]:
     """Those of the labels that are in these samples now."""
-    view = all_images(samples) if isinstance(samples, fo.Dataset) else samples
-    rows = view.select(sorted(set(owners))).values(f"{field}.detections.id")
+    rows = samples.select(sorted(set(owners))).values(f"{field}.detections.id")
     return {label for row in rows for label in row or ()}.intersection(ids)
 
 

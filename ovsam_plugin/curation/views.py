@@ -302,12 +302,11 @@ def as_patches(view: View, label_field: str, by: str | None = None) -> View:
     Raises:
         ValueError: there is no such field, or no such score.
     """
-    if by is not None:
-        _check_doubt(by)
-    patches = view.to_patches(label_field)
     if by is None:
-        return patches
-    return patches.sort_by(f"{label_field}.{by}", reverse=BY_ATTRIBUTE[by].highest_first)
+        return view.to_patches(label_field)
+    _check_doubt(by)
+    high = BY_ATTRIBUTE[by].highest_first
+    return view.to_patches(label_field).sort_by(f"{label_field}.{by}", reverse=high)
 
 
 def _only(samples: Samples, label_field: str, expression: ViewExpression) -> View:

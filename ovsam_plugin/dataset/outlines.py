@@ -14,7 +14,7 @@ from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
-from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset.targets import Samples, flat
 
 ATTRIBUTE = "outline"
 
@@ -59,7 +59,7 @@ def edited(samples: Samples, field: str) -> set[str]:
     ]
     return {
         str(label["_id"])
-        for sample in aggregate(samples, stages)
+        for sample in aggregate(flat(samples), stages)
         for label in sample[field]["detections"]
         if isinstance(label.get(ATTRIBUTE), int | float) and not _is_same(label)
     }

@@ -12,7 +12,7 @@ from bson import ObjectId
 from ovsam_plugin.consent import OVERWRITE_ALL, ConsentError
 from ovsam_plugin.dataset import outlines
 from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
-from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.targets import Samples, flat
 from ovsam_plugin.dataset.writing import DECIDED, OURS, Expression, in_parts
 
 Overwrite: TypeAlias = bool | Literal["all"]
@@ -90,7 +90,7 @@ def made_by_hand(samples: Samples, field: str) -> MadeByHand:
     if dataset.get_field(field) is None:
         return MadeByHand(field)
     decided = foreign = by_hand = 0
-    changed = [ObjectId(i) for i in edited(all_images(dataset), field)]
+    changed = [ObjectId(i) for i in edited(dataset, field)]
     for owners in _owners(samples):
         decided += _count(dataset, field, owners, DECIDED)
         foreign += _count(dataset, field, owners, {"$not": [{"$or": [DECIDED, OURS]}]})
@@ -108,7 +108,7 @@ def edited(samples: Samples, field: str) -> set[str]:
     labels = f"{field}.detections"
     own = {"$arrayElemAt": [f"${labels}.top_labels", 0]}
     renamed = aggregate(
-        samples,
+        flat(samples),
         [
             {"$match": {f"{labels}.top_labels.0": {"$type": "string"}}},
             {"$project": {f"{labels}.{name}": True for name in ("_id", "label", "top_labels")}},

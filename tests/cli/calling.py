@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import typer
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
@@ -29,3 +30,15 @@ def told(*arguments: object, code: int = 0) -> Any:
     done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
     assert done.exit_code == code, done.output
     return json.loads(done.stdout)
+
+
+def commands(group: Any, above: str = "") -> dict[str, Any]:
+    """All commands by what a person types."""
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        name = f"{above} {name}".strip()
+        found |= commands(command, name) if hasattr(command, "commands") else {name: command}
+    return found
+
+
+COMMANDS = commands(typer.main.get_command(app))

@@ -6,33 +6,13 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.app import app
 from ovsam_plugin.cli.outputs import print_json
-
-
-def commands(group: Any, above: str = "") -> dict[str, Any]:
-    """All commands by what a person types."""
-    found: dict[str, Any] = {}
-    for name, command in group.commands.items():
-        name = f"{above} {name}".strip()
-        found |= commands(command, name) if hasattr(command, "commands") else {name: command}
-    return found
-
-
-COMMANDS = commands(typer.main.get_command(app))
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_gives_what_came_out_as_json(name: str) -> None:
-    (option,) = [param for param in COMMANDS[name].params if "--json" in param.opts]
-    assert option.is_flag
 
 
 def test_an_error_is_no_json() -> None:
