@@ -34,8 +34,8 @@ sys.path.insert(0, str(ROOT))
 
 from ovsam_plugin.annotations import read_annotation_file  # noqa: E402
 from ovsam_plugin.annotations.results import read_results  # noqa: E402
+from ovsam_plugin.checkpoints.archive import open_checkpoint  # noqa: E402
 from ovsam_plugin.images.reading import photo_size, read_image  # noqa: E402
-from ovsam_plugin.published.archive import open_checkpoint  # noqa: E402
 from ovsam_plugin.vocabulary import Vocabulary  # noqa: E402
 from ovsam_plugin.vocabulary.sources import load_vocabulary  # noqa: E402
 

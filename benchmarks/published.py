@@ -44,11 +44,11 @@ def main() -> int:
 def fetch(folder: Path, cases: Path | None) -> int:
     """Everything up to the file, then the loading of it in a process of its own."""
     from benchmarks import parity
+    from ovsam_plugin.checkpoints import store
     from ovsam_plugin.prediction.predictor import load_predictor
     from ovsam_plugin.presets import get_preset
-    from ovsam_plugin.published import store
-    from tests.published import layout
-    from tests.published.server import serve
+    from tests.checkpoints import layout
+    from tests.checkpoints.server import serve
 
     console = Console(highlight=False)
     preset = layout.preset_of(get_preset(NAME).network, NAME)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from bson import ObjectId
 
-from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset import edits, embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings, join
 from ovsam_plugin.dataset.fields import declare_fields
@@ -100,7 +100,7 @@ def _shape(rng: np.random.Generator) -> dict[str, Any]:
     box = [*rng.uniform(0, 0.6, 2).tolist(), 0.3, 0.3]
     stored = fo.Detection(bounding_box=box, mask=mask).to_mongo()
     shown = {"bounding_box": box, "mask": mask}
-    return {"bounding_box": box, "mask": stored["mask"], "outline": outlines.outline(shown)}
+    return {"bounding_box": box, "mask": stored["mask"], "outline": edits.outline(shown)}
 
 
 def vectors(dataset: fo.Dataset) -> Iterator[StoredEmbeddings]:

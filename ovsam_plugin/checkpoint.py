@@ -9,12 +9,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ovsam_plugin.checkpoints.assemble import compare_keys
+from ovsam_plugin.checkpoints.record import checked_sha256, file_sha256
+from ovsam_plugin.checkpoints.store import obtain
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.prediction.sam import SamNetwork, load_sam
 from ovsam_plugin.presets import Preset
-from ovsam_plugin.published.assemble import compare_keys
-from ovsam_plugin.published.record import checked_sha256, file_sha256
-from ovsam_plugin.published.store import obtain
 
 __all__ = ["SHIPPED", "compare_keys", "file_sha256", "load_network", "weights_path"]
 

@@ -137,8 +137,8 @@ def _space(subject: str, folder: Path) -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     from ovsam_plugin.checkpoint import load_network
+    from ovsam_plugin.checkpoints import store
     from ovsam_plugin.presets import PRESETS
-    from ovsam_plugin.published import store
 
     for preset in PRESETS.values():
         if preset.weights_file is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+from ovsam_plugin.checkpoints import sources
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.prediction.judge import BY_STABILITY, Judge
-from ovsam_plugin.published import sources
 from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.recognition.text_side import TextSide, single_branch
 from ovsam_plugin.vocabulary.templates import CLIP_TEMPLATES, PLAIN_TEMPLATES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ovsam_plugin.files import draft_of, whole_file, write_whole
-from tests.published.test_record import THREADS, at_once
+from tests.checkpoints.test_record import THREADS, at_once
 
 TIMES = 20
 

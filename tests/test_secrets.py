@@ -29,7 +29,7 @@ import fiftyone as fo
 from typer.testing import CliRunner
 
 from ovsam_plugin import decisions, evaluate_dataset, export_clean, setup_workspace
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 
 name, folder = sys.argv[1:]
 dataset = fo.load_dataset(name)

@@ -1,5 +1,5 @@
 """The `ovsam` command. Nothing heavy is imported before a command runs."""
 
-from ovsam_plugin.cli.app import main
+from ovsam_plugin.cli.ovsam import main
 
 __all__ = ["main"]

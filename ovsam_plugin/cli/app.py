@@ -1,78 +1,61 @@
-"""The command's door: its options, its version, and how it says that something went wrong."""
+"""`ovsam app`: FiftyOne's App with the plugin in it."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext, redirect_stdout
 from typing import Annotated
 
 import typer
 
-from ovsam_plugin.cli.calibrate import calibrate
-from ovsam_plugin.cli.doctor import doctor
-from ovsam_plugin.cli.encode import encode
-from ovsam_plugin.cli.evaluate import EvaluateCommand, evaluate
-from ovsam_plugin.cli.info import info
-from ovsam_plugin.cli.label import label
-from ovsam_plugin.cli.learn import learn
-from ovsam_plugin.cli.name import name
-from ovsam_plugin.cli.open_app import app_commands
-from ovsam_plugin.cli.relabel import relabel
-from ovsam_plugin.cli.score import score
-from ovsam_plugin.cli.search import search
-from ovsam_plugin.cli.train import train
-from ovsam_plugin.cli.weights import weights
-from ovsam_plugin.cli.zoo import zoo
-from ovsam_plugin.hardware.allocation import keep_freed_memory
+from ovsam_plugin.cli.failure import one_message, usage
+from ovsam_plugin.cli.options import Debug, Json
+from ovsam_plugin.cli.outputs import console, print_json
 
-app = typer.Typer(
-    name="ovsam",
-    help="Find, outline and name the objects in photographs, with FiftyOne.",
+app_commands = typer.Typer(
+    help="Open FiftyOne's App with this plugin, or put the plugin where FiftyOne finds it.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
-app.command()(label)
-app.command()(name)
-app.command()(encode)
-app.command()(search)
-app.command()(relabel)
-app.command()(score)
-app.command()(learn)
-app.command()(train)
-app.command()(calibrate)
-app.command(cls=EvaluateCommand)(evaluate)
-app.command()(info)
-app.command()(zoo)
-app.command()(doctor)
-app.add_typer(app_commands, name="app")
-app.add_typer(weights, name="weights")
 
 
-def main() -> None:
-    """Entry point of the `ovsam` command."""
-    keep_freed_memory()
-    app(prog_name="ovsam")
-
-
-def _print_version(wanted: bool) -> None:
-    if not wanted:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("fiftyone-ovsam")
-    except PackageNotFoundError:
-        number = "(not installed)"
-    sys.stdout.write(f"ovsam {number}\n")
-    raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
-    ] = False,
+@app_commands.command("open")
+def open_(
+    dataset: Annotated[
+        str | None, typer.Argument(help="A dataset's name; if not given, the App opens its list.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the App's page.")] = 5151,
+    as_json: Json = False,
+    debug: Debug = False,
 ) -> None:
-    """Find, outline and name the objects in photographs, with FiftyOne."""
+    """Open the App and keep it open until Ctrl-C."""
+    with one_message(debug, "the App is closed"):
+        with usage():
+            from ovsam_plugin.cli.datasets import load_dataset
+            from ovsam_plugin.dataset.database import require_database
+
+            require_database()
+            chosen = load_dataset(dataset) if dataset else None
+        from ovsam_plugin.app.plugin_folder import open_app
+
+        address = f"http://localhost:{port}" + (f"/datasets/{dataset}" if dataset else "")
+        out = sys.stdout
+        # FiftyOne prints while it waits for its server, also from threads.
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            session = open_app(chosen, port)
+            if as_json:
+                with redirect_stdout(out):
+                    print_json({"address": address, "dataset": dataset})
+            console(as_json).print(f"The App is at {address} (Ctrl-C closes it)")
+            session.wait(-1)
+
+
+@app_commands.command()
+def install(as_json: Json = False, debug: Debug = False) -> None:
+    """Put the plugin into FiftyOne's plugins folder, so that every App has it."""
+    with one_message(debug), usage():
+        from ovsam_plugin.app.plugin_folder import install as put
+
+        folder = put()
+        if as_json:
+            print_json({"folder": folder})
+        console(as_json).print(f"FiftyOne's App loads the plugin from {folder}")

@@ -46,7 +46,7 @@ def fetch(
         preset = _published(name)
         if source is not None and not source.is_dir():
             raise UsageError(f"--from: there is no folder {source}")
-        from ovsam_plugin.published.store import obtain
+        from ovsam_plugin.checkpoints.store import obtain
 
         _tell_of(name, obtain(preset, accepted=accept_licence, source=source), as_json)
 
@@ -57,8 +57,8 @@ def list_(as_json: Json = False, debug: Debug = False) -> None:
     with one_message(debug):
         from rich.table import Table
 
+        from ovsam_plugin.checkpoints import store
         from ovsam_plugin.presets import PRESETS
-        from ovsam_plugin.published import store
 
         presets = [preset for preset in PRESETS.values() if preset.release is not None]
         paths = [*map(store.model_path, presets), *store.parts()]
@@ -82,8 +82,8 @@ def verify(
 ) -> None:
     """Read every byte, and check it against the recorded sha256."""
     with one_message(debug):
-        from ovsam_plugin.published import store
-        from ovsam_plugin.published.record import checked_sha256
+        from ovsam_plugin.checkpoints import store
+        from ovsam_plugin.checkpoints.record import checked_sha256
 
         paths = [*store.models(), *store.parts()] if name is None else [_here(_published(name))]
         found: list[dict[str, Any]] = []
@@ -135,7 +135,7 @@ def convert(
         chosen = _published(preset)
         if output.suffix != ".safetensors":
             raise UsageError(f"--output must end in .safetensors, got {output.name}")
-        from ovsam_plugin.published import store
+        from ovsam_plugin.checkpoints import store
 
         _tell_of(preset, store.convert(chosen, files, output), as_json)
 
@@ -153,7 +153,7 @@ def remove(
 ) -> None:
     """Remove an assembled model, or the files that models were made from."""
     with one_message(debug):
-        from ovsam_plugin.published import store
+        from ovsam_plugin.checkpoints import store
 
         removed = store.parts() if name == "parts" else [_here(_published(name))]
         for each in removed:
@@ -182,7 +182,7 @@ def _published(name: str) -> Preset:
 
 
 def _here(preset: Preset) -> Path:
-    from ovsam_plugin.published.store import model_path
+    from ovsam_plugin.checkpoints.store import model_path
 
     found = model_path(preset)
     if not found.is_file():

@@ -13,7 +13,7 @@ import fiftyone as fo
 from bson import ObjectId
 
 from ovsam_plugin.curation import attributes, decisions
-from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset import edits, embedding_index, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
@@ -177,7 +177,7 @@ class ClickedField:
         decisions.make_ready(self._dataset, self._field)
         for key, value in decisions.decided(label.label, name, by).items():
             label[key] = value
-        outlines.mark(labels)
+        edits.mark(labels)
         return labels
 
     def _spool(self, worker: Worker, sample_id: str, label_id: str, instance: Instance) -> None:

@@ -13,7 +13,7 @@ from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.decisions import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
-from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset import edits, embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.examples import run_adapter
@@ -123,7 +123,7 @@ def learn_from_decisions(
     decided = _decided(samples, pred_field, pred_field if label_field is None else label_field)
     embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(list(decided))
-    edited = outlines.edited(samples, pred_field)
+    edited = edits.edited(samples, pred_field)
     usable = (rows >= 0) & np.array([i not in edited for i in decided], dtype=bool)
     told = [one for one, use in zip(decided.values(), usable) if use]
     _check_enough(pred_field, told, int((~usable).sum()))

@@ -24,7 +24,7 @@ from ovsam_plugin.curation.relabeled_field import (
     earlier_labels,
     new_field_name,
 )
-from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset import edits, embedding_index, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder, same_namer
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.examples import Kept, run_adapter
@@ -160,7 +160,7 @@ def relabel_dataset(
         earlier = Earlier(earlier.samples)
     decided = labels.given("review") | _among(labels, earlier.decided)
     changed_there = {i for some in earlier.edited.values() for i in some}
-    by_hand = _among(labels, outlines.edited(samples, pred_field) | changed_there) & ~decided
+    by_hand = _among(labels, edits.edited(samples, pred_field) | changed_there) & ~decided
     if by_hand.any():
         logger.warning(
             "%d labels keep their names: their box or mask was changed since they were named. To "

@@ -16,7 +16,7 @@ from ovsam_plugin.curation import attributes
 from ovsam_plugin.curation.decisions import make_ready
 from ovsam_plugin.curation.groups import keep_names
 from ovsam_plugin.curation.label_table import LabelTable
-from ovsam_plugin.dataset import embedding_index, outlines, runs, writing
+from ovsam_plugin.dataset import edits, embedding_index, runs, writing
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
@@ -108,7 +108,7 @@ def score_run(
     table = LabelTable.read(dataset, pred_field, ("label", "prompt_type", *sorted(numbers)))
     embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(table.ids)
-    edited = outlines.edited(dataset, pred_field)
+    edited = edits.edited(dataset, pred_field)
     current = (rows >= 0) & np.array([i not in edited for i in table.ids], dtype=bool)
     known = np.flatnonzero(current & table.given("label") & table.given("confidence"))
     if not len(known) and table.given("confidence").any():

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from fiftyone.core.models import Model, SamplesMixin, SupportsGetItem, TorchModelMixin
 
-from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset import edits
 from ovsam_plugin.dataset.apply_call import CHANGED, ApplyCall, ViewChangedError
 from ovsam_plugin.dataset.batch_encoding import BatchEncoder, Found
 from ovsam_plugin.dataset.examples import Kept, labeler_adapter
@@ -305,7 +305,7 @@ class OvsamModel(SupportsGetItem, SamplesMixin, TorchModelMixin, Model):  # type
                 raise found
             detections, instances, empty = self._label_in_memory(found, item)
             check_storable(detections)
-            outlines.mark(detections)
+            edits.mark(detections)
             refused = asked.refused
             if item.asked is not None:
                 refused += tuple(Refusal(str(asker), "the mask is empty") for asker in empty)

@@ -10,7 +10,7 @@ import fiftyone as fo
 from bson import ObjectId
 
 from ovsam_plugin.consent import OVERWRITE_ALL, ConsentError
-from ovsam_plugin.dataset import outlines
+from ovsam_plugin.dataset import edits
 from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
 from ovsam_plugin.dataset.targets import Samples, flat
 from ovsam_plugin.dataset.writing import DECIDED, OURS, Expression, in_parts
@@ -118,7 +118,7 @@ def edited(samples: Samples, field: str) -> set[str]:
             {"$project": {"label": f"${labels}._id"}},
         ],
     )
-    return outlines.edited(samples, field) | {str(row["label"]) for row in renamed}
+    return edits.edited(samples, field) | {str(row["label"]) for row in renamed}
 
 
 def _owners(samples: Samples) -> Iterator[dict[str, Any]]:

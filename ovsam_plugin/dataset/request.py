@@ -249,8 +249,8 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         if not _OFFERED[self.preset].fetched or self.weights is not None:
             return
         # Here, since they bring torch.
+        from ovsam_plugin.checkpoints.store import may_fetch
         from ovsam_plugin.presets import get_preset
-        from ovsam_plugin.published.store import may_fetch
 
         if not may_fetch(get_preset(self.preset)):
             raise ValueError(

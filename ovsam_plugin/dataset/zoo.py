@@ -39,7 +39,7 @@ def download_model(model_name: str, model_path: str) -> None:
     # A text model's tower is loaded when it is first asked, from where the preset has it.
     preset = None if only_reads(model_name) else get_preset(model_name)
     if preset is not None and preset.release is not None:
-        from ovsam_plugin.published.store import may_fetch, obtain
+        from ovsam_plugin.checkpoints.store import may_fetch, obtain
 
         if not may_fetch(preset):
             _logger.warning(

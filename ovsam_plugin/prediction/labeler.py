@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ovsam_plugin.checkpoints.store import classifier_file
 from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.images.reading import Pixels
 from ovsam_plugin.namers.namer import Masked, Namer
@@ -22,7 +23,6 @@ from ovsam_plugin.prediction.instances import Instances, given
 from ovsam_plugin.prediction.predictor import CHUNK, Encoding, Predictor, load_predictor
 from ovsam_plugin.prediction.prompts import Grid, Prompt
 from ovsam_plugin.presets import Preset
-from ovsam_plugin.published.store import classifier_file
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.recognition.recognizer import Recognition, Recognizer, seen_classes
 from ovsam_plugin.recognition.text_side import TextSide

@@ -11,12 +11,12 @@ from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
+from ovsam_plugin.checkpoints.assemble import compare_keys
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.image_encoder import ImageEncoder
 from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import Embeddings, Features, Masks
 from ovsam_plugin.network.prompt_encoder import PromptBatch
-from ovsam_plugin.published.assemble import compare_keys
 
 SAM_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _WIDTH_KEY = "image_encoder.pos_embed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ovsam_plugin.published import sources
+from ovsam_plugin.checkpoints import sources
 from ovsam_plugin.recognition.fusion import Fusion
 
 

@@ -124,7 +124,7 @@ def read_classifier(path: str | Path, vocabulary: Vocabulary) -> Classifier:
         FileNotFoundError: there is no such file.
         ValueError: it is damaged, or its tensor is not such a one.
     """
-    from ovsam_plugin.published.archive import open_checkpoint
+    from ovsam_plugin.checkpoints.archive import open_checkpoint
 
     with open_checkpoint(path) as checkpoint:
         shapes = {key: info.shape for key, info in checkpoint.tensors.items()}

@@ -138,7 +138,7 @@ def load_openclip_model(model: str, weights: str, text_alone: bool = False) -> t
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
-    from ovsam_plugin.published.store import clip_checkpoint
+    from ovsam_plugin.checkpoints.store import clip_checkpoint
 
     gelu = bool((get_pretrained_cfg(model, weights) or {}).get("quick_gelu"))
     here = clip_checkpoint(model) if text_alone and weights == "openai" else None
@@ -177,8 +177,8 @@ def _text_half(model: str, path: Path, gelu: bool) -> Any:
     """A CLIP whose text half is read from OpenAI's file; its image half is a stub."""
     import open_clip
 
-    from ovsam_plugin.published.archive import CheckpointError, open_checkpoint
-    from ovsam_plugin.published.sources import CLIP_TEXT
+    from ovsam_plugin.checkpoints.archive import CheckpointError, open_checkpoint
+    from ovsam_plugin.checkpoints.sources import CLIP_TEXT
 
     stub = {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32}
     with quiet(bars=True):

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 
 
 def run(*arguments: object, code: int = 0, answer: str | None = None) -> str:

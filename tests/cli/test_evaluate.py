@@ -14,7 +14,7 @@ import torch
 from segment_anything import sam_model_registry
 from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 from tests.baselines.test_two_backbones import tiny_sam
 from tests.cli.calling import told
 from tests.evaluation.conftest import Annotate, annotate  # noqa: F401

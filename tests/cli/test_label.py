@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 from ovsam_plugin.dataset.importing import import_images
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from tests.cli.calling import told

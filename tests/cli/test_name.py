@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 from tests.cli.calling import told
 from tests.namers.open_clip_model import write_model
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ovsam_plugin.cli.app import app
 from ovsam_plugin.cli.outputs import print_json
+from ovsam_plugin.cli.ovsam import app
 
 
 def test_an_error_is_no_json() -> None:

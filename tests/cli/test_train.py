@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 from tests.cli.calling import told
 from tests.training.small import small_set
 

@@ -10,12 +10,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ovsam_plugin.checkpoint import SHIPPED
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.checkpoints.record import file_sha256
+from ovsam_plugin.cli.ovsam import app
 from ovsam_plugin.presets import PRESETS
-from ovsam_plugin.published.record import file_sha256
+from tests.checkpoints import layout
+from tests.checkpoints.server import Server, serve
 from tests.cli.calling import told
-from tests.published import layout
-from tests.published.server import Server, serve
 
 NAME = "ovsam-rn50x16-lvis"
 

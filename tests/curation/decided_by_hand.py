@@ -7,7 +7,7 @@ import numpy as np
 
 from ovsam_plugin.curation.attributes import declare
 from ovsam_plugin.curation.decisions import accept, rename
-from ovsam_plugin.dataset import embedding_index, outlines, runs
+from ovsam_plugin.dataset import edits, embedding_index, runs
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
 from ovsam_plugin.dataset.embeddings import join
@@ -53,7 +53,7 @@ def make(vocabulary: str = NAMES) -> fo.Dataset:
             for i in range(len(THINGS))
         ]
         sample["ovsam"] = fo.Detections(detections=labels)
-        outlines.mark(sample["ovsam"])
+        edits.mark(sample["ovsam"])
         spool.put("test", sample.id, [label.id for label in labels], join(head, clip))
     settings = runs.Settings(
         preset="ovsam-lite", weights="w", vocabulary=classes.name, vocabulary_hash=classes.hash,

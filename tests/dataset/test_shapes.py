@@ -11,7 +11,7 @@ import fiftyone.utils.labels as foul
 import numpy as np
 from fiftyone.core.utils import serialize_numpy_array
 
-from ovsam_plugin.dataset.outlines import edited
+from ovsam_plugin.dataset.edits import edited
 from ovsam_plugin.dataset.shapes import shape_of
 
 FIELD = "ovsam"

@@ -13,8 +13,8 @@ from fiftyone import ViewField as F
 from ovsam_plugin import LabelSummary, label_dataset
 from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.edits import edited
 from ovsam_plugin.dataset.fields import declare_fields
-from ovsam_plugin.dataset.outlines import edited
 from ovsam_plugin.dataset.unanswered_prompts import asking, prompt_key, unanswered
 from ovsam_plugin.dataset.writing import FreshLabels, put_labels
 

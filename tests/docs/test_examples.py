@@ -19,7 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ovsam_plugin import demo
-from ovsam_plugin.cli.app import app
+from ovsam_plugin.cli.ovsam import app
 from ovsam_plugin.dataset.importing import import_images
 
 ROOT = Path(__file__).parents[2]

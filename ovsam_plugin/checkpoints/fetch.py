@@ -32,8 +32,8 @@ from rich.progress import (
 from urllib3.util import Retry
 
 from ovsam_plugin.addresses import shown_address
-from ovsam_plugin.published.record import checked_sha256, file_sha256, record, record_path
-from ovsam_plugin.published.sources import File
+from ovsam_plugin.checkpoints.record import checked_sha256, file_sha256, record, record_path
+from ovsam_plugin.checkpoints.sources import File
 
 MIRROR = "OVSAM_MIRROR"
 """Environment variable: the address of a folder that has all files, under their own names."""

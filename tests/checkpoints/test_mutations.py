@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoints import store as weights_store
+from ovsam_plugin.checkpoints.record import record_path
 from ovsam_plugin.presets import Preset
-from ovsam_plugin.published import store as weights_store
-from ovsam_plugin.published.record import record_path
-from tests.published.server import Server
+from tests.checkpoints.server import Server
 
 HEAD, NECK = "clip2sam_lvis_rn50x16.pth", "sam2clip_vith_rn50x16.pth"
 SAM, CLIP = "sam_vit_h_4b8939.pth", "tiny-resnet.pt"

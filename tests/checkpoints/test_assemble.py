@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from ovsam_plugin.checkpoints import store
+from ovsam_plugin.checkpoints.archive import CheckpointError
+from ovsam_plugin.checkpoints.assemble import layout as expected_layout
 from ovsam_plugin.presets import PRESETS, Preset
-from ovsam_plugin.published import store
-from ovsam_plugin.published.archive import CheckpointError
-from ovsam_plugin.published.assemble import layout as expected_layout
-from tests.published import layout
+from tests.checkpoints import layout
 
 from .test_store import assert_recipe, copies
 

@@ -13,29 +13,29 @@ from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ovsam_plugin.files import draft_of
-from ovsam_plugin.published import licence
-from ovsam_plugin.published.archive import (
+from ovsam_plugin.checkpoints import licence
+from ovsam_plugin.checkpoints.archive import (
     CheckpointArchive,
     DamagedError,
     TorchArchive,
     open_checkpoint,
 )
-from ovsam_plugin.published.assemble import assemble, holds, layout
-from ovsam_plugin.published.fetch import (
+from ovsam_plugin.checkpoints.assemble import assemble, holds, layout
+from ovsam_plugin.checkpoints.fetch import (
     FetchError,
     NoRangesError,
     check_published,
     fetch,
     open_remote,
 )
-from ovsam_plugin.published.record import (
+from ovsam_plugin.checkpoints.record import (
     checked_sha256,
     record,
     record_path,
     remember,
 )
-from ovsam_plugin.published.sources import File, Part, Release, clip_file
+from ovsam_plugin.checkpoints.sources import File, Part, Release, clip_file
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.vocabulary.cache import cache_directory
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ovsam_plugin.published.record import remember
+from ovsam_plugin.checkpoints.record import remember
 
 THREADS, TIMES = 16, 20
 

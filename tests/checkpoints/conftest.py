@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ovsam_plugin.presets import Preset
-from tests.published import layout
-from tests.published.server import Server, serve
+from tests.checkpoints import layout
+from tests.checkpoints.server import Server, serve
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
+from ovsam_plugin.checkpoints import sources
+from ovsam_plugin.checkpoints.assemble import layout
+from ovsam_plugin.checkpoints.sources import File, Part, Release
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.presets import Preset, get_preset
-from ovsam_plugin.published import sources
-from ovsam_plugin.published.assemble import layout
-from ovsam_plugin.published.sources import File, Part, Release
 from tests.golden import recipe
 
 RN50 = NetworkDescription(encoder="clip:RN50", embed_dim=1024, neck_dim=320, encoder_roi_size=7)

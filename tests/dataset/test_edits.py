@@ -13,7 +13,7 @@ from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
-from ovsam_plugin.dataset.outlines import edited, mark
+from ovsam_plugin.dataset.edits import edited, mark
 from ovsam_plugin.dataset.shapes import shape_of
 
 FIELD = "ovsam"

@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoints import sources, store
+from ovsam_plugin.checkpoints.record import checked_sha256, file_sha256
 from ovsam_plugin.prediction.labeler import build_recognizer
 from ovsam_plugin.prediction.predictor import load_predictor
 from ovsam_plugin.presets import PRESETS, Preset
-from ovsam_plugin.published import sources, store
-from ovsam_plugin.published.record import checked_sha256, file_sha256
 from ovsam_plugin.vocabulary.classifier import read_classifier
 from ovsam_plugin.vocabulary.sources import load_vocabulary
+from tests.checkpoints import layout
+from tests.checkpoints.server import Server, serve
 from tests.golden import recipe
-from tests.published import layout
-from tests.published.server import Server, serve
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +191,7 @@ def test_offline_every_missing_file_is_named_with_its_size_and_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OVSAM_MIRROR", "http://127.0.0.1:1")
-    monkeypatch.setattr("ovsam_plugin.published.fetch.TRIES", 1)
+    monkeypatch.setattr("ovsam_plugin.checkpoints.fetch.TRIES", 1)
     with pytest.raises(FileNotFoundError) as offline:
         store.obtain(PRESETS["ovsam-rn50x16-lvis"], accepted=True)
     said = str(offline.value)
@@ -264,7 +264,7 @@ def test_an_unchanged_model_is_not_hashed_again_and_a_changed_one_is_refused(
     content["recorded_ns"] += 10**9  # as if hashing had taken a second, as it does at full size
     record.write_text(json.dumps(content))
     with monkeypatch.context() as patch:
-        patch.setattr("ovsam_plugin.published.record.file_sha256", None)
+        patch.setattr("ovsam_plugin.checkpoints.record.file_sha256", None)
         digest = checked_sha256(path)
     before = path.stat()
     flip(path, -5)

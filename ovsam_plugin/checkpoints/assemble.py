@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ovsam_plugin.checkpoints.archive import CheckpointArchive, CheckpointError, TensorInfo
+from ovsam_plugin.checkpoints.sources import Part
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
-from ovsam_plugin.published.archive import CheckpointArchive, CheckpointError, TensorInfo
-from ovsam_plugin.published.sources import Part
 
 _LISTED = 8
 # Counts batches of a training that is over; some exports leave it out.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ovsam_plugin.published import licence
+from ovsam_plugin.checkpoints import licence
 
 from .test_record import THREADS, at_once
 

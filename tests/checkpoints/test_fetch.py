@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ovsam_plugin.published import fetch as fetching
-from ovsam_plugin.published.archive import TorchArchive
-from ovsam_plugin.published.fetch import (
+from ovsam_plugin.checkpoints import fetch as fetching
+from ovsam_plugin.checkpoints.archive import TorchArchive
+from ovsam_plugin.checkpoints.fetch import (
     FetchError,
     NoRangesError,
     RemoteFile,
@@ -25,8 +25,8 @@ from ovsam_plugin.published.fetch import (
     fetch,
     open_remote,
 )
-from ovsam_plugin.published.sources import File
-from tests.published.server import Server, serve
+from ovsam_plugin.checkpoints.sources import File
+from tests.checkpoints.server import Server, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 PIECE = 1 << 16
@@ -245,8 +245,8 @@ def test_two_processes_at_once_fetch_one_good_file(server: Server, tmp_path: Pat
     script = tmp_path / "fetch_it.py"
     script.write_text(
         "import sys\nfrom pathlib import Path\n"
-        "from ovsam_plugin.published.fetch import fetch\n"
-        "from ovsam_plugin.published.sources import File\n"
+        "from ovsam_plugin.checkpoints.fetch import fetch\n"
+        "from ovsam_plugin.checkpoints.sources import File\n"
         f"file = File(name={FILE.name!r}, address='', about=1, size={FILE.size}, "
         f"sha256={FILE.sha256!r})\n"
         "print(fetch(file, Path(sys.argv[1])))\n"

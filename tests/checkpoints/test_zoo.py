@@ -13,12 +13,12 @@ import open_clip
 import pytest
 import torch
 
+from ovsam_plugin.checkpoints import licence, store
 from ovsam_plugin.dataset.labeler_cache import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.zoo_source import install
 from ovsam_plugin.presets import PRESETS, Preset
-from ovsam_plugin.published import licence, store
-from tests.published.server import Server
+from tests.checkpoints.server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_weights_of_ones_own_need_no_download(
     assert len(server.requests) == asked
     monkeypatch.setenv("OVSAM_ACCEPT_LICENCE", "1")
     monkeypatch.setenv("OVSAM_MIRROR", "http://127.0.0.1:1")
-    monkeypatch.setattr("ovsam_plugin.published.fetch.TRIES", 1)
+    monkeypatch.setattr("ovsam_plugin.checkpoints.fetch.TRIES", 1)
     load(preset, weights=own)
     assert "no connection to 127.0.0.1" in caplog.text
     assert not foz.is_zoo_model_downloaded(preset.name)

@@ -14,13 +14,13 @@ import torch
 
 from benchmarks import parity
 from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoints import store as weights_store
 from ovsam_plugin.dataset.labeler_cache import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.presets import PRESETS, Preset
-from ovsam_plugin.published import store as weights_store
 from ovsam_plugin.vocabulary.text import load_text_tower
-from tests.published import layout
-from tests.published.server import Server, serve
+from tests.checkpoints import layout
+from tests.checkpoints.server import Server, serve
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CASES = {"RN50_points", "RN50_boxes_genbox"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import published
+from ovsam_plugin.checkpoints.assemble import layout
+from ovsam_plugin.checkpoints.store import write_model
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.published.assemble import layout
-from ovsam_plugin.published.store import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ovsam_plugin.published.archive import CheckpointError, open_checkpoint
-from tests.published import layout
+from ovsam_plugin.checkpoints.archive import CheckpointError, open_checkpoint
+from tests.checkpoints import layout
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:

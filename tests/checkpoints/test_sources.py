@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ovsam_plugin.checkpoints import sources
+from ovsam_plugin.checkpoints.assemble import layout as expected_layout
 from ovsam_plugin.presets import PRESETS
-from ovsam_plugin.published import sources
-from ovsam_plugin.published.assemble import layout as expected_layout
-from tests.published import layout
+from tests.checkpoints import layout
 
 
 def published(name: str) -> sources.Release:
