@@ -9,7 +9,8 @@ import fiftyone as fo
 from bson import ObjectId
 
 from ovsam_plugin.curation.attributes import own_detections
-from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
+from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.curation.decisions import Progress
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 

@@ -17,7 +17,7 @@ import fiftyone as fo
 from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.clean_files import CleanInstance, FiftyOneFolder, JsonFile
-from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.provenance import Provenance
 from ovsam_plugin.dataset.runs import recorded_vocabulary

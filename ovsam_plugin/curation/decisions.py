@@ -27,15 +27,13 @@ from ovsam_plugin.curation.attributes import (
     declare,
     own_detections,
 )
+from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED, UNDECIDED, Decision
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import Expression, Id
+from ovsam_plugin.dataset.writing import Id
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.names import clean_name
-
-ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
-KINDS = (ACCEPTED, RENAMED, REJECTED)
 
 Ids: TypeAlias = Id | Iterable[Id]
 """One label's id, or many."""
@@ -94,7 +92,7 @@ def accept(samples: Samples, label_field: str, label_ids: Ids, *, by: str | None
         ValueError: there is no such field, ids are unknown (their sample or label may have been
             deleted) or a label has no name to accept. Nothing is written then.
     """
-    return _decide(samples, label_field, label_ids, ACCEPTED, None, by)
+    return _decide(samples, label_field, label_ids, Decision(ACCEPTED), by)
 
 
 @renamed(field="label_field")
@@ -123,7 +121,8 @@ def rename(
     Raises:
         ValueError: as for `accept`; or the name is empty.
     """
-    return _decide(samples, label_field, label_ids, RENAMED, clean_name(name, "the new name"), by)
+    decision = Decision(RENAMED, clean_name(name, "the new name"))
+    return _decide(samples, label_field, label_ids, decision, by)
 
 
 @renamed(field="label_field")
@@ -154,7 +153,7 @@ def rename_each(
     changed = 0
     for name, some in chosen.items():
         labels = {i: found[i] for i in map(ObjectId, some)}
-        changed += _change(dataset, label_field, labels, RENAMED, name, by, at)
+        changed += _change(dataset, label_field, labels, Decision(RENAMED, name), by, at)
     return changed
 
 
@@ -176,7 +175,7 @@ def reject(samples: Samples, label_field: str, label_ids: Ids, *, by: str | None
     Raises:
         ValueError: there is no such field, or ids are unknown. Nothing is written then.
     """
-    return _decide(samples, label_field, label_ids, REJECTED, None, by)
+    return _decide(samples, label_field, label_ids, Decision(REJECTED), by)
 
 
 @renamed(field="label_field")
@@ -197,7 +196,7 @@ def reopen(samples: Samples, label_field: str, label_ids: Ids) -> int:
     dataset, ids = _prepare(samples, label_field, label_ids)
     found = decided_labels.find(dataset, label_field, ids)
     decided = {i: d for i, d in found.items() if d.get("review")}
-    decided_labels.write(dataset, label_field, decided, _undecided())
+    decided_labels.write(dataset, label_field, decided, UNDECIDED)
     return len(decided)
 
 
@@ -256,7 +255,7 @@ def undo(samples: Samples, label_field: str, *, steps: int = 1, by: str | None =
         # Somebody may have decided anew since.
         at = next(iter(last.values()))["reviewed_at"]
         anew = {"$ne": ["$$d.reviewed_at", at]}
-        decided_labels.write(dataset, label_field, last, _undecided(), unless=anew)
+        decided_labels.write(dataset, label_field, last, UNDECIDED, unless=anew)
         there = decided_labels.now_on(dataset, label_field, last)
         undone += [str(i) for i, label in there.items() if not label.get("review")]
     return undone
@@ -331,94 +330,33 @@ def reviewer() -> str:
 
 
 def _decide(
-    samples: Samples,
-    label_field: str,
-    label_ids: Ids,
-    kind: str,
-    name: str | None,
-    by: str | None,
+    samples: Samples, label_field: str, label_ids: Ids, decision: Decision, by: str | None
 ) -> int:
     by = clean_name(reviewer() if by is None else by, "the reviewer's name")
     dataset, ids = _prepare(samples, label_field, label_ids)
     found = decided_labels.find(dataset, label_field, ids)
     nameless = [i for i, d in found.items() if d.get("label") is None]
-    if kind == ACCEPTED and nameless:
+    if decision.kind == ACCEPTED and nameless:
         raise ValueError(
             f"{len(nameless)} of these labels have no name to accept "
             f"({decided_labels.few(nameless)}): reject them, or give them a name"
         )
-    return _change(dataset, label_field, found, kind, name, by, _now())
+    return _change(dataset, label_field, found, decision, by, _now())
 
 
 def _change(
     dataset: fo.Dataset,
     label_field: str,
     found: Mapping[ObjectId, Mapping[str, Any]],
-    kind: str,
-    name: str | None,
+    decision: Decision,
     by: str,
     at: datetime,
 ) -> int:
     """Decides about those labels that are not decided like this already; how many they are."""
-    decision = _decision(kind, name, by, at)
-    changed = {i: d for i, d in found.items() if not _stands(d, kind, name)}
-    decided_labels.write(dataset, label_field, changed, decision, unless=_standing(kind, name))
+    changed = {i: d for i, d in found.items() if not decision.stands_on(d)}
+    change = decision.change(by, at)
+    decided_labels.write(dataset, label_field, changed, change, unless=decision.stands())
     return len(changed)
-
-
-def _decision(kind: str, name: str | None, by: str, at: datetime) -> Expression:
-    """What is set on a label, in the database's own expressions over the label `$$d`."""
-    said: Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": at}
-    if kind != RENAMED:
-        return {**said, "review": kind, "label": _MODELS_NAME, "predicted_label": None}
-    given = {"$literal": name}
-    right = {"$eq": [_MODELS_NAME, given]}
-    return {
-        **said,
-        "review": {"$cond": [right, ACCEPTED, RENAMED]},
-        "label": given,
-        "predicted_label": {"$cond": [right, None, _MODELS_NAME]},
-    }
-
-
-def _undecided() -> Expression:
-    return {**{a.name: None for a in DECISION}, "label": _MODELS_NAME}
-
-
-# An attribute that is missing is not null: an imported label may be renamed without what the model
-# called it, and keeps its name.
-_KNOWN: Expression = {"$ne": [{"$type": "$$d.predicted_label"}, "missing"]}
-# A missing name is set to null: what is missing would leave a merged document as it was.
-_MODELS_NAME: Expression = {
-    "$ifNull": [
-        {
-            "$cond": [
-                {"$and": [{"$eq": ["$$d.review", RENAMED]}, _KNOWN]},
-                "$$d.predicted_label",
-                "$$d.label",
-            ]
-        },
-        None,
-    ]
-}
-
-
-def _stands(label: Mapping[str, Any], kind: str, name: str | None) -> bool:
-    """Whether a label is decided in this way already."""
-    review = label.get("review")
-    if kind == RENAMED:
-        return review in (ACCEPTED, RENAMED) and label.get("label") == name
-    return review in ((ACCEPTED, RENAMED) if kind == ACCEPTED else (REJECTED,))
-
-
-def _standing(kind: str, name: str | None) -> Expression:
-    """The same, in the database: another person may have decided since the label was read."""
-    if kind == REJECTED:
-        return {"$eq": ["$$d.review", REJECTED]}
-    kept = {"$in": ["$$d.review", [ACCEPTED, RENAMED]]}
-    if kind == ACCEPTED:
-        return kept
-    return {"$and": [kept, {"$eq": ["$$d.label", {"$literal": name}]}]}
 
 
 def _prepare(

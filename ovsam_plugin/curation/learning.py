@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ovsam_plugin.consent import ConsentError, Setting
 from ovsam_plugin.curation.attributes import own_detections
-from ovsam_plugin.curation.decisions import KINDS, REJECTED
+from ovsam_plugin.curation.decision import KINDS, REJECTED
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.curation.relabeling import RelabelSummary, relabel_dataset
 from ovsam_plugin.dataset import edits, embedding_index, runs

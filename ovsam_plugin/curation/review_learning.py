@@ -10,7 +10,8 @@ from typing import Any
 import fiftyone as fo
 import numpy as np
 
-from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, RENAMED, make_ready
+from ovsam_plugin.curation.decision import ACCEPTED, KINDS, RENAMED
+from ovsam_plugin.curation.decisions import make_ready
 from ovsam_plugin.curation.review_queue import Entry
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import Samples, root_dataset

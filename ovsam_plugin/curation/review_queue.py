@@ -16,7 +16,7 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import own_detections
-from ovsam_plugin.curation.decisions import KINDS
+from ovsam_plugin.curation.decision import KINDS
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, all_images, near, root_dataset
 from ovsam_plugin.scoring.orders import ORDERS, Order

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.attributes import number
-from ovsam_plugin.curation.decisions import ACCEPTED, KINDS, REJECTED, RENAMED, Progress
+from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.curation.decisions import Progress
 from ovsam_plugin.curation.review_figures import ReviewFigures, figures
 from ovsam_plugin.curation.review_learning import LEARNING, learned
 from ovsam_plugin.curation.review_queue import (
