@@ -11,8 +11,9 @@ from bson import ObjectId
 
 from ovsam_plugin.curation.attributes import DECISION
 from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.database import in_parts
+from ovsam_plugin.dataset.expressions import Expression
 from ovsam_plugin.dataset.internals import sample_documents
-from ovsam_plugin.dataset.writing import Expression, in_parts
 
 DecidedLabels: TypeAlias = dict[ObjectId, dict[str, Any]]
 """By id: the label's name, what has been decided on it, and the id of its `sample`."""

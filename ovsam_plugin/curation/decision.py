@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ovsam_plugin.curation.attributes import DECISION
-from ovsam_plugin.dataset.writing import Expression
+from ovsam_plugin.dataset.expressions import Expression
 
 ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
 KINDS = (ACCEPTED, RENAMED, REJECTED)

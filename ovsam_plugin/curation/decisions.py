@@ -28,10 +28,10 @@ from ovsam_plugin.curation.attributes import (
     own_detections,
 )
 from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED, UNDECIDED, Decision
+from ovsam_plugin.dataset.expressions import Id
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.dataset.writing import Id
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.vocabulary.names import clean_name
 

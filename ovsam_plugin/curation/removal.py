@@ -21,13 +21,12 @@ from ovsam_plugin.curation.workspace import (
 )
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
-from ovsam_plugin.dataset.fields import check_writable, error_field
+from ovsam_plugin.dataset.fields import check_writable, delete_fields, error_field
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import aggregate, stages_of_views
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.dataset.workers import Worker
-from ovsam_plugin.dataset.writing import delete_fields
 from ovsam_plugin.renaming import renamed
 
 

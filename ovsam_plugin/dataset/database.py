@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
+from itertools import islice
 from typing import ParamSpec, TypeVar
 
 import fiftyone as fo
@@ -21,6 +22,9 @@ _T = TypeVar("_T")
 
 # Seconds that a database may be away, and between two tries.
 _MOST_AWAY, _BETWEEN = 300.0, 2.0
+
+# Ids in a query: about 20 bytes each, of the 16 MB that a query may have.
+IDS_A_QUERY = 100_000
 
 # MongoDB's code of a disk that is full.
 OUT_OF_DISK = 14031
@@ -102,3 +106,10 @@ def disk_full() -> OSError:
         "(`ovsam doctor` says where it is), then make the same call again, which continues from "
         "there",
     )
+
+
+def in_parts(items: Iterable[_T], size: int = IDS_A_QUERY) -> Iterator[list[_T]]:
+    """So many at a time, as for queries, which MongoDB takes up to 16 MB of."""
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from fiftyone.core.utils import serialize_numpy_array
 
+from ovsam_plugin.dataset import samples_in_memory
 from ovsam_plugin.dataset.internals import declare_all, is_generated
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.prediction.instances import Instances
@@ -215,6 +216,20 @@ def declare_attributes(
             declared.description = attribute.description
             declared.save()
     declare_all(dataset, missing)
+
+
+def delete_fields(dataset: fo.Dataset, names: Sequence[str]) -> None:
+    """Deletes fields of samples; samples in memory keep their unsaved edits of all others.
+
+    Raises:
+        ValueError: one is read-only. None is deleted then.
+    """
+    there = [name for name in names if dataset.get_field(name) is not None]
+    for name in there:
+        check_writable(dataset, name)
+    if there:
+        with samples_in_memory.edits_kept(dataset):
+            dataset.delete_sample_fields(there)
 
 
 def to_detections(

@@ -14,6 +14,7 @@ import fiftyone as fo
 from ovsam_plugin.annotations import AnnotationFile, read_annotation_file
 from ovsam_plugin.annotations.photographs import PathFinder
 from ovsam_plugin.annotations.results import Result, read_instances
+from ovsam_plugin.dataset.database import in_parts
 from ovsam_plugin.dataset.fields import (
     check_storable,
     check_writable,
@@ -25,7 +26,6 @@ from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.sizes import measure, other_size
 from ovsam_plugin.dataset.targets import Samples, all_images, copies_of, root_dataset
-from ovsam_plugin.dataset.writing import in_parts
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.prediction.prompts import Box
 

@@ -27,13 +27,13 @@ from ovsam_plugin.annotations.photographs import (
 from ovsam_plugin.annotations.values import printable
 from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
+from ovsam_plugin.dataset.database import IDS_A_QUERY, in_parts
 from ovsam_plugin.dataset.fields import declare_attributes
 from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sizes import measure, other_size
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
-from ovsam_plugin.dataset.writing import IDS_A_QUERY, in_parts
 
 logger = logging.getLogger(__name__)
 

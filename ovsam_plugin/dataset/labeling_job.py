@@ -18,42 +18,33 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.utils as fou
 import fiftyone.utils.torch as fout
-import numpy as np
 from bson import ObjectId
 from fiftyone import ViewField as F
 from torch.utils.data import DataLoader
 
+from ovsam_plugin.dataset.answer_writer import AnswerWriter
 from ovsam_plugin.dataset.batch_encoding import Found
 from ovsam_plugin.dataset.claims import Claims, Open
-from ovsam_plugin.dataset.database import patient, patiently
-from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
-from ovsam_plugin.dataset.embeddings import join
+from ovsam_plugin.dataset.database import in_parts, patient, patiently
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import sample_documents
-from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded, SampleTable
 from ovsam_plugin.dataset.model import Answer, OvsamModel
-from ovsam_plugin.dataset.sample_prompts import left_out
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.unanswered_prompts import (
     Places,
     asking,
     prompts_of,
-    still_refused,
     to_be_labelled,
     unanswered,
 )
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.dataset.writing import (
     FieldGoneError,
-    FreshLabels,
     check_declared,
-    in_parts,
-    put_labels,
 )
 from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
-from ovsam_plugin.prediction.instances import Instances
 from ovsam_plugin.stages import Stages
 
 logger = logging.getLogger(__name__)
@@ -81,6 +72,16 @@ class _Batch:
     items: Sequence[Loaded]
     encodings: Sequence[Found | None] = ()
     answers: Sequence[Answer] = ()
+
+    @property
+    def loaded(self) -> dict[str, Loaded]:
+        """What was loaded, by sample id."""
+        return dict(zip(self.ids, self.items))
+
+    @property
+    def answered(self) -> dict[str, Answer]:
+        """The answers, by sample id."""
+        return dict(zip(self.ids, self.answers))
 
 
 _Done = Callable[[_Batch], None]
@@ -126,10 +127,10 @@ class LabelingJob:
         self._model = model
         self._prompt_fields = prompt_fields
         self._worker = worker
-        self._spool = EmbeddingSpool(dataset, field) if embeddings else None
+        self._writer = AnswerWriter(dataset, field, worker.token, embeddings=embeddings)
+        self.tally = self._writer.tally
         self.batch_size = batch_size
         self._workers = fout.recommend_num_workers(workers)
-        self.tally = LabelTally()
         self.left = 0
         self._stopped = False
         self._deaths = 0
@@ -226,7 +227,7 @@ class LabelingJob:
 
             def done(batch: _Batch, asked: dict[str, Places] = asked) -> None:
                 told = {i: asked.pop(i, {}) for i in batch.ids} if self._prompt_fields else {}
-                self._write(batch, told, adds=False)
+                self._writer.write(batch.loaded, batch.answered, told, adds=False)
                 bar.update(len(batch.ids))
 
             view = self._samples.select(part)
@@ -246,7 +247,7 @@ class LabelingJob:
 
             def done(batch: _Batch) -> None:
                 told = {i: fresh[i] for i in batch.ids}
-                self._write(batch, told, adds=True)
+                self._writer.write(batch.loaded, batch.answered, told, adds=True)
                 tried.update(told)
                 bar.update(len(batch.ids))
 
@@ -360,31 +361,6 @@ class LabelingJob:
             ) from error
         logger.warning("a process that loads photographs died; others go on: %s", error)
 
-    def _write(self, batch: _Batch, asked: Mapping[str, Places], *, adds: bool) -> None:
-        sample_ids, items = batch.ids, batch.items
-        answers = dict(zip(sample_ids, batch.answers))
-        before = {}
-        if adds:
-            before = patiently(lambda: still_refused(self._dataset, self._field, asked))
-        fresh = []
-        for item, (sample_id, answer) in zip(items, answers.items()):
-            if self._spool is not None and answer.instances is not None:
-                label_ids = [label.id for label in answer.detections.detections]
-                self._keep(sample_id, label_ids, answer.instances)
-            told = None if _failed(item, answer) else asked.get(sample_id)
-            error, reasons = answer.error, answer.refused
-            if told is not None and sample_id in before:
-                others, total = before[sample_id]
-                reasons = (*others, *reasons)
-                error = left_out(reasons, total)
-            fresh.append(FreshLabels(sample_id, answer.detections, error, told, reasons))
-        refused = patiently(lambda: put_labels(self._dataset, self._field, fresh, adds=adds))
-        paths = self._paths(sample_ids) if refused or any(a.error for a in answers.values()) else {}
-        for sample_id, answer in answers.items():
-            why = refused.get(sample_id, answer.error)
-            count = 0 if sample_id in refused else len(answer.detections.detections)
-            self.tally.count(sample_id, paths.get(sample_id, ""), count, why)
-
     def _embed(self, item: Loaded) -> int:
         if item.frame is None or item.asked is None or not item.asked.prompts or item.id is None:
             return 0
@@ -393,16 +369,7 @@ class LabelingJob:
         except Exception as error:
             logger.warning("no embeddings for sample %s: %s", item.id, error)
             return 0
-        return self._keep(item.id, [str(p.id) for p in item.asked.prompts], instances)
-
-    def _keep(self, sample_id: str, label_ids: Sequence[str], instances: Instances) -> int:
-        """Spools the embeddings of labels; those with an empty mask have none."""
-        assert self._spool is not None
-        solid = np.flatnonzero(~instances.empty).tolist()
-        vectors = join(instances.head_embeddings[solid], instances.clip_embeddings[solid])
-        spool, kept = self._spool, [label_ids[i] for i in solid]
-        patiently(lambda: spool.put(self._worker.token, sample_id, kept, vectors))
-        return len(solid)
+        return self._writer.keep(item.id, [str(p.id) for p in item.asked.prompts], instances)
 
     @patient
     def unfinished(self, ids: Sequence[str]) -> list[str]:
@@ -419,12 +386,6 @@ class LabelingJob:
         return unanswered(
             self._samples, self._dataset, self._field, self._prompt_fields, ids, since
         )
-
-    @patient
-    def _paths(self, ids: Sequence[str]) -> dict[str, str]:
-        chosen = {"_id": {"$in": [ObjectId(i) for i in ids]}}
-        rows = sample_documents(self._dataset).find(chosen, {"filepath": True})
-        return {str(row["_id"]): row.get("filepath") or "" for row in rows}
 
     def _wait(self, left: Any) -> None:
         if left and not self._stopped:
@@ -450,10 +411,3 @@ def _matched(ids: Sequence[str], items: Sequence[Loaded | None]) -> tuple[list[s
     """Samples and what was loaded of them; one that was deleted meanwhile is left out."""
     there = [(i, item) for i, item in zip(ids, items) if item is not None]
     return [i for i, _ in there], [item for _, item in there]
-
-
-def _failed(item: Loaded, answer: Answer) -> bool:
-    """Whether the sample as a whole could not be labelled, and not only some of its prompts."""
-    return item.frame is None or (
-        bool(item.asked and item.asked.prompts) and answer.instances is None
-    )

@@ -11,9 +11,10 @@ from bson import ObjectId
 
 from ovsam_plugin.consent import OVERWRITE_ALL, ConsentError
 from ovsam_plugin.dataset import edits
+from ovsam_plugin.dataset.database import in_parts
+from ovsam_plugin.dataset.expressions import DECIDED, OURS, Expression
 from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
 from ovsam_plugin.dataset.targets import Samples, flat
-from ovsam_plugin.dataset.writing import DECIDED, OURS, Expression, in_parts
 
 Overwrite: TypeAlias = bool | Literal["all"]
 """Whether labels that are there may be replaced: none (False), those that runs of ours made and no

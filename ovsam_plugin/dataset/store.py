@@ -10,8 +10,8 @@ import fiftyone as fo
 from fiftyone.operators.store import ExecutionStore
 from pymongo.errors import BulkWriteError
 
+from ovsam_plugin.dataset.database import in_parts
 from ovsam_plugin.dataset.internals import database, dataset_id
-from ovsam_plugin.dataset.writing import in_parts
 
 _ALREADY_THERE = 11000
 # Keys asked for at once: a query holds 16 MB.

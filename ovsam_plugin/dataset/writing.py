@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as item
 from datetime import datetime, timezone
-from itertools import groupby, islice
-from typing import Any, TypeAlias, TypeVar
+from itertools import groupby
+from typing import Any
 
 import fiftyone as fo
 from bson import ObjectId
@@ -23,15 +23,24 @@ from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from ovsam_plugin.dataset import samples_in_memory
-from ovsam_plugin.dataset.database import OUT_OF_DISK, disk_full
-from ovsam_plugin.dataset.fields import check_writable, error_field
+from ovsam_plugin.dataset.database import OUT_OF_DISK, disk_full, in_parts
+from ovsam_plugin.dataset.expressions import (
+    DECIDED,
+    OURS,
+    Expression,
+    Id,
+    allowed,
+    changed_where,
+    filtered,
+    labels_at,
+    listed,
+    overlaid,
+    row_with,
+    rows_of,
+)
+from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import declared_fields, sample_documents
 from ovsam_plugin.dataset.refusal import Refusal
-
-Expression: TypeAlias = Any
-"""What MongoDB computes while it writes; a label is `$$d` in it."""
-
-Id: TypeAlias = str | ObjectId
 
 ASKED = "asked"
 """Beside a sample's labels: which prompts asked for them, and where these lay."""
@@ -42,20 +51,10 @@ AHEAD = "ahead"
 REFUSED = "refused"
 """Beside them too: which of these prompts have no answer, and why, "label id: reason"."""
 
-_T = TypeVar("_T")
-
-# Ids in a query: about 20 bytes each, of the 16 MB that a query may have.
-IDS_A_QUERY = 100_000
 # Updates sent at once.
 _SAMPLES_A_WRITE = 100
 _TOO_LARGE = (10334, 17419, 17420)
 _ROOM = "MongoDB stores at most 16 MB per sample"
-
-DECIDED: Expression = {"$gt": ["$$d.review", None]}
-"""Whether a person has decided about a label: undecided ones have no `review`, or null."""
-
-OURS: Expression = {"$gt": ["$$d.prompt_type", None]}
-"""Whether a run of ours made a label: it says of each what was asked."""
 
 
 class FieldGoneError(ValueError):
@@ -124,7 +123,7 @@ def change_labels(
         chosen.setdefault(ObjectId(sample_id), []).append(ObjectId(label_id))
     changed = {"$mergeObjects": ["$$d", dict(change)]}
     updates = (
-        (sample_id, _mapped(field, changed, _allowed({"$in": ["$$d._id", ids]}, unless)))
+        (sample_id, changed_where(field, changed, allowed({"$in": ["$$d._id", ids]}, unless)))
         for sample_id, ids in chosen.items()
     )
     _require(field, _apply(dataset, (field,), updates))
@@ -147,7 +146,7 @@ def set_attributes(
         unless: as for `change_labels`.
     """
     updates = (
-        (sample_id, _mapped(field, _merged(rows), _allowed(_listed(rows), unless)))
+        (sample_id, changed_where(field, overlaid(rows), allowed(listed(rows), unless)))
         for sample_id, rows in _by_sample(labels)
     )
     _require(field, _apply(dataset, (field,), updates))
@@ -173,11 +172,11 @@ def merge_labels(
     """
     path, kept = f"{field}.detections", ObjectId(label_id)
     gone = [ObjectId(one) for one in merged]
-    rows = _rows([(label_id, values)])
+    rows = rows_of([(label_id, values)])
     stays = {"$not": [{"$and": [{"$in": ["$$d._id", gone]}, {"$in": [kept, f"${path}._id"]}]}]}
     stages = [
-        *_mapped(field, _merged(rows), _listed(rows)),
-        {"$set": {path: {"$filter": {"input": f"${path}", "as": "d", "cond": stays}}}},
+        *changed_where(field, overlaid(rows), listed(rows)),
+        {"$set": {path: filtered(f"${path}", stays)}},
     ]
     _require(field, _apply(dataset, (field,), [(ObjectId(sample_id), stages)]))
 
@@ -224,7 +223,7 @@ def put_labels(
         if adds:
             moved = [key.partition(":")[2] for key in one.asked or ()]
             stays = {"$or": [DECIDED, {"$not": [{"$in": ["$$d.prompt_id", moved]}]}]}
-        old: Expression = {"$filter": {"input": _list(path), "as": "d", "cond": stays}}
+        old = filtered(labels_at(path), stays)
         if replaces_decided and not adds:
             old = []
         made = {"$literal": [label.to_mongo() for label in one.labels.detections]}
@@ -266,7 +265,7 @@ def delete_labels(dataset: fo.Dataset, field: str, labels: Iterable[tuple[Id, Id
 
     def update(ids: list[ObjectId]) -> list[Expression]:
         stays = {"$not": [{"$in": ["$$d._id", ids]}]}
-        return [{"$set": {path: {"$filter": {"input": f"${path}", "as": "d", "cond": stays}}}}]
+        return [{"$set": {path: filtered(f"${path}", stays)}}]
 
     _apply(dataset, (field,), ((sample_id, update(ids)) for sample_id, ids in chosen.items()))
 
@@ -304,30 +303,33 @@ def copy_labels(
 
     def update(one: Copy) -> tuple[ObjectId, list[Expression]]:
         ids = [ObjectId(i) for i in one.label_ids]
-        rows = _rows((i, values) for i, values in one.values.items())
+        rows = rows_of((i, values) for i, values in one.values.items())
         left_out = [ObjectId(i) for i in one.left_out]
         label: Expression = {
             "$switch": {
                 "branches": [
-                    {"case": {"$in": ["$$d._id", "$$kept._id"]}, "then": _at("$$kept", "$$d._id")},
+                    {
+                        "case": {"$in": ["$$d._id", "$$kept._id"]},
+                        "then": row_with("$$kept", "$$d._id"),
+                    },
                     {"case": {"$not": [{"$in": ["$$d._id", ids]}]}, "then": None},
                     {"case": DECIDED, "then": "$$d"},
                     {"case": {"$in": ["$$d._id", left_out]}, "then": None},
-                    {"case": _listed(rows), "then": _merged(rows)},
+                    {"case": listed(rows), "then": overlaid(rows)},
                 ],
                 "default": "$$d",
             }
         }
-        copied = {"$map": {"input": _list(f"{source}.detections"), "as": "d", "in": label}}
-        whole = {"$filter": {"input": copied, "as": "d", "cond": {"$ne": ["$$d", None]}}}
+        copied = {"$map": {"input": labels_at(f"{source}.detections"), "as": "d", "in": label}}
+        whole = filtered(copied, {"$ne": ["$$d", None]})
         own = {"$not": [{"$in": ["$$d._id", {"$ifNull": [f"${source}.detections._id", []]}]}]}
-        behind = {"$filter": {"input": "$$kept", "as": "d", "cond": own}}
+        behind = filtered("$$kept", own)
         stays: Expression = False
         if not replaces_decided:
             kept_ids = [ObjectId(i) for i in one.kept]
             foreign = {"$and": [own, {"$not": [OURS]}]}
             stays = {"$or": [DECIDED, {"$in": ["$$d._id", kept_ids]}, foreign]}
-        kept = {"$filter": {"input": _list(f"{into}.detections"), "as": "d", "cond": stays}}
+        kept = filtered(labels_at(f"{into}.detections"), stays)
         every = {"$let": {"vars": {"kept": kept}, "in": {"$concatArrays": [whole, behind]}}}
         stored = {"_cls": "Detections", "detections": every}
         return ObjectId(one.sample_id), [{"$set": {into: stored}}]
@@ -362,65 +364,11 @@ def check_declared(dataset: fo.Dataset, fields: Sequence[str], written: Iterable
     )
 
 
-def delete_fields(dataset: fo.Dataset, names: Sequence[str]) -> None:
-    """Deletes fields of samples; samples in memory keep their unsaved edits of all others.
-
-    Raises:
-        ValueError: one is read-only. None is deleted then.
-    """
-    there = [name for name in names if dataset.get_field(name) is not None]
-    for name in there:
-        check_writable(dataset, name)
-    if there:
-        with samples_in_memory.edits_kept(dataset):
-            dataset.delete_sample_fields(there)
-
-
-def in_parts(items: Iterable[_T], size: int = IDS_A_QUERY) -> Iterator[list[_T]]:
-    """So many at a time, as for queries, which MongoDB takes up to 16 MB of."""
-    rest = iter(items)
-    while part := list(islice(rest, size)):
-        yield part
-
-
-def _list(path: str) -> Expression:
-    return {"$ifNull": [f"${path}", []]}
-
-
-def _allowed(meant: Expression, unless: Expression | None) -> Expression:
-    return meant if unless is None else {"$and": [meant, {"$not": [unless]}]}
-
-
-def _rows(values: Iterable[tuple[Id, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    return [{"_id": ObjectId(label_id), **row} for label_id, row in values]
-
-
 def _by_sample(
     labels: Iterable[tuple[Id, Id, Mapping[str, Any]]],
 ) -> Iterator[tuple[ObjectId, list[dict[str, Any]]]]:
     for sample_id, some in groupby(labels, key=lambda label: label[0]):
-        yield ObjectId(sample_id), _rows((label_id, values) for _, label_id, values in some)
-
-
-def _listed(rows: Sequence[Mapping[str, Any]]) -> Expression:
-    return {"$in": ["$$d._id", [row["_id"] for row in rows]]}
-
-
-def _merged(rows: Sequence[Mapping[str, Any]]) -> Expression:
-    """The label with the row of its id over it; a row's values are no expressions."""
-    return {"$mergeObjects": ["$$d", _at({"$literal": list(rows)}, "$$d._id")]}
-
-
-def _at(rows: Expression, label_id: Expression) -> Expression:
-    """The one of these rows that has the id."""
-    place = {"$indexOfArray": ["$$rows._id", label_id]}
-    return {"$let": {"vars": {"rows": rows}, "in": {"$arrayElemAt": ["$$rows", place]}}}
-
-
-def _mapped(field: str, changed: Expression, where: Expression) -> list[Expression]:
-    path = f"{field}.detections"
-    chosen = {"$cond": [where, changed, "$$d"]}
-    return [{"$set": {path: {"$map": {"input": f"${path}", "as": "d", "in": chosen}}}}]
+        yield ObjectId(sample_id), rows_of((label_id, values) for _, label_id, values in some)
 
 
 def _require(field: str, refused: Sequence[ObjectId]) -> None:

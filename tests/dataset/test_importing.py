@@ -10,8 +10,9 @@ import fiftyone as fo
 import pytest
 from PIL import Image
 
-from ovsam_plugin.dataset import importing, writing
+from ovsam_plugin.dataset import importing
 from ovsam_plugin.dataset.annotations import read_annotations
+from ovsam_plugin.dataset.database import in_parts
 from ovsam_plugin.dataset.importing import attach_prompts, import_images
 
 
@@ -370,7 +371,7 @@ def test_more_samples_than_a_query_holds_are_asked_all_the_same(
     folder, tmp_path, monkeypatch, ids_a_query
 ):
     monkeypatch.setattr(importing, "IDS_A_QUERY", ids_a_query)
-    monkeypatch.setattr(importing, "in_parts", lambda ids: writing.in_parts(ids, ids_a_query))
+    monkeypatch.setattr(importing, "in_parts", lambda ids: in_parts(ids, ids_a_query))
     dataset = import_images(folder)
     boxes = [{"id": i, "image_id": i, "bbox": [10 * i, 0, 50, 50]} for i in (2, 1)]
     file = annotation_file(tmp_path, {"coffee.png": CUP, "chelsea.png": CAT}, boxes)

@@ -16,6 +16,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import (
+    answer_writer,
     database,
     embedding_spool,
     labeling_job,
@@ -57,7 +58,7 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (labeling_job, "put_labels"),
+        (answer_writer, "put_labels"),
         (labeling_job, "sample_documents"),
         (labeling_job, "prompts_of"),
         (labeling_job, "unanswered"),
@@ -144,7 +145,7 @@ def test_a_field_that_is_deleted_meanwhile_ends_the_call_and_leaves_nothing(
     boxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FiftyOne takes a field from the samples first, and forgets it after a write of ours."""
-    put, check, calls = labeling_job.put_labels, writing.check_declared, 0
+    put, check, calls = answer_writer.put_labels, writing.check_declared, 0
 
     def late(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
@@ -156,7 +157,7 @@ def test_a_field_that_is_deleted_meanwhile_ends_the_call_and_leaves_nothing(
             monkeypatch.setattr(writing, "check_declared", check)
         return put(*args, **kwargs)
 
-    monkeypatch.setattr(labeling_job, "put_labels", late)
+    monkeypatch.setattr(answer_writer, "put_labels", late)
     with pytest.raises(ValueError, match="field 'ovsam'.*has been deleted or renamed meanwhile"):
         label_dataset(boxed, batch_size=1, **SMALL)
     found = list(boxed._sample_collection.find({}))

@@ -6,6 +6,7 @@ import fiftyone as fo
 import pytest
 
 from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.fields import delete_fields
 from ovsam_plugin.dataset.samples_in_memory import edits_kept, refresh
 
 from .test_writing import FIELD, names, pairs
@@ -37,7 +38,7 @@ def test_a_deleted_field_takes_its_unsaved_edits_with_it_and_no_others(
     first.tags.append("mine")
     first[FIELD].detections[0].label = "tabby"
     second["ovsam_error"] = "mine"
-    writing.delete_fields(labelled, ("ovsam", "gone already"))
+    delete_fields(labelled, ("ovsam", "gone already"))
     assert first.tags == ["mine"]
     assert second["ovsam_error"] == "mine"
     first.save()

@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 
 from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.expressions import DECIDED
 from ovsam_plugin.dataset.fields import check_writable, declare_fields
 from ovsam_plugin.dataset.writing import Copy, FieldGoneError, FreshLabels
 
@@ -95,7 +96,7 @@ def test_what_is_guarded_stays(labelled: fo.Dataset) -> None:
     rows = pairs(labelled)[:3]
     writing.change_labels(labelled, FIELD, rows[:1], {"review": {"$literal": "accepted"}})
     new = [(s, i, {"label": "new"}) for s, i in rows]
-    writing.set_attributes(labelled, FIELD, new, unless=writing.DECIDED)
+    writing.set_attributes(labelled, FIELD, new, unless=DECIDED)
     assert names(labelled)[0] == ["cat", "new", "new"]
 
 
@@ -214,11 +215,6 @@ def test_read_only_fields_are_named_with_the_way_to_change_them(labelled: fo.Dat
         field.read_only = False
         field.save()
     check_writable(labelled, "not there", ("label",))
-
-
-def test_ids_go_into_queries_a_part_at_a_time() -> None:
-    assert list(writing.in_parts(range(5), 2)) == [[0, 1], [2, 3], [4]]
-    assert list(writing.in_parts([])) == []
 
 
 def copied(dataset: fo.Dataset, **settings: Any) -> None:
