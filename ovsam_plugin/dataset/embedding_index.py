@@ -13,7 +13,6 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.brain as fob
-import fiftyone.zoo as foz
 import numpy as np
 
 from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo_source
@@ -279,7 +278,7 @@ def _create(dataset: fo.Dataset, field: str, embedder: Embedder, backend: str) -
 def _offer_model(embedder: Embedder) -> tuple[str, dict[str, Any] | None]:
     """The model that answers searches in words, which FiftyOne can load after this."""
     model, model_kwargs = embedder.text_model
-    if model not in foz.list_zoo_models():
+    if not zoo_source.offers(model):
         zoo_source.install()
     return model, model_kwargs
 

@@ -6,7 +6,8 @@ Light to import: FiftyOne imports the door of every plugin and zoo source again 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +73,8 @@ ANY_TEXT_MODEL = "ovsam-openclip-text"
 
 SOURCE_NAME = "ovsam"
 """The manifest's name, which is also what FiftyOne expects its folder in the zoo to be called."""
+
+_LISTING = "manifest.json"
 
 # Where `install` may write; the second where a user has another source by the first's name.
 _FOLDERS = (SOURCE_NAME, "fiftyone-ovsam")
@@ -185,31 +188,56 @@ def install(model_zoo_dir: str | Path | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "__init__.py").write_text(_DOOR.format(mark=_MARK, root=_root()))
     said = manifest(name, without=set().union(*others.values()))
-    (folder / "manifest.json").write_text(json.dumps(said, indent=4) + "\n")
+    (folder / _LISTING).write_text(json.dumps(said, indent=4) + "\n")
     return folder
 
 
 def _is_ours(folder: Path) -> bool:
     """Whether `install` wrote it. Links lead to somebody's checkout, which is not written to."""
-    files = (folder / "__init__.py", folder / "manifest.json")
+    files = (folder / "__init__.py", folder / _LISTING)
     if folder.is_symlink() or not files[0].is_file() or any(f.is_symlink() for f in files):
         return False
     return _MARK in files[0].read_text()
 
 
+def offers(model: str) -> bool:
+    """Whether FiftyOne's zoo lists a model of ours on this machine.
+
+    FiftyOne itself reads some hundred models of its own to answer.
+
+    Args:
+        model: its name.
+    """
+    import fiftyone as fo
+
+    zoo = Path(fo.config.model_zoo_dir)
+    listings = [*map(Path, fo.config.model_zoo_manifest_paths or ()), *_listings(zoo)]
+    return any(model in _models_of(listing) for listing in listings)
+
+
 def _other_sources(zoo: Path) -> dict[Path, set[str]]:
     """By its folder, the models of each source in the zoo that `install` did not write."""
-    found = {}
-    for depth in ("*", "*/*"):
-        for listing in zoo.glob(f"{depth}/manifest.json"):
-            if _is_ours(listing.parent):
-                continue
-            try:
-                models = json.loads(listing.read_text())["models"]
-                found[listing.parent] = {model["base_name"] for model in models}
-            except (OSError, ValueError, LookupError, TypeError):
-                continue  # FiftyOne cannot read it either
-    return found
+    folders = [listing.parent for listing in _listings(zoo)]
+    found = {f: _models_of(f / _LISTING) for f in folders if not _is_ours(f)}
+    return {folder: models for folder, models in found.items() if models}
+
+
+def _listings(zoo: Path) -> Iterator[Path]:
+    """The lists of models below a folder, where FiftyOne looks for them."""
+    for folder, below, files in os.walk(zoo, followlinks=True):
+        if _LISTING in files:
+            below.clear()
+            yield Path(folder, _LISTING)
+        else:
+            below[:] = [name for name in below if not name.startswith(".")]
+
+
+def _models_of(listing: Path) -> set[str]:
+    """The models of a list; none where FiftyOne cannot read it either."""
+    try:
+        return {model["base_name"] for model in json.loads(listing.read_text())["models"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
 
 
 def _root() -> str | None:

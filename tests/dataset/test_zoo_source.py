@@ -10,11 +10,19 @@ import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import fiftyone as fo
 import fiftyone.zoo as foz
 import pytest
 
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.zoo_source import MODELS, SOURCE_NAME, TEXT_MODELS, install, manifest
+from ovsam_plugin.dataset.zoo_source import (
+    MODELS,
+    SOURCE_NAME,
+    TEXT_MODELS,
+    install,
+    manifest,
+    offers,
+)
 from ovsam_plugin.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +100,39 @@ def test_files_that_are_linked_into_the_zoo_are_not_written_to(zoo: Path) -> Non
     before = [(ROOT / file).read_bytes() for file in ("__init__.py", "manifest.json")]
     assert install() == zoo / "ovsam"
     assert [(ROOT / file).read_bytes() for file in ("__init__.py", "manifest.json")] == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "models", "listed"),
+    [
+        ("ovsam", ["ovsam-lite"], True),
+        ("lab/models", ["ovsam-lite"], True),
+        ("a/b/c", ["ovsam-lite"], True),
+        (".hidden", ["ovsam-lite"], False),
+        ("ovsam", ["another"], False),
+        ("ovsam", "damaged", False),
+    ],
+)
+def test_what_the_zoo_offers_is_read_without_the_whole_of_it(
+    zoo: Path, folder: str, models: list[str], listed: bool
+) -> None:
+    source = zoo / folder
+    source.mkdir(parents=True)
+    listing = manifest(folder, without={"ovsam-lite"}.difference(models))
+    (source / "manifest.json").write_text("{" if models == "damaged" else json.dumps(listing))
+    (source / "__init__.py").write_text("")
+    assert offers("ovsam-lite") == ("ovsam-lite" in foz.list_zoo_models()) == listed
+
+
+def test_lists_that_the_configuration_names_are_read(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = tmp_path / "models.json"
+    listing.write_text(json.dumps(manifest()))
+    assert not offers("ovsam-lite")
+    monkeypatch.setattr(fo.config, "model_zoo_manifest_paths", [str(listing)])
+    assert offers("ovsam-lite")
+    assert "ovsam-lite" in foz.list_zoo_models()
 
 
 LISTED = """
