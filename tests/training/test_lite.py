@@ -116,25 +116,20 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert all(f"3,validation/{name}," in log for name in FIGURES)
 
 
-@pytest.fixture(params=["no", "bf16"])
-def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
-    """In each precision that a CPU has; accelerate remembers a process's."""
+@pytest.fixture(params=["recipe-no", "tuned-no", "tuned-bf16"])
+def either(request: pytest.FixtureRequest) -> Iterator[tuple[LiteRecipe, Schedule]]:
+    """The encoder as it is, and its later blocks trained, in each precision that a CPU has."""
+    name, precision = request.param.split("-")
+    AcceleratorState._reset_state()  # accelerate remembers a process's precision
+    yield request.getfixturevalue(name), replace(SCHEDULE, precision=precision)
     AcceleratorState._reset_state()
-    yield replace(SCHEDULE, precision=request.param)
-    AcceleratorState._reset_state()
-
-
-@pytest.fixture(params=["recipe", "tuned"])
-def either(request: pytest.FixtureRequest) -> LiteRecipe:
-    """The encoder as it is, and its later blocks trained."""
-    recipe: LiteRecipe = request.getfixturevalue(request.param)
-    return recipe
 
 
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
-    either: LiteRecipe, schedule: Schedule, tmp_path: Path
+    either: tuple[LiteRecipe, Schedule], tmp_path: Path
 ) -> None:
-    recipe, state = either, copied(either)
+    recipe, schedule = either
+    state = copied(recipe)
     run(recipe, tmp_path / "whole", schedule, quiet())
     recipe.load_state_dict(state)
 
