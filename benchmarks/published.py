@@ -86,7 +86,7 @@ def fetch(folder: Path, cases: Path | None) -> int:
 
 def load(path: Path) -> int:
     """Reading the bytes, loading the network, and the memory that it took; the best of three."""
-    from ovsam_plugin.checkpoint import load_network
+    from ovsam_plugin.checkpoints.preset_weights import load_network
     from ovsam_plugin.prediction.predictor import Predictor
     from ovsam_plugin.presets import get_preset
 

@@ -136,8 +136,8 @@ def _space(subject: str, folder: Path) -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from ovsam_plugin.checkpoint import load_network
     from ovsam_plugin.checkpoints import store
+    from ovsam_plugin.checkpoints.preset_weights import load_network
     from ovsam_plugin.presets import PRESETS
 
     for preset in PRESETS.values():

@@ -80,11 +80,11 @@ def test_an_app_without_the_plugin_is_told_the_command(
 
 
 def test_weights_that_are_damaged_are_bad(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from ovsam_plugin import checkpoint
+    from ovsam_plugin.checkpoints import preset_weights
 
     damaged = tmp_path / "ovsam-lite.safetensors"
     damaged.write_bytes(b"no weights")
-    monkeypatch.setattr(checkpoint, "weights_path", lambda preset: damaged)
+    monkeypatch.setattr(preset_weights, "weights_path", lambda preset: damaged)
     finding = found("weights")
     assert finding.state == "bad"
     assert str(damaged) in finding.found

@@ -110,7 +110,7 @@ def verify(
 def path(name: _Name, as_json: Json = False, debug: Debug = False) -> None:
     """Show where the assembled model of a preset is."""
     with one_message(debug):
-        from ovsam_plugin.checkpoint import weights_path
+        from ovsam_plugin.checkpoints.preset_weights import weights_path
         from ovsam_plugin.presets import get_preset
 
         with usage():

@@ -14,6 +14,7 @@ from bson import ObjectId
 from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError
 from ovsam_plugin.curation.label_table import LabelTable
 from ovsam_plugin.dataset import runs
+from ovsam_plugin.dataset.expressions import list_at
 from ovsam_plugin.dataset.fields import FIELD_DESCRIPTION, check_field
 from ovsam_plugin.dataset.internals import declare_like, sample_documents
 from ovsam_plugin.dataset.overwriting import Overwrite, check_overwrite, edited, made_by_hand
@@ -167,7 +168,7 @@ def _check_shown(
 
 def _check_room(samples: Samples, field: str, into: str) -> None:
     """Whether each sample's document can hold its labels a second time."""
-    labels = {"$size": {"$ifNull": [f"${field}.detections", []]}}
+    labels = {"$size": list_at(f"{field}.detections")}
     size = {
         "$add": [
             {"$bsonSize": "$$ROOT"},

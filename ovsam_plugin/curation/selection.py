@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import fiftyone as fo
 from fiftyone.core.patches import PatchesView
 
+from ovsam_plugin.dataset.expressions import list_at
 from ovsam_plugin.dataset.internals import aggregate, refresh_patches, stages_of
 from ovsam_plugin.dataset.targets import Samples, fields_of
 
@@ -90,7 +91,7 @@ class Selection:
     def _count(self, chosen: str, samples: Samples) -> int:
         path = self._labels(chosen)
         here = {"$cond": [{"$gt": [f"${path}._id", None]}, 1, 0]}
-        size = here if self._is_one(chosen) else {"$size": {"$ifNull": [f"${path}._id", []]}}
+        size = here if self._is_one(chosen) else {"$size": list_at(f"{path}._id")}
         counted = {"$group": {"_id": None, "n": {"$sum": size}}}
         rows = aggregate(samples, [{"$project": {f"{path}._id": True}}, counted])
         return int(next(iter(rows), {"n": 0})["n"])

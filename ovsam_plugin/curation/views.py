@@ -17,6 +17,7 @@ from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.dataset.expressions import DECIDED, filtered
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 from ovsam_plugin.renaming import renamed
@@ -344,9 +345,9 @@ def _most(samples: Samples, label_field: str, by: str, percent: float) -> View:
 def _open_values(samples: Samples, label_field: str, by: str) -> npt.NDArray[np.float64]:
     """A score of all undecided instances, read without anything else of them."""
     labels = f"{label_field}.detections"
-    is_open = {"$and": [{"$gt": ["$$d.label", None]}, {"$not": [{"$gt": ["$$d.review", None]}]}]}
+    is_open = {"$and": [{"$gt": ["$$d.label", None]}, {"$not": [DECIDED]}]}
     wanted = {"$and": [is_open, {"$isNumber": f"$$d.{by}"}]}
-    chosen = {"$filter": {"input": f"${labels}", "as": "d", "cond": wanted}}
+    chosen = filtered(f"${labels}", wanted)
     rows = aggregate(
         samples,
         [

@@ -1,4 +1,4 @@
-"""Whether FiftyOne has a database to write to, and what is done where it goes away for a while."""
+"""Whether FiftyOne has a database, what is done where it goes away, and what a query may hold."""
 
 from __future__ import annotations
 

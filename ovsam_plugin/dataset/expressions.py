@@ -19,8 +19,8 @@ OURS: Expression = {"$gt": ["$$d.prompt_type", None]}
 """Whether a run of ours made a label: it says of each what was asked."""
 
 
-def labels_at(path: str) -> Expression:
-    """The labels at a path of the sample, none where it has no such path."""
+def list_at(path: str) -> Expression:
+    """The list at a path of the sample, empty where it has no such path."""
     return {"$ifNull": [f"${path}", []]}
 
 

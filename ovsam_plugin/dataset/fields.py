@@ -10,15 +10,27 @@ from typing import TYPE_CHECKING, Any
 import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
+from bson import ObjectId
 from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.dataset import samples_in_memory
-from ovsam_plugin.dataset.internals import declare_all, is_generated
+from ovsam_plugin.dataset.database import in_parts
+from ovsam_plugin.dataset.expressions import Id
+from ovsam_plugin.dataset.internals import (
+    declare_all,
+    declared_fields,
+    is_generated,
+    sample_documents,
+)
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.prediction.instances import Instances
 
 if TYPE_CHECKING:  # fields are declared, and checked by forms, without torch
     from ovsam_plugin.recognition.recognizer import Recognition
+
+
+class FieldGoneError(ValueError):
+    """A field was deleted or renamed while it was written to."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +228,33 @@ def declare_attributes(
             declared.description = attribute.description
             declared.save()
     declare_all(dataset, missing)
+
+
+def check_declared(dataset: fo.Dataset, fields: Sequence[str], written: Iterable[Id] = ()) -> None:
+    """Whether fields are still a dataset's; FiftyOne reads no sample with one that is not.
+
+    Args:
+        dataset: the dataset.
+        fields: top-level fields that are written to, the labels' first.
+        written: samples that have been written to; they lose those of the fields that are gone.
+
+    Raises:
+        FieldGoneError: another call or process has deleted or renamed one.
+    """
+    declared = declared_fields(dataset)
+    gone = [name for name in fields if name not in (declared or ())]
+    if not gone:
+        return
+    removed, there = {"$unset": dict.fromkeys(gone, "")}, [{n: {"$exists": True}} for n in gone]
+    for part in in_parts(written):
+        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, "$or": there}
+        sample_documents(dataset).update_many(chosen, removed)
+    if declared is None:
+        raise FieldGoneError(f"dataset {dataset.name!r} has been deleted meanwhile")
+    raise FieldGoneError(
+        f"field {gone[0]!r} of dataset {dataset.name!r} has been deleted or renamed meanwhile: "
+        "nothing more is written to it. The same call makes it anew"
+    )
 
 
 def delete_fields(dataset: fo.Dataset, names: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from ovsam_plugin.dataset.answer_writer import AnswerWriter
 from ovsam_plugin.dataset.batch_encoding import Found
 from ovsam_plugin.dataset.claims import Claims, Open
 from ovsam_plugin.dataset.database import in_parts, patient, patiently
-from ovsam_plugin.dataset.fields import error_field
+from ovsam_plugin.dataset.fields import FieldGoneError, check_declared, error_field
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded, SampleTable
@@ -40,10 +40,6 @@ from ovsam_plugin.dataset.unanswered_prompts import (
     unanswered,
 )
 from ovsam_plugin.dataset.workers import Worker
-from ovsam_plugin.dataset.writing import (
-    FieldGoneError,
-    check_declared,
-)
 from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
 from ovsam_plugin.stages import Stages
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 from ovsam_plugin.consent import OVERWRITE_ALL, ConsentError
 from ovsam_plugin.dataset import edits
 from ovsam_plugin.dataset.database import in_parts
-from ovsam_plugin.dataset.expressions import DECIDED, OURS, Expression
+from ovsam_plugin.dataset.expressions import DECIDED, OURS, Expression, filtered
 from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
 from ovsam_plugin.dataset.targets import Samples, flat
 
@@ -133,7 +133,7 @@ def _owners(samples: Samples) -> Iterator[dict[str, Any]]:
 
 def _count(dataset: fo.Dataset, field: str, owners: dict[str, Any], which: Expression) -> int:
     """How many labels of these samples an expression is true of."""
-    chosen = {"$filter": {"input": f"${field}.detections", "as": "d", "cond": which}}
+    chosen = filtered(f"${field}.detections", which)
     stages = [
         {"$match": {**owners, f"{field}.detections.0": {"$exists": True}}},
         {"$group": {"_id": None, "count": {"$sum": {"$size": chosen}}}},

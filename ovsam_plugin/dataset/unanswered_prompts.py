@@ -17,6 +17,7 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 from pymongo import UpdateOne
 
+from ovsam_plugin.dataset.expressions import list_at
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import aggregate, list_in, sample_documents
 from ovsam_plugin.dataset.prompt_kinds import kind_of
@@ -52,8 +53,7 @@ def prompts_of(
         wanted[kind] = {part: f"${labels}.{part}" for part in ("_id", *PARTS)}
         if labels != name:
             each = {part: f"$$d.{part}" for part in ("_id", *PARTS)}
-            every = {"$ifNull": [f"${labels}", []]}
-            wanted[kind] = {"$map": {"input": every, "as": "d", "in": each}}
+            wanted[kind] = {"$map": {"input": list_at(labels), "as": "d", "in": each}}
     for start in range(0, len(sample_ids), _SAMPLES):
         chosen = samples.select(sample_ids[start : start + _SAMPLES])
         for row in aggregate(chosen, [{"$project": wanted}]):

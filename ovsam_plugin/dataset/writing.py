@@ -32,14 +32,14 @@ from ovsam_plugin.dataset.expressions import (
     allowed,
     changed_where,
     filtered,
-    labels_at,
+    list_at,
     listed,
     overlaid,
     row_with,
     rows_of,
 )
-from ovsam_plugin.dataset.fields import error_field
-from ovsam_plugin.dataset.internals import declared_fields, sample_documents
+from ovsam_plugin.dataset.fields import check_declared, error_field
+from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.refusal import Refusal
 
 ASKED = "asked"
@@ -55,10 +55,6 @@ REFUSED = "refused"
 _SAMPLES_A_WRITE = 100
 _TOO_LARGE = (10334, 17419, 17420)
 _ROOM = "MongoDB stores at most 16 MB per sample"
-
-
-class FieldGoneError(ValueError):
-    """A field was deleted or renamed while it was written to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +114,10 @@ def change_labels(
             `$$d`, such as `{"review": {"$literal": "accepted"}}`.
         unless: labels of which this expression is true, when they are written, stay as they are.
     """
-    chosen: dict[ObjectId, list[ObjectId]] = {}
-    for sample_id, label_id in labels:
-        chosen.setdefault(ObjectId(sample_id), []).append(ObjectId(label_id))
     changed = {"$mergeObjects": ["$$d", dict(change)]}
     updates = (
         (sample_id, changed_where(field, changed, allowed({"$in": ["$$d._id", ids]}, unless)))
-        for sample_id, ids in chosen.items()
+        for sample_id, ids in _ids_by_sample(labels).items()
     )
     _require(field, _apply(dataset, (field,), updates))
 
@@ -223,7 +216,7 @@ def put_labels(
         if adds:
             moved = [key.partition(":")[2] for key in one.asked or ()]
             stays = {"$or": [DECIDED, {"$not": [{"$in": ["$$d.prompt_id", moved]}]}]}
-        old = filtered(labels_at(path), stays)
+        old = filtered(list_at(path), stays)
         if replaces_decided and not adds:
             old = []
         made = {"$literal": [label.to_mongo() for label in one.labels.detections]}
@@ -259,15 +252,16 @@ def delete_labels(dataset: fo.Dataset, field: str, labels: Iterable[tuple[Id, Id
         labels: (sample id, label id) of each; labels that are gone are passed over.
     """
     path = f"{field}.detections"
-    chosen: dict[ObjectId, list[ObjectId]] = {}
-    for sample_id, label_id in labels:
-        chosen.setdefault(ObjectId(sample_id), []).append(ObjectId(label_id))
 
     def update(ids: list[ObjectId]) -> list[Expression]:
         stays = {"$not": [{"$in": ["$$d._id", ids]}]}
         return [{"$set": {path: filtered(f"${path}", stays)}}]
 
-    _apply(dataset, (field,), ((sample_id, update(ids)) for sample_id, ids in chosen.items()))
+    _apply(
+        dataset,
+        (field,),
+        ((sample_id, update(ids)) for sample_id, ids in _ids_by_sample(labels).items()),
+    )
 
 
 def copy_labels(
@@ -320,16 +314,16 @@ def copy_labels(
                 "default": "$$d",
             }
         }
-        copied = {"$map": {"input": labels_at(f"{source}.detections"), "as": "d", "in": label}}
+        copied = {"$map": {"input": list_at(f"{source}.detections"), "as": "d", "in": label}}
         whole = filtered(copied, {"$ne": ["$$d", None]})
-        own = {"$not": [{"$in": ["$$d._id", {"$ifNull": [f"${source}.detections._id", []]}]}]}
+        own = {"$not": [{"$in": ["$$d._id", list_at(f"{source}.detections._id")]}]}
         behind = filtered("$$kept", own)
         stays: Expression = False
         if not replaces_decided:
             kept_ids = [ObjectId(i) for i in one.kept]
             foreign = {"$and": [own, {"$not": [OURS]}]}
             stays = {"$or": [DECIDED, {"$in": ["$$d._id", kept_ids]}, foreign]}
-        kept = filtered(labels_at(f"{into}.detections"), stays)
+        kept = filtered(list_at(f"{into}.detections"), stays)
         every = {"$let": {"vars": {"kept": kept}, "in": {"$concatArrays": [whole, behind]}}}
         stored = {"_cls": "Detections", "detections": every}
         return ObjectId(one.sample_id), [{"$set": {into: stored}}]
@@ -337,31 +331,11 @@ def copy_labels(
     _require(into, _apply(dataset, (into,), map(update, copies), empty=True))
 
 
-def check_declared(dataset: fo.Dataset, fields: Sequence[str], written: Iterable[Id] = ()) -> None:
-    """Whether fields are still a dataset's; FiftyOne reads no sample with one that is not.
-
-    Args:
-        dataset: the dataset.
-        fields: top-level fields that are written to, the labels' first.
-        written: samples that have been written to; they lose those of the fields that are gone.
-
-    Raises:
-        FieldGoneError: another call or process has deleted or renamed one.
-    """
-    declared = declared_fields(dataset)
-    gone = [name for name in fields if name not in (declared or ())]
-    if not gone:
-        return
-    removed, there = {"$unset": dict.fromkeys(gone, "")}, [{n: {"$exists": True}} for n in gone]
-    for part in in_parts(written):
-        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, "$or": there}
-        sample_documents(dataset).update_many(chosen, removed)
-    if declared is None:
-        raise FieldGoneError(f"dataset {dataset.name!r} has been deleted meanwhile")
-    raise FieldGoneError(
-        f"field {gone[0]!r} of dataset {dataset.name!r} has been deleted or renamed meanwhile: "
-        "nothing more is written to it. The same call makes it anew"
-    )
+def _ids_by_sample(labels: Iterable[tuple[Id, Id]]) -> dict[ObjectId, list[ObjectId]]:
+    chosen: dict[ObjectId, list[ObjectId]] = {}
+    for sample_id, label_id in labels:
+        chosen.setdefault(ObjectId(sample_id), []).append(ObjectId(label_id))
+    return chosen
 
 
 def _by_sample(

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from ovsam_plugin.checkpoint import load_drawer, load_network
+from ovsam_plugin.checkpoints.preset_weights import load_drawer, load_network
 from ovsam_plugin.hardware.compilation import compiled
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.hardware.precision import Precision, check_precision, computing_in, pick_precision

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ovsam_plugin.checkpoint import file_sha256, load_network
+from ovsam_plugin.checkpoints.preset_weights import file_sha256, load_network
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.ovsam import OVSAM, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch

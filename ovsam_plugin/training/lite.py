@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from ovsam_plugin.checkpoint import file_sha256
+from ovsam_plugin.checkpoints.preset_weights import file_sha256
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import TimmClassifier

@@ -17,7 +17,7 @@ from segment_anything import sam_model_registry
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ovsam_plugin.checkpoint import file_sha256, load_network
+from ovsam_plugin.checkpoints.preset_weights import file_sha256, load_network
 from ovsam_plugin.files import draft_of
 from ovsam_plugin.images.frame import Frame, make_frame, stack_pixels
 from ovsam_plugin.images.reading import read_image

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from ovsam_plugin.baselines import Cost, Method, build_methods
-from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoints.preset_weights import load_network
 from ovsam_plugin.prediction.labeler import Labeler
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt
 

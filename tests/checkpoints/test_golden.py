@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from benchmarks import parity
-from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.checkpoints import store as weights_store
+from ovsam_plugin.checkpoints.preset_weights import load_network
 from ovsam_plugin.dataset.labeler_cache import _predictor
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.presets import PRESETS, Preset

@@ -17,8 +17,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.checkpoints import store as weights_store
+from ovsam_plugin.checkpoints.preset_weights import load_network
 from ovsam_plugin.checkpoints.record import record_path
 from ovsam_plugin.presets import Preset
 from tests.checkpoints.server import Server

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ovsam_plugin.checkpoint import load_network
 from ovsam_plugin.checkpoints import sources, store
+from ovsam_plugin.checkpoints.preset_weights import load_network
 from ovsam_plugin.checkpoints.record import checked_sha256, file_sha256
 from ovsam_plugin.prediction.labeler import build_recognizer
 from ovsam_plugin.prediction.predictor import load_predictor

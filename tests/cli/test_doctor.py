@@ -7,7 +7,7 @@ from pathlib import Path
 import fiftyone as fo
 import pytest
 
-from ovsam_plugin import checkpoint
+from ovsam_plugin.checkpoints import preset_weights
 from ovsam_plugin.dataset import database
 from tests.cli.calling import run, told
 
@@ -29,7 +29,7 @@ def test_what_labelling_needs_and_is_broken_makes_the_command_fail(
 ) -> None:
     damaged = tmp_path / "ovsam-lite.safetensors"
     damaged.write_bytes(b"no weights")
-    monkeypatch.setattr(checkpoint, "weights_path", lambda preset: damaged)
+    monkeypatch.setattr(preset_weights, "weights_path", lambda preset: damaged)
     findings = told("doctor", code=1)
     (bad,) = [finding for finding in findings if finding["state"] == "bad"]
     assert bad["subject"] == "weights"

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ovsam_plugin.checkpoint import SHIPPED
+from ovsam_plugin.checkpoints.preset_weights import SHIPPED
 from ovsam_plugin.checkpoints.record import file_sha256
 from ovsam_plugin.cli.ovsam import app
 from ovsam_plugin.presets import PRESETS

@@ -37,7 +37,7 @@ def computed(samples: Collection[Any], expression: Any) -> list[Any]:
 def chosen(samples: Collection[Any], condition: Any) -> list[str]:
     """The names of the labels of which a condition is true; a sample without any has none."""
     first, second = computed(
-        samples, expressions.filtered(expressions.labels_at("ovsam.detections"), condition)
+        samples, expressions.filtered(expressions.list_at("ovsam.detections"), condition)
     )
     assert second == []
     return [label["label"] for label in first]

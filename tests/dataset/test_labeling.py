@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from ovsam_plugin import LabelSummary, label_dataset
-from ovsam_plugin.checkpoint import SHIPPED, file_sha256
+from ovsam_plugin.checkpoints.preset_weights import SHIPPED, file_sha256
 from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.model import OvsamModel

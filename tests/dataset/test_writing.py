@@ -11,8 +11,8 @@ from bson import ObjectId
 
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.expressions import DECIDED
-from ovsam_plugin.dataset.fields import check_writable, declare_fields
-from ovsam_plugin.dataset.writing import Copy, FieldGoneError, FreshLabels
+from ovsam_plugin.dataset.fields import FieldGoneError, check_writable, declare_fields
+from ovsam_plugin.dataset.writing import Copy, FreshLabels
 
 FIELD = "ovsam"
 

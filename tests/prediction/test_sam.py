@@ -13,7 +13,8 @@ import pytest
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
-from ovsam_plugin import checkpoint, label_dataset
+from ovsam_plugin import label_dataset
+from ovsam_plugin.checkpoints import preset_weights
 from ovsam_plugin.dataset import embedding_index, runs
 from ovsam_plugin.dataset.zoo_source import SAM_MODELS
 from ovsam_plugin.prediction.predictor import Predictor, load_predictor
@@ -85,7 +86,7 @@ def test_boxes_are_drawn_by_sam_and_named_by_open_clip(
     dataset: fo.Dataset, sam: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sam.pth").write_bytes(b"read by its name alone here")
-    monkeypatch.setattr(checkpoint, "load_sam", lambda path: sam)
+    monkeypatch.setattr(preset_weights, "load_sam", lambda path: sam)
     namer = write_model(tmp_path)
     for sample in dataset:
         asks = [fo.Detection(bounding_box=[0.2, 0.1, 0.6, 0.8])]

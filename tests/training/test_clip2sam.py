@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
-from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoints.preset_weights import load_network
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.training.clip2sam import (
     Clip2SamRecipe,

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from ovsam_plugin.checkpoint import load_network
+from ovsam_plugin.checkpoints.preset_weights import load_network
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.crops import Crop
 from ovsam_plugin.training.data import UNKNOWN_CLASS, normalize
@@ -116,20 +116,25 @@ def test_a_short_run_writes_weights_that_load_and_what_made_them(
     assert all(f"3,validation/{name}," in log for name in FIGURES)
 
 
-@pytest.fixture(params=["recipe-no", "tuned-no", "tuned-bf16"])
-def either(request: pytest.FixtureRequest) -> Iterator[tuple[LiteRecipe, Schedule]]:
-    """The encoder as it is, and its later blocks trained, in each precision that a CPU has."""
-    name, precision = request.param.split("-")
-    AcceleratorState._reset_state()  # accelerate remembers a process's precision
-    yield request.getfixturevalue(name), replace(SCHEDULE, precision=precision)
+@pytest.fixture(params=["no", "bf16"])
+def schedule(request: pytest.FixtureRequest) -> Iterator[Schedule]:
+    """In each precision that a CPU has; accelerate remembers a process's."""
+    AcceleratorState._reset_state()
+    yield replace(SCHEDULE, precision=request.param)
     AcceleratorState._reset_state()
 
 
+@pytest.fixture(params=["recipe", "tuned"])
+def either(request: pytest.FixtureRequest) -> LiteRecipe:
+    """The encoder as it is, and its later blocks trained."""
+    recipe: LiteRecipe = request.getfixturevalue(request.param)
+    return recipe
+
+
 def test_a_run_that_is_stopped_and_goes_on_gives_the_same_weights_to_the_bit(
-    either: tuple[LiteRecipe, Schedule], tmp_path: Path
+    either: LiteRecipe, schedule: Schedule, tmp_path: Path
 ) -> None:
-    recipe, schedule = either
-    state = copied(recipe)
+    recipe, state = either, copied(either)
     run(recipe, tmp_path / "whole", schedule, quiet())
     recipe.load_state_dict(state)
 

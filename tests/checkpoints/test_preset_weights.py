@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ovsam_plugin.checkpoint import SHIPPED, file_sha256, load_network, weights_path
+from ovsam_plugin.checkpoints.preset_weights import SHIPPED, file_sha256, load_network, weights_path
 from ovsam_plugin.presets import get_preset
 
 LITE = get_preset("ovsam-lite")

@@ -18,7 +18,7 @@ from ovsam_plugin.presets import Preset
 
 __all__ = ["SHIPPED", "compare_keys", "file_sha256", "load_network", "weights_path"]
 
-SHIPPED = Path(__file__).resolve().parent / "weights"
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 _A_MAPPING = 4
 
 
