@@ -35,7 +35,7 @@ def _asked(ctx: foo.ExecutionContext) -> tuple[Samples, NamingRequest, list[str]
     samples, request = flat_target(ctx), NamingRequest.read(ctx.params)
     if isinstance(samples, PatchesView):
         field = samples.patches_field
-        return photographs_behind(samples), replace(request, field=field), [field]
+        return photographs_behind(samples, field), replace(request, field=field), [field]
     return samples, request, request.fields(samples)
 
 

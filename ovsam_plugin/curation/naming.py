@@ -98,7 +98,7 @@ def name_instances(
                 f"these are patches of field {samples.patches_field!r}, not of {pred_field!r}: "
                 f"give pred_field={samples.patches_field!r}, or the dataset"
             )
-        samples = photographs_behind(samples)
+        samples = photographs_behind(samples, pred_field)
     if fill:
         own_detections(samples, pred_field)
         check_writable(root_dataset(samples), pred_field, NAME_ATTRIBUTES)

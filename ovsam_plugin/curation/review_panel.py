@@ -11,7 +11,7 @@ from typing import Any
 
 import fiftyone as fo
 import numpy as np
-from fiftyone.core.patches import EvaluationPatchesView, _PatchesView
+from fiftyone.core.patches import EvaluationPatchesView, PatchesView
 
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.review_learning import prepare
@@ -21,10 +21,10 @@ from ovsam_plugin.curation.review_session import ReviewSession, describe_instanc
 from ovsam_plugin.dataset.internals import aggregate, patched_fields
 from ovsam_plugin.dataset.targets import (
     Samples,
-    all_images,
     check_detections,
     fields_of,
     flat,
+    photographs_behind,
     root_dataset,
 )
 from ovsam_plugin.import_lock import IMPORTS
@@ -167,18 +167,15 @@ def shown_labels(samples: Samples, field: str) -> Samples:
     """What the App shows as samples with labels: of a patches grid, the patches' own labels.
 
     Raises:
-        ValueError: the patches are of another field.
+        ValueError: the patches are of another field, or too many: see `photographs_behind`.
     """
-    if not isinstance(samples, _PatchesView):
+    if not isinstance(samples, (PatchesView, EvaluationPatchesView)):
         return flat(samples)
     patched = patched_fields(samples)
     if field not in patched:
         shown = " and ".join(map(repr, patched))
         raise ValueError(f"the grid shows patches of {shown}: choose that field, or another view")
-    is_list = isinstance(samples, EvaluationPatchesView)
-    path = f"{field}.detections.id" if is_list else f"{field}.id"
-    ids = samples.values(path, unwind=is_list)
-    return all_images(root_dataset(samples)).select_labels(ids=ids, fields=field)
+    return photographs_behind(samples, field)
 
 
 def _acted(

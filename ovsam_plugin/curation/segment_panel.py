@@ -26,9 +26,9 @@ from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.handles import as_stored
-from ovsam_plugin.dataset.internals import dataset_of, sample_documents
+from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
 from ovsam_plugin.dataset.label_masks import crop_of, pixel_box, to_xyxy
-from ovsam_plugin.dataset.targets import all_images, fields_of
+from ovsam_plugin.dataset.targets import Samples, all_images, fields_of
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.interactive.session import Instance
 from ovsam_plugin.interactive.shared_network import (
@@ -186,15 +186,24 @@ def change(
 
 def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
     """The samples before and after one; the photograph of the latter is encoded meanwhile."""
-    ids = _slice_with(samples, sample_id).values("id")
-    at = ids.index(sample_id) if sample_id in ids else len(ids)
-    before, after = (ids[i] if 0 <= i < len(ids) else None for i in (at - 1, at + 1))
+    before, after = beside(_slice_with(samples, sample_id), sample_id)
     if after is not None:
         try:
             load_shared_network().encode_ahead(_photograph(dataset_of(samples), after))
         except ValueError as error:  # it is told when that photograph is opened
             logger.info("not encoded ahead: %s", error)
     return {"previous": before, "next": after}
+
+
+def beside(samples: Samples, sample_id: str) -> tuple[str | None, str | None]:
+    """The samples before and after one, read no further than that; of none, the last is before."""
+    before = None
+    rows = (str(row["_id"]) for row in aggregate(samples, [{"$project": {"_id": True}}]))
+    for here in rows:
+        if here == sample_id:
+            return before, next(rows, None)
+        before = here
+    return before, None
 
 
 def _slice_with(samples: fo.DatasetView, sample_id: str) -> fo.DatasetView:

@@ -143,6 +143,12 @@ def patched_fields(patches: foc.SampleCollection) -> list[str]:
     return list(patches._label_fields)
 
 
+def source_of(patches: foc.SampleCollection) -> foc.SampleCollection | None:
+    """What a view of patches was made from; None where further stages choose among the patches."""
+    source: foc.SampleCollection = patches._source_collection
+    return None if patches._stages else source
+
+
 def settings_of(config: Any) -> Document:
     """The configuration of a run, as the keywords that make it anew."""
     settings: Document = config.serialize()

@@ -9,11 +9,10 @@ from typing import TypeAlias
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.media as fom
-from bson import ObjectId
-from fiftyone import ViewField as F
-from fiftyone.core.patches import PatchesView
+from fiftyone.core.patches import EvaluationPatchesView, PatchesView
 from fiftyone.core.video import FramesView
 
+from ovsam_plugin.dataset.database import IDS_A_QUERY
 from ovsam_plugin.dataset.fields import describe
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import (
@@ -22,6 +21,7 @@ from ovsam_plugin.dataset.internals import (
     is_grouped_by_field,
     list_in,
     root_of,
+    source_of,
     stages_of,
     view_of,
 )
@@ -70,14 +70,30 @@ def with_all_fields(samples: Samples) -> Samples:
     return view_of(root_of(samples), kept)
 
 
-def photographs_behind(patches: PatchesView) -> Samples:
-    """The photographs that patches were cut from, with these instances of their field alone."""
-    field = patches.patches_field
-    owners = dict.fromkeys(patches.values("sample_id"))
-    labels = [ObjectId(label) for label in patches.values(f"{field}.id")]
-    view = all_images(root_of(patches)).select(list(owners))
-    shown: Samples = view.filter_labels(field, F("_id").is_in(labels))
-    return shown
+def photographs_behind(patches: PatchesView | EvaluationPatchesView, field: str) -> Samples:
+    """The photographs that patches were cut from, with these instances of a field alone.
+
+    All patches of a view are that view. Only of some of them the database is told which.
+
+    Args:
+        patches: a view of patches of `field`, or of an evaluation of it.
+        field: a field of Detections.
+
+    Raises:
+        ValueError: some of the patches, and more than a query takes.
+    """
+    source = source_of(patches) if isinstance(patches, PatchesView) else None
+    if source is not None:
+        return flat(source)
+    inner = list_in(patches.get_field(field).document_type)
+    path = f"{field}.{inner}.id" if inner else f"{field}.id"
+    ids = patches.values(path, unwind=inner is not None)
+    if len(ids) > IDS_A_QUERY:
+        raise ValueError(
+            f"the view chooses {len(ids):,} patches, and a query takes up to {IDS_A_QUERY:,}: "
+            "choose fewer, or give the photographs and not their patches"
+        )
+    return all_images(root_of(patches)).select_labels(ids=ids, fields=field)
 
 
 VIDEO = (

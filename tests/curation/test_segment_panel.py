@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fiftyone as fo
 import numpy as np
 import pytest
 
-from ovsam_plugin.curation.segment_panel import read_prompt, row_runs, vocabulary_of_text
+from ovsam_plugin.curation.segment_panel import beside, read_prompt, row_runs, vocabulary_of_text
 from ovsam_plugin.prediction.prompts import Mask, Points
 from tests.operators.panels.test_segment import filled
 
@@ -48,3 +49,15 @@ def test_prompts_and_names_are_read_or_refused() -> None:
     assert vocabulary_of_text("").name == "lvis"
     assert vocabulary_of_text("teapot").names == ("teapot",)
     assert vocabulary_of_text("/etc/passwd").names == ("/etc/passwd",)
+
+
+def test_the_samples_beside_one_are_those_of_the_view_in_its_order(labelled: fo.Dataset) -> None:
+    turned = labelled.sort_by("filepath", reverse=True)
+    for view in (labelled.view(), turned, turned.skip(1)):
+        ids = view.values("id")
+        around = [None, *ids, None]
+        for at, one in enumerate(ids):
+            assert beside(view, one) == (around[at], around[at + 2])
+    first = turned.first().id
+    assert beside(turned.skip(1), first) == (turned.last().id, None)
+    assert beside(labelled.limit(1).skip(1), first) == (None, None)

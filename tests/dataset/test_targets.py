@@ -45,10 +45,31 @@ def test_the_photographs_behind_patches_have_these_instances_alone(
     labelled: fo.Dataset, ids: dict[str, str]
 ) -> None:
     chosen = {ids["dog"], ids["spoon"]}
-    view = photographs_behind(labelled.to_patches(FIELD).select(list(chosen)))
+    view = photographs_behind(labelled.to_patches(FIELD).select(list(chosen)), FIELD)
     assert view.values("id") == labelled.values("id")[:2]
     assert set(view.values(f"{FIELD}.detections.id", unwind=True)) == chosen
     assert labelled.count(f"{FIELD}.detections") == 7
+
+
+def test_patches_that_are_lists_have_their_instances_behind_them(labelled: fo.Dataset) -> None:
+    patches = labelled.to_patches(FIELD, keep_label_lists=True)
+    for some in (patches, patches.limit(2)):
+        view = photographs_behind(some, FIELD)
+        behind = view.values(f"{FIELD}.detections.id", unwind=True)
+        assert set(behind) == set(some.values(f"{FIELD}.detections.id", unwind=True))
+
+
+def test_behind_all_patches_of_a_view_is_that_view(
+    labelled: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ovsam_plugin.dataset.targets.IDS_A_QUERY", 2)
+    few = labelled.skip(1).filter_labels(FIELD, F("label") != "cup")
+    patches = few.to_patches(FIELD)
+    assert len(patches) > 2
+    behind = photographs_behind(patches, FIELD)
+    assert behind.values(f"{FIELD}.detections.id") == few.values(f"{FIELD}.detections.id")
+    with pytest.raises(ValueError, match="the view chooses 3 patches, and a query takes up to 2"):
+        photographs_behind(patches.limit(3), FIELD)
 
 
 def test_fields_that_a_view_hides_are_seen_and_its_samples_are_the_same(
