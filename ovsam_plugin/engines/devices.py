@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import Queue
@@ -75,7 +76,7 @@ class DeviceEngine:
             "FIFTYONE_DATABASE_URI": database_address(),
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         }
-        words: Queue[tuple[int, dict[str, Any] | None]] = Queue()
+        words: Queue[tuple[int, LabelTally | None]] = Queue()
         processes = []
         try:
             for number, (part, device) in enumerate(work):
@@ -86,10 +87,8 @@ class DeviceEngine:
                     env=environment,
                 )
                 processes.append(process)
-                assert process.stdin is not None
-                with process.stdin:
-                    process.stdin.write(pickle.dumps((share, part, device)))
-                threading.Thread(target=_listen, args=(number, process, words), daemon=True).start()
+                told = (number, process, pickle.dumps((share, part, device)), words)
+                threading.Thread(target=_talk, args=told, daemon=True).start()
             return self._gather(processes, words, count)
         finally:
             for process in processes:
@@ -100,39 +99,45 @@ class DeviceEngine:
     def _gather(
         self,
         processes: Sequence[subprocess.Popen[bytes]],
-        words: Queue[tuple[int, dict[str, Any] | None]],
+        words: Queue[tuple[int, LabelTally | None]],
         count: Callable[[int], None],
     ) -> LabelTally:
-        whole, heard, failed = LabelTally(), [0] * len(processes), 0
-        ended = 0
+        heard = [LabelTally() for _ in processes]
+        ended = failed = 0
         while ended < len(processes):
             number, word = words.get()
-            if word is None:
-                ended += 1
-                if code := processes[number].wait():
-                    failed += 1
-                    logger.warning(
-                        "the process on %s ended with %d: others finish its work",
-                        self.devices[number],
-                        code,
-                    )
+            if word is not None:
+                count(word.labelled - heard[number].labelled)
+                heard[number] = word
                 continue
-            count(word["labelled"] - heard[number])
-            heard[number] = word["labelled"]
-            if word.get("done"):
-                whole.add(LabelTally(**{k: v for k, v in word.items() if k != "done"}))
+            ended += 1
+            if code := processes[number].wait():
+                failed += 1
+                logger.warning(
+                    "the process on %s ended with %d: others finish its work",
+                    self.devices[number],
+                    code,
+                )
         if processes and failed == len(processes):
             raise RuntimeError(
                 "every process that was to label ended with an error; the reasons are above"
             )
+        whole = LabelTally()
+        for tally in heard:  # of one that died, as far as it told
+            whole.add(tally)
         return whole
 
 
-def _listen(number: int, process: subprocess.Popen[bytes], words: Queue[Any]) -> None:
+def _talk(number: int, process: subprocess.Popen[bytes], work: bytes, words: Queue[Any]) -> None:
+    """Gives a process its work, which it reads once torch is loaded, and listens to it."""
+    assert process.stdin is not None
     assert process.stdout is not None
+    with suppress(BrokenPipeError):  # it has died before; its code says so
+        process.stdin.write(work)
+        process.stdin.close()
     for line in process.stdout:
         if line.startswith(b'{"labelled"'):  # others may print too
-            words.put((number, json.loads(line)))
+            words.put((number, LabelTally(**json.loads(line))))
     words.put((number, None))
 
 
@@ -142,9 +147,8 @@ def main() -> None:
     share, ids, device = pickle.load(sys.stdin.buffer)
     done = threading.Event()
 
-    def tell(tally: LabelTally, **more: bool) -> None:
-        told = {"labelled": tally.labelled, **asdict(tally), **more}
-        sys.stdout.write(json.dumps(told) + "\n")
+    def tell(tally: LabelTally) -> None:
+        sys.stdout.write(json.dumps(asdict(tally)) + "\n")
         sys.stdout.flush()
 
     def begun(tally: LabelTally) -> None:
@@ -156,7 +160,7 @@ def main() -> None:
 
     tally = share.label(ids, device, begun)
     done.set()
-    tell(tally, done=True)
+    tell(tally)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""Processes that die, and what is known of them then."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from queue import Queue
+from subprocess import PIPE, Popen
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ovsam_plugin.dataset.label_tally import LabelTally
+from ovsam_plugin.engines.devices import DeviceEngine, _talk
+
+
+def test_a_process_that_dies_before_it_reads_its_work_is_one_that_ended_with_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    many = [f"{number:024}" for number in range(20_000)]  # more than a pipe holds
+    share: Any = SimpleNamespace()
+    with pytest.raises(RuntimeError, match="every process that was to label ended with an error"):
+        DeviceEngine(["cpu", "cpu"]).run(share, many, lambda _: None)
+
+
+def said(number: int, words: Queue[Any], lines: Sequence[str], code: int) -> Popen[bytes]:
+    """A process that says these lines and ends."""
+    script = "import sys; sys.stdin.read(); [print(line) for line in sys.argv[2:]]; "
+    script += "sys.exit(int(sys.argv[1]))"
+    command = [sys.executable, "-c", script, str(code), *lines]
+    process = Popen(command, stdin=PIPE, stdout=PIPE)
+    _talk(number, process, b"work" * 50_000, words)
+    return process
+
+
+def test_what_a_process_had_told_before_it_died_is_counted_once() -> None:
+    words: Queue[Any] = Queue()
+    told = '{"labelled": %d, "failed": 1, "instances": %d, "reasons": ["a.png: cut"]}'
+    dead = said(0, words, [told % (2, 5), "a word of another", told % (3, 8)], 9)
+    living = said(1, words, [told % (4, 9)], 0)
+    counts: list[int] = []
+    whole = DeviceEngine(["cpu", "cpu"])._gather([dead, living], words, counts.append)
+    assert whole == LabelTally(7, 2, 17, ["a.png: cut"] * 2)
+    assert counts == [2, 1, 4]
