@@ -29,6 +29,7 @@ from ovsam_plugin.curation.review_queue import (
     queue,
 )
 from ovsam_plugin.dataset import writing
+from ovsam_plugin.dataset.expressions import DECIDED
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
 from ovsam_plugin.vocabulary.names import clean_name
@@ -165,7 +166,7 @@ class ReviewSession:
         return self._decided(samples, labels, lambda _: REJECTED, changed)
 
     def delete(self, samples: Samples, labels: LabelIds) -> ReviewSession:
-        """Removes these labels from the dataset; that is not undone.
+        """Removes these labels from the dataset; that is not undone. What is decided stays.
 
         Raises:
             ValueError: one is not there.
@@ -175,7 +176,7 @@ class ReviewSession:
         if len(found) < len(ids):
             raise ValueError("this instance is no longer there, or somebody has decided about it")
         gone = [(entry.sample_id, entry.label_id) for entry in found]
-        writing.delete_labels(root_dataset(samples), self.field, gone)
+        writing.delete_labels(root_dataset(samples), self.field, gone, unless=DECIDED)
         return self.without(ids)._counted(samples)
 
     def skip(self, labels: LabelIds) -> ReviewSession:

@@ -243,18 +243,25 @@ def put_labels(
     return {str(sample_id): why for sample_id in refused}
 
 
-def delete_labels(dataset: fo.Dataset, field: str, labels: Iterable[tuple[Id, Id]]) -> None:
+def delete_labels(
+    dataset: fo.Dataset,
+    field: str,
+    labels: Iterable[tuple[Id, Id]],
+    *,
+    unless: Expression | None = None,
+) -> None:
     """Deletes labels, those of a sample together, whoever made them.
 
     Args:
         dataset: the labels' dataset.
         field: a field of Detections.
         labels: (sample id, label id) of each; labels that are gone are passed over.
+        unless: as for `change_labels`.
     """
     path = f"{field}.detections"
 
     def update(ids: list[ObjectId]) -> list[Expression]:
-        stays = {"$not": [{"$in": ["$$d._id", ids]}]}
+        stays = {"$not": [allowed({"$in": ["$$d._id", ids]}, unless)]}
         return [{"$set": {path: filtered(f"${path}", stays)}}]
 
     _apply(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import fiftyone as fo
 import pytest
@@ -85,6 +86,25 @@ def test_what_is_decided_here_is_counted_without_counting(
     # Somebody else was faster: what they decided is counted with it.
     accept(labelled, FIELD, [ids["cup2"], ids["person"]], by="bob")
     session = session.accept(labelled, ids["cup2"])
+    assert session.progress == progress(labelled, FIELD)
+
+
+def test_what_somebody_decides_at_the_moment_it_is_deleted_stays(
+    labelled: fo.Dataset, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = ReviewSession.start(labelled, FIELD, "confidence")
+    found = review_session.find_entries
+
+    def and_then_decided(*asked: Any) -> Any:
+        entries = found(*asked)
+        accept(labelled, FIELD, [ids["dog"]], by="bob")
+        return entries
+
+    monkeypatch.setattr(review_session, "find_entries", and_then_decided)
+    session = session.delete(labelled, [ids["dog"], ids["spoon"]])
+    left = labelled.values(f"{FIELD}.detections.id", unwind=True)
+    assert ids["dog"] in left
+    assert ids["spoon"] not in left
     assert session.progress == progress(labelled, FIELD)
 
 
