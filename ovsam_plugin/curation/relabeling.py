@@ -32,6 +32,7 @@ from ovsam_plugin.dataset.fields import name_attributes
 from ovsam_plugin.dataset.overwriting import Overwrite
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
+from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.namers import NamerSpec
 from ovsam_plugin.prediction.labeler import build_recognizer
@@ -153,62 +154,66 @@ def relabel_dataset(
         added=0 if adapter is None else adapter.added,
         **same_namer(recorded),
     )
-    check_new(samples, pred_field, settings, label_field, overwrite)
-    labels = LabelTable.read(samples, pred_field, ("label", "confidence", "review"))
-    earlier = earlier_labels(samples, pred_field, label_field, set(labels.ids))
-    if overwrite == "all":
-        earlier = Earlier(earlier.samples)
-    decided = labels.given("review") | _among(labels, earlier.decided)
-    changed_there = {i for some in earlier.edited.values() for i in some}
-    by_hand = _among(labels, edits.edited(samples, pred_field) | changed_there) & ~decided
-    if by_hand.any():
-        logger.warning(
-            "%d labels keep their names: their box or mask was changed since they were named. To "
-            "name them again, call name_instances(dataset, pred_field=%r)",
-            by_hand.sum(),
-            pred_field,
+    # Of two calls that fill one field the second sees what the first has made.
+    with Worker(dataset, label_field) as worker, worker.lease("fields and runs"):
+        check_new(samples, pred_field, settings, label_field, overwrite)
+        labels = LabelTable.read(samples, pred_field, ("label", "confidence", "review"))
+        earlier = earlier_labels(samples, pred_field, label_field, set(labels.ids))
+        if overwrite == "all":
+            earlier = Earlier(earlier.samples)
+        decided = labels.given("review") | _among(labels, earlier.decided)
+        changed_there = {i for some in earlier.edited.values() for i in some}
+        by_hand = _among(labels, edits.edited(samples, pred_field) | changed_there) & ~decided
+        if by_hand.any():
+            logger.warning(
+                "%d labels keep their names: their box or mask was changed since they were named. "
+                "To name them again, call name_instances(dataset, pred_field=%r)",
+                by_hand.sum(),
+                pred_field,
+            )
+        embeddings = embedding_index.load(dataset, pred_field)
+        rows = embeddings.rows(labels.ids)
+        # A person's own labels carry no score, and empty ones none above 0.
+        ours = np.nan_to_num(labels.numbers("confidence")) > 0
+        _check_fresh(pred_field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
+
+        recognizer = build_recognizer(embedder.side, classes, pick_device(device))
+        if adapter is not None:
+            recognizer = recognizer.adapted(adapter)
+        least = np.full(len(classes), min_confidence or 0.0, np.float32)
+        if calibration is not None:
+            calibration.check(embedder.fingerprint, classes)
+            recognizer = recognizer.at_temperature(calibration.temperature)
+            least = np.maximum(least, calibration.least(classes))
+
+        # Decided ones get a name too: a person may take the decision back before it is written.
+        chosen = np.flatnonzero((rows >= 0) & ~by_hand)
+        names = _Names.found(recognizer, embeddings, rows, chosen, least)
+        runs.register(dataset, label_field, settings, classes, shown)
+        declare(dataset, pred_field, label_field)
+        copies = _copies(
+            samples, pred_field, labels, earlier, names, _forgotten(dataset, pred_field)
         )
-    embeddings = embedding_index.load(dataset, pred_field)
-    rows = embeddings.rows(labels.ids)
-    # A person's own labels carry no score, and empty ones none above 0.
-    ours = np.nan_to_num(labels.numbers("confidence")) > 0
-    _check_fresh(pred_field, int(((rows < 0) & ours & ~decided).sum()), len(labels))
+        writing.copy_labels(
+            dataset, pred_field, label_field, copies, replaces_decided=overwrite == "all"
+        )
 
-    recognizer = build_recognizer(embedder.side, classes, pick_device(device))
-    if adapter is not None:
-        recognizer = recognizer.adapted(adapter)
-    least = np.full(len(classes), min_confidence or 0.0, np.float32)
-    if calibration is not None:
-        calibration.check(embedder.fingerprint, classes)
-        recognizer = recognizer.at_temperature(calibration.temperature)
-        least = np.maximum(least, calibration.least(classes))
-
-    # Decided ones get a name too: a person may take the decision back before it is written.
-    chosen = np.flatnonzero((rows >= 0) & ~by_hand)
-    names = _Names.found(recognizer, embeddings, rows, chosen, least)
-    runs.register(dataset, label_field, settings, classes, shown)
-    declare(dataset, pred_field, label_field)
-    copies = _copies(samples, pred_field, labels, earlier, names, _forgotten(dataset, pred_field))
-    writing.copy_labels(
-        dataset, pred_field, label_field, copies, replaces_decided=overwrite == "all"
-    )
-
-    named = chosen[~decided[chosen]]
-    kept = named[~names.low[named]]
-    before = labels.columns["label"]
-    summary = RelabelSummary(
-        field=label_field,
-        source=pred_field,
-        instances=len(kept),
-        changed=sum(before[row] != names.name(row) for row in named),
-        decided=int(decided.sum()),
-        edited=int(by_hand.sum()),
-        others=len(labels) - len(named) - int((decided | by_hand).sum()),
-        left_out=len(named) - len(kept),
-        seconds=round(time.monotonic() - clock, 3),
-    )
-    runs.add_session(dataset, label_field, {"started": started, **asdict(summary)})
-    return summary
+        named = chosen[~decided[chosen]]
+        kept = named[~names.low[named]]
+        before = labels.columns["label"]
+        summary = RelabelSummary(
+            field=label_field,
+            source=pred_field,
+            instances=len(kept),
+            changed=sum(before[row] != names.name(row) for row in named),
+            decided=int(decided.sum()),
+            edited=int(by_hand.sum()),
+            others=len(labels) - len(named) - int((decided | by_hand).sum()),
+            left_out=len(named) - len(kept),
+            seconds=round(time.monotonic() - clock, 3),
+        )
+        runs.add_session(dataset, label_field, {"started": started, **asdict(summary)})
+        return summary
 
 
 @dataclass(frozen=True, eq=False)

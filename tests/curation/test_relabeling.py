@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from bson import ObjectId
 
 from ovsam_plugin import label_dataset
+from ovsam_plugin.consent import ConsentError
 from ovsam_plugin.curation import attributes, relabeling
 from ovsam_plugin.curation.decisions import accept, rename, reopen
 from ovsam_plugin.curation.relabeling import relabel_dataset
@@ -238,6 +240,35 @@ def test_what_is_decided_while_names_are_made_stays(
     assert values(named, into, "label")[4] == "tiger"
     assert values(named, into, "reviewed_by")[4] == "ada"
     assert set(values(named, into, "label")) <= {"a", "b", "tiger"}
+
+
+def test_of_two_calls_that_fill_one_field_the_second_sees_what_the_first_made(
+    named: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def second() -> None:
+        try:
+            relabel_dataset(named, vocabulary=["a", "b"], label_field="again", device="cpu")
+        except ConsentError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=second)
+    register = runs.register
+
+    def start_other(*asked: Any) -> None:
+        if not other.is_alive():
+            other.start()
+            other.join(1.0)  # it waits, and longer than that
+            assert other.is_alive()
+        register(*asked)
+
+    monkeypatch.setattr(relabeling.runs, "register", start_other)
+    relabel_dataset(named, vocabulary=OTHER, label_field="again", device="cpu")
+    other.join()
+    assert len(refused) == 1
+    assert set(values(named, "again", "label")) <= set(OTHER.split(", "))
+    assert runs.recorded_vocabulary(named, "again").names == tuple(OTHER.split(", "))
 
 
 def test_a_decision_taken_back_while_names_are_made_leaves_the_new_name(
