@@ -203,8 +203,8 @@ def _check_removable(dataset: fo.Dataset, traces: RunTraces) -> None:
 
 def _index(dataset: fo.Dataset, field: str) -> tuple[str | None, list[str]]:
     """The index that the run's embeddings are in, and the other runs that need it."""
-    key = embedding_index.index_key(runs.origin(dataset, field))
-    return (key, runs.sharers(dataset, field)) if dataset.has_brain_run(key) else (None, [])
+    key = embedding_index.key_of(dataset, runs.origin(dataset, field))
+    return (None, []) if key is None else (key, runs.sharers(dataset, field))
 
 
 def _forget_embeddings(dataset: fo.Dataset, traces: RunTraces) -> None:

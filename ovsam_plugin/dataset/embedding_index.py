@@ -39,14 +39,26 @@ def index_key(field: str) -> str:
     return f"{field}_similarity"
 
 
-def check_possible(embedder: Embedder, backend: str | None = None) -> None:
+def key_of(dataset: fo.Dataset, field: str) -> str | None:
+    """The similarity run of that name, where there is one and it is ours."""
+    key = index_key(field)
+    if not dataset.has_brain_run(key):
+        return None
+    return key if zoo_source.reads_words(brain_document(dataset, key).config.get("model")) else None
+
+
+def check_possible(
+    dataset: fo.Dataset, field: str, embedder: Embedder, backend: str | None = None
+) -> None:
     """Before hours of labelling, whether its embeddings can be filed after it.
 
     Raises:
         ValueError: LanceDB is asked for and not set up, or the backend is unknown; or FiftyOne's
-            model zoo cannot be given the model that answers searches in words.
+            model zoo cannot be given the model that answers searches in words; or somebody else's
+            similarity run has the name.
     """
     _check_backend(backend or "database")
+    _check_free(dataset, field)
     _offer_model(embedder)
 
 
@@ -185,8 +197,8 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
     Raises:
         ValueError: as for `load`.
     """
-    key = index_key(runs.source_field(as_stored(dataset), field))
-    if not dataset.has_brain_run(key):
+    key = key_of(dataset, runs.source_field(as_stored(dataset), field))
+    if key is None:
         raise ValueError(_NOT_KEPT.format(field=field))
     index = _opened(dataset.name, key, _stamp(dataset, key))
     _check_maker(dataset, field, index)
@@ -198,8 +210,8 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
 def forget(dataset: fo.Dataset, field: str) -> None:
     """Removes the index and the spool of a field."""
     EmbeddingSpool(dataset, field).clear()
-    key = index_key(field)
-    if not dataset.has_brain_run(key):
+    key = key_of(dataset, field)
+    if key is None:
         return
     # Vectors that the database itself holds go with the run, and are many to be read before.
     if dataset.get_brain_info(key).config.method == "lancedb":
@@ -259,8 +271,20 @@ def _check_backend(backend: str) -> None:
         )
 
 
+def _check_free(dataset: fo.Dataset, field: str) -> None:
+    """That no similarity run of somebody else has the index's name."""
+    key = index_key(field)
+    if dataset.has_brain_run(key) and key_of(dataset, field) is None:
+        raise ValueError(
+            f"similarity run {key!r} was not made by this plugin, which keeps the embeddings of "
+            f"field {field!r} by that name: rename it with dataset.rename_brain_run({key!r}, ...), "
+            "choose another field, or keep no embeddings (embeddings=False)"
+        )
+
+
 def _create(dataset: fo.Dataset, field: str, embedder: Embedder, backend: str) -> Any:
     _check_backend(backend)
+    _check_free(dataset, field)
     model, model_kwargs = _offer_model(embedder)
     if backend == "database":
         return embedding_backend.create(dataset, field, index_key(field), model, model_kwargs)
@@ -285,8 +309,8 @@ def _offer_model(embedder: Embedder) -> tuple[str, dict[str, Any] | None]:
 
 def _open(dataset: fo.Dataset, field: str) -> Any:
     """The index as it is stored now, or None."""
-    key = index_key(field)
-    return embedding_backend.load(dataset, key) if dataset.has_brain_run(key) else None
+    key = key_of(dataset, field)
+    return None if key is None else embedding_backend.load(dataset, key)
 
 
 @lru_cache(maxsize=2)

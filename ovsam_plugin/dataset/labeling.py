@@ -235,7 +235,8 @@ def label_dataset(
     model = build_model(**arguments, dataset=dataset, device=device)
     settings = _settings(model, prompt_fields)
     if embeddings:
-        embedding_index.check_possible(Embedder.of(asdict(settings)), index_backend)
+        embedder = Embedder.of(asdict(settings))
+        embedding_index.check_possible(dataset, label_field, embedder, index_backend)
     # Read once: a view may depend on the field that is written.
     ids = samples.values("id")
     with Worker(dataset, label_field) as worker:

@@ -200,6 +200,11 @@ def _is_ours(folder: Path) -> bool:
     return _MARK in files[0].read_text()
 
 
+def reads_words(model: object) -> bool:
+    """Whether it is the name of a model of ours that reads the words of a search."""
+    return model == ANY_TEXT_MODEL or model in TEXT_MODELS
+
+
 def offers(model: str) -> bool:
     """Whether FiftyOne's zoo lists a model of ours on this machine.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.brain as fob
 import numpy as np
 import pytest
 
@@ -49,6 +50,26 @@ def test_both_embeddings_are_kept_as_the_network_gave_them(twice: fo.Dataset) ->
     row = kept.rows([sample["ovsam"].detections[0].id])
     assert np.allclose(kept.head[row], instances.head_embeddings, atol=1e-5)
     assert np.allclose(kept.clip[row], instances.clip_embeddings, atol=1e-5)
+
+
+def test_a_similarity_run_of_somebody_else_is_left_alone(twice: fo.Dataset) -> None:
+    label_dataset(twice, **SMALL, embeddings=False)
+    of_their_own = {i: np.eye(8, dtype=np.float32)[[0] * 2] for i in twice.values("id")}
+    fob.compute_similarity(
+        twice, patches_field="ovsam", embeddings=of_their_own, brain_key="ovsam_similarity"
+    )
+    before = twice.load_brain_results("ovsam_similarity").get_embeddings()
+    with pytest.raises(ValueError, match="'ovsam_similarity' was not made by this plugin"):
+        label_dataset(twice, **SMALL)
+    with pytest.raises(ValueError, match="of field 'ovsam' are not kept"):
+        embedding_index.load(twice, "ovsam")
+    with pytest.raises(ValueError, match="of field 'ovsam' are not kept"):
+        embedding_index.opened(twice, "ovsam")
+    embedding_index.forget(twice, "ovsam")
+    twice.clear_cache()
+    after = twice.load_brain_results("ovsam_similarity").get_embeddings()
+    for found, wanted in zip(after, before):
+        assert np.array_equal(found, wanted)
 
 
 def test_labels_that_are_new_or_gone_come_and_go_with_the_next_run(twice: fo.Dataset) -> None:
