@@ -47,7 +47,7 @@ from ovsam_plugin.prediction.predictor import Encoding  # noqa: E402
 from ovsam_plugin.prediction.prompts import Box, Points, Prompt  # noqa: E402
 from ovsam_plugin.presets import get_preset  # noqa: E402
 from ovsam_plugin.training.annotations import load_annotations  # noqa: E402
-from ovsam_plugin.training.lite import part_of  # noqa: E402
+from ovsam_plugin.training.lite_settings import part_of  # noqa: E402
 from ovsam_plugin.vocabulary import load_vocabulary  # noqa: E402
 
 # COCO's small, medium and large, in pixels of area.

@@ -14,7 +14,8 @@ from rich.console import Console
 from ovsam_plugin.training import coop
 from ovsam_plugin.training.clip2sam import Clip2SamRecipe, Clip2SamSettings
 from ovsam_plugin.training.coop import CoopSettings, run_coop
-from ovsam_plugin.training.lite import LiteRecipe, LiteSettings
+from ovsam_plugin.training.lite import LiteRecipe
+from ovsam_plugin.training.lite_settings import LiteSettings
 from ovsam_plugin.training.loop import Recipe, Schedule, Trained, run
 from ovsam_plugin.training.sam2clip import Sam2ClipRecipe, Sam2ClipSettings
 from ovsam_plugin.vocabulary.sources import is_file

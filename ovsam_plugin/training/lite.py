@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import cast
 
 import open_clip
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -25,10 +24,11 @@ from ovsam_plugin.network.objectness import LEVELS, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
-from ovsam_plugin.training.annotations import is_validation, load_annotations
-from ovsam_plugin.training.crops import Crop, Side, mostly_whole, whole
+from ovsam_plugin.training.annotations import load_annotations
+from ovsam_plugin.training.crops import Crop, mostly_whole, whole
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
+from ovsam_plugin.training.lite_settings import LiteSettings, Part, part_of
 from ovsam_plugin.training.loop import Recipe
 from ovsam_plugin.training.losses import mask_loss, name_loss, region_loss
 from ovsam_plugin.training.prompting import background_boxes, clicks, jittered, make_prompts
@@ -42,61 +42,6 @@ from ovsam_plugin.training.proposals import (
 from ovsam_plugin.training.queries import Queries
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.text import load_text_tower
-
-Part: TypeAlias = Literal["judge", "choose", "train"]
-
-
-def part_of(name: str) -> Part:
-    """What a photograph of a complete source is for, decided by its file name once and for all:
-    15 % to judge by, 12 % to choose settings by, the others to train on."""
-    if is_validation(name, 0.15):
-        return "judge"
-    return "choose" if is_validation(name, 0.27) else "train"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiteSettings:
-    """What decides a run beside its schedule; written beside its weights.
-
-    Attributes:
-        complete: (folder of photographs, COCO file of them), where every thing of the file's
-            classes is annotated. A hash of their names keeps some of these photographs back, some
-            to choose settings by and some to judge by; see `keep`.
-        partial: the same, where things of the file's classes are left out: they are unknown there
-            and not background.
-        regions: folders (photographs, MATLAB ground truth) in the layout of BSDS500.
-        start: weights to go on from, of which every tensor that fits is taken; told when it runs.
-        frozen: parts that are not trained, by the first words of their parameters' names.
-        known_rate: learning rate of the parameters that `start` holds, as a share of the others'.
-        tasks: of "masks" and "names", what is trained.
-        classes: "all", or "base": of the base classes alone instances and words are seen, for
-            figures on classes that training never saw.
-        encoder_rate: learning rate of the encoder's later blocks, as a share of the others'; 0
-            leaves it as it is.
-        paste: whether instances of other photographs are pasted onto some crops.
-        share: of the photographs that are trained on, the same ones for ever; those of a smaller
-            share are among those of a larger one.
-        batch, crop: photographs a step, and side of their square crops, a multiple of 32 pixels.
-        max_instances: kept a crop.
-        workers: processes that load.
-    """
-
-    complete: tuple[tuple[Path, Path], ...]
-    partial: tuple[tuple[Path, Path], ...] = ()
-    regions: tuple[tuple[Path, Path], ...] = ()
-    start: Path | None = None
-    frozen: tuple[str, ...] = ()
-    known_rate: float = 1.0
-    tasks: tuple[Literal["masks", "names"], ...] = ("masks", "names")
-    classes: Literal["all", "base"] = "all"
-    encoder_rate: float = 0.0
-    paste: bool = True
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    batch: PositiveInt = 4
-    crop: Side = 448
-    max_instances: PositiveInt = 24
-    workers: NonNegativeInt = 0
-    seed: int = 0
 
 
 class LiteRecipe(Recipe):
@@ -149,7 +94,7 @@ class LiteRecipe(Recipe):
         self.known = self._start(settings.start)
         files = [file for _, file in (*settings.complete, *settings.partial)]
         self.provenance = {
-            "settings": {k: _plain(v) for k, v in asdict(settings).items()},
+            "settings": settings.to_json(),
             "network": asdict(network),
             "annotations_sha256": [file_sha256(file) for file in files],
             "encoder_sha256": file_sha256(encoder),
@@ -462,10 +407,3 @@ class LiteRecipe(Recipe):
         }
         save_file(state, out / "ovsam-lite.safetensors")
         (out / "run.json").write_text(json.dumps(self.provenance, indent=2) + "\n")
-
-
-def _plain(value: object) -> object:
-    """A setting as JSON has it, without the folders of the machine."""
-    if isinstance(value, Path):
-        return value.name
-    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value

@@ -6,7 +6,7 @@ import pytest
 
 from ovsam_plugin.training.clip2sam import Clip2SamSettings
 from ovsam_plugin.training.config import RECIPES, read_config
-from ovsam_plugin.training.lite import LiteSettings
+from ovsam_plugin.training.lite_settings import LiteSettings
 from ovsam_plugin.training.sam2clip import Sam2ClipSettings
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 
