@@ -35,7 +35,6 @@ WITHOUT_TEST_FILE = {
     "curation/clean_files.py": "tested in curation/test_clean_export.py",
     "engines/cluster.py": "tested in engines/test_table.py",
     "engines/database_address.py": "tested in engines/test_table.py",
-    "engines/devices.py": "tested in engines/test_table.py",
     "engines/engine.py": "tested in engines/test_table.py",
     "evaluation/registration.py": "tested in evaluation/test_backend.py",
 }
