@@ -14,6 +14,7 @@ from torch.utils.data import get_worker_info
 
 from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.sample_prompts import Asked, read_prompts
+from ovsam_plugin.hardware.orphan import end_with_parent
 from ovsam_plugin.images.frame import Frame, make_frame
 from ovsam_plugin.images.reading import Pixels, read_picture
 from ovsam_plugin.images.tiles import Tiles, pixels_needed, place_tiles, tiles_along, tiles_of_small
@@ -49,6 +50,12 @@ class SampleTable(fout.FiftyOneTorchDataset):  # type: ignore[misc]
     FiftyOne reads the samples of a batch together: one whose labels are damaged makes that fail,
     and after one that is gone, each takes the place of another.
     """
+
+    @staticmethod
+    def worker_init(worker_id: int) -> None:
+        """In a loading process: FiftyOne's own, and that none outlives the process it loads for."""
+        end_with_parent()
+        fout.FiftyOneTorchDataset.worker_init(worker_id)
 
     def __getitems__(self, places: Sequence[int]) -> list[Loaded | None]:
         """What was loaded of each; None of a sample that is gone."""

@@ -14,6 +14,7 @@ from scipy.io import loadmat
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ovsam_plugin.hardware.orphan import end_with_parent
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.training.annotations import file_of, find_image, is_in_share
@@ -211,4 +212,10 @@ def endless(
     for epoch, batches in enumerate(epochs(len(dataset), batch, seed, start, rank, world), first):
         dataset.epoch = epoch
         rows: Any = dataset
-        yield from DataLoader(rows, batch_sampler=batches, collate_fn=list, num_workers=workers)
+        yield from DataLoader(
+            rows,
+            batch_sampler=batches,
+            collate_fn=list,
+            num_workers=workers,
+            worker_init_fn=end_with_parent,
+        )

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.checkpoints.preset_weights import file_sha256, load_network
 from ovsam_plugin.files import draft_of
+from ovsam_plugin.hardware.orphan import end_with_parent
 from ovsam_plugin.images.frame import Frame, make_frame, stack_pixels
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.network.description import NetworkDescription
@@ -205,7 +206,11 @@ class Sam2ClipRecipe(Recipe):
         for batches in epochs(len(self.trained_on), s.batch, s.seed, start, rank, world):
             chosen = [[self.trained_on[i] for i in batch] for batch in batches]
             yield from DataLoader(
-                self.data, batch_sampler=chosen, collate_fn=list, num_workers=s.workers
+                self.data,
+                batch_sampler=chosen,
+                collate_fn=list,
+                num_workers=s.workers,
+                worker_init_fn=end_with_parent,
             )
 
     def pixels(self, frames: list[Frame]) -> Tensor:

@@ -1,0 +1,54 @@
+"""What a killed process leaves behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+KILLED = """
+import multiprocessing, os, signal, time
+from torch.utils.data import DataLoader
+from ovsam_plugin.hardware.orphan import end_with_parent
+
+class Photographs:
+    def __len__(self):
+        return 8
+    def __getitem__(self, place):
+        return bytes(1_000_000)  # more than a pipe holds
+
+loader = DataLoader(
+    Photographs(), batch_size=None, num_workers=2, worker_init_fn=end_with_parent,
+    multiprocessing_context="fork",
+)
+loaded = iter(loader)
+next(loaded)
+time.sleep(1)  # others wait to be taken
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def lives(pid: int) -> bool:
+    """Whether it does anything; nobody may be there to ask for the end of an orphan."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is killed or forked there so")
+def test_what_loads_for_a_process_ends_with_it(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("w") as file:  # of a pipe, those that are left would hold the end too
+        subprocess.run([sys.executable, "-c", KILLED], stdout=file)
+    loading = [int(pid) for pid in said.read_text().split()]
+    assert len(loading) == 2
+    end = time.monotonic() + 30
+    while left := [pid for pid in loading if lives(pid)]:
+        assert time.monotonic() < end, f"{left} are still there"
+        time.sleep(0.1)
