@@ -155,7 +155,7 @@ def relabel_dataset(
         **same_namer(recorded),
     )
     # Of two calls that fill one field the second sees what the first has made.
-    with Worker(dataset, label_field) as worker, worker.lease("fields and runs"):
+    with Worker(dataset, label_field) as worker, worker.lease(f"the names of {label_field!r}"):
         check_new(samples, pred_field, settings, label_field, overwrite)
         labels = LabelTable.read(samples, pred_field, ("label", "confidence", "review"))
         earlier = earlier_labels(samples, pred_field, label_field, set(labels.ids))

@@ -11,14 +11,13 @@ from typing import Any
 
 import fiftyone as fo
 import numpy as np
-from fiftyone.core.patches import EvaluationPatchesView, PatchesView
 
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.review_learning import prepare
 from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, instance_picture
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
-from ovsam_plugin.dataset.internals import aggregate, patched_fields
+from ovsam_plugin.dataset.internals import aggregate, is_patches, patched_fields
 from ovsam_plugin.dataset.targets import (
     Samples,
     check_detections,
@@ -169,7 +168,7 @@ def shown_labels(samples: Samples, field: str) -> Samples:
     Raises:
         ValueError: the patches are of another field, or too many: see `photographs_behind`.
     """
-    if not isinstance(samples, (PatchesView, EvaluationPatchesView)):
+    if not is_patches(samples):
         return flat(samples)
     patched = patched_fields(samples)
     if field not in patched:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.media as fom
-from fiftyone.core.patches import EvaluationPatchesView, PatchesView
+from fiftyone.core.patches import PatchesView
 from fiftyone.core.video import FramesView
 
 from ovsam_plugin.dataset.database import IDS_A_QUERY
@@ -70,7 +70,7 @@ def with_all_fields(samples: Samples) -> Samples:
     return view_of(root_of(samples), kept)
 
 
-def photographs_behind(patches: PatchesView | EvaluationPatchesView, field: str) -> Samples:
+def photographs_behind(patches: Samples, field: str) -> Samples:
     """The photographs that patches were cut from, with these instances of a field alone.
 
     All patches of a view are that view. Only of some of them the database is told which.

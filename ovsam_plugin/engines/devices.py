@@ -132,9 +132,8 @@ def _talk(number: int, process: subprocess.Popen[bytes], work: bytes, words: Que
     """Gives a process its work, which it reads once torch is loaded, and listens to it."""
     assert process.stdin is not None
     assert process.stdout is not None
-    with suppress(BrokenPipeError):  # it has died before; its code says so
-        process.stdin.write(work)
-        process.stdin.close()
+    with suppress(BrokenPipeError), process.stdin as given:  # it died before; its code says so
+        given.write(work)
     for line in process.stdout:
         if line.startswith(b'{"labelled"'):  # others may print too
             words.put((number, LabelTally(**json.loads(line))))

@@ -29,7 +29,7 @@ class LiteSettings:
     Attributes:
         complete: (folder of photographs, COCO file of them), where every thing of the file's
             classes is annotated. A hash of their names keeps some of these photographs back, some
-            to choose settings by and some to judge by; see `keep`.
+            to choose settings by and some to judge by; see `part_of`.
         partial: the same, where things of the file's classes are left out: they are unknown there
             and not background.
         regions: folders (photographs, MATLAB ground truth) in the layout of BSDS500.
