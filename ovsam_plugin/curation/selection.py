@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import fiftyone as fo
-from fiftyone.core.patches import PatchesView
 
 from ovsam_plugin.dataset.expressions import list_at
-from ovsam_plugin.dataset.internals import aggregate, refresh_patches, stages_of
+from ovsam_plugin.dataset.internals import aggregate, is_patches, refresh_patches, stages_of
 from ovsam_plugin.dataset.targets import Samples, fields_of
 
 LABELS, SAMPLES, VIEW = "labels", "samples", "view"
@@ -49,7 +48,7 @@ class Selection:
             found[LABELS] = f"The selected labels: {counts}"
         if self.samples:
             count = self._count(chosen, self.view.select(list(self.samples)))
-            what = "patches" if self._is_patches else "photographs"
+            what = "patches" if is_patches(self.view) else "photographs"
             found[SAMPLES] = f"{_all(count)} in the {len(self.samples):,} selected {what}"
         count = self._count(chosen, self.view)
         found[VIEW] = f"{_all(count)} in {'the whole dataset' if self.is_whole else 'view'}"
@@ -71,16 +70,12 @@ class Selection:
     @property
     def is_whole(self) -> bool:
         """Whether the grid shows the whole dataset."""
-        return isinstance(self.view, fo.Dataset) or not (self._is_patches or stages_of(self.view))
+        return isinstance(self.view, fo.Dataset) or not (is_patches(self.view) or stages_of(self.view))
 
     def refresh(self) -> None:
         """Makes the patches of a view anew, after their labels have been changed."""
-        if isinstance(self.view, PatchesView):
+        if is_patches(self.view):
             refresh_patches(self.view)
-
-    @property
-    def _is_patches(self) -> bool:
-        return isinstance(self.view, PatchesView)
 
     def _is_one(self, chosen: str) -> bool:
         return chosen in fields_of(self.view, (fo.Detection,))

@@ -133,8 +133,8 @@ def declare_on_frames(frames: foc.SampleCollection, schema: Mapping[str, fo.Fiel
     root_of(frames)._merge_frame_field_schema(dict(schema))
 
 
-def refresh_patches(patches: PatchesView) -> None:
-    """Makes the patches of a view anew from their samples."""
+def refresh_patches(patches: foc.SampleCollection) -> None:
+    """Makes the patches of a view, of any kind, anew from their samples."""
     patches._patches_stage.load_view(patches._source_collection, reload=True)
 
 

@@ -27,6 +27,7 @@ from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
 from ovsam_plugin.hardware.allocation import keep_freed_memory
 from ovsam_plugin.hardware.device import pick_device
+from ovsam_plugin.hardware.orphan import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ def _talk(number: int, process: subprocess.Popen[bytes], work: bytes, words: Que
 
 def main() -> None:
     """One process: a share, its samples and a device on the standard input."""
+    end_with_parent()  # who killed a run does not want its parts labelled on
     keep_freed_memory()
     share, ids, device = pickle.load(sys.stdin.buffer)
     done = threading.Event()

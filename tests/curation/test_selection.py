@@ -60,3 +60,17 @@ def test_patches_are_made_anew_after_their_labels_have_changed(labelled: fo.Data
     again = fo.DatasetView._build(labelled, patches._serialize())
     assert again.first()[FIELD].label == "tabby"
     Selection(labelled.view()).refresh()  # nothing is copied there
+
+
+def test_the_patches_of_an_evaluation_are_patches(labelled: fo.Dataset) -> None:
+    labelled.clone_sample_field(FIELD, "truth")
+    labelled.evaluate_detections(FIELD, gt_field="truth", eval_key="eval", progress=False)
+    patches = labelled.to_evaluation_patches("eval")
+    selected = Selection(patches, [patches.first().id])
+    assert "in the 1 selected patches" in selected.choices(FIELD)[SAMPLES]
+    sample = labelled.first()
+    sample[FIELD].detections[0].label = "tabby"
+    sample.save()
+    selected.refresh()
+    again = fo.DatasetView._build(labelled, patches._serialize())
+    assert "tabby" in again.distinct(f"{FIELD}.detections.label")

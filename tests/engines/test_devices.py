@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from queue import Queue
 from subprocess import PIPE, Popen
 from types import SimpleNamespace
@@ -13,6 +16,7 @@ import pytest
 
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.engines.devices import DeviceEngine, _talk
+from tests.hardware.ending import wait_for_end
 
 
 def test_a_process_that_dies_before_it_reads_its_work_is_one_that_ended_with_an_error(
@@ -44,3 +48,39 @@ def test_what_a_process_had_told_before_it_died_is_counted_once() -> None:
     whole = DeviceEngine(["cpu", "cpu"])._gather([dead, living], words, counts.append)
     assert whole == LabelTally(7, 2, 17, ["a.png: cut"] * 2)
     assert counts == [2, 1, 4]
+
+
+WAITING = """
+import os, time
+from pathlib import Path
+
+class Waiting:
+    def label(self, ids, device, begun):
+        begun = Path(ids[0] + "-begun")
+        begun.write_text(str(os.getpid()))
+        begun.rename(ids[0])
+        time.sleep(120)
+"""
+RUN = """
+import sys
+from waiting import Waiting
+from ovsam_plugin.engines.devices import DeviceEngine
+
+DeviceEngine(["cpu"]).run(Waiting(), [sys.argv[1]], print)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is killed so there")
+def test_the_processes_of_a_killed_run_end_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "waiting.py").write_text(WAITING)
+    told = tmp_path / "told"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    run = Popen([sys.executable, "-c", RUN, str(told)])
+    end = time.monotonic() + 120
+    while run.poll() is None and not told.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    run.kill()
+    run.wait()
+    assert wait_for_end(int(told.read_text())), "it labels on"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
 import pytest
+
+from tests.hardware.ending import wait_for_end
 
 KILLED = """
 import multiprocessing, os, signal, time
@@ -33,14 +33,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def lives(pid: int) -> bool:
-    """Whether it does anything; nobody may be there to ask for the end of an orphan."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no process is killed or forked there so")
 def test_what_loads_for_a_process_ends_with_it(tmp_path: Path) -> None:
     said = tmp_path / "said"
@@ -48,7 +40,4 @@ def test_what_loads_for_a_process_ends_with_it(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", KILLED], stdout=file)
     loading = [int(pid) for pid in said.read_text().split()]
     assert len(loading) == 2
-    end = time.monotonic() + 30
-    while left := [pid for pid in loading if lives(pid)]:
-        assert time.monotonic() < end, f"{left} are still there"
-        time.sleep(0.1)
+    assert [pid for pid in loading if not wait_for_end(pid)] == []
