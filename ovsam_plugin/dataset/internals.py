@@ -16,7 +16,6 @@ import fiftyone as fo
 import fiftyone.core.collections as foc
 from fiftyone.core.models import apply_model
 from fiftyone.core.odm import get_db_client, get_db_conn
-from fiftyone.core.patches import PatchesView
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
