@@ -36,6 +36,8 @@ _FIGURES = {
     "Acc_b": "Accuracy, base classes",
     "Acc_n": "Accuracy, novel classes",
 }
+# Reasons why something was left out, at most, that are shown.
+_PROBLEMS = 5
 _PANEL = "model_evaluation_panel_builtin"
 
 
@@ -147,9 +149,6 @@ def _evaluate(samples: Samples, request: EvaluationRequest, report: Report) -> d
         from ovsam_plugin.evaluation.comparing import together
         from ovsam_plugin.evaluation.figures import compared, tables
 
-    bare = samples.exists("metadata.width", False)
-    if len(bare):  # an evaluation needs the photographs' sizes
-        bare.compute_metadata(num_workers=1, progress=False)
     arguments = request.arguments(samples)
     found = evaluate_dataset(samples, **arguments, progress=report)
     evaluated = found.evaluated
@@ -175,12 +174,13 @@ def _left_out(
 ) -> Iterator[str]:
     """How many labels of the ground truth were not evaluated, and why."""
     total = samples.count(f"{request.gt_field}.detections")
-    others = total - evaluated - len(problems)
-    if others:
+    left = total - evaluated
+    if left:
+        below = ", and what is told below" if problems else ""
         yield (
-            f"{others:,} of {total:,} ground-truth labels: crowds, or classes that are neither "
-            "base nor novel"
+            f"{left:,} of {total:,} ground-truth labels: crowds, classes that are neither base nor "
+            f"novel{below}"
         )
-    if problems:
-        yield f"{len(problems):,} of {total:,} ground-truth labels without a mask"
-        yield from problems[:5]
+    yield from problems[:_PROBLEMS]
+    if len(problems) > _PROBLEMS:
+        yield f"and {len(problems) - _PROBLEMS:,} more"

@@ -174,7 +174,9 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         """One image; see `DetectionEvaluation.evaluate`."""
         size = size_of(doc)
         if size is None:
-            raise ValueError(f"{doc.filepath}: neither the image nor its metadata gives a size")
+            lost = "neither the image nor its metadata gives a size"
+            self._problems.append(f"{doc.filepath}: {lost}")
+            return []
         try:
             truths, targets = self._targets(doc, size)
             predictions, answers = self._answers(doc, size)
@@ -272,7 +274,13 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         missing: str | None = None,
         progress: bool | None = None,
     ) -> DetectionResults:
-        """FiftyOne's results with the paper's figures as custom metrics."""
+        """FiftyOne's results with the paper's figures as custom metrics.
+
+        Raises:
+            ValueError: no image could be evaluated.
+        """
+        if self._problems and not self._paths:
+            raise ValueError(f"nothing could be evaluated: {self._problems[0]}")
         results = super().generate_results(
             samples, matches, eval_key=eval_key, classes=classes, missing=missing, progress=progress
         )

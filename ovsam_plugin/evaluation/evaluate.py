@@ -61,7 +61,8 @@ def evaluate_dataset(
     is replaced.
 
     Args:
-        samples: a dataset or view of images with metadata.
+        samples: a dataset or view of images; one whose size nobody knows is left out, see
+            `Evaluated.problems`.
         pred_field, gt_field: fields of `Detections` with masks.
         protocol: "box" and "center-point" pair each prediction with the label whose id is its
             `prompt_id`; "detector" and "everything" pair greedily by mask IoU, COCO's rules.
@@ -79,7 +80,8 @@ def evaluate_dataset(
     Raises:
         TypeError: `samples` is no dataset or view.
         ValueError: the fields cannot be held against each other, or a setting is unknown; nothing
-            has been written then. Or a mask is of another size than its box.
+            has been written then. Or a mask is of another size than its box, or no image could be
+            evaluated.
     """
     require_database()
     dataset = root_dataset(samples)
@@ -130,11 +132,12 @@ def center_points(
         label_field: where points go; `<gt_field>_centers` when not given.
 
     Returns:
-        The field. A label whose mask cannot be read has no point, with a warning.
+        The field. A label whose mask cannot be read has no point, nor has an image that gives no
+        size, with a warning.
 
     Raises:
-        ValueError: the samples are not images, the field is unknown or holds no detections, the
-            points' field is of another type or read-only, or an image gives no size.
+        ValueError: the samples are not images, the field is unknown or holds no detections, or the
+            points' field is of another type or read-only.
     """
     dataset = root_dataset(samples)
     check_images(samples)
@@ -156,7 +159,8 @@ def center_points(
     ):
         size = size_of(sample)
         if size is None:
-            raise ValueError(f"neither {sample.filepath} nor its metadata gives a size")
+            logger.warning("%s: neither the image nor its metadata gives a size", sample.filepath)
+            continue
         points = []
         for label in sample[gt_field].detections if sample[gt_field] else []:
             try:

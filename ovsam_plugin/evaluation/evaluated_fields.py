@@ -45,9 +45,9 @@ class EvaluatedFields:
             protocol, vocabulary, split: as for `OvsamEvaluationConfig`.
 
         Raises:
-            ValueError: samples are not images or lack metadata, a field is unknown, of another
-                type or empty, fields are swapped, there are no masks, no prediction names who asked
-                for it, or a class is not in the vocabulary.
+            ValueError: samples are not images, a field is unknown, of another type or empty, fields
+                are swapped, there are no masks, no prediction names who asked for it, or a class is
+                not in the vocabulary.
         """
         pred, truth = pred_field, gt_field
         check_images(samples)
@@ -60,13 +60,6 @@ class EvaluatedFields:
                 f"field {truth!r} holds no labels here: there is nothing to compare with"
             )
         check_not_swapped(samples, pred, truth)
-        bare = len(samples.exists("metadata.width", False))
-        if bare:
-            raise ValueError(
-                f"{bare} of {len(samples)} samples have no metadata, and masks need the size of "
-                "their image: call compute_metadata() on them first, and leave out those whose "
-                "photograph cannot be read: samples.exists('metadata.width')"
-            )
         if not has_masks(samples, truth):
             raise ValueError(
                 f"no label of {truth!r} has a mask: IoU is measured on masks here; for boxes, use "

@@ -22,7 +22,7 @@ MAY = {
     for name in ("internals", "handles", "samples_in_memory", "embedding_backend")
 }
 # Private by their underscore only: of namedtuples, of torch and of timm.
-OTHERS = {"_replace", "_synsets", "_lemmas", "_definitions", "_foreach_lerp_"}
+OTHERS = {"_replace", "_synsets", "_lemmas", "_definitions", "_foreach_lerp_", "_exit"}
 
 
 def test_these_parts_were_read_from_this_version() -> None:

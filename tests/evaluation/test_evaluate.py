@@ -84,3 +84,32 @@ def test_a_turned_photograph_is_evaluated_as_it_is_shown(turned: Path) -> None:
     x, y = point[0] * 300 - 200, point[1] * 451 - 300
     assert mask[int(y), int(x)]
     made.delete()
+
+
+def test_a_photograph_that_is_lost_costs_itself_alone(
+    truthful: fo.Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = evaluate_dataset(truthful, "said", "truth").evaluated
+    gone = str(tmp_path / "gone.png")
+    there = truthful.first()["truth"].copy()
+    truthful.add_sample(fo.Sample(filepath=gone, truth=there))
+    found = evaluate_dataset(truthful, "said", "truth", eval_key="e").evaluated
+    assert found.problems == (
+        *whole.problems,
+        f"{gone}: neither the image nor its metadata gives a size",
+    )
+    assert figures(found)[0].splits["all"] == figures(whole)[0].splits["all"]
+    center_points(truthful, "truth", "points")
+    assert f"{gone}: neither the image" in caplog.text
+    assert [sample["points"] is None for sample in truthful] == [False, False, False, True]
+    lost = truthful.match(fo.ViewField("filepath") == gone)
+    with pytest.raises(ValueError, match=r"nothing could be evaluated: .*gone.png.*gives a size"):
+        evaluate_dataset(lost, "said", "truth", protocol="detector", eval_key="none")
+    assert truthful.list_evaluations() == ["e"]
+
+
+def test_sizes_need_no_metadata(truthful: fo.Dataset) -> None:
+    whole = evaluate_dataset(truthful, "said", "truth").evaluated
+    truthful.set_values("metadata", [None] * len(truthful))
+    found = evaluate_dataset(truthful, "said", "truth").evaluated
+    assert figures(found)[0].splits["all"] == figures(whole)[0].splits["all"]

@@ -13,10 +13,6 @@ from tests.evaluation.conftest import locked, other_size
 Change = Any
 
 
-def no_metadata(dataset: fo.Dataset) -> None:
-    dataset.clear_sample_field("metadata")
-
-
 def no_askers(dataset: fo.Dataset) -> None:
     dataset.set_values("said.detections.prompt_id", [[None, None], [], None])
 
@@ -55,7 +51,6 @@ def unchanged(dataset: fo.Dataset) -> None:
         (unchanged, {"split": "coco"}, "there is no split 'coco'"),
         (unchanged, {"vocabulary": "cat, dog"}, "1 of the classes of truth.*'cup'"),
         (unchanged, {"pred_field": "truth"}, "compared with itself"),
-        (no_metadata, {}, "3 of 3 samples have no metadata.*compute_metadata"),
         (no_askers, {}, "no prediction of 'said' was prompted by.*box_field='truth'"),
         (no_masks, {}, "no label of 'truth' has a mask"),
         (no_truth, {}, "'truth' holds no labels"),

@@ -197,7 +197,7 @@ def test_evaluations_are_named_apart_and_count_what_they_leave_out(truthful: fo.
     truthful.reload()
     assert truthful.list_evaluations() == ["said_eval", "said_eval_2"]
     assert first.result["instances"] == 2
-    assert first.result["left_out"].startswith("1 of 3 ground-truth labels without a mask")
+    assert first.result["left_out"].startswith("1 of 3 ground-truth labels: crowds, ")
     taken = form(truthful, **PARAMS, eval_key="said_eval")["eval_key"]
     assert "choose another name ('said_eval_3')" in taken["error_message"]
 
