@@ -113,6 +113,8 @@ def app_page(browser: Any, dataset: Any) -> Iterator[Any]:
     page.goto(f"http://127.0.0.1:{port}/datasets/{dataset.name}")
     page.get_by_role("button", name="Dismiss").click()
     page.locator("[data-cy=new-panel-btn]").first.wait_for()
+    # The session tells the App its view late, and takes back what was chosen before.
+    page.wait_for_timeout(1000 * SETTLED)
     yield page
     page.close()
     session.close()
