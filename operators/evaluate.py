@@ -176,7 +176,7 @@ def _left_out(
     total = samples.count(f"{request.gt_field}.detections")
     left = total - evaluated
     if left:
-        below = ", and what is told below" if problems else ""
+        below = ", or left out for a reason below" if problems else ""
         yield (
             f"{left:,} of {total:,} ground-truth labels: crowds, classes that are neither base nor "
             f"novel{below}"

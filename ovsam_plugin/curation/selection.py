@@ -70,9 +70,7 @@ class Selection:
     @property
     def is_whole(self) -> bool:
         """Whether the grid shows the whole dataset."""
-        return isinstance(self.view, fo.Dataset) or not (
-            is_patches(self.view) or stages_of(self.view)
-        )
+        return not stages_of(self.view)
 
     def refresh(self) -> None:
         """Makes the patches of a view anew, after their labels have been changed."""

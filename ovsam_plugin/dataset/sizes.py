@@ -14,6 +14,8 @@ from ovsam_plugin.annotations import AnnotatedImage
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.images.reading import ImageError, photo_size
 
+UNSIZED = "neither the image nor its metadata gives a size"
+"""What is said of a photograph where `size_of` gives none."""
 _EXCHANGED = ": are its sizes those of the picture before its EXIF orientation is applied?"
 _FEW = 200  # images; below this, starting processes to read their headers costs more than it saves
 

@@ -30,7 +30,7 @@ from fiftyone.utils.eval.detection import (
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import dataset_of, settings_of
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
-from ovsam_plugin.dataset.sizes import size_of
+from ovsam_plugin.dataset.sizes import UNSIZED, size_of
 from ovsam_plugin.evaluation.average_precision import ERRORS, MaskPrecision
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
@@ -174,8 +174,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         """One image; see `DetectionEvaluation.evaluate`."""
         size = size_of(doc)
         if size is None:
-            lost = "neither the image nor its metadata gives a size"
-            self._problems.append(f"{doc.filepath}: {lost}")
+            self._problems.append(f"{doc.filepath}: {UNSIZED}")
             return []
         try:
             truths, targets = self._targets(doc, size)

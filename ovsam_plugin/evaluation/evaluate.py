@@ -16,7 +16,7 @@ from ovsam_plugin.annotations.masks import deepest_point
 from ovsam_plugin.dataset.database import require_database
 from ovsam_plugin.dataset.fields import check_writable, describe
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
-from ovsam_plugin.dataset.sizes import size_of
+from ovsam_plugin.dataset.sizes import UNSIZED, size_of
 from ovsam_plugin.dataset.targets import check_detections, check_images, root_dataset
 from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.protocols import MIN_IOU
@@ -159,7 +159,7 @@ def center_points(
     ):
         size = size_of(sample)
         if size is None:
-            logger.warning("%s: neither the image nor its metadata gives a size", sample.filepath)
+            logger.warning("%s: %s", sample.filepath, UNSIZED)
             continue
         points = []
         for label in sample[gt_field].detections if sample[gt_field] else []:

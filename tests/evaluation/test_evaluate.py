@@ -112,4 +112,5 @@ def test_sizes_need_no_metadata(truthful: fo.Dataset) -> None:
     whole = evaluate_dataset(truthful, "said", "truth").evaluated
     truthful.set_values("metadata", [None] * len(truthful))
     found = evaluate_dataset(truthful, "said", "truth").evaluated
+    assert figures(found)[0].splits["all"].instances == truthful.count("truth.detections")
     assert figures(found)[0].splits["all"] == figures(whole)[0].splits["all"]

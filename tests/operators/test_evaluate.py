@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
@@ -197,9 +198,28 @@ def test_evaluations_are_named_apart_and_count_what_they_leave_out(truthful: fo.
     truthful.reload()
     assert truthful.list_evaluations() == ["said_eval", "said_eval_2"]
     assert first.result["instances"] == 2
-    assert first.result["left_out"].startswith("1 of 3 ground-truth labels: crowds, ")
+    summary, reason = first.result["left_out"].splitlines()
+    assert summary.startswith("1 of 3 ground-truth labels: crowds, ")
+    assert summary.endswith("or left out for a reason below")
+    assert (
+        reason
+        == f"ground truth {sample['truth'].detections[0].id} of {sample.filepath} has no mask"
+    )
     taken = form(truthful, **PARAMS, eval_key="said_eval")["eval_key"]
     assert "choose another name ('said_eval_3')" in taken["error_message"]
+
+
+def test_of_many_reasons_a_few_are_told(truthful: fo.Dataset, tmp_path: Path) -> None:
+    for number in range(7):
+        lost = truthful.first()["truth"].copy()
+        truthful.add_sample(fo.Sample(filepath=str(tmp_path / f"{number}.png"), truth=lost))
+    done = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS})
+    summary, *reasons, more = done.result["left_out"].splitlines()
+    assert summary.startswith("7 of 10 ground-truth labels: ")
+    assert [reason.split(": ")[0] for reason in reasons] == [
+        str(tmp_path / f"{number}.png") for number in range(5)
+    ]
+    assert more == "and 2 more"
 
 
 def test_photographs_without_a_known_size_are_looked_at(truthful: fo.Dataset) -> None:
