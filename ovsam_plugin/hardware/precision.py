@@ -44,9 +44,18 @@ def pick_precision(precision: Precision, device: torch.device) -> Precision:
 
 def cpu_has_bf16() -> bool:
     """Whether this machine's processor multiplies bfloat16 numbers itself."""
+    return _cpu_says("_is_avx512_bf16_supported") or cpu_has_tiles()
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def cpu_has_tiles() -> bool:
+    """Whether it multiplies them a tile at a time (AMX), many times as fast as anything else."""
+    return _cpu_says("_is_amx_tile_supported")
+
+
+def _cpu_says(name: str) -> bool:
     # torch has no public name for it; where its own are gone, nothing is known of the processor.
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+    return bool(getattr(torch.cpu, name, lambda: False)())
 
 
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:

@@ -19,6 +19,8 @@ from segment_anything.modeling.transformer import Attention as CrossAttention
 from segment_anything.modeling.transformer import TwoWayAttentionBlock, TwoWayTransformer
 from torch import Tensor
 
+from ovsam_plugin.hardware.precision import cpu_has_tiles
+
 # Numbers of position terms at once, where they are added and not carried: 128 MB of them.
 _TERMS_AT_ONCE = 1 << 25
 
@@ -89,8 +91,10 @@ def with_positions(
     columns = torch.einsum("bhwc,wkc->bhwk", q, by_column.to(q.dtype)).reshape(b, h * w, w)
     q, k, v = (x.reshape(b, h * w, c) for x in (q, k, v))
     # Which is faster was measured: the wider products cost more than terms that are added where
-    # a product is dear, in full precision on a CPU. The kernel takes no gradient of such terms.
-    if q.device.type == "cpu" and q.dtype == torch.float32 and not rows.requires_grad:
+    # products are dear, on a CPU that has no tiles for them. The kernel takes no gradient of such
+    # terms.
+    cheap = q.device.type != "cpu" or (q.dtype == torch.bfloat16 and cpu_has_tiles())
+    if not cheap and not rows.requires_grad:
         part = max(1, _TERMS_AT_ONCE // (h * w) ** 2)
         seen = [
             F.scaled_dot_product_attention(

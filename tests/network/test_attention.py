@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from open_clip.modified_resnet import AttentionPool2d
 from segment_anything.modeling.image_encoder import Block
 from segment_anything.modeling.transformer import TwoWayTransformer
 from torch import Tensor, nn
 
+from ovsam_plugin.network import attention
 from ovsam_plugin.network.attention import NeckBlock, TwoWayDecoder
 from ovsam_plugin.network.image_encoder import attention_pool
 
@@ -69,14 +72,25 @@ def test_terms_are_added_to_a_few_heads_at_a_time(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(block(x), whole)
 
 
+@pytest.mark.parametrize("tiles", [True, False], ids=["carried", "added"])
 @torch.inference_mode()
-def test_half_precision_stays_near() -> None:
-    """There the terms are carried inside query and key."""
+def test_half_precision_stays_near(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Terms are carried inside query and key where the processor has tiles, added elsewhere."""
+    monkeypatch.setattr(attention, "cpu_has_tiles", lambda: tiles)
     block = randomized(NeckBlock(24, 3, use_rel_pos=True, input_size=(6, 6)))
     x = noise(1, 6, 6, 24)
     whole = block(x)
+    seen: list[int] = []
+
+    def kernel(query: Tensor, *rest: Tensor, **settings: Any) -> Tensor:
+        seen.append(query.shape[-1])
+        return plain(query, *rest, **settings)
+
+    plain = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", kernel)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = block(x)
+    assert seen == [24 if tiles else 8]
     assert half.dtype == torch.float32  # the residual's
     assert 0 < (half - whole).abs().max() < 0.02 * whole.abs().max()
 
