@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import network_rows, run_rows  # noqa: E402
 from benchmarks.bench import Bench, Row  # noqa: E402
 from ovsam_plugin.hardware.device import pick_device  # noqa: E402
+from ovsam_plugin.hardware.precision import cpu_has_bf16, cpu_has_tiles  # noqa: E402
 
 ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "neck": network_rows.neck,
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no row {', '.join(sorted(unknown))}: there are {', '.join(ROWS)}")
     bench = Bench(pick_device(given.device), given.quick)
     machine = (
-        f"{_processor()}, {torch.get_num_threads()} threads, "
+        f"{_processor()}, {torch.get_num_threads()} threads, {_instructions()}, "
         f"torch {torch.__version__}, Python {platform.python_version()}"
     )
     if bench.device.type == "cuda":
@@ -108,6 +109,12 @@ def _processor() -> str:
     told = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", told.read_text()) if told.exists() else []
     return names[0] if names else platform.machine()
+
+
+def _instructions() -> str:
+    """What it computes with: processors of one name differ in it."""
+    bf16 = f"bf16{' in tiles' if cpu_has_tiles() else ''}" if cpu_has_bf16() else "no bf16"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {bf16}"
 
 
 if __name__ == "__main__":
