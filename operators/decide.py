@@ -16,7 +16,7 @@ from ovsam_plugin.curation.run_requests import DecisionRequest
 from ovsam_plugin.curation.selection import LABELS, VIEW, Selection
 from ovsam_plugin.dataset.internals import is_patches
 
-from .form import mark, menu
+from .form import AskingOperator, mark, menu
 
 _DECISIONS = {
     "accept": "Accept: the names are right",
@@ -45,8 +45,10 @@ _UNJUDGED = (
 _NONE = "no instances here: label the photographs first, with Label with Open-Vocabulary SAM"
 
 
-class Decide(foo.Operator):  # type: ignore[misc]
+class Decide(AskingOperator):
     """Accepts, renames or rejects what is selected, or takes decisions back."""
+
+    request = DecisionRequest
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -87,7 +89,7 @@ class Decide(foo.Operator):  # type: ignore[misc]
         ctx = {"dataset": dataset, "params": {"decision": decision, "name": name}}
         return foo.execute_operator(self.uri, {**ctx, "selected_labels": selected})
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         selection = _selection(ctx)
         prop = types.Property(inputs, view=types.View(label="Decide on what is selected"))

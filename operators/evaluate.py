@@ -44,6 +44,8 @@ _PANEL = "model_evaluation_panel_builtin"
 class Evaluate(FormOperator):
     """Holds predictions against ground truth, for the Model Evaluation panel."""
 
+    request = EvaluationRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -53,7 +55,7 @@ class Evaluate(FormOperator):
             live=True,
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
         request = EvaluationRequest.from_params(ctx.params, samples)

@@ -29,6 +29,8 @@ _FORMATS = {
 class ExportClean(FormOperator):
     """Writes reviewed instances as ground truth."""
 
+    request = ExportRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -37,7 +39,7 @@ class ExportClean(FormOperator):
             "Accepted and renamed instances as clean ground truth: COCO, LVIS or FiftyOne",
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
         fields = fields_of(samples, (fo.Detections,))

@@ -12,11 +12,13 @@ from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.label_errors import evaluations
 from ovsam_plugin.curation.run_fields import run_fields
 
-from .form import mark, menu
+from .form import AskingOperator, mark, menu
 
 
-class FindInstances(foo.Operator):  # type: ignore[misc]
+class FindInstances(AskingOperator):
     """Shows rare, novel, unknown or doubtful instances in the App."""
+
+    request = FindingRequest
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -28,7 +30,7 @@ class FindInstances(foo.Operator):  # type: ignore[misc]
             risk_level=types.RiskLevel.LOW,
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         request = FindingRequest.from_params(ctx.params, ctx.dataset)
         fields = run_fields(ctx.dataset)

@@ -15,11 +15,13 @@ from fiftyone.operators.executor import ExecutionOptions
 from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError, Setting
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.run_requests import RunRequest
+from ovsam_plugin.dataset.form import Form
 from ovsam_plugin.dataset.internals import is_grouped_by_field
 from ovsam_plugin.dataset.overwrite_request import REPLACE, REPLACE_ALL, OverwriteRequest
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 from ovsam_plugin.markdown import plain
 
+from .live import in_app
 from .scheduling import can_delegate, take_over, tell_scheduled
 
 Choices: TypeAlias = Mapping[str, str | tuple[str, str]] | Sequence[str]
@@ -78,8 +80,34 @@ BOXES = {OVERWRITE: REPLACE, OVERWRITE_ALL: REPLACE_ALL}
 """What `overwrite_menu` calls the library's settings."""
 
 
-class FormOperator(foo.Operator):  # type: ignore[misc]
-    """An operator with a form, run at once or delegated, and callable from a notebook."""
+class AskingOperator(foo.Operator):  # type: ignore[misc]
+    """An operator with a form.
+
+    Attributes:
+        request: what the form is read as; it has all questions that may come up.
+    """
+
+    request: type[Form]
+
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
+        """The questions, as far as they are answered; FiftyOne's `resolve_input`."""
+        raise NotImplementedError
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        form = self.form(ctx)
+        # A form keeps answers to what it no longer asks; a script has misspelt them.
+        if not in_app(ctx) and not ctx.delegated:
+            asked = form.type.properties.items()
+            shown = {name for name, each in asked if not isinstance(each.type, types.Void)}
+            known = self.request.questions() | shown | {"view_target"}
+            if unknown := ctx.params.keys() - known:
+                told = f"{self.name} has no {', '.join(sorted(unknown))}"
+                mark(form.type, {"params": f"{told}: it has {', '.join(sorted(known))}"})
+        return form
+
+
+class FormOperator(AskingOperator):
+    """One that is run at once or delegated, and callable from a notebook."""
 
     def where(self, ctx: foo.ExecutionContext) -> str:
         """Where the outcome is found; said of a run that is scheduled."""

@@ -46,6 +46,8 @@ _ADVANCED = ("weights", "tiles", "all_candidates", "refine_masks")
 class Label(FormOperator):
     """Labels a dataset, a view or the selected samples."""
 
+    request = LabelRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -60,7 +62,7 @@ class Label(FormOperator):
         button = types.Button(label="Label", icon="auto_awesome", prompt=True)
         return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, button)
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
         request = LabelRequest.from_params(ctx.params)

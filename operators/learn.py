@@ -19,6 +19,8 @@ from .form import FormOperator, chosen_run, consent_by, form_config, mark, new_f
 class Learn(FormOperator):
     """Names the instances of a run anew, by what was decided about some of them."""
 
+    request = LearnRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -27,7 +29,7 @@ class Learn(FormOperator):
             "Learns from the decisions about a run, and names its other instances again",
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         field, request = run_menu(inputs, ctx), LearnRequest.read(ctx.params)
         new_field_menu(inputs, "the run's name followed by _learned")

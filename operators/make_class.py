@@ -29,6 +29,8 @@ _SELECT = "Select examples of it first: labels in a photograph, or patches in a 
 class MakeClass(FormOperator):
     """A class of which the selected instances are examples; the run is named anew with it."""
 
+    request = ClassRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -37,7 +39,7 @@ class MakeClass(FormOperator):
             "A class by example: other instances like the selected ones get its name",
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         field = run_menu(inputs, ctx)
         ids = selected_labels(ctx)

@@ -13,14 +13,16 @@ from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.run_requests import GroupRequest
 from ovsam_plugin.curation.views import unknown
 
-from .form import chosen_run, mark, menu, run_menu
+from .form import AskingOperator, chosen_run, mark, menu, run_menu
 
 _SHOWN = 100
 _NO_GROUPS = "no groups of unknown instances: score the run first, with Score a run"
 
 
-class NameGroup(foo.Operator):  # type: ignore[misc]
+class NameGroup(AskingOperator):
     """Gives every undecided instance of a group one name."""
+
+    request = GroupRequest
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -32,7 +34,7 @@ class NameGroup(foo.Operator):  # type: ignore[misc]
             risk_level=types.RiskLevel.MEDIUM,
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         field = run_menu(inputs, ctx)
         prop = types.Property(inputs, view=types.View(label="Name a group"))

@@ -42,6 +42,8 @@ def _asked(ctx: foo.ExecutionContext) -> tuple[Samples, NamingRequest, list[str]
 class Recognize(FormOperator):
     """Names instances that a person drew, or another model found."""
 
+    request = NamingRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -50,7 +52,7 @@ class Recognize(FormOperator):
             "Names and scores for boxes and masks that came from elsewhere",
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples, request, fields = _asked(ctx)
         field_menu(inputs, "field", fields, "Field with the instances")

@@ -29,6 +29,8 @@ from .form import (
 class Relabel(FormOperator):
     """Names a run's instances over another vocabulary."""
 
+    request = RelabelRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -37,7 +39,7 @@ class Relabel(FormOperator):
             "New names and scores for the same instances, without looking at any image again",
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples = flat_target(ctx)
         request = RelabelRequest.read(ctx.params)

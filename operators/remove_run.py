@@ -12,12 +12,14 @@ from ovsam_plugin.curation.run_requests import RemovalRequest
 from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
-from .form import menu
+from .form import AskingOperator, menu
 from .looking import show_groups
 
 
-class RemoveRun(foo.Operator):  # type: ignore[misc]
+class RemoveRun(AskingOperator):
     """Removes every trace of a run, once it is confirmed."""
+
+    request = RemovalRequest
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -29,7 +31,7 @@ class RemoveRun(foo.Operator):  # type: ignore[misc]
             risk_level=types.RiskLevel.HIGH,
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         with IMPORTS:
             from ovsam_plugin.curation.removal import run_traces
 

@@ -17,6 +17,8 @@ from .form import FormOperator, chosen_run, form_config, mark, run_menu
 class ScoreInstances(FormOperator):
     """Scores a run's labels: doubt, outlier, unknown and its groups."""
 
+    request = ScoreRequest
+
     @property
     def config(self) -> foo.OperatorConfig:
         return form_config(
@@ -25,7 +27,7 @@ class ScoreInstances(FormOperator):
             "Fills in doubt, outlier, disagreement, unknown and its group for every instance",
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         run_menu(inputs, ctx)
         inputs.float(

@@ -10,12 +10,14 @@ from fiftyone.operators import types
 from ovsam_plugin.curation.run_requests import WorkspaceRequest
 from ovsam_plugin.import_lock import IMPORTS
 
-from .form import chosen_run, mark, menu, run_menu
+from .form import AskingOperator, chosen_run, mark, menu, run_menu
 from .looking import show_groups, show_run
 
 
-class SetupWorkspace(foo.Operator):  # type: ignore[misc]
+class SetupWorkspace(AskingOperator):
     """Makes saved views, a workspace, colours, indexes and summaries for a run."""
+
+    request = WorkspaceRequest
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -27,7 +29,7 @@ class SetupWorkspace(foo.Operator):  # type: ignore[misc]
             risk_level=types.RiskLevel.MEDIUM,
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         run_menu(inputs, ctx)
         by = {"label": "Class", "review": "What was decided"}

@@ -7,13 +7,16 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.curation.run_requests import RunRequest
 from ovsam_plugin.import_lock import IMPORTS
 
-from .form import chosen_run, run_menu
+from .form import AskingOperator, chosen_run, run_menu
 
 
-class StopLabeling(foo.Operator):  # type: ignore[misc]
+class StopLabeling(AskingOperator):
     """Stops the labelling of a field, wherever it goes on."""
+
+    request = RunRequest
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -25,7 +28,7 @@ class StopLabeling(foo.Operator):  # type: ignore[misc]
             risk_level=types.RiskLevel.LOW,
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+    def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         run_menu(inputs, ctx)
         return types.Property(inputs, view=types.View(label="Stop labelling"))

@@ -98,7 +98,7 @@ class LabelJob:
         _tell_of_labels(console, summary)
         self._write_files(console, samples, asked, vocabulary)
         console.print(
-            f"look at it: [bold]fiftyone app launch {name}[/bold] (field [bold]{self.field}[/bold])"
+            f"look at it: [bold]ovsam app open {name}[/bold] (field [bold]{self.field}[/bold])"
         )
         if self._nothing_came(console, samples, summary, asking=bool(fields)):
             raise CommandError("nothing could be labelled; the reasons are above")

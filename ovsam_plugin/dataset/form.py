@@ -40,7 +40,7 @@ class Form:
             params: values by question, of other questions too; a blank one has its default.
             **likely: defaults that depend on the dataset.
         """
-        known = cls.__dataclass_fields__.keys() - {"unread"}
+        known = cls.questions()
         given = {k: v for k, v in params.items() if k in known and v not in (None, "")}
         reader: TypeAdapter[_Form] = cls._reader()
         try:
@@ -49,6 +49,11 @@ class Form:
             unread = {str(e["loc"][0]): _told(e["type"], e["msg"]) for e in error.errors()}
             left = {name: value for name, value in given.items() if name not in unread}
             return reader.validate_python({**likely, **left, "unread": unread})
+
+    @classmethod
+    def questions(cls) -> frozenset[str]:
+        """The names of what it asks."""
+        return frozenset(cls.__dataclass_fields__) - {"unread"}
 
     @classmethod
     @cache

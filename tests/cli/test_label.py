@@ -189,7 +189,7 @@ def test_everything_is_labelled_drawn_and_exported(folder, tmp_path):
     assert [row["confidence"] for row in rows] == [label.confidence for label in labels]
     assert {row["prompt_type"] for row in rows} == {"everything"}
     assert Image.open(sheet).width > 600
-    assert f"fiftyone app launch {dataset.name}" in output
+    assert f"ovsam app open {dataset.name}" in output
 
 
 def test_a_broken_image_costs_no_other(folder, ground_truth):

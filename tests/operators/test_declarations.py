@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.operators as foo
 import pytest
-from fiftyone.operators.executor import ExecutionContext
+from fiftyone.operators.executor import ExecutionContext, ExecutionError
 from fiftyone.operators.registry import OperatorRegistry
 
 ROOT = Path(__file__).parents[2]
@@ -74,3 +75,35 @@ def test_every_question_of_a_form_has_a_type_and_words(
             assert asked["type"]["name"] in ("String", "Boolean", "Number", "Enum", "List"), where
             assert view.get("label"), where
     assert questions > 20
+
+
+@pytest.mark.parametrize("delegated", [False, True])
+def test_a_script_that_misspells_a_question_is_told_which_there_are(
+    listed: list[Any], labelled: fo.Dataset, delegated: bool
+) -> None:
+    before = labelled.to_dict()
+    ctx = {"dataset": labelled, "params": {"label_feild": "new"}}
+    for operator in listed:
+        with pytest.raises(ExecutionError):
+            foo.execute_operator(operator.uri, ctx, request_delegation=delegated)
+    with pytest.raises(ExecutionError, match=r"label has no label_feild: it has .*\bfield\b"):
+        foo.execute_operator(f"{PLUGIN}/label", ctx, request_delegation=delegated)
+    assert labelled.to_dict() == before
+
+
+def test_a_form_keeps_answers_to_what_it_does_not_ask_now(
+    listed: list[Any], labelled: fo.Dataset
+) -> None:
+    def problem(operator: Any, **request: Any) -> bool:
+        ctx = ExecutionContext(
+            {"dataset_name": labelled.name, **request}, operator_uri=operator.uri
+        )
+        return "params_problem" in operator.resolve_input(ctx).to_json()["type"]["properties"]
+
+    for operator in listed:
+        assert problem(operator, params={"another": 1}), operator.name
+        # The App, whose form may have asked it before, and the worker that the App hands it to.
+        assert not problem(operator, params={"another": 1}, filters={}), operator.name
+        assert not problem(operator, params={"another": 1}, delegated=True), operator.name
+        hidden = dict.fromkeys(operator.request.questions())
+        assert not problem(operator, params=hidden), operator.name
