@@ -41,4 +41,6 @@ ENV FIFTYONE_PLUGINS_DIR=/app \
 RUN mkdir -p /home/ovsam/cache /home/ovsam/fiftyone && chown -R ovsam /home/ovsam
 USER ovsam
 EXPOSE 5151
+# As Ctrl-C: a process that is alone in a container does not hear the signal that is sent otherwise.
+STOPSIGNAL SIGINT
 CMD ["sh", "-c", "ovsam zoo && exec ovsam app open"]

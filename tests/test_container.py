@@ -43,7 +43,7 @@ def test_what_is_copied_is_there_and_reaches_the_build(instructions: list[tuple[
 def test_every_argument_is_used_and_every_instruction_known(
     instructions: list[tuple[str, str]],
 ) -> None:
-    known = {"ARG", "FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER", "EXPOSE", "CMD"}
+    known = {"ARG", "FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER", "EXPOSE", "STOPSIGNAL", "CMD"}
     assert {kind for kind, _ in instructions} <= known
     for kind, rest in instructions:
         if kind == "ARG":
@@ -60,6 +60,8 @@ def test_it_runs_as_a_user_without_rights_and_has_what_the_package_needs(
     assert kinds.index("USER") > max(i for i, kind in enumerate(kinds) if kind == "RUN")
     assert dict(instructions)["USER"] != "root"
     environment = dict(instructions)["ENV"]
+    # Alone in a container it would not hear SIGTERM, and be killed ten seconds later.
+    assert dict(instructions)["STOPSIGNAL"] == "SIGINT"
     for name in ("FIFTYONE_PLUGINS_DIR", "FIFTYONE_DEFAULT_APP_ADDRESS", "OVSAM_CACHE_DIR"):
         assert name in environment
 
