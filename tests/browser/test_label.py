@@ -85,12 +85,15 @@ def test_settings_are_tried_moved_and_then_used_for_all(
     strict = page.get_by_role("option").nth(1).inner_text()
     page.get_by_role("option").nth(1).click()
     page.get_by_text(f"Minimum confidence of '{strict}'").wait_for()
+    # The App puts a new question's default into the form a moment after it shows the question.
+    submit = page.get_by_role("button", name="Label all 3")
+    eventually(submit.is_enabled, "the form is not read")
     slider = page.locator(".MuiDialog-root .MuiSlider-root").last
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2)
     page.get_by_text(f"Minimum confidence of '{strict}': 0.8").wait_for()
-    page.get_by_role("button", name="Label all 3").click()
+    submit.click()
     page.get_by_text("Photographs labelled").wait_for(timeout=PATIENCE)
     page.get_by_role("button", name="Done").click()
     dataset.reload()
