@@ -33,7 +33,7 @@ brought = {name.partition(".")[0] for name in set(sys.modules) - before[2]}
 print(sorted(brought - set(sys.stdlib_module_names)))
 """
 _MODULES = """
-import torch  # changes the environment by itself, as FiftyOne does
+import open_clip, torchvision.ops  # they and torch change the environment, as FiftyOne does
 from importlib import import_module
 from pkgutil import walk_packages
 

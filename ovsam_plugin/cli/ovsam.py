@@ -22,7 +22,7 @@ from ovsam_plugin.cli.search import search
 from ovsam_plugin.cli.train import train
 from ovsam_plugin.cli.weights import weights
 from ovsam_plugin.cli.zoo import zoo
-from ovsam_plugin.hardware.allocation import keep_freed_memory
+from ovsam_plugin.hardware.allocation import collect_seldom, keep_freed_memory
 
 app = typer.Typer(
     name="ovsam",
@@ -52,6 +52,7 @@ app.add_typer(weights, name="weights")
 def main() -> None:
     """Entry point of the `ovsam` command."""
     keep_freed_memory()
+    collect_seldom()
     app(prog_name="ovsam")
 
 
