@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py IMAGES ANNOTATIONS.json [IMAGES ANNOTATIONS.json ...]
         [--part judge|choose|train|all] [--everything] [--preset NAME] [--weights FILE]
-        [--seen coco/base] [--limit N]
+        [--precision P] [--seen coco/base] [--limit N]
 
 ANNOTATIONS is a COCO file in which every thing of its classes is annotated. `--part` takes the
 photographs that `ovsam-lite`'s training leaves out: "choose" to choose thresholds by, "judge" to
@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ from ovsam_plugin.evaluation.average_precision import average_precision  # noqa:
 from ovsam_plugin.evaluation.mask_iou import crops_of, mask_iou  # noqa: E402
 from ovsam_plugin.evaluation.outcomes import outcomes  # noqa: E402
 from ovsam_plugin.evaluation.resampling import mean_intervals  # noqa: E402
+from ovsam_plugin.hardware.precision import Precision  # noqa: E402
 from ovsam_plugin.images.frame import make_frame  # noqa: E402
 from ovsam_plugin.images.mask_crop import MaskCrop  # noqa: E402
 from ovsam_plugin.images.reading import read_image  # noqa: E402
@@ -350,11 +351,18 @@ def main() -> None:
     parser.add_argument("--tiles", choices=("auto", "off"), default="auto", help="of small boxes")
     parser.add_argument("--seen", help="classes the weights were trained on, such as coco/base")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto")
     args = parser.parse_args()
     sources = read_sources(parser, args.sources)
     preset = get_preset(args.preset)
     preset = replace(preset, seen=args.seen or preset.seen)
-    labeler = load_labeler(preset, vocabulary="coco", device=args.device, weights=args.weights)
+    labeler = load_labeler(
+        preset,
+        vocabulary="coco",
+        device=args.device,
+        weights=args.weights,
+        precision=args.precision,
+    )
     figures = Figures()
     count = 0
     for count, photo in enumerate(photographs(sources, args.part, args.limit), 1):
@@ -376,7 +384,8 @@ def main() -> None:
         f"encoding {1000 * figures.of('encode seconds').mean():.0f} ms a photograph "
         f"({figures.of('passes').mean():.1f} passes), "
         f"{things / count:.1f} boxes {1000 * figures.of('box seconds').mean():.0f} ms, on "
-        f"{labeler.predictor.device}; {platform.machine()}, {torch.get_num_threads()} threads, "
+        f"{labeler.predictor.device} in {labeler.predictor.precision}; {platform.machine()}, "
+        f"{torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, Python {platform.python_version()}, "
         f"weights {labeler.predictor.weights_hash[:12]}"
     )
