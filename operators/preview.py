@@ -77,7 +77,7 @@ def preview_into(
     if not ctx.params.get("preview") or problems.keys() - {"field", "overwrite_all"}:
         return
     key, _ = request.preview_keys(samples)
-    form = {k: v for k, v in ctx.params.items() if k in LabelRequest.__dataclass_fields__}
+    form = {k: v for k, v in ctx.params.items() if k in LabelRequest.questions()}
     params: dict[str, Any] = {"key": key, "form": form}
     if target := ctx.request_params.get("view_target"):
         params["view_target"] = target

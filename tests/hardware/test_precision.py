@@ -32,6 +32,19 @@ def test_auto_is_what_the_processor_is_made_for(
     assert pick_precision("fp32", CPU) == "fp32"
 
 
+@pytest.mark.parametrize("wide", [True, False, None])
+@pytest.mark.parametrize("tiles", [True, False, None])
+def test_the_processor_is_asked_through_torch_where_that_can_tell(
+    monkeypatch: pytest.MonkeyPatch, wide: bool | None, tiles: bool | None
+) -> None:
+    for name, has in (("_is_avx512_bf16_supported", wide), ("_is_amx_tile_supported", tiles)):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+        if has is not None:
+            monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+    assert precision.cpu_has_tiles() is bool(tiles)
+    assert precision.cpu_has_bf16() is bool(wide or tiles)
+
+
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp16"), ((9, 0), "bf16")])
 def test_auto_on_cuda_goes_by_the_device(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str
