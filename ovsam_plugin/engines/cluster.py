@@ -16,7 +16,7 @@ from ovsam_plugin.addresses import shown_address
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
-from ovsam_plugin.hardware.allocation import keep_freed_memory
+from ovsam_plugin.engines.ray_task import label
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class RayEngine:
         size = min(_MOST, max(share.batch_size, size))
         environment = {name: os.environ[name] for name in _TOLD if name in os.environ}
         environment["FIFTYONE_DATABASE_URI"] = database_address()
-        task = ray.remote(_label).options(
+        task = ray.remote(label).options(
             num_cpus=1,
             num_gpus=gpus,
             max_retries=_RETRIES,
@@ -100,7 +100,7 @@ class RayEngine:
         )
         told = ray.put(share)
         waiting = {
-            task.remote(told, list(ids[i : i + size])): len(ids[i : i + size])
+            task.remote([told], list(ids[i : i + size])): len(ids[i : i + size])
             for i in range(0, len(ids), size)
         }
         whole = LabelTally()
@@ -118,11 +118,6 @@ class RayEngine:
                 except ray.exceptions.RayError as error:
                     logger.warning("some samples are left after %d tries: %s", _RETRIES, error)
         return whole
-
-
-def _label(share: Share, ids: Sequence[str]) -> LabelTally:
-    keep_freed_memory()
-    return share.label(ids, "auto")
 
 
 def _ray() -> Any:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 _FARTHEST = 1e6  # pixels; pycocotools walks every pixel of an edge, inside the image or not
+_MOST_PIXELS = 2**32 - 1  # of an image: pycocotools counts them with 32 bits
 
 
 def encode_crop(
@@ -143,6 +144,7 @@ def _checked_runs(
             f"the run lengths are {width} x {height}, "
             f"the image is {image_size[1]} x {image_size[0]}"
         )
+    _check_size(height, width)
     if min(counts, default=0) < 0 or sum(counts) != height * width:
         raise ValueError(f"the run lengths do not add up to {width} x {height} pixels")
     return (height, width), counts
@@ -175,12 +177,18 @@ def _polygon_runs(
     if image_size is None:
         raise ValueError("a polygon needs the image's width and height, which the file lacks")
     height, width = image_size
+    _check_size(height, width)
     whole = [_polygon(polygon) for polygon in polygons]
     usable = [polygon for polygon in whole if len(polygon) >= 6]
     if not usable:
         raise ValueError("no polygon has three points or more")
     rle = coco_mask.merge(coco_mask.frPyObjects(usable, height, width))
     return (height, width), _unpack(rle["counts"])
+
+
+def _check_size(height: int, width: int) -> None:
+    if height < 0 or width < 0 or height * width > _MOST_PIXELS:
+        raise ValueError(f"no image is {width} x {height} pixels")
 
 
 def _polygon(polygon: object) -> list[float]:

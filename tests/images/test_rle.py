@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from ovsam_plugin.images.rle import decode_segmentation, encode_crop
+from ovsam_plugin.images.rle import decode_crop, decode_segmentation, encode_crop
 
 
 @st.composite
@@ -89,3 +89,12 @@ def test_broken_segmentations_say_what_is_wrong(segmentation, reason):
 def test_polygons_without_an_image_size_are_rejected():
     with pytest.raises(ValueError, match="width and height"):
         decode_segmentation([[1, 1, 3, 1, 3, 3]], None)
+
+
+@pytest.mark.parametrize("size", [(10**20, 10), (70_000, 70_000), (-2, -2)])
+def test_sizes_that_no_image_has_are_rejected(size):
+    triangle = [[1, 1, 3, 1, 3, 3]]
+    runs = {"size": list(size), "counts": [size[0] * size[1]]}
+    for segmentation, told in ((triangle, size), (runs, size), (runs, None)):
+        with pytest.raises(ValueError, match="no image is"):
+            decode_crop(segmentation, told)

@@ -1,0 +1,26 @@
+"""What a Ray worker does. It reads this file first, so nothing large is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ovsam_plugin.hardware.allocation import collect_seldom, keep_freed_memory
+
+if TYPE_CHECKING:
+    from ovsam_plugin.dataset.label_tally import LabelTally
+
+
+def label(told: Sequence[Any], ids: Sequence[str]) -> LabelTally:
+    """Labels some samples.
+
+    Args:
+        told: Ray's reference to the share, alone in a list: Ray itself would read the share, and
+            with it import all that labels, before this process is set up for that.
+        ids: of the samples.
+    """
+    collect_seldom()
+    keep_freed_memory()
+    import ray
+
+    return ray.get(told[0]).label(ids, "auto")  # type: ignore[no-any-return]
