@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import fiftyone as fo
@@ -16,7 +15,7 @@ from ovsam_plugin.curation.run_requests import DecisionRequest
 from ovsam_plugin.curation.selection import LABELS, VIEW, Selection
 from ovsam_plugin.dataset.internals import is_patches
 
-from .form import AskingOperator, mark, menu
+from .form import AskingOperator, asker, asker_question, mark, menu
 
 _DECISIONS = {
     "accept": "Accept: the names are right",
@@ -115,6 +114,7 @@ class Decide(AskingOperator):
             menu(inputs, "eval_key", keys, request.eval_key or _first(keys), "Evaluation")
             if not keys:
                 mark(inputs, {"eval_key": _UNJUDGED})
+        asker_question(inputs, ctx)
         mark(inputs, request.unread)
         if not what and decision != "undo":
             mark(inputs, {"what": _SELECT})
@@ -125,17 +125,18 @@ class Decide(AskingOperator):
         request.check_read()
         decision, selection = request.decision, _selection(ctx)
         field = _field(ctx, selection, request)
-        chosen: dict[str, list[str]] = {}
+        by = asker(ctx, request.by)
         if decision == "undo":
-            by = decisions.reviewer()
             changed = asked = len(decisions.undo(ctx.dataset, field, by=by))
         else:
             what = _what(request, selection.choices(field), selection)
             if not what:
                 raise ValueError(_SELECT)
             chosen = selection.label_ids(what, field)
+            for name, ids in chosen.items():  # all or none
+                decisions.check_decidable(ctx.dataset, name, ids, accepts=decision == "accept")
             asked = sum(map(len, chosen.values()))
-            changed = sum(_decide(ctx, request, name, ids) for name, ids in chosen.items())
+            changed = sum(_decide(ctx, request, name, ids, by) for name, ids in chosen.items())
         selection.refresh()
         ctx.ops.clear_selected_labels()
         ctx.ops.clear_selected_samples()
@@ -149,21 +150,21 @@ class Decide(AskingOperator):
         return types.Property(outputs, view=types.View(label="Decided"))
 
 
-def _decide(ctx: foo.ExecutionContext, request: DecisionRequest, field: str, ids: list[str]) -> int:
+def _decide(
+    ctx: foo.ExecutionContext, request: DecisionRequest, field: str, ids: list[str], by: str
+) -> int:
     """Makes one decision about labels of one field; how many changed."""
     if request.decision == "rename":
-        return decisions.rename(ctx.dataset, field, ids, request.name)
+        return decisions.rename(ctx.dataset, field, ids, request.name, by=by)
     if request.decision == "models_name":
         key = request.eval_key or _first(evaluations_of(ctx.dataset, field))
         if not key:
             raise ValueError(_UNJUDGED)
-        return take_models_names(ctx.dataset, key, ids)
-    calls: dict[str, Callable[..., int]] = {
-        "accept": decisions.accept,
-        "reject": decisions.reject,
-        "reopen": decisions.reopen,
-    }
-    return calls[request.decision](ctx.dataset, field, ids)
+        return take_models_names(ctx.dataset, key, ids, by=by)
+    if request.decision == "reopen":
+        return decisions.reopen(ctx.dataset, field, ids)
+    decide = decisions.accept if request.decision == "accept" else decisions.reject
+    return decide(ctx.dataset, field, ids, by=by)
 
 
 def _first(keys: list[str]) -> str:

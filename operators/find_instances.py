@@ -11,6 +11,7 @@ from ovsam_plugin.curation.finding_request import KINDS, FindingRequest
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.label_errors import evaluations
 from ovsam_plugin.curation.run_fields import run_fields
+from ovsam_plugin.dataset.internals import is_patches
 
 from .form import AskingOperator, mark, menu
 
@@ -70,10 +71,11 @@ class FindInstances(AskingOperator):
         found = len(view)
         if found:
             ctx.ops.set_view(view=view)
-        told = f"{found:,} found" if found else "none found; the view stays as it is"
-        return {"told": told, "found": found}
+        what = "instance" if is_patches(view) else "photograph"
+        told = f"{found:,} {what}{'' if found == 1 else 's'}"
+        return {"told": told if found else "nothing: the view stays as it is", "found": found}
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         outputs = types.Object()
-        outputs.str("told", label="Instances" if ctx.params.get("patches", True) else "Photographs")
+        outputs.str("told", label="Found")
         return types.Property(outputs, view=types.View(label="Found"))

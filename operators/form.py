@@ -13,6 +13,7 @@ from fiftyone.operators import types
 from fiftyone.operators.executor import ExecutionOptions
 
 from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError, Setting
+from ovsam_plugin.curation.decisions import reviewer
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.run_requests import RunRequest
 from ovsam_plugin.dataset.form import Form
@@ -298,6 +299,23 @@ def mark(inputs: types.Object, problems: dict[str, str]) -> None:
         if prop is None:
             prop = inputs.view(f"{name}_problem", types.Error(label=plain(message)))
         prop.invalid, prop.error_message = True, message
+
+
+def asker(ctx: foo.ExecutionContext, by: object = None) -> str:
+    """Who asks: as they say themselves, else as the App knows, else `reviewer()`."""
+    user = getattr(ctx, "user", None)
+    known = getattr(user, "name", None) or getattr(user, "email", None)
+    return str(by or "").strip() or str(known or "").strip() or reviewer()
+
+
+def asker_question(inputs: types.Object, ctx: foo.ExecutionContext) -> None:
+    """Under which name a decision is recorded."""
+    inputs.str(
+        "by",
+        default=asker(ctx),
+        label="Your name",
+        description="recorded with the decision; as in the panel OVSAM review",
+    )
 
 
 def selected_labels(ctx: foo.ExecutionContext) -> list[str]:

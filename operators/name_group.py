@@ -7,13 +7,13 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation.decisions import rename, reviewer
+from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.run_requests import GroupRequest
 from ovsam_plugin.curation.views import unknown
 
-from .form import AskingOperator, chosen_run, mark, menu, run_menu
+from .form import AskingOperator, asker, asker_question, chosen_run, mark, menu, run_menu
 
 _SHOWN = 100
 _NO_GROUPS = "no groups of unknown instances: score the run first, with Score a run"
@@ -41,7 +41,7 @@ class NameGroup(AskingOperator):
         groups = unknown_groups(ctx.dataset, field, most=_SHOWN) if field else []
         if not groups:
             mark(inputs, {"field": _NO_GROUPS} if field else {})
-            prop.invalid = True
+            prop.invalid, prop.error_message = True, _NO_GROUPS
             return prop
         offered = {str(group.number): str(group) for group in groups}
         request = GroupRequest.read(ctx.params)
@@ -50,15 +50,22 @@ class NameGroup(AskingOperator):
         names = dict.fromkeys((*chosen.names, *known_names(ctx.dataset, field)))
         view = types.AutocompleteView(choices=[types.Choice(n, label=n) for n in names])
         inputs.str("name", required=True, label="Name", view=view)
+        asker_question(inputs, ctx)
         mark(inputs, request.unread)
         return prop
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
         field, request = chosen_run(ctx), GroupRequest.read(ctx.params)
         request.check_read()
-        view = unknown(ctx.dataset, field, group=request.group or 1)
+        number = request.group
+        if number is None:
+            largest = unknown_groups(ctx.dataset, field, most=1)
+            if not largest:
+                raise ValueError(_NO_GROUPS)
+            number = largest[0].number
+        view = unknown(ctx.dataset, field, group=number)
         ids = view.values(f"{field}.detections.id", unwind=True)
-        count = rename(ctx.dataset, field, ids, request.name, by=reviewer())
+        count = rename(ctx.dataset, field, ids, request.name, by=asker(ctx, request.by))
         ctx.ops.reload_dataset()
         return {"renamed": count}
 

@@ -11,13 +11,13 @@ from fiftyone.operators import types
 
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset.tried_photographs import COUNT, tried_photographs
 from ovsam_plugin.import_lock import IMPORTS
 
 from .form import flat_target, menu, slider
 from .live import in_words
 
 _URI = "@ovsam/curation/try_labels"
-_COUNT = 4
 _TILE = 520
 
 
@@ -45,12 +45,11 @@ class TryLabels(foo.Operator):  # type: ignore[misc]
         request = LabelRequest.from_params(form)
         key, look_key = request.preview_keys(samples)
         make_preview(
-            samples,
+            tried_photographs(samples, request.prompt_fields),
             lambda: build_model(**request.model_arguments(samples)),
             request.prompt_fields,
             key=key,
             look_key=look_key,
-            photographs=_COUNT,
         )
         return {"key": key}
 
@@ -60,7 +59,7 @@ def preview_switch(inputs: types.Object, samples: Samples) -> None:
     inputs.bool(
         "preview",
         default=False,
-        label=f"Try on {min(_COUNT, samples.count())} photographs",
+        label=f"Try on {min(COUNT, samples.count())} photographs",
         description="shows what these settings give; nothing is written",
         view=types.SwitchView(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import fiftyone.operators as foo
@@ -14,6 +15,8 @@ from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.review_picture import data_address, group_picture
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.views import as_patches, unknown
+
+from ..form import asker
 
 _ROWS = 6
 _HELP = (
@@ -64,16 +67,17 @@ class Groups(foo.Panel):  # type: ignore[misc]
         self._name(ctx, number, name)
 
     def reject(self, ctx: foo.ExecutionContext) -> None:
-        field = ctx.panel.get_state("field")
-        ids = _members(ctx, field, ctx.params["number"])
-        count = decisions.reject(ctx.dataset, field, ids, by=decisions.reviewer())
-        self._told(ctx, f"{count:,} instances rejected")
+        def change(field: str, ids: list[str], by: str) -> str:
+            count = decisions.reject(ctx.dataset, field, ids, by=by)
+            return f"{count:,} instances rejected"
+
+        self._decide(ctx, ctx.params["number"], change)
 
     def undo(self, ctx: foo.ExecutionContext) -> None:
-        field = ctx.panel.get_state("field")
-        undone = decisions.undo(ctx.dataset, field, by=decisions.reviewer())
+        field, by = ctx.panel.get_state("field"), _asker(ctx)
+        undone = decisions.undo(ctx.dataset, field, by=by)
         told = f"{len(undone):,} instances undecided again"
-        self._told(ctx, told if undone else "There is no decision of yours to undo")
+        self._told(ctx, told if undone else f"There is no decision of {by} to undo")
 
     def show(self, ctx: foo.ExecutionContext) -> None:
         field = ctx.panel.get_state("field")
@@ -81,13 +85,24 @@ class Groups(foo.Panel):  # type: ignore[misc]
         ctx.ops.set_view(view=as_patches(view, field, "unknown"))
 
     def _name(self, ctx: foo.ExecutionContext, number: int, name: str) -> None:
-        field = ctx.panel.get_state("field")
-        ids = _members(ctx, field, number)
-        count = decisions.rename(ctx.dataset, field, ids, name, by=decisions.reviewer())
-        self._told(ctx, f"{count:,} instances are now {name!r}")
+        def change(field: str, ids: list[str], by: str) -> str:
+            count = decisions.rename(ctx.dataset, field, ids, name, by=by)
+            return f"{count:,} instances are now {name!r}"
 
-    def _told(self, ctx: foo.ExecutionContext, message: str) -> None:
-        ctx.ops.notify(message, variant="success")
+        self._decide(ctx, number, change)
+
+    def _decide(
+        self, ctx: foo.ExecutionContext, number: int, change: Callable[[str, list[str], str], str]
+    ) -> None:
+        field = ctx.panel.get_state("field")
+        try:
+            told, variant = change(field, _members(ctx, field, number), _asker(ctx)), "success"
+        except ValueError as error:  # somebody has decided about the group since
+            told, variant = str(error), "error"
+        self._told(ctx, told, variant)
+
+    def _told(self, ctx: foo.ExecutionContext, message: str, variant: str = "success") -> None:
+        ctx.ops.notify(message, variant=variant)
         ctx.ops.reload_dataset()
         self._show(ctx, ctx.panel.get_state("field"))
 
@@ -119,6 +134,7 @@ class Groups(foo.Panel):  # type: ignore[misc]
             self._group(panel, group, names)
         if fields:
             row = panel.h_stack("steps", gap=1)
+            row.str("by", label="Your name", default=_asker(ctx))
             _button(row, "undo", "Undo my last decision", self.undo, {}, icon="undo")
         view = types.GridView(
             orientation="vertical", gap=3, pad=2, align_x="left", componentsProps=_ONE_COLUMN
@@ -143,6 +159,10 @@ class Groups(foo.Panel):  # type: ignore[misc]
         part.str(f"name_{number}", label="Another name", view=view)
         row = part.h_stack(f"typed_{number}", gap=1)
         _button(row, f"typed_give_{number}", "Give this name", self.give_typed, {"number": number})
+
+
+def _asker(ctx: foo.ExecutionContext) -> str:
+    return asker(ctx, ctx.panel.get_state("steps.by"))
 
 
 def _members(ctx: foo.ExecutionContext, field: str, number: int) -> list[str]:

@@ -40,10 +40,3 @@ class Question(foo.Operator):  # type: ignore[misc]
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
         """What the script is told, as JSON has it. Raises ValueError, FileNotFoundError."""
         raise NotImplementedError
-
-
-def asker(ctx: foo.ExecutionContext, params: dict[str, Any]) -> str | None:
-    """Who asks: as the browser was told, else as the App knows; None where neither does."""
-    user = getattr(ctx, "user", None)
-    known = getattr(user, "name", None) or getattr(user, "email", None)
-    return str(params.get("by") or known or "").strip() or None

@@ -9,7 +9,8 @@ from fiftyone.operators import types
 
 from ovsam_plugin.curation.review_panel import act, open_review, picture, together
 
-from .question import Question, asker
+from ..form import asker
+from .question import Question
 
 _HELP = (
     "The queue follows what the grid shows: choose a view, or filter in the sidebar. Keys, once "
@@ -53,7 +54,7 @@ class ReviewAct(Question):
     changes = True
 
     def answer(self, ctx: foo.ExecutionContext, params: dict[str, Any]) -> dict[str, Any]:
-        return act(ctx.view, params["session"], params["actions"], asker(ctx, params))
+        return act(ctx.view, params["session"], params["actions"], asker(ctx, params.get("by")))
 
 
 class ReviewPicture(Question):

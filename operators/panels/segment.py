@@ -9,7 +9,8 @@ from fiftyone.operators import types
 
 from ovsam_plugin.import_lock import IMPORTS
 
-from .question import Question, asker
+from ..form import asker
+from .question import Question
 
 _HELP = (
     "The mask under the mouse is shown with its name, its confidence (how certain the name is) "
@@ -92,7 +93,7 @@ class SegmentChange(Question):
         with IMPORTS:
             from ovsam_plugin.curation.segment_panel import change
 
-        asked = {**params["asked"], "by": asker(ctx, params["asked"])}
+        asked = {**params["asked"], "by": asker(ctx, params["asked"].get("by"))}
         return change(ctx.dataset, params["sample_id"], params["action"], asked)
 
 

@@ -72,13 +72,8 @@ def with_example_class(
     if not examples:
         raise ValueError("a class by example needs at least one example: select instances of it")
     dataset = root_dataset(samples)
-    runs.source_field(dataset, field)
-    vocabulary = runs.recorded_vocabulary(dataset, field)
-    if vocabulary is None:
-        raise ValueError(
-            f"the classes that field {field!r} was named from are not kept: relabel it over a "
-            "vocabulary, and make the class in the new field"
-        )
+    runs.required(dataset, field)
+    vocabulary = runs.required_vocabulary(dataset, field)
     place = vocabulary.find(name)
     known = Category(name) if place is None else vocabulary.categories[place]
     return vocabulary.with_class(

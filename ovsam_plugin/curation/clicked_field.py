@@ -193,6 +193,7 @@ class ClickedField:
             raise ValueError("this photograph is no longer in the dataset")
 
     def _check_label(self, sample_id: str, label_id: str) -> None:
-        there = {"_id": ObjectId(sample_id), f"{self._field}.detections._id": ObjectId(label_id)}
-        if not sample_documents(self._dataset).count_documents(there):
+        label = ObjectId(label_id) if ObjectId.is_valid(label_id) else None
+        there = {"_id": ObjectId(sample_id), f"{self._field}.detections._id": label}
+        if label is None or not sample_documents(self._dataset).count_documents(there):
             raise ValueError("this instance is no longer there: somebody has removed it")

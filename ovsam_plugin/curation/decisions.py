@@ -314,6 +314,31 @@ def make_ready(dataset: fo.Dataset, label_field: str) -> None:
         _know(last)
 
 
+def check_decidable(
+    samples: Samples, label_field: str, label_ids: Ids, *, accepts: bool
+) -> dict[ObjectId, dict[str, Any]]:
+    """The labels that are to be decided about.
+
+    Args:
+        samples: the dataset, or a view of it.
+        label_field: a field of Detections.
+        label_ids: one label's id, or many.
+        accepts: whether their names are to be accepted.
+
+    Raises:
+        ValueError: as for `accept`.
+    """
+    dataset, ids = _prepare(samples, label_field, label_ids)
+    found = decided_labels.find(dataset, label_field, ids)
+    nameless = [i for i, d in found.items() if d.get("label") is None]
+    if accepts and nameless:
+        raise ValueError(
+            f"{len(nameless)} of these labels have no name to accept "
+            f"({decided_labels.few(nameless)}): reject them, or give them a name"
+        )
+    return found
+
+
 def reviewer() -> str:
     """Who decides when nobody is named: OVSAM_REVIEWER, else the system's user.
 
@@ -333,15 +358,9 @@ def _decide(
     samples: Samples, label_field: str, label_ids: Ids, decision: Decision, by: str | None
 ) -> int:
     by = clean_name(reviewer() if by is None else by, "the reviewer's name")
-    dataset, ids = _prepare(samples, label_field, label_ids)
-    found = decided_labels.find(dataset, label_field, ids)
-    nameless = [i for i, d in found.items() if d.get("label") is None]
-    if decision.kind == ACCEPTED and nameless:
-        raise ValueError(
-            f"{len(nameless)} of these labels have no name to accept "
-            f"({decided_labels.few(nameless)}): reject them, or give them a name"
-        )
-    return _change(dataset, label_field, found, decision, by, _now())
+    accepts = decision.kind == ACCEPTED
+    found = check_decidable(samples, label_field, label_ids, accepts=accepts)
+    return _change(root_dataset(samples), label_field, found, decision, by, _now())
 
 
 def _change(

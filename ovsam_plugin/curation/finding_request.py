@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ovsam_plugin.curation import comparison, views
-from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.curation.groups import no_such_group, unknown_groups
 from ovsam_plugin.curation.label_errors import MIN_SCORE, evaluations, label_errors
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.form import Form, one_of
@@ -120,10 +120,9 @@ class FindingRequest(Form):
         if self.kind in ("doubtful", "tail") and not 0 < self.percent <= 100:
             return {"percent": "must be above 0 and at most 100"}
         if self.kind == "group":
-            groups = [found.number for found in unknown_groups(samples, self.field)]
-            if self.group not in groups:
-                there = f"there are 1 to {max(groups)}" if groups else "all have been decided about"
-                return {"group": f"there is no group {self.group}: {there}"}
+            groups = unknown_groups(samples, self.field)
+            if self.group not in [found.number for found in groups]:
+                return {"group": no_such_group(self.group, groups)}
         if self.kind == "differing" and self.other in (None, self.field):
             return {
                 "other": "no other run over these instances: make one first, with Relabel over "

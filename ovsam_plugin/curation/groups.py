@@ -13,6 +13,7 @@ from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 
 _EXAMPLES = 6
+_TOLD = 20
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ def unknown_groups(samples: Samples, field: str, *, most: int | None = None) -> 
         )
         for row in found
     ]
+
+
+def no_such_group(number: int | None, known: Sequence[Group]) -> str:
+    """What a person is told who asks for a group that these samples do not have."""
+    there = ", ".join(str(number) for number in sorted(group.number for group in known)[:_TOLD])
+    more = ", ..." if len(known) > _TOLD else ""
+    choose = f"choose one of {there}{more}" if known else "these samples have none"
+    return f"there is no group {number} of unknown instances: {choose}"
 
 
 def keep_names(dataset: fo.Dataset, field: str, names: Mapping[int, Sequence[str]]) -> None:

@@ -111,15 +111,8 @@ def learn_from_decisions(
     """
     dataset = root_dataset(samples)
     samples = own_detections(samples, pred_field)
-    source = runs.source_field(dataset, pred_field)
-    recorded = runs.recorded(dataset, source)
-    vocabulary = runs.recorded_vocabulary(dataset, pred_field)
-    assert recorded is not None
-    if vocabulary is None:
-        raise ValueError(
-            f"the classes that field {pred_field!r} was named from are not kept: relabel it over "
-            "a vocabulary, and decide in the new field"
-        )
+    recorded = runs.required(dataset, pred_field)
+    vocabulary = runs.required_vocabulary(dataset, pred_field)
     decided = _decided(samples, pred_field, pred_field if label_field is None else label_field)
     embeddings = embedding_index.load(dataset, pred_field)
     rows = embeddings.rows(list(decided))
@@ -128,8 +121,8 @@ def learn_from_decisions(
     told = [one for one, use in zip(decided.values(), usable) if use]
     _check_enough(pred_field, told, int((~usable).sum()))
 
-    earlier = (runs.recorded(dataset, pred_field) or {}).get("added") or 0
-    classes, added = _with_names(without_added(vocabulary, earlier), told)
+    earlier = without_added(vocabulary, recorded.get("added") or 0)
+    classes, added = _with_names(earlier, told)
     embedder = Embedder.of(recorded)
     recognizer = build_recognizer(embedder.side, classes, pick_device(device))
     shown, _ = run_adapter(dataset, classes, embedder, device)

@@ -126,9 +126,7 @@ def relabel_dataset(
     clock, started = time.monotonic(), runs.now()
     dataset = root_dataset(samples)
     samples = own_detections(samples, pred_field)
-    source = runs.source_field(dataset, pred_field)
-    recorded = runs.recorded(dataset, source)
-    assert recorded is not None
+    recorded = runs.required(dataset, pred_field)
     embedder = Embedder.of(recorded)
     _check_namer(pred_field, embedder, NamerSpec.of(namer))
     classes = vocabulary_of(dataset, vocabulary, examples)
@@ -143,7 +141,7 @@ def relabel_dataset(
         raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
     label_field = label_field or new_field_name(pred_field, classes.name)
     settings = runs.Renaming(
-        source=source,
+        source=runs.origin(dataset, pred_field),
         preset=recorded["preset"],
         weights=recorded["weights"],
         vocabulary=classes.name,
@@ -205,7 +203,7 @@ def relabel_dataset(
             field=label_field,
             source=pred_field,
             instances=len(kept),
-            changed=sum(before[row] != names.name(row) for row in named),
+            changed=sum(before[row] != names.name(row) for row in kept),
             decided=int(decided.sum()),
             edited=int(by_hand.sum()),
             others=len(labels) - len(named) - int((decided | by_hand).sum()),

@@ -31,7 +31,6 @@ from ovsam_plugin.import_lock import IMPORTS
 _NOTHING = "This dataset has no field of instances: run Label first."
 _LIKELY = "ovsam"
 # Names that are offered while one is typed.
-_NAMES = 2000
 # Instances of a set that are drawn; those that look most alike are no more than these.
 DRAWN = 24
 
@@ -63,7 +62,7 @@ def open_review(samples: Samples, asked: Mapping[str, Any]) -> dict[str, Any]:
         prepare(samples, field)
     except ValueError as error:
         return {**told, "session": None, "trouble": str(error), "names": []}
-    names = known_names(samples, field)[:_NAMES]
+    names = known_names(samples, field)
     return {**told, "session": session.to_state(), "trouble": None, "names": names}
 
 

@@ -31,7 +31,7 @@ from ovsam_plugin.curation.review_queue import (
 from ovsam_plugin.dataset import writing
 from ovsam_plugin.dataset.expressions import DECIDED
 from ovsam_plugin.dataset.targets import Samples, root_dataset
-from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
+from ovsam_plugin.scoring.orders import BY_ATTRIBUTE, ORDERS
 from ovsam_plugin.vocabulary.names import clean_name
 
 LabelIds: TypeAlias = str | Sequence[str]
@@ -48,7 +48,7 @@ class ReviewSession:
         filters: classes and confidences that are asked for.
         waiting: the next instances, the first one being shown.
         skipped: ids of labels that were passed over; they come again when the queue starts again.
-        progress: decided and open instances of the whole field.
+        progress: decided and open instances of what is reviewed.
         figures: what is open, for charts. Like the progress it is counted whenever a page is read,
             and in between by what is decided here: counting reads every label of the field.
         offered: the orders that the field could be sorted by at the start.
@@ -96,6 +96,7 @@ class ReviewSession:
             ValueError: it is something else.
         """
         try:
+            ORDERS[state["order"]]
             confidence = state["confidence"]
             return cls(
                 field=str(state["field"]),

@@ -20,7 +20,7 @@ class RunRequest(Form):
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRequest(RunRequest):
-    """Those of `score`: also the share of unknown instances that are grouped."""
+    """Those of `score`: also the share of instances that count as unknown."""
 
     share: float | None = None
 
@@ -46,10 +46,11 @@ class ClassRequest(RunRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class GroupRequest(RunRequest):
-    """Those of `name_group`: also which group, and its name."""
+    """Those of `name_group`: also which group, its name, and who names it."""
 
     group: int | None = None
     name: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +69,15 @@ class RemovalRequest(RunRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionRequest(Form):
-    """Those of `decide`: what is decided, about what, and the name or evaluation it needs."""
+    """Those of `decide`: what is decided, about what, by whom, and the name or evaluation it
+    needs."""
 
     decision: Annotated[str, one_of(*DECISIONS)] = "accept"
     what: str | None = None
     field: str | None = None
     name: str = ""
     eval_key: str | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

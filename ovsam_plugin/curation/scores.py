@@ -95,13 +95,8 @@ def score_run(
     if share is not None and not 0 <= share <= 1:
         raise ValueError(f"share is a part of the instances, 0 to 1, got {share}")
     dataset = root_dataset(samples)
-    source = runs.source_field(dataset, pred_field)
-    vocabulary = runs.recorded_vocabulary(dataset, pred_field)
-    if vocabulary is None:
-        raise ValueError(
-            f"the classes that field {pred_field!r} was named from are not kept: relabel it over "
-            "a vocabulary, and score the new field"
-        )
+    recorded = runs.required(dataset, pred_field)
+    vocabulary = runs.required_vocabulary(dataset, pred_field)
     check_writable(dataset, pred_field, (a.name for a in attributes.SCORES))
     attributes.declare(dataset, pred_field)
     numbers = {"confidence", "objectness", *scoring.needed(scoring.SCORES)}
@@ -123,8 +118,6 @@ def score_run(
     pointed = [table.columns["prompt_type"][i] not in FOUND for i in known]
     columns["objectness"][pointed] = np.nan
     names = [str(table.columns["label"][i]) for i in known]
-    recorded = runs.recorded(dataset, source)
-    assert recorded is not None
     side = Embedder.of(recorded).side
     where = pick_device(device)
     here, there = _best_logits(side, vocabulary, some, where)

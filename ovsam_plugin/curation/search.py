@@ -133,9 +133,8 @@ def _common(
     """(2 D,) float32, what examples have in common."""
     if not examples:
         raise ValueError("a search by example needs at least one: the id of a label")
-    recorded = runs.recorded(dataset, field)
-    assert recorded is not None
-    found = run_vectors(dataset, examples, Embedder.of(recorded), device)
+    embedder = Embedder.of(runs.required(dataset, field))
+    found = run_vectors(dataset, examples, embedder, device)
     if len(found) < len(set(examples)):
         gone = next(example for example in examples if example not in found)
         raise ValueError(f"no label of the dataset has the id {gone!r}: choose another example")

@@ -16,7 +16,7 @@ from fiftyone import ViewExpression
 from fiftyone import ViewField as F
 
 from ovsam_plugin.curation.attributes import own_detections
-from ovsam_plugin.curation.groups import unknown_groups
+from ovsam_plugin.curation.groups import no_such_group, unknown_groups
 from ovsam_plugin.dataset.expressions import DECIDED, filtered
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
@@ -196,10 +196,9 @@ def unknown(
         raise ValueError("above, percent and group are three ways to say what is unknown: give one")
     if group is not None:
         _required(samples, label_field, "group")
-        known = [found.number for found in unknown_groups(samples, label_field)]
-        if group not in known:
-            there = f"there are 1 to {max(known)}" if known else "these samples have none"
-            raise ValueError(f"there is no group {group!r} of unknown instances: {there}")
+        known = unknown_groups(samples, label_field)
+        if group not in [found.number for found in known]:
+            raise ValueError(no_such_group(group, known))
         return _only(samples, label_field, (F("group") == group) & _undecided())
     samples = _required(samples, label_field, "unknown")
     if percent is not None:

@@ -165,7 +165,7 @@ def _labels(dataset: fo.Dataset, field: str) -> tuple[dict[str, str], list[str]]
 def load(dataset: fo.Dataset, field: str) -> StoredEmbeddings:
     """The embeddings of a run's labels, or of those that a relabelled run was made from.
 
-    Those of labels whose box or mask somebody has changed since are among them: see `outlines`.
+    Those of labels whose box or mask somebody has changed since are among them: see `edits`.
 
     Raises:
         ValueError: no run of ours filled the field, or its embeddings were not kept.
@@ -223,9 +223,7 @@ def forget(dataset: fo.Dataset, field: str) -> None:
 
 def _check_maker(dataset: fo.Dataset, field: str, index: Any) -> None:
     """That who made the embeddings is who the field was named by."""
-    recorded = runs.recorded(dataset, field)
-    assert recorded is not None
-    embedder = Embedder.of(recorded)
+    embedder = Embedder.of(runs.required(dataset, field))
     model, kwargs = embedder.text_model
     made_by = index.config.model_kwargs or {}
     if (index.config.model, made_by) == (model, kwargs or {}):

@@ -7,7 +7,6 @@ only choose again.
 from __future__ import annotations
 
 import functools
-import random
 import statistics
 import threading
 import time
@@ -35,10 +34,8 @@ from ovsam_plugin.prediction.labeler import Candidates
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.recognition.recognizer import Recognition
 
-PHOTOGRAPHS = 4
 TILE = 560
 """Longest side of a photograph as it is drawn, in pixels."""
-_SEED = 51
 
 T = TypeVar("T")
 
@@ -175,23 +172,21 @@ def preview(key: str) -> Preview | None:
 
 
 def make_preview(
-    samples: Samples,
+    photographs: Samples,
     build: Callable[[], OvsamModel],
     prompt_fields: dict[str, str],
     *,
     key: str,
     look_key: str,
-    photographs: int = PHOTOGRAPHS,
 ) -> Preview:
-    """Labels a few photographs, always the same ones, and writes nothing.
+    """Labels a few photographs, and writes nothing.
 
     Args:
-        samples: that they are taken from; those that ask, where prompts do.
+        photographs: see `tried_photographs`.
         build: gives the model.
         prompt_fields: field names by keywords of `apply_model`; empty for everything.
         key: under which `preview` finds it: one for all settings but limits.
         look_key: the same without what only names decide.
-        photographs: how many.
 
     Raises:
         ValueError: a setting is out of range.
@@ -204,18 +199,9 @@ def make_preview(
         model = build()
         looked = _looked.get(look_key)
         if looked is None:
-            chosen = _choose(samples, prompt_fields, photographs)
-            looked = _looked.put(look_key, _look(model, chosen, prompt_fields))
+            looked = _looked.put(look_key, _look(model, photographs, prompt_fields))
         named = tuple(_named(model, one) for one in looked)
         return _previews.put(key, Preview(model, named))
-
-
-def _choose(samples: Samples, prompt_fields: dict[str, str], count: int) -> Samples:
-    for name in prompt_fields.values():
-        samples = samples.exists(name)
-    ids = samples.values("id")
-    chosen = random.Random(_SEED).sample(ids, min(count, len(ids)))
-    return samples.select(sorted(chosen))
 
 
 def _look(model: OvsamModel, samples: Samples, prompt_fields: dict[str, str]) -> tuple[Looked, ...]:

@@ -22,6 +22,7 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
     with_all_fields,
 )
+from ovsam_plugin.dataset.tried_photographs import as_they_are, tried_photographs
 from ovsam_plugin.dataset.unanswered_prompts import to_be_labelled
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
@@ -209,6 +210,7 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
         """
         dataset = root_dataset(samples)
         looked: list[Any] = [str(dataset_id(dataset)), stages_of(samples), self.prompt_fields]
+        looked.append(as_they_are(tried_photographs(samples, self.prompt_fields)))
         looked += [self.preset, self.weights, self.tiles, self.refine_masks, self.all_candidates]
         named = [*looked, self._vocabulary(samples).hash, self.find]
         return _digest(named), _digest(looked)

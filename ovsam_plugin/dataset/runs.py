@@ -128,11 +128,11 @@ def recorded(dataset: fo.Dataset, field: str) -> dict[str, Any] | None:
     return config if config.get("method") in (_LABEL, _RELABEL) else None
 
 
-def source_field(dataset: fo.Dataset, field: str) -> str:
-    """The field whose labelling made the embeddings that go with a run's labels.
+def required(dataset: fo.Dataset, field: str) -> dict[str, Any]:
+    """The settings of the labelling or relabelling that filled a field that is there.
 
     Raises:
-        ValueError: no run of ours filled the field; the message names those that did.
+        ValueError: neither did, or the field is gone; the message names those that are there.
     """
     found = recorded(dataset, field)
     if found is None or dataset.get_field(field) is None:
@@ -148,6 +148,17 @@ def source_field(dataset: fo.Dataset, field: str) -> str:
             f"no labelling run filled field {field!r}{renamed}; there are "
             f"{', '.join(map(repr, known)) or _NONE}"
         )
+    return found
+
+
+def source_field(dataset: fo.Dataset, field: str) -> str:
+    """The field whose labelling made the embeddings that go with a run's labels, or did before it
+    was removed.
+
+    Raises:
+        ValueError: as for `required`.
+    """
+    required(dataset, field)
     return origin(dataset, field)
 
 
@@ -236,6 +247,21 @@ def recorded_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary | None:
     else:
         return None
     return vocabulary if vocabulary.hash == config["vocabulary_hash"] else None
+
+
+def required_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary:
+    """As `recorded_vocabulary`.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    vocabulary = recorded_vocabulary(dataset, field)
+    if vocabulary is None:
+        raise ValueError(
+            f"the classes that field {field!r} was named from are not kept: relabel it over a "
+            "vocabulary, and go on with the new field"
+        )
+    return vocabulary
 
 
 def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> None:

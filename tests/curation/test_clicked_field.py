@@ -56,6 +56,7 @@ def test_a_sample_or_label_that_is_gone_is_told_and_nothing_written(
         lambda: field.rename(other, label_id, "lynx"),
         lambda: field.remove(other, label_id),
         lambda: field.redraw(sample_id, "0" * 24, instance),
+        lambda: field.rename(sample_id, "no id", "lynx"),
         lambda: field.redraw(sample_id, label_id, instance, merged=["0" * 24]),
     ):
         with pytest.raises(ValueError, match="somebody has removed it"):

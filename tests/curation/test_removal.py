@@ -7,6 +7,7 @@ import fiftyone.brain as fob
 import numpy as np
 import pytest
 
+from ovsam_plugin.curation.learning import learn_from_decisions
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.removal import remove_run, run_traces
 from ovsam_plugin.curation.scores import score_run
@@ -62,6 +63,14 @@ def test_an_index_stays_as_long_as_a_run_needs_it(named: fo.Dataset, gone: str) 
     assert len(search(named, "a cat", pred_field=left, k=3)) == 3
     view = named.to_patches(left).sort_by_similarity("a cat", k=2, brain_key="ovsam_similarity")
     assert len(view) == 2
+    assert score_run(named, pred_field=left, device="cpu").instances
+    again = relabel_dataset(
+        named, vocabulary=OTHER, pred_field=left, label_field="third", device="cpu"
+    )
+    assert again.instances
+    remove_run(named, "third")
+    with pytest.raises(ValueError, match="0 accepted .* too few to learn from"):
+        learn_from_decisions(named, pred_field=left, device="cpu")
     remove_run(named, left)
     assert named.list_brain_runs() == []
 

@@ -31,6 +31,8 @@ def test_a_session_is_what_it_was_after_a_way_through_json(labelled: fo.Dataset)
     assert len(session.waiting) == 2
     skipped = session.skip(session.waiting[0].label_id)
     assert again(skipped) == skipped
+    with pytest.raises(ValueError, match=r"this is not a review \(KeyError\('by_age'\)\)"):
+        ReviewSession.from_state({**session.to_state(), "order": "by_age"})
 
 
 def test_every_decision_brings_the_next_instance(labelled: fo.Dataset, ids: dict[str, str]) -> None:

@@ -157,7 +157,7 @@ def test_a_vocabulary_without_groups_or_split_is_named_as_the_reason(run: fo.Dat
 
 
 def test_a_group_that_is_not_there_is_refused(run: fo.Dataset) -> None:
-    with pytest.raises(ValueError, match="there is no group 3 .* there are 1 to 2"):
+    with pytest.raises(ValueError, match="there is no group 3 .* choose one of 1, 2"):
         views.unknown(run, "ovsam", group=3)
 
 

@@ -13,6 +13,7 @@ from ovsam_plugin.dataset.contact_sheet import SHOWN
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.preview import Preview, make_preview, preview
+from ovsam_plugin.dataset.tried_photographs import tried_photographs
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 
@@ -26,7 +27,8 @@ def tried(dataset: fo.Dataset, prompts: dict[str, str] | None = None, **settings
     def build() -> OvsamModel:
         return build_model(**{"vocabulary": NAMES, "device": "cpu", **settings})
 
-    return make_preview(dataset, build, prompts or {}, key=key, look_key=repr((key, "look")))
+    photographs = tried_photographs(dataset, prompts or {})
+    return make_preview(photographs, build, prompts or {}, key=key, look_key=repr((key, "look")))
 
 
 @pytest.mark.parametrize(

@@ -127,3 +127,29 @@ def test_labels_of_any_slice_are_decided(two_slices: fo.Dataset) -> None:
     assert run(two_slices, chosen, decision="accept").result["changed"] == 2
     assert right.values(f"{FIELD}.detections.review") == [["accepted", "accepted"]]
     assert progress(two_slices, FIELD) == Progress(accepted=2, open=3)
+
+
+def test_one_s_own_last_decision_is_undone(labelled: fo.Dataset, ids: dict[str, str]) -> None:
+    run(labelled, [ids["cat"]], decision="accept", by="Ann")
+    run(labelled, [ids["dog"]], decision="accept", by="Ben")
+    assert run(labelled, [], decision="undo", field=FIELD, by="Ann").result["changed"] == 1
+    assert run(labelled, [], decision="undo", field=FIELD, by="Ann").result["changed"] == 0
+    left = labelled.values(f"{FIELD}.detections.reviewed_by", unwind=True)
+    assert [by for by in left if by] == ["Ben"]
+
+
+def test_a_decision_about_two_fields_is_made_in_both_or_neither(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    nameless = fo.Detection(bounding_box=[0, 0, 0.5, 0.5])
+    sample = labelled.first()
+    sample["other"] = fo.Detections(detections=[nameless])
+    sample.save()
+    chosen = {FIELD: ids["cat"], "other": nameless.id}
+    selected = [{"label_id": i, "sample_id": "", "field": f} for f, i in chosen.items()]
+    asked = {"dataset": labelled, "selected_labels": selected, "params": {"decision": "accept"}}
+    with pytest.raises(ExecutionError, match="1 of these labels have no name to accept"):
+        foo.execute_operator(URI, asked)
+    assert progress(labelled, FIELD) == Progress(open=6)
+    asked["params"] = {"decision": "reject"}
+    assert foo.execute_operator(URI, asked).result["changed"] == 2

@@ -44,13 +44,18 @@ def test_each_kind_sets_the_view_to_its_instances(
 ) -> None:
     done = execute("find_instances", run, **params)
     assert done.result["found"] == found
+    assert done.result["told"].startswith(f"{found} instance")
     assert "set_view" in asked_of_app(done)
 
 
 @pytest.mark.parametrize(
     ("params", "name", "message"),
     [
-        ({"kind": "group", "group": "9"}, "group", "there is no group 9: there are 1 to 2"),
+        (
+            {"kind": "group", "group": "9"},
+            "group",
+            "of unknown instances: choose one of 1, 2",
+        ),
         ({"kind": "doubtful", "percent": 0.0}, "percent", "above 0"),
         ({"kind": "differing"}, "other", "with Relabel over another vocabulary"),
         ({"kind": "label_errors", "min_score": 1.0}, "min_score", "below 1"),

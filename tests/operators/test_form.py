@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import fiftyone as fo
@@ -12,6 +13,7 @@ from operators.form import (
     BOXES,
     LABEL_MODELS,
     VOCABULARIES,
+    asker,
     chosen_run,
     consent_by,
     flat_target,
@@ -128,3 +130,22 @@ def test_groups_by_a_field_are_worked_on_sample_by_sample(labelled: fo.Dataset) 
     assert sorted(samples.values("id")) == sorted(labelled.values("id"))
     assert samples.media_type == "image"
     assert len(flat_target(context("label", labelled, view=labelled.limit(1)._serialize()))) == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "given", "by"),
+    [
+        ({"name": "Ada", "email": "a@b.c"}, " ben ", "ben"),
+        ({"name": "Ada", "email": "a@b.c"}, None, "Ada"),
+        ({"name": "Ada", "email": "a@b.c"}, "  ", "Ada"),
+        ({"name": None, "email": "a@b.c"}, "", "a@b.c"),
+        ({}, "  ", "the server's"),
+        (None, None, "the server's"),
+    ],
+)
+def test_who_asks_is_whom_they_say_then_whom_the_app_knows_then_the_server_s_user(
+    user: dict[str, str] | None, given: str | None, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OVSAM_REVIEWER", "the server's")
+    ctx: Any = SimpleNamespace(user=None if user is None else SimpleNamespace(**user))
+    assert asker(ctx, given) == by

@@ -51,6 +51,16 @@ def test_a_group_has_one_name_at_once(grouped: fo.Dataset) -> None:
         assert (review == "renamed") == (group == 1)
 
 
+def test_without_a_number_it_is_the_group_that_the_form_shows_first(grouped: fo.Dataset) -> None:
+    execute("name_group", grouped, group="1", name="thing", by="Ann")
+    assert form("name_group", grouped).to_json()["type"]["properties"]["group"]["default"] == "2"
+    assert execute("name_group", grouped, name="otter").result == {"renamed": 1}
+    by = grouped.values(f"{FIELD}.detections.reviewed_by", unwind=True)
+    assert by.count("Ann") == 2
+    with pytest.raises(ExecutionError, match="no groups of unknown instances"):
+        execute("name_group", grouped, name="otter")
+
+
 def test_a_blank_name_decides_nothing(grouped: fo.Dataset) -> None:
     with pytest.raises(ExecutionError, match="name"):
         execute("name_group", grouped, group="1", name=" ")

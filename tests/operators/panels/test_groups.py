@@ -88,7 +88,29 @@ def test_a_name_goes_to_all_of_a_row_and_can_be_taken_back(run: fo.Dataset) -> N
     assert decided(run) == []
     ctx = panel(run, state)
     Groups().undo(ctx)
-    assert "no decision of yours" in str(asked_of_app(ctx)["notify"])
+    assert "There is no decision of" in str(asked_of_app(ctx)["notify"])
+
+
+def test_decisions_are_those_of_who_gives_a_name(run: fo.Dataset) -> None:
+    state = {**loaded(run), "steps": {"by": "Ann"}}
+    Groups().give(panel(run, state, number=1, name="mug"))
+    by = run.values(f"{FIELD}.detections.reviewed_by", unwind=True)
+    assert sorted(filter(None, by)) == ["Ann", "Ann"]
+    other = panel(run, {**state, "steps": {"by": "Ben"}})
+    Groups().undo(other)
+    assert "no decision of Ben" in str(asked_of_app(other)["notify"])
+    Groups().undo(panel(run, state))
+    assert decided(run) == []
+
+
+def test_a_second_click_says_that_the_group_is_decided(run: fo.Dataset) -> None:
+    state = loaded(run)
+    Groups().give(panel(run, state, number=1, name="mug"))
+    again = panel(run, state, number=1, name="vase")
+    Groups().give(again)
+    told = str(asked_of_app(again)["notify"])
+    assert "there is no group 1 of unknown instances: choose one of 2" in told
+    assert decided(run) == [("mug", "renamed"), ("mug", "renamed")]
 
 
 def test_a_typed_name_is_given_once_it_is_there(run: fo.Dataset) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from operators.panels.question import Question, asker
+from operators.panels.question import Question
 
 
 class Fails(Question):
@@ -36,20 +36,3 @@ def test_a_question_is_in_no_menu_and_says_whether_it_changes_labels() -> None:
     config = Fails().config
     assert (config.name, config.unlisted, config.risk_level.value) == ("fails", True, "medium")
     assert Question().config.risk_level.value == "low"
-
-
-@pytest.mark.parametrize(
-    ("user", "params", "by"),
-    [
-        ({"name": "Ada", "email": "a@b.c"}, {"by": " ben "}, "ben"),
-        ({"name": "Ada", "email": "a@b.c"}, {}, "Ada"),
-        ({"name": None, "email": "a@b.c"}, {"by": ""}, "a@b.c"),
-        ({}, {"by": "  "}, None),
-        (None, {}, None),
-    ],
-)
-def test_who_asks_is_whom_the_browser_names_then_whom_the_app_knows(
-    user: dict[str, str] | None, params: dict[str, str], by: str | None
-) -> None:
-    ctx: Any = SimpleNamespace(user=None if user is None else SimpleNamespace(**user))
-    assert asker(ctx, params) == by
