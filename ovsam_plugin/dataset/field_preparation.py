@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import fiftyone as fo
-from fiftyone import ViewField as F
+from bson import ObjectId
 
 from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.dataset import embedding_index, runs
+from ovsam_plugin.dataset.database import in_parts
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.fields import declare_fields, error_field
+from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
+from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable, made_by_hand
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
-from ovsam_plugin.dataset.targets import Samples, all_images
+from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.workers import Worker
 
 logger = logging.getLogger(__name__)
 
 
 def prepare_field(
-    samples: Samples,
     dataset: fo.Dataset,
+    ids: Sequence[str],
     field: str,
     settings: runs.Settings,
     model: OvsamModel,
@@ -34,8 +36,8 @@ def prepare_field(
     """Clears or keeps what the field holds, and registers the run.
 
     Args:
-        samples: that are to be labelled.
-        dataset: theirs.
+        dataset: that is labelled.
+        ids: of the samples that are to be labelled.
         field: the label field.
         settings: that labels are made with now.
         model: that makes them.
@@ -68,7 +70,7 @@ def prepare_field(
             if recorded
             else "no labelling run made them"
         )
-        inside = len(samples.exists(field))
+        inside = _filled(dataset, ids, field)
         if not overwrite:
             raise ConsentError(
                 f"field {field!r} holds labels of {filled} samples, and {why}",
@@ -82,8 +84,8 @@ def prepare_field(
             )
     if overwrite and filled:
         # Once more: models take their time to load, and people decide meanwhile.
-        check_replaceable(samples, field, overwrite)
-        _clear(dataset, samples, field)
+        check_replaceable(dataset, field, overwrite, ids)
+        _clear(dataset, ids, field)
     if not same:
         _forget_embeddings(dataset, field, settings)
     declare_fields(dataset, field)
@@ -109,17 +111,21 @@ def _forget_embeddings(dataset: fo.Dataset, field: str, settings: runs.Settings)
     embedding_index.forget(dataset, field)
 
 
-def _clear(dataset: fo.Dataset, samples: Samples, field: str) -> None:
-    decided = sum(samples.values(_reviewed(field)))
+def _filled(dataset: fo.Dataset, ids: Sequence[str], field: str) -> int:
+    """How many of these samples have labels."""
+    return sum(
+        sample_documents(dataset).count_documents({"_id": {"$in": part}, field: {"$ne": None}})
+        for part in in_parts(map(ObjectId, ids))
+    )
+
+
+def _clear(dataset: fo.Dataset, ids: Sequence[str], field: str) -> None:
+    decided = made_by_hand(dataset, field, ids).decided
     if decided:
         logger.warning(
             "the decisions about %d labels in field %r were removed, as requested", decided, field
         )
     names = [n for n in (field, error_field(field)) if dataset.get_field(n) is not None]
     with edits_kept(dataset):
-        samples.clear_sample_fields(names)
-
-
-def _reviewed(field: str) -> Any:
-    """How many labels of a sample a person has decided about."""
-    return F(f"{field}.detections").filter(F("review") != None).length()  # noqa: E711
+        for part in in_parts(ids):
+            all_images(dataset).select(part).clear_sample_fields(names)

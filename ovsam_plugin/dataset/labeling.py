@@ -25,6 +25,7 @@ from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
 from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable
 from ovsam_plugin.dataset.prompt_kinds import prompt_fields_of
+from ovsam_plugin.dataset.prompt_view import prompt_view
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.dataset.targets import (
     Samples,
@@ -206,13 +207,17 @@ def label_dataset(
         raise ValueError(
             f"field {label_field!r} holds the prompts: labels must go to another field"
         )
-    total = samples.count()
-    if not total:
+    # Read once: what the view chooses may depend on the field that is written.
+    ids = list(dict.fromkeys(samples.values("id")))
+    if not ids:
         logger.warning("the dataset or view holds no samples: there is nothing to label")
         return LabelSummary(field=label_field)
     check_images(samples)
     check_prompt_fields(samples, prompt_fields)
-    check_replaceable(samples, label_field, overwrite)
+    asking = prompt_view(samples, label_field, prompt_fields)
+    check_replaceable(dataset, label_field, overwrite, ids)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size is a number of photographs from 1 on, got {batch_size}")
     crew = labeling_engine(engine, address=address, worker_gpus=worker_gpus, devices=devices)
     arguments: dict[str, Any] = {
         "preset": preset,
@@ -237,19 +242,17 @@ def label_dataset(
     if embeddings:
         embedder = Embedder.of(asdict(settings))
         embedding_index.check_possible(dataset, label_field, embedder, index_backend)
-    # Read once: a view may depend on the field that is written.
-    ids = samples.values("id")
     with Worker(dataset, label_field) as worker:
         with worker.lease("fields and runs"):
             as_stored(dataset)
-            prepare_field(samples, dataset, label_field, settings, model, overwrite, worker)
+            prepare_field(dataset, ids, label_field, settings, model, overwrite, worker)
             colour_classes(dataset)
             worker.begin()
         together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
         if model.namer is not None:
             together = _NAMED_TOGETHER
         job = LabelingJob(
-            samples,
+            asking,
             dataset,
             label_field,
             model,
@@ -260,10 +263,11 @@ def label_dataset(
             workers=workers,
         )
         since = runs.last_started(dataset, label_field)
-        if crew is not None and (todo := job.unfinished(ids)):
+        todo = job.unfinished(ids)
+        if crew is not None and todo:
             share = Share(
                 dataset=dataset.name,
-                view=stages_of(samples),
+                view=stages_of(asking),
                 field=label_field,
                 model=arguments,
                 prompt_fields=prompt_fields,
@@ -280,10 +284,9 @@ def label_dataset(
             _file(job, dataset, label_field, settings, index_backend, worker, set(ids))
         summary = LabelSummary(
             field=label_field,
-            samples=total,
+            samples=len(ids),
             labelled=job.tally.labelled,
-            # Prompts that came meanwhile have their samples labelled twice.
-            kept=max(0, total - job.tally.labelled - job.left),
+            kept=len(ids) - len(job.asked_again.union(todo)),
             failed=job.tally.failed,
             instances=job.tally.instances,
             seconds=round(time.monotonic() - clock, 3),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -59,20 +59,23 @@ def check_overwrite(overwrite: object) -> None:
         raise ValueError(f'overwrite is False, True or "all", got {overwrite!r}')
 
 
-def check_replaceable(samples: Samples, field: str, overwrite: Overwrite) -> None:
+def check_replaceable(
+    samples: Samples, field: str, overwrite: Overwrite, ids: Sequence[str] | None = None
+) -> None:
     """Whether the labels that these samples have in a field may be replaced.
 
     Args:
         samples: the dataset, or the view whose samples are labelled anew.
         field: the label field; it may not be there yet.
         overwrite: what was consented to; nothing is checked when nothing is overwritten.
+        ids: of the samples that are labelled anew, where those of the view may be others by now.
 
     Raises:
         ValueError: `overwrite` is no more than True, and labels are a person's work: their counts,
             and how to consent to it.
     """
     check_overwrite(overwrite)
-    if overwrite is True and (found := made_by_hand(samples, field)):
+    if overwrite is True and (found := made_by_hand(samples, field, ids)):
         raise ConsentError(
             f"field {field!r} holds labels that are replaced only on request ({found})",
             "use another field",
@@ -80,19 +83,20 @@ def check_replaceable(samples: Samples, field: str, overwrite: Overwrite) -> Non
         )
 
 
-def made_by_hand(samples: Samples, field: str) -> MadeByHand:
+def made_by_hand(samples: Samples, field: str, ids: Sequence[str] | None = None) -> MadeByHand:
     """Counts what replacing the labels that these samples have in a field would take away.
 
     Args:
         samples: a dataset or view; of its samples all labels count, also those that it hides.
         field: a field of Detections; all is 0 where there is none.
+        ids: of the samples, where those of the view may be others by now.
     """
     dataset = dataset_of(samples)
     if dataset.get_field(field) is None:
         return MadeByHand(field)
     decided = foreign = by_hand = 0
     changed = [ObjectId(i) for i in edited(dataset, field)]
-    for owners in _owners(samples):
+    for owners in _owners(samples, ids):
         decided += _count(dataset, field, owners, DECIDED)
         foreign += _count(dataset, field, owners, {"$not": [{"$or": [DECIDED, OURS]}]})
         for part in in_parts(changed):
@@ -122,12 +126,12 @@ def edited(samples: Samples, field: str) -> set[str]:
     return edits.edited(samples, field) | {str(row["label"]) for row in renamed}
 
 
-def _owners(samples: Samples) -> Iterator[dict[str, Any]]:
+def _owners(samples: Samples, ids: Sequence[str] | None) -> Iterator[dict[str, Any]]:
     """Which samples these are, a part at a time."""
-    if isinstance(samples, fo.Dataset):
+    if ids is None and isinstance(samples, fo.Dataset):
         yield {}
         return
-    for part in in_parts(samples.values("_id")):
+    for part in in_parts(samples.values("_id") if ids is None else map(ObjectId, ids)):
         yield {"_id": {"$in": part}}
 
 

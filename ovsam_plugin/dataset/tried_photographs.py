@@ -23,9 +23,10 @@ def tried_photographs(samples: Samples, prompt_fields: Mapping[str, str]) -> Sam
         samples: a dataset or view of images.
         prompt_fields: field names by keywords of `apply_model`; empty for everything.
     """
+    dataset, stages = dataset_id(root_dataset(samples)), stages_of(samples)
     for name in prompt_fields.values():
         samples = samples.exists(name)
-    form = repr((str(dataset_id(root_dataset(samples))), stages_of(samples), samples.count()))
+    form = repr((str(dataset), stages, sorted(prompt_fields.items()), samples.count()))
     if form not in _chosen:
         ids = samples.values("id")
         _chosen[form] = sorted(random.Random(_SEED).sample(ids, min(COUNT, len(ids))))
