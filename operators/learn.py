@@ -34,26 +34,21 @@ class Learn(FormOperator):
         field, request = run_menu(inputs, ctx), LearnRequest.read(ctx.params)
         new_field_menu(inputs, "the run's name followed by _learned")
         inputs.bool(
-            "estimate",
+            "preview",
             default=False,
-            label="Estimate what it is worth",
-            description="judged on photographs that it did not learn from; nothing is written",
+            label="Show first what it is worth",
+            description="judged on photographs that it did not learn from",
         )
         mark(inputs, request.unread)
-        if field and request.estimate:
+        if field and (request.preview or request.estimate):
             self._estimate(inputs, ctx, request)
         return types.Property(inputs, view=types.View(label="Apply what I decided"))
 
     def _estimate(
         self, inputs: types.Object, ctx: foo.ExecutionContext, request: LearnRequest
     ) -> None:
-        with IMPORTS:
-            from ovsam_plugin.curation.learning import learn_from_decisions
-
-        field = chosen_run(ctx)
-        into = request.into or f"{field}_learned"
         try:
-            lesson = learn_from_decisions(ctx.dataset, pred_field=field, label_field=into)
+            lesson = _lesson(ctx, request)
         except ValueError as error:
             warning = inputs.view("told", types.Error(label=plain(error)))
             warning.invalid, warning.error_message = True, str(error)
@@ -70,6 +65,8 @@ class Learn(FormOperator):
 
         request = LearnRequest.read(ctx.params)
         request.check_read()
+        if request.estimate:
+            return {"told": f"{_lesson(ctx, request)}. Nothing was written"}
         with consent_by({OVERWRITE: REPLACE}):
             summary = learn_names(
                 ctx.dataset,
@@ -91,8 +88,19 @@ class Learn(FormOperator):
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         outputs = types.Object()
         outputs.str("told", label="What was learned")
-        outputs.str("field", label="New field")
-        outputs.int("instances", label="Instances named")
-        outputs.int("changed", label="With a different name than before")
-        outputs.int("decided", label="Kept, because a person decided")
+        if "field" in (ctx.results or {}):
+            outputs.str("field", label="New field")
+            outputs.int("instances", label="Instances named")
+            outputs.int("changed", label="With a different name than before")
+            outputs.int("decided", label="Kept, because a person decided")
         return types.Property(outputs, view=types.View(label="Names updated"))
+
+
+def _lesson(ctx: foo.ExecutionContext, request: LearnRequest) -> Any:
+    """What the decisions teach, and what that is worth; nothing is written."""
+    with IMPORTS:
+        from ovsam_plugin.curation.learning import learn_from_decisions
+
+    field = chosen_run(ctx)
+    into = request.into or f"{field}_learned"
+    return learn_from_decisions(ctx.dataset, pred_field=field, label_field=into)

@@ -186,7 +186,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     // What the decisions teach: the form says what that is worth before anything is written.
     async teach() {
       await this.settled();
-      this.prompt("@ovsam/curation/learn", { field: this.field, estimate: true });
+      this.prompt("@ovsam/curation/learn", { field: this.field, preview: true });
     }
     // This instance alone in the grid; the queue stays that of the view before.
     async show() {

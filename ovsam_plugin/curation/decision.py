@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from ovsam_plugin.curation.attributes import DECISION
-from ovsam_plugin.dataset.expressions import Expression
+from ovsam_plugin.dataset.expressions import DECIDED, Expression
 
 ACCEPTED, RENAMED, REJECTED = "accepted", "renamed", "rejected"
 KINDS = (ACCEPTED, RENAMED, REJECTED)
@@ -34,8 +34,34 @@ _MODELS_NAME: Expression = {
     ]
 }
 
-UNDECIDED: Expression = {**{a.name: None for a in DECISION}, "label": _MODELS_NAME}
-"""What is set on a label to take its decision back."""
+# What a person had decided before, beside the label, and which decision that replaced.
+_BEFORE = "decided_before"
+_PREDICTED: Expression = {"$cond": [_KNOWN, "$$d.predicted_label", "$$d.label"]}
+_AS_DECIDED: Expression = {
+    **{name: f"$$d.{name}" for name in ("label", *(a.name for a in DECISION), _BEFORE)},
+    # Where it is missing it would be null when it is brought back, and the name be lost.
+    "predicted_label": _PREDICTED,
+}
+
+UNDECIDED: Expression = {
+    **{a.name: None for a in DECISION},
+    "label": _MODELS_NAME,
+    _BEFORE: None,
+}
+"""What is set on a label to take all decisions about it back."""
+
+TAKEN_BACK: Expression = {
+    **{a.name: {"$ifNull": [f"$$d.{_BEFORE}.{a.name}", None]} for a in DECISION},
+    "label": {
+        "$cond": [
+            {"$gt": [f"$$d.{_BEFORE}", None]},
+            {"$ifNull": [f"$$d.{_BEFORE}.label", None]},
+            _MODELS_NAME,
+        ]
+    },
+    _BEFORE: {"$ifNull": [f"$$d.{_BEFORE}.{_BEFORE}", None]},
+}
+"""What is set on a label to take back the last decision about it: the one before stands again."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,11 @@ class Decision:
             by: who decides.
             at: when, in UTC.
         """
-        said: Expression = {"reviewed_by": {"$literal": by}, "reviewed_at": at}
+        said: Expression = {
+            "reviewed_by": {"$literal": by},
+            "reviewed_at": at,
+            _BEFORE: {"$cond": [DECIDED, _AS_DECIDED, None]},
+        }
         if self.kind != RENAMED:
             return {**said, "review": self.kind, "label": _MODELS_NAME, "predicted_label": None}
         given = {"$literal": self.name}

@@ -27,7 +27,15 @@ from ovsam_plugin.curation.attributes import (
     declare,
     own_detections,
 )
-from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED, UNDECIDED, Decision
+from ovsam_plugin.curation.decision import (
+    ACCEPTED,
+    KINDS,
+    REJECTED,
+    RENAMED,
+    TAKEN_BACK,
+    UNDECIDED,
+    Decision,
+)
 from ovsam_plugin.dataset.expressions import Id
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import aggregate
@@ -229,8 +237,8 @@ def decided(predicted: str | None, name: str | None, by: str | None) -> dict[str
 def undo(samples: Samples, label_field: str, *, steps: int = 1, by: str | None = None) -> list[str]:
     """Takes back the last decision, and those before it.
 
-    What was decided in one call is one decision. Its labels become undecided and carry the model's
-    name again, also where an earlier decision stood on them.
+    What was decided in one call is one decision. Where it replaced an earlier one that one stands
+    again, whoever made it; other labels are undecided and carry the model's name.
 
     Args:
         samples: the dataset, or a view of it.
@@ -239,7 +247,7 @@ def undo(samples: Samples, label_field: str, *, steps: int = 1, by: str | None =
         by: take back this person's alone; everybody's when not given.
 
     Returns:
-        Ids of the labels that are undecided again; empty when nothing was left to undo.
+        Ids of the labels that it was about; empty when nothing was left to undo.
 
     Raises:
         ValueError: there is no such field, or `steps` is not positive.
@@ -255,10 +263,11 @@ def undo(samples: Samples, label_field: str, *, steps: int = 1, by: str | None =
         # Somebody may have decided anew since.
         at = next(iter(last.values()))["reviewed_at"]
         anew = {"$ne": ["$$d.reviewed_at", at]}
-        decided_labels.write(dataset, label_field, last, UNDECIDED, unless=anew)
+        decided_labels.write(dataset, label_field, last, TAKEN_BACK, unless=anew)
         there = decided_labels.now_on(dataset, label_field, last)
-        undone += [str(i) for i, label in there.items() if not label.get("review")]
-    return undone
+        times = {i: label.get("reviewed_at") for i, label in there.items()}
+        undone += [str(i) for i, stands in times.items() if stands is None or stands < at]
+    return list(dict.fromkeys(undone))
 
 
 @renamed(field="label_field")

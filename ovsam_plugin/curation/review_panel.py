@@ -98,6 +98,7 @@ def act(
         except ValueError as error:
             about = action.get("labels") if isinstance(action, Mapping) else None
             problems.append({"labels": about or [], "message": str(error)})
+            session = session.recounted(seen)  # somebody else may have decided
     session, _ = session.current(seen)
     return {"session": session.to_state(), "problems": problems}
 

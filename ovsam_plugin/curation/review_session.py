@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
-from ovsam_plugin.curation import decisions
+from bson import ObjectId
+
+from ovsam_plugin.curation import decided_labels, decisions
 from ovsam_plugin.curation.attributes import number
-from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED, Decision
 from ovsam_plugin.curation.decisions import Progress
 from ovsam_plugin.curation.review_figures import ReviewFigures, figures
 from ovsam_plugin.curation.review_learning import LEARNING, learned
@@ -148,21 +150,36 @@ class ReviewSession:
                 return session, None
 
     def accept(self, samples: Samples, labels: LabelIds, by: str | None = None) -> ReviewSession:
-        """The names of these labels are right; see `decisions.accept`."""
+        """The names of these labels are right; see `decisions.accept`.
+
+        Raises:
+            ValueError: as there; or somebody has decided otherwise meanwhile.
+        """
+        self._check_open(samples, labels, Decision(ACCEPTED))
         changed = decisions.accept(samples, self.field, labels, by=by)
         return self._decided(samples, labels, lambda _: ACCEPTED, changed)
 
     def rename(
         self, samples: Samples, labels: LabelIds, name: str, by: str | None = None
     ) -> ReviewSession:
-        """These labels show something else; see `decisions.rename`."""
+        """These labels show something else; see `decisions.rename`.
+
+        Raises:
+            ValueError: as there; or somebody has decided otherwise meanwhile.
+        """
+        given = clean_name(name, "the new name")
+        self._check_open(samples, labels, Decision(RENAMED, given))
         changed = decisions.rename(samples, self.field, labels, name, by=by)
-        given = clean_name(name)
         kind = lambda entry: ACCEPTED if entry.label == given else RENAMED  # noqa: E731
         return self._decided(samples, labels, kind, changed)
 
     def reject(self, samples: Samples, labels: LabelIds, by: str | None = None) -> ReviewSession:
-        """These labels show nothing; see `decisions.reject`."""
+        """These labels show nothing; see `decisions.reject`.
+
+        Raises:
+            ValueError: as there; or somebody has decided otherwise meanwhile.
+        """
+        self._check_open(samples, labels, Decision(REJECTED))
         changed = decisions.reject(samples, self.field, labels, by=by)
         return self._decided(samples, labels, lambda _: REJECTED, changed)
 
@@ -179,6 +196,18 @@ class ReviewSession:
         gone = [(entry.sample_id, entry.label_id) for entry in found]
         writing.delete_labels(root_dataset(samples), self.field, gone, unless=DECIDED)
         return self.without(ids)._counted(samples)
+
+    def _check_open(self, samples: Samples, labels: LabelIds, decision: Decision) -> None:
+        """Whether nobody has decided about these labels in another way since they were shown."""
+        ids = [ObjectId(i) for i in _listed(labels) if ObjectId.is_valid(i)]
+        for label in decided_labels.now_on(root_dataset(samples), self.field, ids).values():
+            review = label.get("review")
+            if review in KINDS and not decision.stands_on(label):
+                name = "" if review == REJECTED else f" as {label.get('label')!r}"
+                raise ValueError(
+                    f"{label.get('reviewed_by') or 'somebody'} has {review} this{name} meanwhile: "
+                    "nothing was changed"
+                )
 
     def skip(self, labels: LabelIds) -> ReviewSession:
         """Passes these labels over."""

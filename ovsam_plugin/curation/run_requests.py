@@ -27,10 +27,12 @@ class ScoreRequest(RunRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class LearnRequest(RunRequest):
-    """Those of `learn`: also the new field, and whether it is made again or only estimated."""
+    """Those of `learn`: also the new field, whether it is made again, whether the form shows what
+    it is worth, and whether that is all that is wanted."""
 
     into: str | None = None
     overwrite: bool = False
+    preview: bool = False
     estimate: bool = False
 
 

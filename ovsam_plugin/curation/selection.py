@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import fiftyone as fo
 
-from ovsam_plugin.dataset.expressions import list_at
+from ovsam_plugin.dataset.expressions import DECIDED, Expression, filtered, list_at
 from ovsam_plugin.dataset.internals import aggregate, is_patches, refresh_patches, stages_of
 from ovsam_plugin.dataset.targets import Samples, fields_of
 
@@ -47,11 +47,11 @@ class Selection:
             counts = ", ".join(f"{len(ids):,} of {name}" for name, ids in self.labels.items())
             found[LABELS] = f"The selected labels: {counts}"
         if self.samples:
-            count = self._count(chosen, self.view.select(list(self.samples)))
+            shown = self.view.select(list(self.samples))
             what = "patches" if is_patches(self.view) else "photographs"
-            found[SAMPLES] = f"{_all(count)} in the {len(self.samples):,} selected {what}"
-        count = self._count(chosen, self.view)
-        found[VIEW] = f"{_all(count)} in {'the whole dataset' if self.is_whole else 'view'}"
+            found[SAMPLES] = self._all(chosen, shown, f"the {len(self.samples):,} selected {what}")
+        where = "the whole dataset" if self.is_whole else "view"
+        found[VIEW] = self._all(chosen, self.view, where)
         return found
 
     def label_ids(self, what: str, chosen: str) -> dict[str, list[str]]:
@@ -83,14 +83,18 @@ class Selection:
     def _labels(self, chosen: str) -> str:
         return chosen if self._is_one(chosen) else f"{chosen}.detections"
 
-    def _count(self, chosen: str, samples: Samples) -> int:
+    def _all(self, chosen: str, samples: Samples, where: str) -> str:
+        """In words, how many instances there are, and of how many a decision would be replaced."""
         path = self._labels(chosen)
-        here = {"$cond": [{"$gt": [f"${path}._id", None]}, 1, 0]}
-        size = here if self._is_one(chosen) else {"$size": list_at(f"{path}._id")}
-        counted = {"$group": {"_id": None, "n": {"$sum": size}}}
-        rows = aggregate(samples, [{"$project": {f"{path}._id": True}}, counted])
-        return int(next(iter(rows), {"n": 0})["n"])
-
-
-def _all(count: int) -> str:
-    return f"All {count:,} instances" if count != 1 else "The instance"
+        labels = [f"${path}"] if self._is_one(chosen) else list_at(path)
+        there = filtered(labels, {"$gt": ["$$d._id", None]})
+        which = {"n": there, "decided": filtered(there, DECIDED)}
+        counts = {name: {"$sum": {"$size": some}} for name, some in which.items()}
+        asked: list[Expression] = [
+            {"$project": {f"{path}.{name}": True for name in ("_id", "review")}},
+            {"$group": {"_id": None, **counts}},
+        ]
+        found = next(iter(aggregate(samples, asked)), {"n": 0, "decided": 0})
+        told = f"All {found['n']:,} instances" if found["n"] != 1 else "The instance"
+        decided = f" ({found['decided']:,} already decided)" if found["decided"] else ""
+        return f"{told} in {where}{decided}"

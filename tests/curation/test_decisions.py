@@ -133,6 +133,7 @@ def test_many_labels_are_decided_with_few_calls_and_undone_as_one(
     assert labelled.count_values(f"{FIELD}.detections.label") == {"thing": 6, None: 1}
     assert len(undo(labelled, FIELD)) == 6
     assert labelled.count_values(f"{FIELD}.detections.label")["cup"] == 2
+    assert undo(labelled, FIELD) == [ids["cat"]]  # which was accepted before
     assert undo(labelled, FIELD) == []
     blank = [[d.get("review") for d in s["detections"]] for s in everything(labelled)]
     assert blank == [[None] * 3, [None] * 2, [None] * 2]
@@ -379,3 +380,47 @@ def test_undo_tells_of_no_label_that_somebody_decided_anew_meanwhile(
     monkeypatch.setattr(decided_labels, "last_decided", slow)
     assert undo(labelled, FIELD) == [ids["cat"]]
     assert progress(labelled, FIELD) == Progress(rejected=1, open=5)
+
+
+def test_an_earlier_decision_stands_again_once_a_later_one_is_undone(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    rename(labelled, FIELD, ids["dog"], "my careful name", by="ada")
+    accept(labelled, FIELD, ids["cat"], by="ada")
+    before = {name: state(labelled, ids[name]) for name in ids}
+    everything_else = [i for name, i in ids.items() if name != "nothing"]
+    assert reject_labels(labelled, FIELD, everything_else, by="bob") == 6
+    assert rename(labelled, FIELD, ids["dog"], "wolf", by="bob") == 1
+    assert undo(labelled, FIELD, by="bob") == [ids["dog"]]
+    assert state(labelled, ids["dog"])["review"] == "rejected"
+    assert sorted(undo(labelled, FIELD, by="bob")) == sorted(everything_else)
+    assert {name: state(labelled, ids[name]) for name in ids} == before
+    assert undo(labelled, FIELD, by="bob") == []
+    assert progress(labelled, FIELD) == Progress(accepted=1, renamed=1, open=4)
+    assert undo(labelled, FIELD, steps=5) == [ids["cat"], ids["dog"]]
+    assert progress(labelled, FIELD) == Progress(open=6)
+    assert state(labelled, ids["dog"])["label"] == "dog"
+
+
+def test_an_imported_name_outlives_a_decision_that_is_undone_and_all_that_are_taken_back(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    label = {f"{FIELD}.detections._id": ObjectId(ids["dog"])}
+    told = {f"{FIELD}.detections.$.review": "renamed", f"{FIELD}.detections.$.label": "fox"}
+    labelled._sample_collection.update_one(label, {"$set": told})
+    reject_labels(labelled, FIELD, ids["dog"], by="ada")
+    assert undo(labelled, FIELD, by="ada") == [ids["dog"]]
+    assert state(labelled, ids["dog"])["review"] == "renamed"
+    assert reopen(labelled, FIELD, ids["dog"]) == 1
+    assert state(labelled, ids["dog"])["label"] == "fox"
+
+
+def test_what_is_taken_back_by_hand_brings_no_earlier_decision_back(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    rename(labelled, FIELD, ids["dog"], "fox")
+    reject_labels(labelled, FIELD, ids["dog"])
+    reopen(labelled, FIELD, ids["dog"])
+    accept(labelled, FIELD, ids["dog"])
+    assert undo(labelled, FIELD) == [ids["dog"]]
+    assert state(labelled, ids["dog"])["review"] is None

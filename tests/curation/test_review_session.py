@@ -8,7 +8,7 @@ from typing import Any
 import fiftyone as fo
 import pytest
 
-from ovsam_plugin.curation import review_session
+from ovsam_plugin.curation import decisions, review_session
 from ovsam_plugin.curation.decisions import Progress, accept, progress
 from ovsam_plugin.curation.review_figures import figures
 from ovsam_plugin.curation.review_queue import Filters
@@ -178,3 +178,18 @@ def test_a_review_ends_where_a_view_shows_open_what_is_decided(
     accept(labelled, FIELD, [ids["cup2"], ids["cat"]])
     session, instance = session.current(open_again)
     assert (session.waiting, instance) == ((), None)
+
+
+def test_what_somebody_decided_meanwhile_is_told_and_stays(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    mine = ReviewSession.start(labelled, FIELD, "confidence")
+    decisions.rename(labelled, FIELD, ids["dog"], "careful name", by="ada")
+    for call in (
+        lambda: mine.reject(labelled, ids["dog"], "bob"),
+        lambda: mine.rename(labelled, ids["dog"], "fox", "bob"),
+        lambda: mine.reject(labelled, [ids["cat"], ids["dog"]], "bob"),
+    ):
+        with pytest.raises(ValueError, match="ada has renamed this as 'careful name' meanwhile"):
+            call()
+    assert progress(labelled, FIELD) == Progress(renamed=1, open=5)

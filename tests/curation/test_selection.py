@@ -5,6 +5,7 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from ovsam_plugin.curation.decisions import accept, reopen
 from ovsam_plugin.curation.selection import LABELS, SAMPLES, VIEW, Selection
 
 FIELD = "ovsam"
@@ -20,6 +21,10 @@ def test_the_narrowest_choice_comes_first_with_its_count(
         SAMPLES: "All 3 instances in the 1 selected photographs",
         VIEW: "All 7 instances in the whole dataset",
     }
+    accept(labelled, FIELD, ids["cat"])
+    some = "All 7 instances in the whole dataset (1 already decided)"
+    assert Selection(labelled.view()).choices(FIELD) == {VIEW: some}
+    reopen(labelled, FIELD, ids["cat"])
     cats = labelled.filter_labels(FIELD, F("label") == "cat")
     assert Selection(cats).choices(FIELD) == {VIEW: "The instance in view"}
 

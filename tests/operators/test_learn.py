@@ -29,6 +29,12 @@ def test_the_form_says_what_is_needed_then_what_it_is_worth_then_writes(made: fo
     told = questions("learn", made, params={"field": "ovsam", "estimate": True})["told"]
     assert not told["invalid"]
     assert "18 were right before and 24 are now" in told["view"]["label"]
+    shown = questions("learn", made, params={"field": "ovsam", "preview": True})["told"]
+    assert shown["view"]["label"] == told["view"]["label"]
+    only = execute("learn", made, field="ovsam", estimate=True).result
+    assert "24 are now" in only["told"]
+    assert only.keys() == {"told"}
+    made.reload()
     assert not made.has_field("ovsam_learned")
     result = execute("learn", made, field="ovsam").result
     assert (result["field"], result["changed"], result["decided"]) == ("ovsam_learned", 6, 24)
