@@ -136,7 +136,8 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
     """Whether labels may be written to the field.
 
     Raises:
-        ValueError: the name cannot be a field, one of another type has it, or it is read-only.
+        ValueError: the name cannot be a field, one of another type has it, it is read-only, or
+            the field for reasons of failure holds something else.
     """
     if not field.isidentifier() or field.startswith("_"):
         raise ValueError(
@@ -153,6 +154,12 @@ def check_field(dataset: fo.Dataset, field: str) -> None:
         raise ValueError(
             f"{error_field(field)!r}, where reasons of failure go, holds {describe(error)}: "
             "choose another field"
+        )
+    foreign = error is not None and error.description != ERROR_DESCRIPTION
+    if foreign and sample_documents(dataset).find_one({error_field(field): {"$ne": None}}):
+        raise ValueError(
+            f"field {error_field(field)!r}, where reasons of failure go, holds text of somebody "
+            "else: choose another field"
         )
     for name in (field, error_field(field)):
         check_writable(dataset, name)

@@ -171,7 +171,10 @@ def asking(
 
 def _labels_of(samples: Samples, name: str) -> str:
     """The path of a field's labels: below it where it holds a list of them."""
-    inner = list_in(samples.get_field(name).document_type)
+    field = samples.get_field(name)
+    if field is None:
+        raise ValueError(f"field {name!r}, which asks, has been deleted or renamed meanwhile")
+    inner = list_in(field.document_type)
     return name if inner is None else f"{name}.{inner}"
 
 

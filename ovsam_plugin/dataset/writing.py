@@ -214,8 +214,7 @@ def put_labels(
     def update(one: FreshLabels) -> tuple[ObjectId, list[Expression]]:
         stays: Expression = {"$or": [DECIDED, {"$not": [OURS]}]}
         if adds:
-            moved = [key.partition(":")[2] for key in one.asked or ()]
-            stays = {"$or": [DECIDED, {"$not": [{"$in": ["$$d.prompt_id", moved]}]}]}
+            stays = {"$or": [DECIDED, {"$not": [_answers(field, [*(one.asked or ())])]}]}
         old = filtered(list_at(path), stays)
         if replaces_decided and not adds:
             old = []
@@ -241,6 +240,20 @@ def put_labels(
     told = {"$set": {reason: why}}
     _apply(dataset, (reason,), ((sample_id, [told]) for sample_id in refused), empty=True)
     return {str(sample_id): why for sample_id in refused}
+
+
+def _answers(field: str, keys: Sequence[str]) -> Expression:
+    """Whether a label answers one of these prompts, whose keys `unanswered_prompts` makes.
+
+    One label may ask twice, as box and as mask: then the answer's type says which it answers. It
+    does not where one asks alone, as one without a mask among masks, whose answer is a box's.
+    """
+    own = {"$concat": ["$$d.prompt_type", ":", "$$d.prompt_id"]}
+    asked = {"$objectToArray": {"$ifNull": [f"${field}.{ASKED}", {}]}}
+    other = {"$not": [{"$in": [own, {"$map": {"input": asked, "in": "$$this.k"}}]}]}
+    ids = [key.partition(":")[2] for key in keys]
+    alone = {"$and": [{"$in": ["$$d.prompt_id", {"$literal": ids}]}, other]}
+    return {"$or": [{"$in": [own, {"$literal": list(keys)}]}, alone]}
 
 
 def delete_labels(

@@ -6,6 +6,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
+from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import fields
 from ovsam_plugin.dataset.fields import (
     ATTRIBUTES,
@@ -129,6 +130,14 @@ def test_fields_of_another_type_are_refused(dataset: fo.Dataset) -> None:
     dataset.add_sample_field("mine_error", fo.IntField)
     with pytest.raises(ValueError, match=r"'mine_error'.*holds IntField"):
         check_field(dataset, "mine")
+    dataset.add_sample_field("noted_error", fo.StringField)
+    check_field(dataset, "noted")
+    dataset.set_values("noted_error", [None, "my own note", None])
+    with pytest.raises(ValueError, match="'noted_error'.* holds text of somebody else"):
+        check_field(dataset, "noted")
+    with pytest.raises(ValueError, match="'noted_error'"):
+        label_dataset(dataset, label_field="noted", vocabulary="cat", progress=False)
+    assert dataset.values("noted_error")[1] == "my own note"
     for name in ("", "1st", "_private", "a.b", "a b"):
         with pytest.raises(ValueError, match="cannot be a label field"):
             check_field(dataset, name)

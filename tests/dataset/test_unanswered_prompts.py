@@ -222,3 +222,33 @@ def test_every_kind_of_prompt_is_known_again_where_it_lies(dataset: fo.Dataset, 
     assert list(found[first.id]) == [prompt_key(key, made.id)]
     view = asking(dataset, fields, found)
     assert view.values(f"many.{name}.id") == [[made.id]]
+
+
+def test_one_label_that_asks_as_box_and_as_mask_is_two_prompts(boxed: fo.Dataset) -> None:
+    for asked in boxed:
+        asked["drawn"] = asked["asks"].copy()
+        for one, box in zip(asked["drawn"].detections, asked["asks"].detections):
+            one.id, one.mask = box.id, np.ones((20, 20), bool)
+        asked.save()
+    settings = {**SETTINGS, "mask_field": "drawn"}
+    assert label_dataset(boxed, **settings).instances == 6
+    sample = boxed.first()
+    before = {d["prompt_type"]: d.id for d in sample["ovsam"].detections}
+    sample["asks"].detections[0].bounding_box = [0.05, 0.05, 0.5, 0.5]
+    sample.save()
+    assert label_dataset(boxed, **settings).labelled == 1
+    boxed.reload()
+    after = {d["prompt_type"]: d.id for d in boxed.first()["ovsam"].detections}
+    assert after.keys() == {"box", "mask"}
+    assert (after["mask"], after["box"] != before["box"]) == (before["mask"], True)
+    assert label_dataset(boxed, **settings).labelled == 0
+
+
+def test_a_field_of_prompts_that_goes_meanwhile_is_told(boxed: fo.Dataset) -> None:
+    def drop(_: Any) -> None:
+        if boxed.has_field("asks"):
+            boxed.delete_sample_field("asks")
+
+    boxed.add_samples([fo.Sample(filepath=path) for path in boxed.values("filepath") * 4])
+    with pytest.raises(ValueError, match="field 'asks', which asks, has been deleted"):
+        label_dataset(boxed, **{**SETTINGS, "batch_size": 1, "progress": drop})
