@@ -82,17 +82,22 @@ class LabelJob:
                 self._write_files(console, samples, asked, vocabulary)
                 raise CommandError(f"nothing was labelled: {_why_nothing(asked)}")
         with usage():
-            summary = label_dataset(
-                samples,
-                preset=self.preset,
-                vocabulary=vocabulary,
-                label_field=self.field,
-                examples=examples,
-                find=find,
-                progress=console.is_terminal,
-                **fields,
-                **self.work,
-            )
+            try:
+                summary = label_dataset(
+                    samples,
+                    preset=self.preset,
+                    vocabulary=vocabulary,
+                    label_field=self.field,
+                    examples=examples,
+                    find=find,
+                    progress=console.is_terminal,
+                    **fields,
+                    **self.work,
+                )
+            except (ValueError, OSError):
+                if asked is not None:
+                    asked.put_back(dataset)
+                raise
         if self.as_json:
             print_json({"dataset": dataset.name, **asdict(summary)})
         _tell_of_labels(console, summary)

@@ -6,9 +6,8 @@ import hashlib
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,11 @@ from ovsam_plugin.annotations.photographs import (
     named_files,
 )
 from ovsam_plugin.annotations.values import printable
-from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.database import IDS_A_QUERY, in_parts
-from ovsam_plugin.dataset.fields import declare_attributes
-from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
-from ovsam_plugin.dataset.runs import recorded_settings
+from ovsam_plugin.dataset.provenance import attributes_of
 from ovsam_plugin.dataset.sizes import measure, other_size
+from ovsam_plugin.dataset.stored_prompts import ReplacedPrompts, store_prompts
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.workers import Worker
 
@@ -55,6 +52,7 @@ class AttachedPrompts:
         labels: label id by prompt, for prompts that lie on a sample.
         errors: by prompt, why it does not lie on a sample.
         missing: file names of prompted images that are not there.
+        replaced: prompts that were there before and had been answered, if there were any.
     """
 
     file: AnnotationPrompts
@@ -63,6 +61,13 @@ class AttachedPrompts:
     labels: Mapping[int, str]
     errors: Mapping[int, str]
     missing: tuple[str, ...]
+    replaced: ReplacedPrompts | None = None
+
+    def put_back(self, dataset: fo.Dataset) -> None:
+        """Puts the prompts back that these replaced, where nothing has been answered since: a
+        labelling that was refused leaves the dataset as it was."""
+        if self.replaced is not None:
+            self.replaced.put_back(dataset)
 
     def view(self, dataset: fo.Dataset) -> Samples:
         """The samples that are asked about, in the file's order of images.
@@ -200,8 +205,8 @@ def attach_prompts(
     if untold:
         shown = "; ".join(untold[:_SHOWN])
         logger.warning("%d annotations are used without their provenance: %s", len(untold), shown)
-    _store(dataset, field, label_field, samples.values(), values, overwrite)
-    return AttachedPrompts(annotations, field, samples, labels, errors, found.missing)
+    replaced = store_prompts(dataset, field, label_field, samples.values(), values, overwrite)
+    return AttachedPrompts(annotations, field, samples, labels, errors, found.missing, replaced)
 
 
 @dataclass(frozen=True)
@@ -296,104 +301,3 @@ def _tell(label: fo.Label, attributes: Mapping[str, Any]) -> None:
         # A keypoint's confidence is a list, a number a point.
         listed = name == "confidence" and isinstance(label, fo.Keypoint)
         label[name] = [value] if listed else value
-
-
-def _told(label: fo.Label) -> dict[str, Any]:
-    """What a label has of `ATTRIBUTES`, as it compares with what the database gives."""
-    values = {a.name: label.get_attribute_value(a.name, None) for a in ATTRIBUTES}
-    return {
-        # FiftyOne gives times without a zone, and means UTC.
-        name: value.replace(tzinfo=None) if isinstance(value, datetime) else value
-        for name, value in values.items()
-        if value is not None and value != []
-    }
-
-
-def _store(
-    dataset: fo.Dataset,
-    field: str,
-    answers: str,
-    sample_ids: Iterable[str],
-    values: Mapping[str, list[fo.Label]],
-    overwrite: bool,
-) -> None:
-    """Write the prompts of samples where they differ from those there.
-
-    Raises:
-        ValueError: some that would change were answered in the field `answers`, and are not to be
-            overwritten; or the field holds what is no annotation file's.
-    """
-    kind = fo.Detections if field.endswith("_boxes") else fo.Keypoints
-    slot = "detections" if kind is fo.Detections else "keypoints"
-    _check_ours(dataset, field, slot, sample_ids)
-    if not dataset.has_sample_field(field):
-        dataset.add_sample_field(
-            field,
-            fo.EmbeddedDocumentField,
-            embedded_doc_type=kind,
-            description="The prompts of an annotation file: places only, no classes and no masks",
-        )
-        dataset.add_sample_field(
-            f"{field}.{slot}.annotation_id",
-            fo.StringField,
-            description="The id of the annotation that is the prompt",
-        )
-    told = {name for made in values.values() for label in made for name in _told(label)}
-    ids = list(dict.fromkeys(sample_ids))
-    images = all_images(dataset)
-    changed: dict[str, fo.Label] = {}
-    retold: dict[str, fo.Label] = {}
-    for part in in_parts(ids):
-        # Labels are read whole only where more than their ids is to be compared.
-        there = images.select(part).values(["id", f"{field}.{slot}" + ("" if told else ".id")])
-        for sample_id, before in zip(*there, strict=True):
-            now = values.get(sample_id, [])
-            made = kind(**{slot: now})
-            if told and before is not None:
-                if [_told(label) for label in before] != [_told(label) for label in now]:
-                    retold[sample_id] = made
-                before = [label.id for label in before]
-            if before != [label.id for label in now]:
-                changed[sample_id] = made
-    if not changed and not retold:
-        return
-    recorded = None if overwrite else recorded_settings(dataset, answers)
-    if changed and recorded is not None and field in recorded.get("prompt_fields", {}).values():
-        parts = in_parts(changed)
-        answered = sum(len(images.select(part).exists(answers)) for part in parts)
-        if answered:
-            raise ConsentError(
-                f"field {answers!r} holds answers of {answered} images to other prompts than the "
-                "annotation file's",
-                "use another field",
-                OVERWRITE,
-            )
-    declare_attributes(dataset, field, (a for a in ATTRIBUTES if a.name in told), slot)
-    images.set_values(field, {**retold, **changed}, key_field="id")
-
-
-def _check_ours(dataset: fo.Dataset, field: str, slot: str, sample_ids: Iterable[str]) -> None:
-    """Whether these samples have labels in the field that no annotation file gave.
-
-    Raises:
-        ValueError: some have, or the field holds something else.
-    """
-    there = dataset.get_field(field)
-    if there is None:
-        return
-    if dataset.get_field(f"{field}.{slot}") is None:
-        raise ValueError(
-            f"the prompts go to field {field!r}, which holds something else: rename it, or use "
-            "another field for the labels"
-        )
-    named = dataset.get_field(f"{field}.{slot}.annotation_id") is not None
-    count = 0
-    for part in in_parts(sample_ids):
-        wanted = [f"{field}.{slot}.id", *([f"{field}.{slot}.annotation_id"] if named else [])]
-        for ids, *names in zip(*all_images(dataset).select(part).values(wanted), strict=True):
-            count += len(ids or ()) - sum(n is not None for n in (names[0] if names else ()) or ())
-    if count:
-        raise ValueError(
-            f"the prompts go to field {field!r}, which holds {count:,} labels that no annotation "
-            "file gave: rename it, or use another field for the labels"
-        )

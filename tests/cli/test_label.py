@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 from typer.testing import CliRunner
 
 from ovsam_plugin.cli.ovsam import app
+from ovsam_plugin.curation.decisions import accept
 from ovsam_plugin.dataset.importing import import_images
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from tests.cli.calling import told
@@ -221,6 +222,23 @@ def test_labels_of_another_run_are_not_overwritten_unasked(folder, ground_truth)
     assert "--overwrite" in run(*boxes, "--vocabulary", "dog,", code=2)
     run(*boxes, "--vocabulary", "dog,", "--overwrite")
     assert import_images(folder).distinct("ovsam.detections.label") == ["dog"]
+
+
+def test_a_command_that_is_refused_leaves_the_prompts_as_they_were(folder, ground_truth, tmp_path):
+    boxes, names = (folder, "--workers", 0, "--boxes"), ("--vocabulary", "cat,")
+    run(*boxes, ground_truth, *names)
+    dataset = import_images(folder)
+    accept(dataset, "ovsam", dataset.values("ovsam.detections.id", unwind=True)[0])
+    before = dataset.values(["ovsam_boxes.detections.id", "ovsam_boxes.detections.bounding_box"])
+    content = json.loads(ground_truth.read_text())
+    content["annotations"][1]["bbox"] = [300, 200, 150, 150]
+    (tmp_path / "moved.json").write_text(json.dumps(content))
+    refused = run(*boxes, tmp_path / "moved.json", *names, "--overwrite", code=2)
+    assert "1 that a person decided about" in refused
+    dataset.reload()
+    there = dataset.values(["ovsam_boxes.detections.id", "ovsam_boxes.detections.bounding_box"])
+    assert there == before
+    assert "labelled before" in run(*boxes, ground_truth, *names)
 
 
 def test_answers_to_prompts_that_moved_are_kept_until_told_otherwise(
