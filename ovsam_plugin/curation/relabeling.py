@@ -36,6 +36,7 @@ from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.hardware.device import pick_device
 from ovsam_plugin.namers import NamerSpec
 from ovsam_plugin.prediction.labeler import build_recognizer
+from ovsam_plugin.ranges import check_part
 from ovsam_plugin.recognition.adapter import Adapter
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.recognition.recognizer import Recognition, Recognizer
@@ -137,8 +138,7 @@ def relabel_dataset(
     else:
         adapter.check(embedder.fingerprint, classes)
         classes = adapter.vocabulary
-    if min_confidence is not None and not 0 <= min_confidence <= 1:
-        raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
+    check_part("min_confidence", min_confidence)
     label_field = label_field or new_field_name(pred_field, classes.name)
     settings = runs.Renaming(
         source=runs.origin(dataset, pred_field),

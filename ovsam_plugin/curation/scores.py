@@ -22,6 +22,7 @@ from ovsam_plugin.dataset.embeddings import StoredEmbeddings
 from ovsam_plugin.dataset.fields import FOUND, check_writable
 from ovsam_plugin.dataset.targets import Samples, root_dataset
 from ovsam_plugin.hardware.device import pick_device
+from ovsam_plugin.ranges import check_part
 from ovsam_plugin.recognition.fusion import Fusion
 from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.recognition.text_side import TextSide
@@ -92,8 +93,7 @@ def score_run(
             labels has an embedding, `share` is out of range, or a score is read-only.
     """
     clock = time.monotonic()
-    if share is not None and not 0 <= share <= 1:
-        raise ValueError(f"share is a part of the instances, 0 to 1, got {share}")
+    check_part("share", share)
     dataset = root_dataset(samples)
     recorded = runs.required(dataset, pred_field)
     vocabulary = runs.required_vocabulary(dataset, pred_field)

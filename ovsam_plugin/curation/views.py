@@ -20,6 +20,7 @@ from ovsam_plugin.curation.groups import no_such_group, unknown_groups
 from ovsam_plugin.dataset.expressions import DECIDED, filtered
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
+from ovsam_plugin.ranges import check_part
 from ovsam_plugin.renaming import renamed
 from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
 from ovsam_plugin.scoring.rarity import ClassCount
@@ -204,8 +205,7 @@ def unknown(
     if percent is not None:
         return _most(samples, label_field, "unknown", percent)
     least = UNKNOWN_ABOVE if above is None else above
-    if not 0 <= least <= 1:
-        raise ValueError(f"above is {least}, must be within 0 to 1")
+    check_part("above", least)
     return _only(samples, label_field, (F("unknown") >= least) & _undecided())
 
 

@@ -40,6 +40,7 @@ from ovsam_plugin.engines.table import labeling_engine
 from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.images.tiles import Tiles
 from ovsam_plugin.namers import Cut, NamerSpec
+from ovsam_plugin.ranges import check_count
 from ovsam_plugin.recognition.adapter import Adapter
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.renaming import renamed
@@ -216,8 +217,7 @@ def label_dataset(
     check_prompt_fields(samples, prompt_fields)
     asking = prompt_view(samples, label_field, prompt_fields)
     check_replaceable(dataset, label_field, overwrite, ids)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size is a number of photographs from 1 on, got {batch_size}")
+    check_count("batch_size", batch_size)
     crew = labeling_engine(engine, address=address, worker_gpus=worker_gpus, devices=devices)
     arguments: dict[str, Any] = {
         "preset": preset,

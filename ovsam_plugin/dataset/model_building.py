@@ -15,6 +15,7 @@ from ovsam_plugin.images.tiles import Tiles, check_tiles
 from ovsam_plugin.namers import Cut, NamerSpec
 from ovsam_plugin.prediction.prompts import Grid
 from ovsam_plugin.presets import get_preset
+from ovsam_plugin.ranges import check_part
 from ovsam_plugin.recognition.adapter import Adapter
 from ovsam_plugin.recognition.calibration import Calibration
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -71,10 +72,8 @@ def build_model(
         FileNotFoundError: the weights, the calibration or the adapter are not on this machine.
         RuntimeError: open_clip cannot fetch or read the namer.
     """
-    if min_confidence is not None and not 0 <= min_confidence <= 1:
-        raise ValueError(f"min_confidence is a probability, 0 to 1, got {min_confidence}")
-    if min_objectness is not None and not 0 <= min_objectness <= 1:
-        raise ValueError(f"min_objectness is a probability, 0 to 1, got {min_objectness}")
+    check_part("min_confidence", min_confidence)
+    check_part("min_objectness", min_objectness)
     config = OvsamModelConfig(
         grid=None if points_per_side is None else Grid(points_per_side),
         refine_masks=refine_masks,

@@ -15,9 +15,9 @@ SMALL: dict[str, Any] = {"vocabulary": "cat, cup, person, spoon", "device": "cpu
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"min_confidence": 1.5}, "min_confidence is a probability, 0 to 1, got 1.5"),
-        ({"min_objectness": -0.1}, "min_objectness is a probability, 0 to 1, got -0.1"),
-        ({"points_per_side": 0}, "points_per_side must be at least 1"),
+        ({"min_confidence": 1.5}, "min_confidence is a number from 0 to 1, got 1.5"),
+        ({"min_objectness": -0.1}, "min_objectness is a number from 0 to 1, got -0.1"),
+        ({"points_per_side": 0}, "points_per_side is a whole number from 1 on"),
         ({"find": Category("cat")}, "'cat' has no examples to search by"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ovsam_plugin.prediction.prompts.points import Points
+from ovsam_plugin.ranges import check_count
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class Grid:
     points_per_side: int = 16
 
     def __post_init__(self) -> None:
-        if self.points_per_side < 1:
-            raise ValueError(f"points_per_side must be at least 1, got {self.points_per_side}")
+        check_count("points_per_side", self.points_per_side)
 
     def points(self, width: int, height: int) -> tuple[Points, ...]:
         """The lattice as single-point prompts, row by row."""

@@ -17,5 +17,5 @@ def test_the_grid_of_a_sliver_still_has_points() -> None:
 
 
 def test_a_grid_needs_a_point() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="from 1 on, got 0"):
         Grid(0)
