@@ -15,14 +15,14 @@ from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.scoring.orders import BY_ATTRIBUTE
 
 KINDS = {
-    "doubtful": "The most doubtful that nobody has decided about",
+    "doubtful": "The most doubtful, not reviewed yet",
     "rare": "Of classes with few instances here",
     "tail": "Of the rarest classes that together hold a share of the instances",
     "rare_lvis": "Of LVIS's rare classes",
     "novel": "Of classes that are novel by the split",
-    "unknown": "That no class of the vocabulary explains",
+    "unknown": "Explained by no class of the vocabulary",
     "group": "One group of the unknown",
-    "not_reviewed": "That nobody has decided about",
+    "not_reviewed": "Not reviewed yet",
     "differing": "Named differently by another run",
     "label_errors": "Likely mistakes in the ground truth, from an evaluation",
 }

@@ -64,7 +64,7 @@ class Lesson:
         more = f"; new names: {', '.join(self.added)}" if self.added else ""
         return (
             f"learned from {self.decisions:,} decisions{more}. Of {gain.judged:,} decided names, "
-            f"each judged by what the other photographs teach, {gain.before:,} were right before "
+            f"tested on photographs that were not learned from, {gain.before:,} were right before "
             f"and {gain.after:,} are now"
         )
 

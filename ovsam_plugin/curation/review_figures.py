@@ -13,10 +13,8 @@ from ovsam_plugin.dataset.targets import Samples
 
 BINS = 20
 
-_BARS = 12
 # Classes that are counted on while instances are decided: more than a review clears between counts.
 _COUNTED = 100
-_PLAIN, _CHOSEN = "#8b8f99", "#ff6d04"
 
 
 @dataclass(frozen=True)
@@ -116,41 +114,3 @@ def _bin(confidence: float) -> int:
 def _ordered(classes: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
     counted = (item for item in classes.items() if item[1] > 0)
     return tuple(sorted(counted, key=lambda item: (-item[1], item[0])))
-
-
-def traces(counted: ReviewFigures, filters: Filters) -> dict[str, list[dict[str, Any]]]:
-    """Both charts as Plotly draws them, what is chosen in another colour.
-
-    Returns:
-        `confidence`, upright bars, and `classes`, the most frequent ones from the top and every
-        chosen one with them.
-    """
-    middles = [(i + 0.5) / BINS for i in range(BINS)]
-    chosen = filters.confidence
-    inside = [chosen is not None and chosen[0] <= x <= chosen[1] for x in middles]
-    shown = dict(counted.classes[:_BARS])
-    counts = dict(counted.classes)
-    shown |= {name: counts.get(name, 0) for name in filters.classes}
-    names = list(shown)[::-1]
-    return {
-        "confidence": [
-            {
-                "type": "bar",
-                "x": middles,
-                "y": list(counted.histogram),
-                "width": 0.9 / BINS,
-                "marker": {"color": [_CHOSEN if i else _PLAIN for i in inside]},
-                "hovertemplate": "%{y} at %{x:.2f}<extra></extra>",
-            }
-        ],
-        "classes": [
-            {
-                "type": "bar",
-                "orientation": "h",
-                "x": [shown[name] for name in names],
-                "y": names,
-                "marker": {"color": [_CHOSEN if n in filters.classes else _PLAIN for n in names]},
-                "hovertemplate": "%{y}: %{x}<extra></extra>",
-            }
-        ],
-    }

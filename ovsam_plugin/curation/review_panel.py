@@ -43,7 +43,7 @@ def open_review(samples: Samples, asked: Mapping[str, Any]) -> dict[str, Any]:
         asked: `field`, `order`, `classes` and `confidence`, each where it was chosen.
 
     Returns:
-        `fields` to choose from, the `field`, the `session`, or the `problem` in its place, and
+        `fields` to choose from, the `field`, the `session`, or the `trouble` in its place, and
         `names` to give.
     """
     fields = fields_of(root_dataset(samples), (fo.Detections,))

@@ -19,6 +19,7 @@ from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.decision import KINDS
 from ovsam_plugin.dataset.internals import aggregate, sample_documents
 from ovsam_plugin.dataset.targets import Samples, all_images, near, root_dataset
+from ovsam_plugin.ranges import check_count
 from ovsam_plugin.scoring.orders import ORDERS, Order
 
 _Expression: TypeAlias = dict[str, Any]
@@ -109,25 +110,23 @@ def queue(
     order: str = "confidence",
     *,
     filters: Filters | None = None,
-    skip: int = 0,
     limit: int = PAGE,
 ) -> list[Entry]:
-    """A page of the undecided instances, in order.
+    """The first of the undecided instances, in order.
 
-    Equal values are in the order of the labels' ids, so pages do not overlap while nothing is
-    decided. Instances whose mask is empty have no name and are never in it.
+    Equal values are in the order of the labels' ids. Instances whose mask is empty have no name
+    and are never in it.
 
     Args:
         samples: the dataset, or a view of it.
         field: a field of Detections.
         order: a key of `scoring.orders.ORDERS`.
         filters: some classes, a range of confidence.
-        skip: instances that are passed over, from the front.
-        limit: instances of the page.
+        limit: how many.
 
     Raises:
         ValueError: there is no such field or order, the order needs an attribute that no
-            instance has, or `skip` or `limit` is out of range.
+            instance has, or `limit` is out of range.
     """
     samples = own_detections(samples, field)
     offered = orders(samples, field)
@@ -139,8 +138,7 @@ def queue(
             "fill it with "
             f"score_run, or choose {', '.join(map(repr, offered)) or 'another field'}"
         )
-    if skip < 0 or limit < 1:
-        raise ValueError(f"skip is {skip} and limit {limit}: need 0 or more, and 1 or more")
+    check_count("limit", limit)
     chosen = ORDERS[order]
     rows = aggregate(
         samples,
@@ -148,9 +146,7 @@ def queue(
             *undecided(field, filters or Filters(), (chosen.attribute, "doubt")),
             {"$set": {"value": _value(chosen)}},
             {"$sort": {"value": -1, "_id": 1}},
-            # Sort and limit in a row keep only the page in memory.
-            {"$limit": skip + limit},
-            {"$skip": skip},
+            {"$limit": limit},
         ],
     )
     return [_entry(row) for row in rows]

@@ -303,14 +303,17 @@ def _views(dataset: fo.Dataset, field: str) -> dict[str, tuple[str, Callable[[],
         except ValueError:  # no scores yet
             return views.doubtful(images, field, by="confidence")
 
-    rare = f"Of classes that had fewer than {views.FEWER_THAN} instances"
+    rare = f"Instances of classes that had fewer than {views.FEWER_THAN} instances"
     return {
-        "not reviewed": ("Nobody has decided about", lambda: views.not_reviewed(images, field)),
-        "doubtful": (f"The most doubtful {views.DOUBTFUL_PERCENT:g} %", doubtful),
+        "not reviewed": ("Instances not reviewed yet", lambda: views.not_reviewed(images, field)),
+        "doubtful": (f"The most doubtful instances, {views.DOUBTFUL_PERCENT:g} %", doubtful),
         "rare here": (rare, lambda: views.rare_here(images, field)),
-        "rare in LVIS": ("Of classes rare in LVIS", lambda: views.rare_in_lvis(images, field)),
-        "novel": ("Of classes novel by the split", lambda: views.novel(images, field)),
-        "unknown": ("That no class explains", lambda: views.unknown(images, field)),
+        "rare in LVIS": (
+            "Instances of classes rare in LVIS",
+            lambda: views.rare_in_lvis(images, field),
+        ),
+        "novel": ("Instances of classes novel by the split", lambda: views.novel(images, field)),
+        "unknown": ("Instances that no class explains", lambda: views.unknown(images, field)),
     }
 
 

@@ -27,6 +27,7 @@ _INK: Colour = (236, 239, 244)
 _FAINT: Colour = (150, 157, 170)
 SHOWN = 20
 """Instances that are drawn on a photograph; more hide each other."""
+_MOST = 60  # photographs of a sheet
 
 _GOLDEN = 0.618034  # steps of the golden ratio around the colour wheel stay far apart
 
@@ -112,9 +113,7 @@ def counted(number: int, drawn: int) -> str:
     return note if number <= drawn else f"the {drawn} most certain of {note}"
 
 
-def tiles_of(
-    samples: fo.SampleCollection, label_field: str, *, max_instances: int = SHOWN
-) -> Iterator[SheetTile]:
+def tiles_of(samples: fo.SampleCollection, label_field: str) -> Iterator[SheetTile]:
     """Samples as tiles, those most surely things first, failures with their reason."""
     for sample in samples:
         labels = sample[label_field].detections if sample[label_field] is not None else []
@@ -127,10 +126,10 @@ def tiles_of(
             continue
         found = list(_placed(labels, (image.shape[0], image.shape[1])))
         found.sort(key=lambda pair: -_sureness(pair[0]))
-        note = counted(len(found), max_instances)
+        note = counted(len(found), SHOWN)
         instances = tuple(
             TileInstance(crop, caption(label.label, label.confidence))
-            for label, crop in found[:max_instances]
+            for label, crop in found[:SHOWN]
         )
         yield SheetTile(Path(sample.filepath).name, image, instances, note)
 
@@ -156,10 +155,8 @@ def _placed(
             yield label, crop
 
 
-def save_sheet(
-    samples: fo.SampleCollection, label_field: str, path: str | Path, *, limit: int = 60
-) -> Path:
-    """Draw the first samples of a collection, no more than `limit`, into a PNG.
+def save_sheet(samples: fo.SampleCollection, label_field: str, path: str | Path) -> Path:
+    """Draws the first sixty samples of a collection into a PNG.
 
     Returns:
         The path written.
@@ -172,7 +169,7 @@ def save_sheet(
     check_flat(samples)
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw_sheet(tiles_of(samples[:limit], label_field)).save(path, format="PNG")
+    draw_sheet(tiles_of(samples[:_MOST], label_field)).save(path, format="PNG")
     return path
 
 

@@ -58,11 +58,11 @@ def prepare_field(
         declare_fields(dataset, field)
         runs.keep_classes(dataset, field, model.vocabulary, model.examples)
         return
-    if others := worker.others():
+    if worker.others():
         what = f"with other settings ({'; '.join(changed)})" if changed else "now"
         raise ValueError(
-            f"{others} other call is labelling field {field!r} {what}: wait until it is done, or "
-            "use another field"
+            f"another call is labelling field {field!r} {what}: wait until it is done, or use "
+            "another field"
         )
     if filled and not same:
         why = (

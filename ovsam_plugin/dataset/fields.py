@@ -260,7 +260,7 @@ def check_declared(dataset: fo.Dataset, fields: Sequence[str], written: Iterable
         raise FieldGoneError(f"dataset {dataset.name!r} has been deleted meanwhile")
     raise FieldGoneError(
         f"field {gone[0]!r} of dataset {dataset.name!r} has been deleted or renamed meanwhile: "
-        "nothing more is written to it. The same call makes it anew"
+        "labelling stopped. The same call makes the field again"
     )
 
 

@@ -184,9 +184,7 @@ def copies_of(view: Samples) -> str:
             f"{what}: give a dataset of these frames, samples.clone(); apply_model writes to the "
             "videos' frames themselves"
         )
-    return (
-        f"{what}, which would not receive what is written to the copies: give that dataset itself"
-    )
+    return f"{what}, and what is written to them does not reach it: give that dataset itself"
 
 
 def check_prompt_fields(samples: Samples, prompt_fields: Mapping[str, str]) -> None:

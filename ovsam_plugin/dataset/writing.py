@@ -180,7 +180,6 @@ def put_labels(
     fresh: Iterable[FreshLabels],
     *,
     adds: bool = False,
-    replaces_decided: bool = False,
 ) -> dict[str, str]:
     """Writes what labelling gave: a sample's labels and its reason of failure, in one update.
 
@@ -197,10 +196,9 @@ def put_labels(
         fresh: one entry a sample.
         adds: whether the labels are added behind those there, and not put in their place. One that
             is there already, by its id, is not added again; undecided answers to the prompts in
-            `asked`, which have been moved since, are replaced.
-        replaces_decided: whether labels that a person has decided about, and those that no run of
-            ours made, are replaced too. They are kept otherwise, in front, and a fresh label with
-            the `prompt_id` of one is left out.
+            `asked`, which have been moved since, are replaced. Labels that a person has decided
+            about, and those that no run of ours made, are kept in either case, in front, and a
+            fresh label with the `prompt_id` of one is left out.
 
     Returns:
         by sample id, the reason of those whose labels did not fit.
@@ -216,8 +214,6 @@ def put_labels(
         if adds:
             stays = {"$or": [DECIDED, {"$not": [_answers(field, [*(one.asked or ())])]}]}
         old = filtered(list_at(path), stays)
-        if replaces_decided and not adds:
-            old = []
         made = {"$literal": [label.to_mongo() for label in one.labels.detections]}
         added = {"$filter": {"input": made, "as": "n", "cond": {"$not": [again]}}}
         every = {"$let": {"vars": {"old": old}, "in": {"$concatArrays": ["$$old", added]}}}

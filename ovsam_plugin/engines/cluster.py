@@ -20,12 +20,12 @@ from ovsam_plugin.engines.ray_task import label
 
 logger = logging.getLogger(__name__)
 
-# A task is done again so often where its worker dies.
+# How often Ray gives a task to another worker after its own has died.
 _RETRIES = 3
 # Samples a task: many enough that a task's beginning does not count, few enough to spread.
 _MOST, _TASKS_A_WORKER = 512, 4
 _HERE = ("127.0.0.1", "localhost", "[::1]")
-# What the caller's processes were told, and a cluster's must be told too.
+# Environment variables that workers are to have as this process has them.
 _TOLD = (
     "OVSAM_CACHE_DIR",
     "OVSAM_ACCEPT_LICENCE",
@@ -53,7 +53,7 @@ class RayEngine:
     def __init__(self, address: str | None = None, gpus: float | None = None) -> None:
         _ray()
         if gpus is not None and gpus < 0:
-            raise ValueError(f"a worker takes 0 GPUs, a part of one, or more; got {gpus}")
+            raise ValueError(f"worker_gpus is 0 or more, such as 0.5; got {gpus}")
         self.address = address
         self.gpus = gpus
 

@@ -31,7 +31,7 @@ from ovsam_plugin.hardware.orphan import end_with_parent
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two words of a process about how far it is.
+# Seconds between two reports of a process about how far it is.
 _EVERY = 1.0
 
 

@@ -1,4 +1,4 @@
-"""What an engine is: it has a labelling done by others."""
+"""What an engine is: it hands a labelling to other processes."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_a_day_takes_no_step_that_needs_python(
     operate(page, "Find rare, novel, unknown or doubtful instances")
     choose(
         page,
-        "The most doubtful that nobody has decided about",
+        "The most doubtful, not reviewed yet",
         "Likely mistakes in the ground truth, from an evaluation",
     )
     execute(page)

@@ -9,7 +9,7 @@ import pytest
 
 from ovsam_plugin.curation import review_figures
 from ovsam_plugin.curation.decisions import accept
-from ovsam_plugin.curation.review_figures import BINS, ReviewFigures, figures, traces
+from ovsam_plugin.curation.review_figures import BINS, ReviewFigures, figures
 from ovsam_plugin.curation.review_queue import Filters
 from ovsam_plugin.dataset.fields import declare_fields
 
@@ -59,19 +59,6 @@ def test_one_instance_less_is_what_counting_again_would_give(
     accept(labelled, FIELD, [ids["cat"], ids["cup"]])
     assert before.less("cat", 0.9).less("cup", 0.5) == figures(labelled, FIELD)
     assert before.less("cat", None).histogram == before.histogram
-
-
-def test_charts_mark_what_is_chosen_and_keep_it_when_nothing_of_it_is_left(
-    labelled: fo.Dataset,
-) -> None:
-    filters = Filters(classes=("cup", "whale"), confidence=(0.5, 0.55))
-    drawn = traces(figures(labelled, FIELD, filters), filters)
-    (bars,) = drawn["classes"]
-    assert (bars["y"], bars["x"]) == (["whale", "cup"], [0, 1])
-    assert len(set(bars["marker"]["color"])) == 1
-    (bars,) = drawn["confidence"]
-    orange = [x for x, c in zip(bars["x"], bars["marker"]["color"]) if c == "#ff6d04"]
-    assert orange == [0.525]
 
 
 def test_no_confidence_is_in_no_bin(labelled: fo.Dataset, ids: dict[str, str]) -> None:

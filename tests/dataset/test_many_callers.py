@@ -85,9 +85,9 @@ def test_another_call_with_other_settings_is_refused_while_one_is_at_work(
     label_dataset(boxed.limit(1), **SMALL)
     with Worker(boxed, "ovsam") as other:
         other.begin()
-        with pytest.raises(ValueError, match="1 other call is labelling field 'ovsam' with other"):
+        with pytest.raises(ValueError, match="another call is labelling field 'ovsam' with other"):
             label_dataset(boxed, **{**SMALL, "vocabulary": ["dog"]})
-        with pytest.raises(ValueError, match="1 other call is labelling field 'ovsam' now"):
+        with pytest.raises(ValueError, match="another call is labelling field 'ovsam' now"):
             label_dataset(boxed, **SMALL, overwrite=True)
         assert label_dataset(boxed, **SMALL).labelled == 2
 
