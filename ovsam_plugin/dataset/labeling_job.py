@@ -35,6 +35,7 @@ from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.unanswered_prompts import (
     Places,
     asking,
+    forget_refusals,
     prompts_of,
     to_be_labelled,
     unanswered,
@@ -167,6 +168,7 @@ class LabelingJob:
         since: datetime | None,
         progress: bool | Callable[[Any], None] | None,
     ) -> None:
+        patiently(lambda: forget_refusals(self._dataset, self._field, self._prompt_fields, ids))
         todo = self.unfinished(ids)
         started = set(todo)
         fresh = self._unanswered([i for i in ids if i not in started], since)

@@ -22,8 +22,9 @@ from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import aggregate, list_in, sample_documents
 from ovsam_plugin.dataset.prompt_kinds import kind_of
 from ovsam_plugin.dataset.refusal import Refusal
+from ovsam_plugin.dataset.sample_prompts import left_out
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
-from ovsam_plugin.dataset.targets import Samples
+from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.writing import AHEAD, ASKED, REFUSED
 
 # By the key that `prompt_key` makes, where the prompt lay.
@@ -148,6 +149,37 @@ def still_refused(
         kept = [refusal for refusal in before if refusal.label_id not in again]
         found[str(row["_id"])] = kept, len({*(labels.get(ASKED) or ()), *now})
     return found
+
+
+def forget_refusals(
+    dataset: fo.Dataset, field: str, prompt_fields: Mapping[str, str], sample_ids: Sequence[str]
+) -> None:
+    """Takes the reasons of refused prompts that have been deleted since off their samples.
+
+    Args:
+        dataset: the samples'.
+        field: the label field.
+        prompt_fields, sample_ids: as for `prompts_of`.
+    """
+    for start in range(0, len(sample_ids) if prompt_fields else 0, _SAMPLES):
+        chosen = {"$in": [ObjectId(i) for i in sample_ids[start : start + _SAMPLES]]}
+        refused = {"_id": chosen, f"{field}.{REFUSED}.0": {"$exists": True}}
+        rows = list(sample_documents(dataset).find(refused, {f"{field}.{REFUSED}": True}))
+        ids = [str(row["_id"]) for row in rows]
+        there = dict(prompts_of(all_images(dataset), prompt_fields, ids))
+        updates = []
+        for row in rows:
+            prompts = there.get(str(row["_id"]), {})
+            asking = {key.partition(":")[2] for key in prompts}
+            before = row[field][REFUSED]
+            kept = [why for why in map(Refusal.read, before) if why.label_id in asking]
+            if len(kept) < len(before):
+                now = {f"{field}.{REFUSED}": [*map(str, kept)]}
+                reason = {error_field(field): left_out(kept, len(prompts))}
+                same = {"_id": row["_id"], f"{field}.{REFUSED}": before}
+                updates.append(UpdateOne(same, {"$set": {**now, **reason}}))
+        if updates:
+            sample_documents(dataset).bulk_write(updates, ordered=False)
 
 
 def asking(

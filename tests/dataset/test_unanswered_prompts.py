@@ -252,3 +252,28 @@ def test_a_field_of_prompts_that_goes_meanwhile_is_told(boxed: fo.Dataset) -> No
     boxed.add_samples([fo.Sample(filepath=path) for path in boxed.values("filepath") * 4])
     with pytest.raises(ValueError, match="field 'asks', which asks, has been deleted"):
         label_dataset(boxed, **{**SETTINGS, "batch_size": 1, "progress": drop})
+
+
+def test_the_reason_of_a_refused_prompt_goes_with_it(boxed: fo.Dataset) -> None:
+    first, second, _ = boxed
+    wrong = [fo.Detection(bounding_box=[3, 3, 0.1, 0.1]) for _ in range(2)]
+    first["asks"].detections += wrong
+    second["asks"].detections = [fo.Detection(bounding_box=[2, 2, 0.1, 0.1])]
+    for sample in (first, second):
+        sample.save()
+    assert label(boxed).failed == 2
+    boxed.delete_labels(ids=[wrong[0].id], fields=["asks"])
+    assert label(boxed).labelled == 0
+    boxed.reload()
+    told = boxed.values("ovsam_error")
+    assert told[0].startswith(f"1 of 2 prompts left out: {wrong[1].id}")
+    assert told[1].startswith("1 of 1 prompts left out")
+    hidden = boxed.filter_labels("asks", F("label") == "thing")
+    assert label_dataset(hidden, **SETTINGS).labelled == 0  # what a view hides is not gone
+    boxed.reload()
+    assert boxed.values("ovsam_error") == told
+    boxed.delete_labels(ids=[wrong[1].id], fields=["asks"])
+    label(boxed)
+    boxed.reload()
+    assert boxed.values("ovsam_error")[0] is None
+    assert len(boxed.exists("ovsam_error")) == 1
