@@ -1,5 +1,5 @@
 # --8<-- [start:folder]
-ovsam label ~/photos --vocabulary "cat, dog, fire hydrant"
+ovsam label ~/photos
 ovsam label ~/photos --vocabulary coco --field by_coco --contact-sheet sheet.png
 # --8<-- [end:folder]
 # --8<-- [start:dataset]

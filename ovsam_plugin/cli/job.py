@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
 _SHOWN = 5
+_NAMES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class LabelJob:
         if self.as_json:
             print_json({"dataset": dataset.name, **asdict(summary)})
         _tell_of_labels(console, summary)
+        _tell_of_names(console, samples, self.field)
         self._write_files(console, samples, asked, vocabulary)
         console.print(
             f"look at it: [bold]ovsam app open {name}[/bold] (field [bold]{self.field}[/bold])"
@@ -298,6 +301,15 @@ def _tell_of_labels(console: Console, summary: LabelSummary) -> None:
             f"something failed on {_count(summary.failed, 'image')}: see {summary.field}_error"
         )
         _warn(console, message, summary.reasons)
+
+
+def _tell_of_names(console: Console, samples: fo.SampleCollection, field: str) -> None:
+    counts = Counter(samples.count_values(f"{field}.detections.label"))
+    del counts[None]  # of empty masks
+    most = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(_NAMES))
+    more = f", and {_count(len(counts) - _NAMES, 'other name')}" if len(counts) > _NAMES else ""
+    if most:
+        console.print(f"names: {escape(most)}{more}")
 
 
 def _tell_of_standing_reasons(console: Console, samples: fo.SampleCollection, field: str) -> None:

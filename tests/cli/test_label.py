@@ -198,6 +198,7 @@ def test_a_broken_image_costs_no_other(folder, ground_truth):
     output = run(folder, "--boxes", ground_truth, "--vocabulary", "cat,", "--workers", 0)
     assert f"{CUP}: " in output
     assert "damaged or cut short" in output
+    assert "names: cat 2\n" in output
     dataset = import_images(folder)
     assert len(dataset.match(fo.ViewField("ovsam.detections").length() > 0)) == 1
 
