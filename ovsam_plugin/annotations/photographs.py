@@ -142,20 +142,20 @@ class PathFinder:
 
     Args:
         paths: the images there are.
-        root: the folder that names are relative to; the deepest one that holds all paths when
-            None.
+        root: the folder that names are relative to: a path that is called so from there comes
+            before those that end so. When None it is not known, and the deepest folder that holds
+            all paths bounds them.
     """
 
     def __init__(self, paths: Sequence[str], root: str | Path | None = None) -> None:
         self.paths = tuple(paths)
         self._rooted = root is not None
-        above = _common(self.paths)
-        if root is not None:
-            above = name_parts(str(Path(root).expanduser().resolve()))
+        roots = [_common(self.paths)] if root is None else _spellings(root)
         plain, decoded = [], []
         for path in self.paths:
             parts = name_parts(path)
-            depth = len(parts) - len(above) if parts[: len(above)] == above else len(parts)
+            above = max((len(root) for root in roots if parts[: len(root)] == root), default=0)
+            depth = len(parts) - above
             plain.append(_Place(path, parts, depth))
             decoded += [_Place(path, name_parts(text), depth) for text in _readings(path)]
         self._tiers: list[tuple[Fold, list[_Place]]] = [
@@ -272,6 +272,12 @@ def _agreeing(one: Parts, other: Parts) -> int:
             break
         count += 1
     return count
+
+
+def _spellings(folder: str | Path) -> list[Parts]:
+    """A folder as paths in it may begin: as it is called, and with its links followed."""
+    given = Path(folder).expanduser()
+    return [name_parts(str(p)) for p in (given, given.absolute(), given.resolve())]
 
 
 def _common(paths: Sequence[str]) -> Parts:

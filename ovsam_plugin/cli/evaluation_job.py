@@ -145,13 +145,16 @@ class EvaluationJob:
     def _paths(self, truth: GroundTruth, console: Console) -> Mapping[Id, Path]:
         """Images of the file that are there, by id."""
         from ovsam_plugin.annotations.photographs import PathFinder, find_in
+        from ovsam_plugin.dataset.image_folder import image_folder
 
         names = {i.id: i.file_name for i in truth.images if truth.truths.get(i.id)}
         folder = Path(self.target).expanduser()
         if folder.is_dir():
             fits = find_in(folder, names.values())
         else:
-            fits = PathFinder(self._dataset().values("filepath")).find(names.values())
+            dataset = self._dataset()
+            finder = PathFinder(dataset.values("filepath"), image_folder(dataset))
+            fits = finder.find(names.values())
         found = {i: Path(fits[name][0]) for i, name in names.items() if len(fits[name]) == 1}
         if found and len(found) < len(names):
             absent = [name for i, name in names.items() if i not in found]

@@ -18,6 +18,7 @@ from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.clean_files import CleanInstance, FiftyOneFolder, JsonFile
 from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.dataset.image_folder import image_folder
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.provenance import Provenance
 from ovsam_plugin.dataset.runs import recorded_vocabulary
@@ -77,7 +78,8 @@ def export_clean(
 ) -> CleanExport:
     """Writes accepted and renamed instances; rejected ones are left out.
 
-    Masks are written exactly, as run lengths at their image's own size. The extra key `provenance`
+    Masks are written exactly, as run lengths at their image's own size. Photographs are named from
+    the folder of the whole dataset, whichever are exported. The extra key `provenance`
     of an annotation says what made it, and who decided and when. An image is in the export
     once something was decided on it, or one of its instances is taken undecided. In LVIS, classes
     of which an image has instances that are not in the file, being open, outside the view or
@@ -120,11 +122,12 @@ def export_clean(
             "numbered from 1. vocabulary=... gives them the ids of a vocabulary",
             pred_field,
         )
-    writer = (
-        FiftyOneFolder(target)
-        if format == "fiftyone"
-        else JsonFile(target, known, Provenance.of(samples, pred_field), lvis=format == "lvis")
-    )
+    writer: JsonFile | FiftyOneFolder
+    if format == "fiftyone":
+        writer = FiftyOneFolder(target)
+    else:
+        folder, provenance = image_folder(samples), Provenance.of(samples, pred_field)
+        writer = JsonFile(target, folder, known, provenance, lvis=format == "lvis")
     with closing(writer):
         tally = _Tally()
         for image in _clean(samples, pred_field, undecided_above):

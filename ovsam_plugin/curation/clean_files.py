@@ -16,7 +16,6 @@ from typing import Any, TextIO
 import fiftyone as fo
 
 from ovsam_plugin.curation.attributes import DECISION
-from ovsam_plugin.dataset.export import common_folder
 from ovsam_plugin.dataset.provenance import KEY, Provenance, scores_of
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.sizes import size_of, sized
@@ -56,6 +55,7 @@ class JsonFile:
 
     Args:
         path: the file.
+        folder: which the names of photographs are relative to.
         vocabulary: where ids, synonyms and frequencies come from, if there is one.
         provenance: of the labels.
         lvis: whether to write what LVIS has and COCO has not.
@@ -66,12 +66,13 @@ class JsonFile:
     def __init__(
         self,
         path: Path,
+        folder: Path,
         vocabulary: Vocabulary | None,
         provenance: Provenance,
         *,
         lvis: bool,
     ) -> None:
-        self._path, self._vocabulary, self._lvis = path, vocabulary, lvis
+        self._path, self._folder, self._vocabulary, self._lvis = path, folder, vocabulary, lvis
         self._provenance = provenance
         self._images: list[_Image] = []
         self._annotations = RecordSpool()
@@ -148,9 +149,8 @@ class JsonFile:
         return name_key(name if found is None else self._vocabulary.names[found])
 
     def _image_records(self, ids: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-        root = common_folder([image.filepath for image in self._images])
         for number, image in enumerate(self._images, start=1):
-            name = Path(image.filepath).relative_to(root).as_posix()
+            name = Path(image.filepath).relative_to(self._folder).as_posix()
             height, width = image.size
             record = {"id": number, "file_name": name, "width": width, "height": height}
             if self._lvis:

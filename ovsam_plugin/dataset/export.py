@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import fiftyone as fo
 
 from ovsam_plugin.annotations import AnnotatedCategory, Id
 from ovsam_plugin.dataset.fields import FOUND, error_field
+from ovsam_plugin.dataset.image_folder import image_folder
 from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over, to_xyxy
 from ovsam_plugin.dataset.prompt_kinds import BY_TYPE, kind_of
@@ -148,8 +148,8 @@ def field_rows(
 ) -> Iterator[Row]:
     """Rows of labels that no annotation file asked for.
 
-    Samples come in their order; `image_id` counts them from 1, and `file_name` is relative to
-    their common folder. With fields that ask, by the keywords of `apply_model` that name them,
+    Samples come in their order; `image_id` counts them from 1, and `file_name` is relative to the
+    dataset's `image_folder`. With fields that ask, by the keywords of `apply_model` that name them,
     there is one row a prompt, in the prompts' order, answered or not, `prompt_id` being the id of
     the label that asked; without, one row an instance in the field's order. `category_id` is null,
     there being no file to take it from.
@@ -158,7 +158,7 @@ def field_rows(
         ValueError: the samples are groups; the message says which view to give instead.
     """
     check_flat(samples)
-    root = common_folder(samples.values("filepath"))
+    root = image_folder(samples)
     otherwise = _otherwise(samples, label_field)
     provenance = Provenance.of(samples, label_field)
     asking = prompt_fields or {}
@@ -266,11 +266,6 @@ class _Answers:
             return self.refused[prompt_id]
         # Refusals are the whole of a failure that tells of prompts.
         return self.failure if self.failure and not self.refused else self.otherwise
-
-
-def common_folder(paths: Sequence[str]) -> Path:
-    """The deepest folder that holds all of these files."""
-    return Path(os.path.commonpath([str(Path(path).parent) for path in paths] or ["/"]))
 
 
 def _no_id(name: str) -> None:

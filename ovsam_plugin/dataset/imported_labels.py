@@ -22,6 +22,7 @@ from ovsam_plugin.dataset.fields import (
     describe,
     relative_box,
 )
+from ovsam_plugin.dataset.image_folder import image_folder
 from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.dataset.provenance import ATTRIBUTES, attributes_of
 from ovsam_plugin.dataset.sizes import measure, other_size
@@ -99,14 +100,20 @@ def import_labels(
     images = all_images(samples)
     known = dict(zip(*images.values(["filepath", "id"]), strict=True))
     named = {result.index: _photograph(result, truth) for result in results}
-    fits = PathFinder(tuple(known)).find([name for name in named.values() if name is not None])
+    # What a view leaves out must not give its name to a photograph of the view.
+    paths = dict.fromkeys((*known, *all_images(dataset).values("filepath")))
+    finder = PathFinder(tuple(paths), image_folder(samples))
+    fits = finder.find([name for name in named.values() if name is not None])
     for result in results:
         name = named[result.index]
-        found = () if name is None else fits[name]
+        called = () if name is None else fits[name]
+        found = [path for path in called if path in known]
         if result.error is not None:
             left_out(result, result.error)
         elif name is None:
             left_out(result, _nameless(result, truth))
+        elif called and not found:
+            left_out(result, f"{name} is not in the view")
         elif len(found) != 1:
             left_out(result, f"{len(found) or 'no'} photographs of the dataset are called {name}")
         else:

@@ -217,3 +217,11 @@ def test_one_photograph_is_found_without_the_others_names(tmp_path: Path) -> Non
     assert find_photograph(folder, "c.jpg") is None
     assert find_photograph(folder, "/") is None
     assert find_photograph(folder / "none", "a.jpg") is None
+
+
+def test_the_root_may_be_called_by_a_link_as_the_paths_are(tmp_path: Path) -> None:
+    made(tmp_path / "im", "a.jpg", "day2/a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "im")
+    for folder, root in (("im", "im"), ("im", "link"), ("link", "link")):
+        paths = [str(tmp_path / folder / name) for name in ("a.jpg", "day2/a.jpg")]
+        assert PathFinder(paths, tmp_path / root).find(["a.jpg"]) == {"a.jpg": (paths[0],)}

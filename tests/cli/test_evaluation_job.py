@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ovsam_plugin.dataset.importing import import_images
 from tests.cli.test_evaluate import run
 from tests.evaluation.conftest import Annotate, annotate  # noqa: F401
 
@@ -71,3 +73,18 @@ def test_what_cannot_be_written_is_refused_first(
     assert result.exit_code == 2
     assert message in result.output
     assert "names, methods" not in result.output
+
+
+def test_a_name_is_the_photographs_that_is_called_so_from_the_datasets_folder(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    for folder in ("im", "im/day2"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(images[0], tmp_path / folder)
+    dataset = import_images(tmp_path / "im")
+    result = run(dataset.name, "--annotations", annotate(), "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert "1 images, " in result.output
+    dataset.delete()
