@@ -96,8 +96,8 @@ def export_clean(
         undecided_above: also take undecided instances whose confidence is at least this, 0..1.
         only_finished: leave out images that still have open instances; they would look complete.
         vocabulary: gives category ids, synonyms and frequencies; by default the one that the
-            field was labelled with. A synonym counts as its class; names that it lacks get ids
-            after its largest.
+            field was labelled with. A synonym counts as its class; classes without an id, and
+            names that it lacks, get ids after its largest.
         overwrite: replace what is at `path`.
 
     Returns:

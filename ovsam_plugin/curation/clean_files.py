@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -111,11 +112,11 @@ class JsonFile:
         """All of it, into its place."""
         names: set[str] = set()
         images_of: dict[str, set[int]] = {}
-        count: Counter[str] = Counter()
+        instances: Counter[str] = Counter()
         for image, name, _ in self._annotations:
             names.add(name)
             images_of.setdefault(self._key_of(name), set()).add(image)
-            count[self._key_of(name)] += 1
+            instances[self._key_of(name)] += 1
         classes = {self._key_of(name): name for name in sorted(names)}
         categories = _categories(classes, self._vocabulary)
         ids = {name_key(category.name): category.id or 0 for category in categories}
@@ -131,7 +132,7 @@ class JsonFile:
                 "images": self._image_records(ids),
                 "annotations": self._annotation_records(ids),
                 "categories": (
-                    self._category_record(c, len(images_of.get(k, ())), count[k])
+                    self._category_record(c, len(images_of.get(k, ())), instances[k])
                     for c, k in ((c, name_key(c.name)) for c in categories)
                 ),
             }
@@ -249,21 +250,24 @@ def _write_list(elements: Iterator[Any], file: TextIO) -> None:
 def _categories(names: Mapping[str, str], vocabulary: Vocabulary | None) -> list[Category]:
     """The classes of the export with an id each, in the ids' order.
 
-    A vocabulary whose classes have numbers gives them all; otherwise the names that occur are
-    numbered from 1.
+    A vocabulary with numbers gives all its classes, and those of its classes that have none, or
+    another's, follow the largest; then come the names that it lacks. Without numbers, the names
+    that occur are numbered from 1.
 
     Args:
         names: of the classes that occur, by their keys.
         vocabulary: where there is one.
     """
     known = {name_key(c.name): c for c in vocabulary.categories} if vocabulary is not None else {}
-    numbers = {c.id for c in known.values()}
-    found = dict(known) if len(numbers) == len(known) and None not in numbers else {}
-    following = max((c.id for c in found.values() if c.id is not None), default=0) + 1
-    for key, name in names.items():
+    numbered: dict[int, str] = {}
+    for key, category in known.items():
+        if category.id is not None:
+            numbered.setdefault(category.id, key)
+    found = {key: known[key] for key in numbered.values()}
+    following = count(max(numbered, default=0) + 1)
+    for key in (*(known if numbered else ()), *names):
         if key not in found:
-            found[key] = replace(known.get(key) or Category(name), id=following)
-            following += 1
+            found[key] = replace(known.get(key) or Category(names[key]), id=next(following))
     return sorted(found.values(), key=lambda category: category.id or 0)
 
 

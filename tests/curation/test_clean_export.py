@@ -24,6 +24,7 @@ from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.dataset.imported_labels import import_labels
 from ovsam_plugin.dataset.label_masks import crop_of
 from ovsam_plugin.vocabulary.tables import built_in
+from ovsam_plugin.vocabulary.vocabulary import Category
 
 FIELD = "ovsam"
 
@@ -232,6 +233,25 @@ def test_ids_are_the_vocabularys_and_new_names_follow_them(
     own = {c.name: c.id for c in built_in("coco").categories}
     assert by_name == {**own, "Arctic fox": 91}
     assert classes(path) == ["Arctic fox", "cat", "cup", "dining table"]
+
+
+def test_a_class_without_an_id_leaves_the_others_theirs(
+    reviewed: fo.Dataset, tmp_path: Path
+) -> None:
+    def ids_with(*more: Category) -> dict[str, int]:
+        vocabulary = built_in("coco")
+        for category in more:
+            vocabulary = vocabulary.with_class(category)
+        path = tmp_path / "clean.json"
+        export_clean(reviewed, FIELD, path, vocabulary=vocabulary, overwrite=True)
+        return {c["name"]: c["id"] for c in json.loads(path.read_text())["categories"]}
+
+    own = {c.name: c.id for c in built_in("coco").categories}
+    # It has the same id whether it occurs or not, and so has what follows.
+    assert ids_with(Category("valve"), Category("arctic fox")) == {
+        **own, "valve": 91, "arctic fox": 92,
+    }  # fmt: skip
+    assert ids_with(Category("valve", id=1)) == {**own, "valve": 91, "Arctic fox": 92}
 
 
 def test_labels_without_a_mask_are_left_out_and_named(
