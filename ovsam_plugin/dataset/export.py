@@ -43,9 +43,9 @@ logger = logging.getLogger(__name__)
 class CategoryIds:
     """An annotation file's category ids by name.
 
-    A predicted name is looked up as it is, then by the synonyms that its vocabulary gives it. Case,
-    underscores and hyphens do not count, and at last spaces neither. A synonym that two categories
-    share decides nothing.
+    A predicted name is looked up among the file's names, then among its synonyms, then by the
+    synonyms that its vocabulary gives it; where several categories answer, it has none. Case,
+    underscores and hyphens do not count, and where nothing is called so, spaces neither.
 
     Args:
         categories: the annotation file's.
@@ -55,19 +55,8 @@ class CategoryIds:
     def __init__(
         self, categories: Sequence[AnnotatedCategory], vocabulary: Vocabulary | None = None
     ) -> None:
-        names: dict[str, Id] = {}
-        claims: dict[str, set[Id]] = {}
-        joined: dict[str, set[Id]] = {}
-        for category in categories:
-            if category.id is None:
-                continue
-            names.setdefault(name_key(category.name), category.id)
-            for synonym in category.synonyms:
-                claims.setdefault(name_key(synonym), set()).add(category.id)
-            for text in (category.name, *category.synonyms):
-                joined.setdefault(joined_key(text), set()).add(category.id)
-        self._ids = {**_undisputed(claims), **names}
-        self._joined = _undisputed(joined)
+        self._names = _Claims((c.id, (c.name,)) for c in categories)
+        self._texts = _Claims((c.id, (c.name, *c.synonyms)) for c in categories)
         self._synonyms = (
             {category.name: category.synonyms for category in vocabulary.categories}
             if vocabulary is not None
@@ -75,16 +64,34 @@ class CategoryIds:
         )
 
     def __call__(self, name: str) -> Id | None:
-        candidates = (name, *self._synonyms.get(name, ()))
-        for ids, key in ((self._ids, name_key), (self._joined, joined_key)):
-            for candidate in candidates:
-                if key(candidate) in ids:
-                    return ids[key(candidate)]
-        return None
+        found = (
+            self._names.of(name)
+            or self._texts.of(name)
+            or self._texts.of(*self._synonyms.get(name, ()))
+        )
+        return next(iter(found)) if len(found) == 1 else None
 
 
-def _undisputed(claims: Mapping[str, set[Id]]) -> dict[str, Id]:
-    return {name: next(iter(ids)) for name, ids in claims.items() if len(ids) == 1}
+class _Claims:
+    """Category ids by what they are called, where several may be called the same."""
+
+    _KEYS = (name_key, joined_key)
+
+    def __init__(self, called: Iterable[tuple[Id | None, Iterable[str]]]) -> None:
+        self._ids: tuple[dict[str, set[Id]], ...] = tuple({} for _ in self._KEYS)
+        for category_id, names in called:
+            if category_id is None:
+                continue
+            for name in names:
+                for ids, key in zip(self._ids, self._KEYS, strict=True):
+                    ids.setdefault(key(name), set()).add(category_id)
+
+    def of(self, *names: str) -> set[Id]:
+        """Of those that have one of these names, in words or, where none has, run together."""
+        for ids, key in zip(self._ids, self._KEYS, strict=True):
+            if found := {i for name in names for i in ids.get(key(name), ())}:
+                return found
+        return set()
 
 
 def annotation_rows(

@@ -159,6 +159,28 @@ def test_category_ids_are_found_by_name_and_by_synonym_and_never_guessed():
     assert ids("wheelbarrow") is None
 
 
+def test_a_name_that_several_categories_share_has_the_id_of_none():
+    coco = load_vocabulary("coco")
+    assert {"man", "woman"} <= set(coco.categories[coco.names.index("person")].synonyms)
+
+    def ids(*categories):
+        found = CategoryIds([AnnotatedCategory(i, *c) for i, c in enumerate(categories)], coco)
+        return found("person")
+
+    assert ids(("man",), ("woman",)) is None
+    assert ids(("woman",), ("bag",)) == 0
+    assert ids(("man",), ("woman",), ("Person",)) == 2
+    # The file's own synonym says more than that of the vocabulary, unless two have it.
+    assert ids(("man",), ("somebody", ("person",))) == 1
+    assert ids(("adult", ("person",)), ("child", ("person",)), ("woman",)) is None
+    # Run together, the exact name still comes before synonyms.
+    split = CategoryIds(
+        [AnnotatedCategory(0, "diningtable"), AnnotatedCategory(1, "board")],
+        Vocabulary("test", (Category("dining table", ("dining table", "board")),)),
+    )
+    assert split("dining table") == 0
+
+
 def test_category_ids_of_names_that_run_together_are_found():
     names = ["tvmonitor", "pottedplant", "sofa", "diningtable", "aeroplane", "motorbike", "cat"]
     ids = CategoryIds(
