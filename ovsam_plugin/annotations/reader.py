@@ -22,6 +22,7 @@ from ovsam_plugin.annotations.records import (
     AnnotatedImage,
     Annotation,
     AnnotationFile,
+    place_in,
 )
 from ovsam_plugin.annotations.values import Id, flag, id_key, in_words, read_id, whole
 from ovsam_plugin.vocabulary.names import clean_name, name_key
@@ -296,7 +297,7 @@ def _annotation(
         error = missing.get(key, f"the file has no image with id {written!r}")
     elif crowd is None:
         error = f"its iscrowd is {record['iscrowd']!r:.40}: 0 or 1 was expected"
-    place, class_error = _place(record.get("category_id"), places)
+    place, class_error = place_in(places, record.get("category_id"))
     own = read_id(record.get("id"))
     return Annotation(
         id=f"annotations[{index}]" if own is None else own,
@@ -307,11 +308,3 @@ def _annotation(
         error=error,
         class_error=class_error,
     )
-
-
-def _place(category_id: object, places: Mapping[Id, int | str]) -> tuple[int | None, str | None]:
-    key = id_key(category_id)
-    place = None if key is None else places.get(key)
-    if isinstance(place, int):
-        return place, None
-    return None, place or f"it is of class {category_id!r:.40}, which is not listed"

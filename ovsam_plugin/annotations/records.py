@@ -128,9 +128,11 @@ class AnnotationFile:
 
     def place_of(self, category_id: object) -> int | None:
         """Where the class with an id stands in `categories`, however that is spelled."""
-        key = id_key(category_id)
-        place = None if key is None else self._places.get(key)
-        return place if isinstance(place, int) else None
+        return place_in(self._places, category_id)[0]
+
+    def class_error(self, category_id: object) -> str | None:
+        """Why there is no class with an id, or None where there is one."""
+        return place_in(self._places, category_id)[1]
 
     def places_of(self, category_ids: object) -> tuple[int, ...]:
         """The classes of a list of ids that are known."""
@@ -157,3 +159,17 @@ class AnnotationFile:
             if annotation.error is None and annotation.image_id is not None:
                 found.setdefault(annotation.image_id, []).append(annotation)
         return found
+
+
+def place_in(places: Mapping[Id, int | str], category_id: object) -> tuple[int | None, str | None]:
+    """The place of the class with an id, and why it has none.
+
+    Args:
+        places: by id, places and reasons, as the reader makes them.
+        category_id: as written.
+    """
+    key = id_key(category_id)
+    place = None if key is None else places.get(key)
+    if isinstance(place, int):
+        return place, None
+    return None, place or f"it is of class {category_id!r:.40}, which is not listed"

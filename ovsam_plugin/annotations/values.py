@@ -31,6 +31,18 @@ def in_words(name: str) -> str:
         return written.decode("latin-1")
 
 
+def text(value: object) -> str | None:
+    """Text as `in_words` reads it, or None for what is none, or none that a database takes."""
+    if not isinstance(value, str):
+        return None
+    try:
+        found = in_words(value)
+        found.encode()
+    except UnicodeEncodeError:
+        return None
+    return found
+
+
 def number(value: object) -> float | None:
     """A finite number, or None for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -129,7 +129,8 @@ def name(
                 f"{found.instances:,} instances of {predictions.name} on {found.samples:,} "
                 f"photographs of dataset {dataset.name!r}, in field {field!r}"
             )
-            _tell(said, f"{len(found.problems):,} instances are left out", found.problems)
+            problems = f"{len(found.problems):,} problems with instances of {predictions.name}"
+            _tell(said, problems, found.problems)
         summary = name_instances(
             samples,
             pred_field=field,

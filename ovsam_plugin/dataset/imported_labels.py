@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import fiftyone as fo
 from ovsam_plugin.annotations import AnnotationFile, read_annotation_file
 from ovsam_plugin.annotations.photographs import PathFinder
 from ovsam_plugin.annotations.results import Result, read_instances
+from ovsam_plugin.annotations.values import text
 from ovsam_plugin.dataset.database import in_parts
 from ovsam_plugin.dataset.fields import (
     check_storable,
@@ -31,6 +32,7 @@ from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.prediction.prompts import Box
 
 _DESCRIPTION = "What a file says is there"
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class ImportedLabels:
         field: of Detections, with the file's scores, and its classes where these have names.
         samples: how many samples have some.
         instances: how many there are.
-        problems: instances that are left out, and why.
+        problems: instances that are left out, or have no class or no provenance, and why.
     """
 
     field: str
@@ -61,7 +63,8 @@ def import_labels(
 
     Of files that `export_clean` or `ovsam label --export` wrote, labels also get what these say of
     them: the `provenance` (model, weights, vocabulary, prompt), the scores, and who decided what
-    and when. An instance that is broken, or does not lie on its photograph, is left out alone.
+    and when. An instance that is broken, or does not lie on its photograph, is left out alone; one
+    whose class or provenance cannot be told goes without.
 
     Args:
         samples: the dataset that has the photographs, or a view of it.
@@ -76,8 +79,8 @@ def import_labels(
 
     Raises:
         TypeError: `samples` is no dataset or view.
-        ValueError: no instance can be used, or the field holds something else. Nothing is written
-            then.
+        ValueError: no instance can be used, or the field holds something else, also what the file
+            said before its classes changed. Nothing is written then.
     """
     dataset = root_dataset(samples)
     if is_generated(samples):
@@ -126,15 +129,18 @@ def import_labels(
     for sample_id, some in by_sample.items():
         labels = []
         for result in some:
+            name, unknown = _class_name(result, truth)
             try:
-                label = _label(result, sizes[sample_id], truth)
+                label = _label(result, sizes[sample_id], truth, name)
             except ValueError as error:
                 left_out(result, error)
                 continue
             labels.append(label)
+            if unknown is not None:
+                left_out(result, f"{unknown}; the instance itself is there, without a class")
             try:
-                for name, value in attributes_of(result.record).items():
-                    label[name] = value
+                for key, value in attributes_of(result.record).items():
+                    label[key] = value
             except ValueError as error:
                 left_out(result, f"{error}; the instance itself is there")
         made = fo.Detections(detections=labels)
@@ -148,7 +154,7 @@ def import_labels(
     if not values:
         why = problems[0] if problems else "it is empty"
         raise ValueError(f"no {what} of {path} can be used: {why}")
-    _store(dataset, label_field, values)
+    _store(dataset, label_field, values, path.name)
     count = sum(len(made.detections) for made in values.values())
     return ImportedLabels(label_field, len(values), count, tuple(problems))
 
@@ -168,7 +174,10 @@ def _nameless(result: Result, truth: AnnotationFile | None) -> str:
 
 
 def _label(
-    result: Result, size: tuple[int, int] | None, truth: AnnotationFile | None
+    result: Result,
+    size: tuple[int, int] | None,
+    truth: AnnotationFile | None,
+    name: str | None,
 ) -> fo.Detection:
     if size is None:
         raise ValueError("its photograph cannot be read")
@@ -184,42 +193,56 @@ def _label(
     else:
         crop = MaskCrop.at(mask)
         place, drawn = relative_box(crop.box, size), crop.mask
-    written = json.dumps(result.record, sort_keys=True, default=str)
+    written = json.dumps([name, result.record], sort_keys=True, default=str)
     told = f"{result.index} {written}".encode(errors="backslashreplace")
     return fo.Detection(
-        # Follows from the file, so that the same file gives the same ids.
+        # Follows from the files, so that the same files give the same ids.
         id=hashlib.sha256(told).hexdigest()[:24],
-        label=_class_name(result, truth),
+        label=name,
         bounding_box=place,
         mask=drawn,
         confidence=result.score if result.scored else None,
     )
 
 
-def _class_name(result: Result, truth: AnnotationFile | None) -> str | None:
-    place = None if truth is None else truth.place_of(result.record.get("category_id"))
+def _class_name(result: Result, truth: AnnotationFile | None) -> tuple[str | None, str | None]:
+    """An instance's class, and why it has none; one that names none needs no reason."""
+    category_id, written = (result.record.get(key) for key in ("category_id", "category_name"))
+    place = None if truth is None else truth.place_of(category_id)
     if truth is not None and place is not None:
-        return truth.categories[place].name
-    name = result.record.get("category_name")
-    return name if isinstance(name, str) and name else None
+        return truth.categories[place].name, None
+    if written:
+        name = text(written)
+        return name, None if name else f"its category_name is {written!r:.40}, not a name"
+    if truth is None or category_id is None:
+        return None, None
+    return None, truth.class_error(category_id)
 
 
-def _store(dataset: fo.Dataset, field: str, values: Mapping[str, fo.Detections]) -> None:
+def _store(dataset: fo.Dataset, field: str, values: Mapping[str, fo.Detections], file: str) -> None:
     declared = dataset.get_field(field)
     if declared is not None:
         if getattr(declared, "document_type", None) is not fo.Detections:
             raise ValueError(
                 f"field {field!r} holds {describe(declared)}, not Detections: choose another field"
             )
-        there = all_images(dataset).exists(field).values(["id", f"{field}.detections.id"])
-        before = {i: _ids(labels) for i, labels in zip(*there, strict=True)}
-        now = {i: _ids(x.id for x in made.detections) for i, made in values.items()}
-        if before == now:
+        inside = [f"{field}.detections.{name}" for name in ("id", "label")]
+        there = all_images(dataset).exists(field).values(["id", *inside])
+        before = {i: dict(zip(ids, names)) for i, ids, names in zip(*there) if ids}
+        now = {i: {x.id: x.label for x in made.detections} for i, made in values.items()}
+        # By their ids alone: a person may have given them other names since.
+        others = [i for i in {**before, **now} if set(before.get(i, ())) != set(now.get(i, ()))]
+        if not others:
             return
         if before:
+            first = others[0]
+            name = Path(all_images(dataset)[first].filepath).name
+            had, has = (_counted(found.get(first, {})) for found in (before, now))
+            same = " with another box, mask or score" if had == has else ""
             raise ValueError(
-                f"field {field!r} holds other labels on {len(before)} samples: give another "
-                f"field, or clear it first with dataset.clear_sample_field({field!r})"
+                f"field {field!r} holds other labels on {len(others)} samples than {file}, such as "
+                f"{name}: {had} in the field, {has}{same} in the file. Give another field, or "
+                f"clear this one first with dataset.clear_sample_field({field!r})"
             )
         check_writable(dataset, field)
     else:
@@ -235,5 +258,8 @@ def _store(dataset: fo.Dataset, field: str, values: Mapping[str, fo.Detections])
     all_images(dataset).set_values(field, dict(values), key_field="id")
 
 
-def _ids(labels: Iterable[str] | None) -> frozenset[str]:
-    return frozenset(labels or ())
+def _counted(labels: Mapping[str, str | None]) -> str:
+    """How many labels of each name there are, by their ids."""
+    counts = Counter(name or "without a class" for name in labels.values()).most_common()
+    shown = [f"{count} {name}" for name, count in counts[:_SHOWN]]
+    return ", ".join(shown + ["..."] * (len(counts) > _SHOWN)) or "none"

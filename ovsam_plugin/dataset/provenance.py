@@ -6,14 +6,14 @@ One writer and one reader, of results lists and of annotation files alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
 import fiftyone as fo
 
-from ovsam_plugin.annotations.values import number
+from ovsam_plugin.annotations.values import number, text
 from ovsam_plugin.dataset.fields import ATTRIBUTES as LABEL_ATTRIBUTES
 from ovsam_plugin.dataset.fields import Attribute
 from ovsam_plugin.dataset.runs import recorded
@@ -39,7 +39,10 @@ SCORES = (
     "margin",
     "stability",
 )
-_BEST = {"top_labels": str, "top_scores": float}
+_BEST: dict[str, Callable[[object], str | float | None]] = {
+    "top_labels": text,
+    "top_scores": number,
+}
 ATTRIBUTES = (
     Attribute(KEY, fo.DictField, "what made this label, as the file said that it was read from"),
     *DECISION,
@@ -125,13 +128,17 @@ def attributes_of(record: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(told, Mapping):
         raise ValueError(f"its {KEY} is {told!r:.40}, not an object")
-    facts = {key: told[key] for key in _KNOWN if told.get(key) is not None}
-    for key, value in facts.items():
-        if not isinstance(value, str) or len(value) > _LONGEST:
+    facts: Facts = {}
+    for key in _KNOWN:
+        if (value := told.get(key)) is None:
+            continue
+        found = text(value)
+        if found is None or len(found) > _LONGEST:
             raise ValueError(
                 f"its {KEY} has {key} {value!r:.40}: it must be a text of up to {_LONGEST} "
                 "characters"
             )
+        facts[key] = found
     attributes: dict[str, Any] = {name: facts[name] for name in _DECISION if name in facts}
     if "review" in facts and facts["review"] not in _REVIEWS:
         raise ValueError(
@@ -158,20 +165,15 @@ def _scores(record: Mapping[str, Any], *, by_run: bool) -> dict[str, Any]:
             raise ValueError(f"its {name} is {value!r:.40}, not a finite number")
         if by_run or found:
             scores[name] = found
-    for name, kind in _BEST.items():
+    for name, read in _BEST.items():
         best = record.get(name)
         if not best:
             continue
-        if not isinstance(best, list) or len(best) > _MOST or not all(_is(v, kind) for v in best):
+        values = [read(value) for value in best] if isinstance(best, list) else [None]
+        if len(values) > _MOST or any(v is None or len(str(v)) > _LONGEST for v in values):
             raise ValueError(f"its {name} is {best!r:.40}, not a list of up to {_MOST} of them")
-        scores[name] = [kind(value) for value in best]
+        scores[name] = values
     return scores
-
-
-def _is(value: object, kind: type) -> bool:
-    if kind is str:
-        return isinstance(value, str) and len(value) <= _LONGEST
-    return number(value) is not None
 
 
 def _written(value: Any) -> str:
@@ -181,11 +183,12 @@ def _written(value: Any) -> str:
     return value.replace(tzinfo=value.tzinfo or timezone.utc).isoformat()
 
 
-def _read(text: str) -> datetime:
+def _read(written: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        found = datetime.fromisoformat(written.replace("Z", "+00:00"))
+        return found.replace(tzinfo=found.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
         raise ValueError(
-            f"its {KEY} has reviewed_at {text!r:.40}: it must be a time in ISO 8601"
+            f"its {KEY} has reviewed_at {written!r:.40}: it must be a time in ISO 8601, in the "
+            "years 1 to 9999 of UTC"
         ) from None
-    return found.replace(tzinfo=found.tzinfo or timezone.utc)

@@ -52,6 +52,9 @@ def test_images_and_classes_are_found_however_their_ids_are_spelled(file: Annota
 
 def test_a_class_that_cannot_be_told_has_no_place(file: AnnotationFile) -> None:
     assert file.place_of(5) is None
+    assert file.class_error(5) == "two classes have this id"
+    assert file.class_error(6) == "it is of class 6, which is not listed"
+    assert file.class_error("7") is None
     assert file.places_of([9, 5, "7", 3]) == (1, 0)
     assert file.places_of(None) == file.places_of("7") == ()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ovsam_plugin.annotations.values import flag, id_key, number, read_id, whole
+from ovsam_plugin.annotations.values import flag, id_key, number, read_id, text, whole
 
 NAN, INF = float("nan"), float("inf")
 
@@ -45,3 +45,9 @@ def test_numbers_are_finite_and_not_truth_values() -> None:
     assert [number(v) for v in (1, "1.5", " 2 ", -3.0)] == [1.0, 1.5, 2.0, -3.0]
     assert [number(v) for v in (NAN, "nan", INF, "x", "", None, True, [1], 10**400)] == [None] * 9
     assert [whole(v) for v in ("640", 640.0, 640.5)] == [640, 640, None]
+
+
+def test_text_is_what_a_database_takes() -> None:
+    assert [text(v) for v in ("Zo\u00eb", "Zo\udceb", "", 3, None, "\ud800x", "\udce9\ud800")] == [
+        "Zo\u00eb", "Zo\u00eb", "", None, None, None, None,
+    ]  # fmt: skip

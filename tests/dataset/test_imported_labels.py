@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,92 @@ def test_a_view_takes_what_is_on_its_photographs_alone(dataset: fo.Dataset, tmp_
     assert (found.samples, len(found.problems)) == (1, 1)
     with pytest.raises(ValueError, match="holds copies"):
         import_labels(dataset.to_patches("some"), path)
+
+
+def annotated(truth: Path, **change: Any) -> Path:
+    """The two photographs' file with an annotation, whose class is `change`d."""
+    content = json.loads(truth.read_text())
+    annotation = {"id": 1, "image_id": 7, "category_id": 1, "bbox": [0, 0, 9, 9]}
+    content["annotations"] = [{**annotation, **change.pop("annotation", {})}]
+    return written(truth.parent / "whole.json", {**content, **change})
+
+
+def named(dataset: fo.Dataset, field: str) -> list[str | None]:
+    return [label.label for label in dataset.first()[field].detections]
+
+
+def test_a_file_whose_classes_have_changed_is_another_and_says_what_differs(
+    dataset: fo.Dataset, truth: Path, tmp_path: Path
+) -> None:
+    rows = written(tmp_path / "p.json", [{"file_name": "chelsea.png", "image_id": 7,
+                                          "category_id": 1, "bbox": [0, 0, 9, 9]}])  # fmt: skip
+    import_labels(dataset, rows, label_field="p")
+    why = (
+        "'p' holds other labels on 1 samples than p.json, such as chelsea.png: 1 without a class "
+        "in the field, 1 cat in the file. Give another field, or clear this one first with "
+        "dataset.clear_sample_field('p')"
+    )
+    with pytest.raises(ValueError, match=re.escape(why)):
+        import_labels(dataset, rows, label_field="p", annotations=truth)
+    dataset.clear_sample_field("p")
+    import_labels(dataset, rows, label_field="p", annotations=truth)
+    assert named(dataset, "p") == ["cat"]
+
+    import_labels(dataset, annotated(truth), label_field="q")
+    lynx = [{"id": 1, "name": "lynx"}]
+    with pytest.raises(ValueError, match="1 cat in the field, 1 lynx in the file"):
+        import_labels(dataset, annotated(truth, categories=lynx), label_field="q")
+    moved = annotated(truth, annotation={"bbox": [0, 0, 5, 5]})
+    with pytest.raises(ValueError, match="1 cat with another box, mask or score in the file"):
+        import_labels(dataset, moved, label_field="q")
+    # A name that a person has given since is no difference.
+    sample = dataset.first()
+    sample["q"].detections[0].label = "tabby"
+    sample.save()
+    import_labels(dataset, annotated(truth), label_field="q")
+    assert named(dataset, "q") == ["tabby"]
+
+
+def test_empty_lists_are_no_other_labels(dataset: fo.Dataset, truth: Path) -> None:
+    for sample in dataset:
+        sample["q"] = fo.Detections()
+        sample.save()
+    import_labels(dataset, annotated(truth), label_field="q")
+    assert named(dataset, "q") == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"annotation": {"category_id": 99}}, "it is of class 99, which is not listed"),
+        (
+            {"categories": [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}]},
+            "two categories have the id 1: 'cat' and 'dog'",
+        ),
+        ({"categories": [{"id": 1, "name": None}]}, "the name of categories[0] must be a string"),
+        (
+            {"annotation": {"category_id": None, "category_name": "\ud800"}},
+            "its category_name is '\\ud800', not a name",
+        ),
+    ],
+)
+def test_an_instance_whose_class_cannot_be_told_says_why(
+    dataset: fo.Dataset, truth: Path, change: dict[str, Any], why: str
+) -> None:
+    found = import_labels(dataset, annotated(truth, **change))
+    assert found.instances == 1
+    (problem,) = found.problems
+    assert problem.startswith(f"annotation 0 of whole.json: {why}")
+    assert problem.endswith("; the instance itself is there, without a class")
+    assert named(dataset, "predictions") == [None]
+
+
+def test_results_without_a_class_have_the_same_reasons_and_none_where_they_name_none(
+    dataset: fo.Dataset, truth: Path, tmp_path: Path
+) -> None:
+    row = {"image_id": 7, "bbox": [0, 0, 9, 9]}
+    rows = [row, {**row, "category_id": 5}, {**row, "category_id": 5, "category_name": "dog"}]
+    found = import_labels(dataset, written(tmp_path / "p.json", rows), annotations=truth)
+    (problem,) = found.problems
+    assert problem.startswith("result 1 of p.json: it is of class 5, which is not listed")
+    assert named(dataset, "predictions") == [None, None, "dog"]

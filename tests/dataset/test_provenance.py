@@ -231,6 +231,9 @@ def test_clean_ground_truth_has_it_and_other_importers_read_it(
         ({"model": "x" * 2000}, "up to 1000"),
         ({"review": "perhaps"}, "review 'perhaps'"),
         ({"reviewed_at": "yesterday"}, "ISO 8601"),
+        ({"reviewed_at": "9999-12-31T23:59:59-12:00"}, "years 1 to 9999"),
+        ({"reviewed_at": "0001-01-01T00:00:00+14:00"}, "years 1 to 9999"),
+        ({"reviewed_by": "\ud800x"}, r"reviewed_by '.ud800x': it must be a text"),
     ],
 )
 def test_what_cannot_be_understood_is_refused(told: Any, why: str) -> None:
@@ -241,11 +244,21 @@ def test_what_cannot_be_understood_is_refused(told: Any, why: str) -> None:
 def test_an_instance_stays_where_its_provenance_is_refused(
     dataset: fo.Dataset, tmp_path: Path
 ) -> None:
-    row = {"file_name": "chelsea.png", "bbox": [0, 0, 9, 9], KEY: ["?"]}
-    (tmp_path / "p.json").write_text(json.dumps([row]))
+    sound = {"model": "m", "review": "accepted", "reviewed_by": "Eva"}
+    far, broken = {"reviewed_at": "9999-12-31T23:59:59-12:00"}, {"reviewed_by": "\ud800x"}
+    row = {"file_name": "chelsea.png", "bbox": [0, 0, 9, 9]}
+    rows = [{**row, KEY: told} for told in (["?"], {**sound, **far}, {**sound, **broken}, sound)]
+    (tmp_path / "p.json").write_text(json.dumps(rows))
     found = import_labels(dataset, tmp_path / "p.json")
-    assert found.instances == 1
-    assert "not an object; the instance itself is there" in found.problems[0]
+    assert found.instances == 4
+    assert [p.endswith("; the instance itself is there") for p in found.problems] == [True] * 3
+    assert "not an object" in found.problems[0]
+    read = [label.get_attribute_value("reviewed_by", None) for label in labels_of(dataset)]
+    assert read == [None, None, None, "Eva"]
+
+
+def labels_of(dataset: fo.Dataset) -> list[fo.Detection]:
+    return list(dataset.first()["predictions"].detections)
 
 
 def test_times_of_other_tools_and_keys_of_theirs_do_no_harm() -> None:
@@ -253,6 +266,8 @@ def test_times_of_other_tools_and_keys_of_theirs_do_no_harm() -> None:
     assert attributes_of({KEY: told}) == {
         "reviewed_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
     }
+    # Bytes of an old encoding are read, as they are in names of classes.
+    assert attributes_of({KEY: {"reviewed_by": "Zo\udceb"}}) == {"reviewed_by": "Zo\u00eb"}
     assert attributes_of({}) == {}
     assert attributes_of({"objectness": 0.5, "score": 0.5}) == {}
 
@@ -263,6 +278,8 @@ def test_times_of_other_tools_and_keys_of_theirs_do_no_harm() -> None:
         ({"objectness": "high"}, "objectness is 'high', not a finite number"),
         ({"margin": float("nan")}, "not a finite number"),
         ({"top_labels": [1]}, "top_labels is .1., not a list"),
+        ({"top_labels": ["\ud800"]}, "not a list"),
+        ({"top_labels": "cat"}, "not a list"),
         ({"top_scores": [0.5] * 200}, "top_scores is"),
     ],
 )
