@@ -21,7 +21,7 @@ class CleanCounts:
 
     Attributes:
         images, instances: in the export, but for instances that turn out to have no mask.
-        open: undecided instances on these images that are not in it.
+        open: instances on these images that are not in it, being undecided or nameless.
         half_reviewed: images that are left out, since they have open instances.
         progress: decided and open instances of all images, as `decisions.progress` counts them.
     """
@@ -107,7 +107,7 @@ def _kinds(
             kinds[review] += count
         elif key["named"]:
             kinds["named"] += count
-        if key["named"] and review != REJECTED:
-            taken = review in (ACCEPTED, RENAMED) or key["sure"]
+        if review != REJECTED:
+            taken = key["named"] and (review in (ACCEPTED, RENAMED) or key["sure"])
             kinds["taken" if taken else "open"] += count
     return found

@@ -47,7 +47,7 @@ class CleanExport:
         images: how many, those in which every instance was rejected among them.
         instances: how many.
         categories: names of the classes that have instances, sorted.
-        open: undecided instances on these images that are not in the export.
+        open: instances on these images that are not in the export, being undecided or nameless.
         half_reviewed: images that were left out, since they have open instances.
         left_out: why instances that should have been in it are not, a line each.
         cut: instances whose box reaches over their image's edge, where the mask was cut, a line
@@ -85,7 +85,7 @@ def export_clean(
     of which an image has instances that are not in the file, being open, outside the view or
     without a mask, stand in its `not_exhaustive_category_ids`. A mask whose box somebody has
     resized is stretched over it, as the App draws it; one that reaches over the image's edge is cut
-    there.
+    there. An instance without a name is open until it has one or is rejected.
 
     Args:
         samples: the dataset, or a view of it.
@@ -141,7 +141,8 @@ def export_clean(
         if tally.half_reviewed and not tally.images:
             raise ValueError(
                 f"all {tally.half_reviewed} images of {pred_field!r} with decided instances also "
-                "have undecided ones: finish one, or pass only_finished=False"
+                "have undecided or nameless ones: finish one (name or reject what has no name), or "
+                "pass only_finished=False"
             )
         if not tally.images:
             raise ValueError(
@@ -163,12 +164,12 @@ def export_clean(
 
 @dataclass(frozen=True)
 class _Image:
-    """One image of the export: its clean labels, the names of those that are still open, and of
-    clean ones that are not among the labels."""
+    """One image of the export: its clean labels, the names of those that are still open (None
+    where there is none yet), and of clean ones that are not among the labels."""
 
     sample: fo.Sample
     labels: list[fo.Detection]
-    open: list[str]
+    open: list[str | None]
     missing: list[str]
 
 
@@ -199,7 +200,7 @@ class _Tally:
                 written.append(CleanInstance(label, crop))
         if image.labels and not written:  # it would look like one where everything was rejected
             return
-        writer.add(image.sample, size, written, [*image.open, *missing])
+        writer.add(image.sample, size, written, [*filter(None, image.open), *missing])
         self.images += 1
         self.open += len(image.open)
         self.instances.update(instance.label.label for instance in written)
@@ -247,7 +248,7 @@ class _Sorted:
     """An image's labels: places of those to be exported, names of open ones and of hidden ones."""
 
     taken: list[int]
-    open: list[str]
+    open: list[str | None]
     missing: list[str]
     decided: bool
 
@@ -260,14 +261,14 @@ class _Sorted:
 def _sort_out(rows: Sequence[_Row], undecided_above: float | None) -> _Sorted:
     found = _Sorted([], [], [], any(row.shown and row.review in KINDS for row in rows))
     for place, row in enumerate(rows):
-        if row.review == REJECTED or not row.label:
+        if row.review == REJECTED:
             continue
         sure = (
             undecided_above is not None
             and row.confidence is not None
             and row.confidence >= undecided_above
         )
-        if row.review not in (ACCEPTED, RENAMED) and not sure:
+        if not row.label or (row.review not in (ACCEPTED, RENAMED) and not sure):
             found.open.append(row.label)
         elif row.shown:
             found.taken.append(place)

@@ -163,7 +163,8 @@ def test_confident_undecided_instances_are_taken_on_request(
     path = tmp_path / "clean.json"
     export = export_clean(reviewed, FIELD, path, undecided_above=0.6)
     assert classes(path) == ["Arctic fox", "cat", "cup", "person"]
-    assert (export.images, export.open) == (3, 1)
+    # The first cup, and what has no name.
+    assert (export.images, export.open) == (3, 2)
 
 
 def test_half_reviewed_images_are_left_out_unless_asked_for_and_told(
@@ -176,6 +177,26 @@ def test_half_reviewed_images_are_left_out_unless_asked_for_and_told(
     accept(reviewed, FIELD, ids["cup"])
     export_clean(reviewed, FIELD, path, only_finished=True, overwrite=True)
     assert classes(path) == ["Arctic fox", "cat", "cup", "cup"]
+
+
+@pytest.mark.parametrize("review", [None, "accepted"])
+@pytest.mark.parametrize("name", [None, ""])
+def test_an_instance_without_a_name_is_open_until_it_has_one_or_is_rejected(
+    reviewed: fo.Dataset, ids: dict[str, str], tmp_path: Path, review: str | None, name: str | None
+) -> None:
+    accept(reviewed, FIELD, ids["person"])
+    reviewed.set_label_values(f"{FIELD}.detections.review", {ids["nothing"]: review})
+    reviewed.set_label_values(f"{FIELD}.detections.label", {ids["nothing"]: name})
+    last = reviewed[2:]
+    with pytest.raises(ValueError, match="also have undecided or nameless ones"):
+        clean_export.export_clean(last, FIELD, tmp_path / "a.json")
+    assert count_clean(last, FIELD, undecided_above=0.0).half_reviewed == 1
+    export = export_clean(last, FIELD, tmp_path / "a.json", "lvis", undecided_above=0.0)
+    assert (export.instances, export.open) == (1, 1)
+    assert count_clean(last, FIELD, only_finished=False).open == 1
+    reject(reviewed, FIELD, ids["nothing"])
+    export = clean_export.export_clean(last, FIELD, tmp_path / "b.json")
+    assert (export.instances, export.open, export.half_reviewed) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("only_finished", [False, True])
