@@ -311,6 +311,7 @@ def _row(
         return _failed(head, size, "the mask is empty")
     note = _BOX if crop is None else _CUT if reaches_over(label, size) else None
     x1, y1, x2, y2 = box
+    told = provenance.facts(label)
     return {
         "image_id": head["image_id"],
         "file_name": head["file_name"],
@@ -318,26 +319,23 @@ def _row(
         "category_name": label.label,
         "segmentation": (NOTHING if crop is None else crop).rle(size),
         "bbox": [_number(value) for value in (x1, y1, x2 - x1, y2 - y1)],
-        "score": _score(label),
+        "score": _score(label, told.get("prompt_type")),
         **{key: _number(label.get_attribute_value(key, None)) for key in SCORES},
         "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
         "top_scores": [_number(v) for v in label.get_attribute_value("top_scores", None) or ()],
-        "prompt_type": label.get_attribute_value("prompt_type", None) or head["prompt_type"],
-        "prompt_id": label.get_attribute_value("prompt_id", None)
-        if head["prompt_id"] is None
-        else head["prompt_id"],
-        KEY: provenance.facts(label),
+        "prompt_type": told.get("prompt_type") or head["prompt_type"],
+        "prompt_id": told.get("prompt_id") if head["prompt_id"] is None else head["prompt_id"],
+        KEY: told,
         **({} if note is None else {"note": note}),
     }
 
 
-def _score(label: fo.Detection) -> float:
+def _score(label: fo.Detection, prompt_type: str | None) -> float:
     """What detections are ranked by: how sure the name is, and, where nobody pointed at a thing,
-    how surely there is one."""
+    how surely there is one. What asked is the file's word for a label that was read from one."""
     sure = _number(label.confidence)
     thing = label.get_attribute_value("objectness", None)
-    asked = label.get_attribute_value("prompt_type", None) not in FOUND
-    return sure if asked or thing is None else sure * _number(thing)
+    return sure * _number(thing) if prompt_type in FOUND and thing is not None else sure
 
 
 def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
