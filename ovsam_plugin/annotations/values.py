@@ -24,7 +24,10 @@ def in_words(name: str) -> str:
     it, which is what old tools write."""
     if name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name):
         return name
-    written = name.encode("utf-8", "surrogateescape")
+    try:
+        written = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which stands for no byte
+        return name
     try:
         return written.decode("cp1252")
     except UnicodeDecodeError:
@@ -33,14 +36,8 @@ def in_words(name: str) -> str:
 
 def text(value: object) -> str | None:
     """Text as `in_words` reads it, or None for what is none, or none that a database takes."""
-    if not isinstance(value, str):
-        return None
-    try:
-        found = in_words(value)
-        found.encode()
-    except UnicodeEncodeError:
-        return None
-    return found
+    found = in_words(value) if isinstance(value, str) else None
+    return None if found is None or any("\ud800" <= c <= "\udfff" for c in found) else found
 
 
 def number(value: object) -> float | None:

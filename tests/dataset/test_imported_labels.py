@@ -216,6 +216,10 @@ def test_empty_lists_are_no_other_labels(dataset: fo.Dataset, truth: Path) -> No
         ),
         ({"categories": [{"id": 1, "name": None}]}, "the name of categories[0] must be a string"),
         (
+            {"categories": [{"id": 1, "name": "\ud800"}]},
+            "the name of categories[0] holds the control character '\\ud800'",
+        ),
+        (
             {"annotation": {"category_id": None, "category_name": "\ud800"}},
             "its category_name is '\\ud800', not a name",
         ),
