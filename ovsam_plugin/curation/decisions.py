@@ -334,6 +334,9 @@ def check_decidable(
         label_ids: one label's id, or many.
         accepts: whether their names are to be accepted.
 
+    Returns:
+        by id, what they are called, what has been decided on them, and the id of their `sample`.
+
     Raises:
         ValueError: as for `accept`.
     """

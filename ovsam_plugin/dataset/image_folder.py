@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import fiftyone as fo
+
 from ovsam_plugin.dataset.internals import is_generated
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
 
@@ -28,5 +30,11 @@ def image_folder(samples: Samples) -> Path:
     images = samples if is_generated(samples) else all_images(dataset)
     folders = {str(Path(path).parent) for path in images.values("filepath")}
     common = Path(os.path.commonpath(folders or {"/"}))
+    kept = kept_folder(dataset)
+    return common if kept is None or not common.is_relative_to(kept) else kept
+
+
+def kept_folder(dataset: fo.Dataset) -> Path | None:
+    """The folder that `import_images` made a dataset from; None of another dataset."""
     kept = dataset.info.get(_KEPT)
-    return Path(kept) if isinstance(kept, str) and common.is_relative_to(kept) else common
+    return Path(kept) if isinstance(kept, str) else None

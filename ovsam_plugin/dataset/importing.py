@@ -26,6 +26,7 @@ from ovsam_plugin.annotations.photographs import (
 from ovsam_plugin.annotations.values import printable
 from ovsam_plugin.dataset.annotations import AnnotationPrompts, Place
 from ovsam_plugin.dataset.database import IDS_A_QUERY, in_parts
+from ovsam_plugin.dataset.image_folder import kept_folder
 from ovsam_plugin.dataset.provenance import attributes_of
 from ovsam_plugin.dataset.sizes import measure, other_size
 from ovsam_plugin.dataset.stored_prompts import ReplacedPrompts, store_prompts
@@ -228,11 +229,13 @@ def _find(
     names = [image.file_name for image in images]
     there = [] if missing_in is None else _files_in(missing_in, names)
     candidates = dict.fromkeys((*known, *there))
-    asked = fits = PathFinder(tuple(candidates), missing_in).find(names)
+    # The folder of other datasets is not known, and of two namesakes there none is guessed.
+    root = kept_folder(dataset) if missing_in is None else missing_in
+    asked = fits = PathFinder(tuple(candidates), root).find(names)
     # The sample of an image that was not there must not hide one that is.
     while gone := {path for found in fits.values() for path in found if not is_there(path)}:
         candidates = dict.fromkeys(path for path in candidates if path not in gone)
-        fits = PathFinder(tuple(candidates), missing_in).find(names)
+        fits = PathFinder(tuple(candidates), root).find(names)
     paths: dict[Id, str] = {}
     reasons: dict[Id, str] = {}
     missing: list[str] = []

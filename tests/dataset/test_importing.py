@@ -382,3 +382,24 @@ def test_more_samples_than_a_query_holds_are_asked_all_the_same(
     assert set(asked.labels.values()) == set(
         view.values(f"{asked.field}.detections.id", unwind=True)
     )
+
+
+def test_a_name_from_the_dataset_s_folder_is_one_photograph_whatever_lies_deeper(tmp_path):
+    folder = tmp_path / "im"
+    for place in (folder, folder / "day2"):
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (60, 40)).save(place / "IMG_1.png")
+    dataset = import_images(folder)
+    asks = [{"id": 1, "image_id": 1, "bbox": [1, 2, 30, 20]}]
+    for name in ("IMG_1.png", "day2/IMG_1.png"):
+        path = tmp_path / "gt.json"
+        content = {
+            "images": [{"id": 1, "file_name": name, "width": 60, "height": 40}],
+            "annotations": [{**asks[0], "category_id": 1}],
+            "categories": [{"id": 1, "name": "cat"}],
+        }
+        path.write_text(json.dumps(content))
+        asked = attach_prompts(dataset, read_annotations(path, "box"), label_field="ovsam")
+        assert asked.errors == {}
+        (found,) = asked.view(dataset).values("filepath")
+        assert found == str(folder / name)
