@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from ovsam_plugin.dataset.targets import (
     root_dataset,
     with_all_fields,
 )
+from ovsam_plugin.dataset.unanswered_prompts import unfinished
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.engines.table import labeling_engine
@@ -237,64 +239,66 @@ def label_dataset(
         "precision": precision,
         "compile": compile,
     }
-    model = build_model(**arguments, dataset=dataset, device=device)
-    settings = _settings(model, prompt_fields)
-    if embeddings:
-        embedder = Embedder.of(asdict(settings))
-        embedding_index.check_possible(dataset, label_field, embedder, index_backend)
-    with Worker(dataset, label_field) as worker:
-        with worker.lease("fields and runs"):
-            as_stored(dataset)
-            prepare_field(dataset, ids, label_field, settings, model, overwrite, worker)
-            colour_classes(dataset)
-            worker.begin()
-        together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
-        if model.namer is not None:
-            together = _NAMED_TOGETHER
-        job = LabelingJob(
-            asking,
-            dataset,
-            label_field,
-            model,
-            prompt_fields,
-            worker,
-            embeddings=embeddings,
-            batch_size=batch_size or together,
-            workers=workers,
-        )
-        since = runs.last_started(dataset, label_field)
-        todo = job.unfinished(ids)
-        if crew is not None and todo:
-            share = Share(
-                dataset=dataset.name,
-                view=stages_of(asking),
-                field=label_field,
-                model=arguments,
-                prompt_fields=prompt_fields,
-                embeddings=embeddings,
-                batch_size=job.batch_size,
-                workers=workers,
-                since=since,
-            )
-            with fou.ProgressBar(total=len(todo), progress=progress) as bar:
-                job.tally.add(crew.run(share, todo, bar.update))
-        # With workers elsewhere, what they left.
-        job.run(ids, since, progress)
+    most = len(ids) if overwrite else len(unfinished(dataset, label_field, ids))
+    with crew.started(most) if crew is not None and most else nullcontext():
+        model = build_model(**arguments, dataset=dataset, device=device)
+        settings = _settings(model, prompt_fields)
         if embeddings:
-            _file(job, dataset, label_field, settings, index_backend, worker, set(ids))
-        summary = LabelSummary(
-            field=label_field,
-            samples=len(ids),
-            labelled=job.tally.labelled,
-            kept=len(ids) - len(job.asked_again.union(todo)),
-            failed=job.tally.failed,
-            instances=job.tally.instances,
-            seconds=round(time.monotonic() - clock, 3),
-            reasons=tuple(job.tally.reasons),
-            left=job.left,
-        )
-        session = {"started": started, "precision": settings.precision, **asdict(summary)}
-        runs.add_session(dataset, label_field, session)
+            embedder = Embedder.of(asdict(settings))
+            embedding_index.check_possible(dataset, label_field, embedder, index_backend)
+        with Worker(dataset, label_field) as worker:
+            with worker.lease("fields and runs"):
+                as_stored(dataset)
+                prepare_field(dataset, ids, label_field, settings, model, overwrite, worker)
+                colour_classes(dataset)
+                worker.begin()
+            together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
+            if model.namer is not None:
+                together = _NAMED_TOGETHER
+            job = LabelingJob(
+                asking,
+                dataset,
+                label_field,
+                model,
+                prompt_fields,
+                worker,
+                embeddings=embeddings,
+                batch_size=batch_size or together,
+                workers=workers,
+            )
+            since = runs.last_started(dataset, label_field)
+            todo = job.unfinished(ids)
+            if crew is not None and todo:
+                share = Share(
+                    dataset=dataset.name,
+                    view=stages_of(asking),
+                    field=label_field,
+                    model=arguments,
+                    prompt_fields=prompt_fields,
+                    embeddings=embeddings,
+                    batch_size=job.batch_size,
+                    workers=workers,
+                    since=since,
+                )
+                with fou.ProgressBar(total=len(todo), progress=progress) as bar:
+                    job.tally.add(crew.run(share, todo, bar.update))
+            # With workers elsewhere, what they left.
+            job.run(ids, since, progress)
+            if embeddings:
+                _file(job, dataset, label_field, settings, index_backend, worker, set(ids))
+            summary = LabelSummary(
+                field=label_field,
+                samples=len(ids),
+                labelled=job.tally.labelled,
+                kept=len(ids) - len(job.asked_again.union(todo)),
+                failed=job.tally.failed,
+                instances=job.tally.instances,
+                seconds=round(time.monotonic() - clock, 3),
+                reasons=tuple(job.tally.reasons),
+                left=job.left,
+            )
+            session = {"started": started, "precision": settings.precision, **asdict(summary)}
+            runs.add_session(dataset, label_field, session)
     return summary
 
 

@@ -27,7 +27,6 @@ from ovsam_plugin.dataset.batch_encoding import Found
 from ovsam_plugin.dataset.claims import Claims, Open
 from ovsam_plugin.dataset.database import in_parts, patient, patiently
 from ovsam_plugin.dataset.fields import FieldGoneError, check_declared, error_field
-from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
 from ovsam_plugin.dataset.loading import Loaded, SampleTable
 from ovsam_plugin.dataset.model import Answer, OvsamModel
@@ -37,8 +36,8 @@ from ovsam_plugin.dataset.unanswered_prompts import (
     asking,
     forget_refusals,
     prompts_of,
-    to_be_labelled,
     unanswered,
+    unfinished,
 )
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
@@ -374,13 +373,8 @@ class LabelingJob:
 
     @patient
     def unfinished(self, ids: Sequence[str]) -> list[str]:
-        """Those that are to be labelled as a whole, in the same order."""
-        found: set[str] = set()
-        for part in in_parts(ids):
-            chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(self._field)}
-            rows = sample_documents(self._dataset).find(chosen, {"_id": True})
-            found.update(str(row["_id"]) for row in rows)
-        return [i for i in ids if i in found]
+        """See `unanswered_prompts.unfinished`."""
+        return unfinished(self._dataset, self._field, ids)
 
     @patient
     def _unanswered(self, ids: Sequence[str], since: datetime | None) -> dict[str, Places]:

@@ -17,6 +17,7 @@ from bson import ObjectId
 from fiftyone import ViewField as F
 from pymongo import UpdateOne
 
+from ovsam_plugin.dataset.database import in_parts
 from ovsam_plugin.dataset.expressions import list_at
 from ovsam_plugin.dataset.fields import error_field
 from ovsam_plugin.dataset.internals import aggregate, list_in, sample_documents
@@ -124,6 +125,16 @@ def to_be_labelled(field: str) -> dict[str, Any]:
         f"{field}.detections": {"$not": decided},
     }
     return {"$or": [{field: None}, {f"{field}.{AHEAD}": True}, failed]}
+
+
+def unfinished(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> list[str]:
+    """Those of some samples that are to be labelled as a whole, in the same order."""
+    found: set[str] = set()
+    for part in in_parts(sample_ids):
+        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(field)}
+        rows = sample_documents(dataset).find(chosen, {"_id": True})
+        found.update(str(row["_id"]) for row in rows)
+    return [i for i in sample_ids if i in found]
 
 
 def still_refused(

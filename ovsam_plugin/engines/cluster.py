@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ovsam_plugin.addresses import shown_address
 from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.engines.database_address import database_address
-from ovsam_plugin.engines.ray_task import label
+from ovsam_plugin.engines.ray_task import begin, label
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +58,18 @@ class RayEngine:
         self.address = address
         self.gpus = gpus
 
-    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
-        """See `LabelingEngine.run`."""
+    @contextmanager
+    def started(self, samples: int) -> Iterator[None]:
+        """See `LabelingEngine.started`."""
         ray = _ray()
         connected = ray.is_initialized()
         if not connected:
             self._connect(ray)
         try:
-            return self._run(ray, share, ids, count)
+            first = self._task(ray, begin)
+            for _ in range(min(self._workers(ray), samples)):
+                first.remote()
+            yield
         finally:
             if not connected:
                 ray.shutdown()
@@ -82,22 +87,33 @@ class RayEngine:
         except ConnectionError as error:
             raise ValueError(f"no Ray cluster answers at {self.address!r}: {error}") from error
 
-    def _run(
-        self, ray: Any, share: Share, ids: Sequence[str], count: Callable[[int], None]
-    ) -> LabelTally:
-        resources = ray.cluster_resources()
-        gpus = (1.0 if resources.get("GPU") else 0.0) if self.gpus is None else self.gpus
-        workers = resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1)
-        size = -(-len(ids) // max(1, int(workers) * _TASKS_A_WORKER))
-        size = min(_MOST, max(share.batch_size, size))
+    def _gpus(self, ray: Any) -> float:
+        """Of a GPU that a worker takes."""
+        if self.gpus is not None:
+            return self.gpus
+        return 1.0 if ray.cluster_resources().get("GPU") else 0.0
+
+    def _workers(self, ray: Any) -> int:
+        """How many there may be at once, as the cluster is now."""
+        resources, gpus = ray.cluster_resources(), self._gpus(ray)
+        return int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1))
+
+    def _task(self, ray: Any, function: Callable[..., Any]) -> Any:
         environment = {name: os.environ[name] for name in _TOLD if name in os.environ}
         environment["FIFTYONE_DATABASE_URI"] = database_address()
-        task = ray.remote(label).options(
+        return ray.remote(function).options(
             num_cpus=1,
-            num_gpus=gpus,
+            num_gpus=self._gpus(ray),
             max_retries=_RETRIES,
             runtime_env={"env_vars": environment},
         )
+
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
+        """See `LabelingEngine.run`."""
+        ray = _ray()
+        size = -(-len(ids) // max(1, self._workers(ray) * _TASKS_A_WORKER))
+        size = min(_MOST, max(share.batch_size, size))
+        task = self._task(ray, label)
         told = ray.put(share)
         waiting = {
             task.remote([told], list(ids[i : i + size])): len(ids[i : i + size])

@@ -13,8 +13,8 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import Queue
@@ -64,11 +64,11 @@ class DeviceEngine:
 
     def __init__(self, devices: Sequence[str]) -> None:
         self.devices = list(devices)
+        self._processes: list[subprocess.Popen[bytes]] = []
 
-    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
-        """See `LabelingEngine.run`."""
-        parts = [list(ids[i :: len(self.devices)]) for i in range(len(self.devices))]
-        work = [(part, device) for part, device in zip(parts, self.devices) if part]
+    @contextmanager
+    def started(self, samples: int) -> Iterator[None]:
+        """See `LabelingEngine.started`."""
         threads = max(1, (os.cpu_count() or 1) // len(self.devices))
         root = str(Path(__file__).resolve().parents[2])
         environment = {
@@ -77,25 +77,35 @@ class DeviceEngine:
             "FIFTYONE_DATABASE_URI": database_address(),
             "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
         }
-        words: Queue[tuple[int, LabelTally | None]] = Queue()
-        processes = []
         try:
-            for number, (part, device) in enumerate(work):
+            for _ in self.devices[:samples]:
                 process = subprocess.Popen(
                     [sys.executable, "-m", __name__],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     env=environment,
                 )
-                processes.append(process)
-                told = (number, process, pickle.dumps((share, part, device)), words)
-                threading.Thread(target=_talk, args=told, daemon=True).start()
-            return self._gather(processes, words, count)
+                self._processes.append(process)
+            yield
         finally:
-            for process in processes:
+            for process in self._processes:
                 if process.poll() is None:
                     process.terminate()
                 process.wait()
+                assert process.stdin is not None
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+            self._processes.clear()
+
+    def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
+        """See `LabelingEngine.run`."""
+        words: Queue[tuple[int, LabelTally | None]] = Queue()
+        processes = self._processes[: len(ids)]
+        for number, process in enumerate(processes):
+            part, device = list(ids[number :: len(processes)]), self.devices[number]
+            told = (number, process, pickle.dumps((share, part, device)), words)
+            threading.Thread(target=_talk, args=told, daemon=True).start()
+        return self._gather(processes, words, count)
 
     def _gather(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ovsam_plugin.dataset.label_tally import LabelTally
@@ -11,6 +12,16 @@ from ovsam_plugin.dataset.share import Share
 
 class LabelingEngine(Protocol):
     """Where shares are done."""
+
+    def started(self, samples: int) -> AbstractContextManager[None]:
+        """While it lasts, workers are there or on their way: `run` is called within.
+
+        They begin to import what labels, which takes seconds, while the caller prepares the run.
+
+        Args:
+            samples: how many are to be labelled, at most.
+        """
+        ...
 
     def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
         """Has samples labelled.

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ovsam_plugin.hardware.allocation import collect_seldom, keep_freed_memory
 
 if TYPE_CHECKING:
     from ovsam_plugin.dataset.label_tally import LabelTally
+
+
+def begin() -> None:
+    """Sets this process up for labelling, and imports what labels; at once where that is done."""
+    collect_seldom()
+    keep_freed_memory()
+    import_module("ovsam_plugin.dataset.share")
 
 
 def label(told: Sequence[Any], ids: Sequence[str]) -> LabelTally:
@@ -19,8 +27,7 @@ def label(told: Sequence[Any], ids: Sequence[str]) -> LabelTally:
             with it import all that labels, before this process is set up for that.
         ids: of the samples.
     """
-    collect_seldom()
-    keep_freed_memory()
+    begin()
     import ray
 
     return ray.get(told[0]).label(ids, "auto")  # type: ignore[no-any-return]

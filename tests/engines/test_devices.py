@@ -25,8 +25,12 @@ def test_a_process_that_dies_before_it_reads_its_work_is_one_that_ended_with_an_
     monkeypatch.setattr(sys, "executable", "false")
     many = [f"{number:024}" for number in range(20_000)]  # more than a pipe holds
     share: Any = SimpleNamespace()
-    with pytest.raises(RuntimeError, match="every process that was to label ended with an error"):
-        DeviceEngine(["cpu", "cpu"]).run(share, many, lambda _: None)
+    engine = DeviceEngine(["cpu", "cpu"])
+    with (
+        engine.started(len(many)),
+        pytest.raises(RuntimeError, match="every process that was to label ended with an error"),
+    ):
+        engine.run(share, many, lambda _: None)
 
 
 def said(number: int, words: Queue[Any], lines: Sequence[str], code: int) -> Popen[bytes]:
@@ -66,7 +70,9 @@ import sys
 from waiting import Waiting
 from ovsam_plugin.engines.devices import DeviceEngine
 
-DeviceEngine(["cpu"]).run(Waiting(), [sys.argv[1]], print)
+engine = DeviceEngine(["cpu"])
+with engine.started(1):
+    engine.run(Waiting(), [sys.argv[1]], print)
 """
 
 
@@ -84,3 +90,13 @@ def test_the_processes_of_a_killed_run_end_with_it(
     run.kill()
     run.wait()
     assert wait_for_end(int(told.read_text())), "it labels on"
+
+
+def test_a_process_that_was_started_for_a_run_that_is_refused_ends() -> None:
+    engine = DeviceEngine(["cpu", "cpu"])
+    with pytest.raises(ValueError, match="refused"), engine.started(1):
+        (process,) = engine._processes  # one sample is one process's
+        assert process.poll() is None
+        raise ValueError("refused")
+    assert process.poll() is not None
+    assert engine._processes == []

@@ -21,6 +21,7 @@ from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.engines import table
 from ovsam_plugin.engines.cluster import RayEngine
 from ovsam_plugin.engines.devices import DeviceEngine, devices_named
+from ovsam_plugin.engines.engine import LabelingEngine
 
 SETTINGS: dict[str, Any] = {
     "vocabulary": "cat, cup, person, spoon",
@@ -139,10 +140,13 @@ def test_what_a_worker_cannot_do_at_all_is_told(asking: Any, tmp_path: Path) -> 
         workers=0,
         since=None,
     )
-    with pytest.raises(RuntimeError, match="no such dataset"):
-        RayEngine().run(share, asking.values("id"), lambda _: None)
-    with pytest.raises(RuntimeError, match="every process"):
-        DeviceEngine(["cpu"]).run(share, asking.values("id"), lambda _: None)
+    ids = asking.values("id")
+    engines: dict[str, LabelingEngine] = {
+        "no such dataset": RayEngine(), "every process": DeviceEngine(["cpu"]),
+    }  # fmt: skip
+    for told, engine in engines.items():
+        with engine.started(len(ids)), pytest.raises(RuntimeError, match=told):
+            engine.run(share, ids, lambda _: None)
 
 
 def test_a_process_for_each_device_and_what_a_killed_one_had_is_done_by_this(asking: Any) -> None:
