@@ -73,8 +73,8 @@ class Evaluate(FormOperator):
         if request.split == "file":
             inputs.str("split_file", required=True, label="File", description=".json or .csv")
         own = (
-            "the run's own if it has every class of the ground truth; otherwise COCO's, LVIS's or "
-            "the ground truth's"
+            "the run's own if it tells every class of the ground truth apart; otherwise COCO's, "
+            "LVIS's or the ground truth's"
         )
         vocabularies = {"auto": ("As the run was made", own), **VOCABULARIES}
         vocabulary_menu(inputs, request.vocabulary, vocabularies)
@@ -138,6 +138,8 @@ def _outcome(results: dict[str, Any]) -> types.Property:
     for key, label in _FIGURES.items():
         if key in results:
             outputs.str(key, label=label)
+    if results.get("notes"):
+        outputs.str("notes", label="To know")
     if results.get("left_out"):
         outputs.str("left_out", label="Left out")
     if results.get("tables"):
@@ -166,6 +168,7 @@ def _evaluate(samples: Samples, request: EvaluationRequest, report: Report) -> d
         "eval_key": arguments["eval_key"],
         **figures,
         "instances": count,
+        "notes": "\n".join(evaluated.notes),
         "left_out": "\n".join(_left_out(samples, request, count, found.evaluated.problems)),
         "tables": "\n\n".join(f"**{plain(one.title)}**\n\n{one.markdown}" for one in made),
     }

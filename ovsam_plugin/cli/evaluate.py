@@ -90,8 +90,8 @@ def evaluate(
     vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="As for ovsam label. If not given, COCO's or LVIS's if it has every class of the "
-            "annotations, otherwise the annotations' own; with a split, only its classes.",
+            help="As for ovsam label. If not given, COCO's or LVIS's if it tells all classes of "
+            "the annotations apart, otherwise their own; with a split, only its classes.",
             show_default=False,
         ),
     ] = None,

@@ -308,6 +308,8 @@ class EvaluationJob:
                 console.print(f"  {problem}", markup=False)
             if count > _SHOWN:
                 console.print("  ...")
+        for note in evaluated.notes:
+            console.print(f"[yellow]note:[/yellow] {escape(note)}")
         found, beside = compared(evaluated)
         for table in tables(found, beside):
             _print(console, table)

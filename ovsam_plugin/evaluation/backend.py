@@ -85,7 +85,8 @@ class OvsamEvaluationConfig(DetectionEvaluationConfig):  # type: ignore[misc]
         split: as for `apply_split`; ground truth of classes in neither part is left out.
         vocabulary: classes with their synonyms, so that "aeroplane" answers "airplane"; a built-in
             name, a list of names or a file. When not given, COCO's or LVIS's if it has every class
-            of the ground truth, else the ground truth's own.
+            of the ground truth as a class of its own, else the ground truth's own: to COCO, a man
+            and a woman are one class.
         iscrowd: attribute that marks crowds.
         resize_masks: stretch masks of another size over their boxes.
         **kwargs: of the base class. `classwise`, `use_masks` and `use_boxes`, which FiftyOne always
@@ -335,6 +336,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             truth=self._content.content,
             federated=False,
             problems=tuple(self._problems),
+            notes=self._fields.notes,
         )
 
 

@@ -109,7 +109,9 @@ def together(first: Evaluated, second: Evaluated) -> Evaluated:
             f"same instances{f': {more[0]}' if more else ''}; fix or leave out these photographs"
         )
     problems = tuple(dict.fromkeys((*first.problems, *second.problems)))
-    return replace(first, methods=(*first.methods, *second.methods), problems=problems)
+    notes = tuple(dict.fromkeys((*first.notes, *second.notes)))
+    methods = (*first.methods, *second.methods)
+    return replace(first, methods=methods, problems=problems, notes=notes)
 
 
 def _same_instances(first: Outcomes, second: Outcomes) -> bool:

@@ -6,10 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import fiftyone.core.collections as foc
+import numpy as np
 
 from ovsam_plugin.dataset.targets import check_detections, check_images
 from ovsam_plugin.evaluation.protocols import PAIRED
-from ovsam_plugin.evaluation.splits import apply_split, fitting_vocabulary, require_classes
+from ovsam_plugin.evaluation.splits import (
+    apply_split,
+    fitting_vocabulary,
+    merged_classes,
+    require_classes,
+)
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
@@ -21,10 +27,12 @@ class EvaluatedFields:
     Attributes:
         vocabulary: the classes, with the split.
         labels: the place of each name in the ground truth; -1 where a split leaves it out.
+        notes: names of the ground truth that the vocabulary does not tell apart.
     """
 
     vocabulary: Vocabulary
     labels: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def check(
@@ -93,14 +101,12 @@ class EvaluatedFields:
         if split is not None:
             used = apply_split(used, split)
         places = require_classes(classes, used)
-        categories = used.categories
-        labels = {
-            name: -1 if split and categories[place].split is None else int(place)
-            for name, place in zip(names, places)
-        }
-        if not any(place >= 0 for place in labels.values()):
+        if split:
+            places[np.array([used.categories[place].split is None for place in places])] = -1
+        if (places < 0).all():
             raise ValueError(f"the split {split} leaves out every class of the ground truth")
-        return cls(used, labels)
+        notes = merged_classes(classes, places, used)
+        return cls(used, dict(zip(names, places.tolist())), notes)
 
 
 def has_masks(samples: foc.SampleCollection, field: str) -> bool:

@@ -309,6 +309,7 @@ def to_json(
         "methods": [asdict(one) for one in found],
         "compared": [asdict(one) for one in compared],
         "problems": list(evaluated.problems),
+        "notes": list(evaluated.notes),
     }
     cleaned = _without_nan(content)
     assert isinstance(cleaned, dict)

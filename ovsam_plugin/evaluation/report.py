@@ -90,6 +90,7 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
             (folder / picture.name).write_bytes(picture.content)
     facts = {
         "summary": _summary(evaluated),
+        "notes": evaluated.notes,
         "asked": evaluated.asked,
         "tables": tables(found, beside),
         "sections": sections,
@@ -174,6 +175,10 @@ _MARKDOWN = """\
 
 {{ summary }}
 
+{% for note in notes %}
+{{ note }}
+
+{% endfor %}
 {% for name, value in asked.items() %}
 - {{ name }}: {{ value }}
 {% endfor %}
@@ -224,6 +229,9 @@ img { max-width: 100%; height: auto; }
 </style>
 <h1>Evaluation</h1>
 <p>{{ summary }}</p>
+{% for note in notes %}
+<p>{{ note }}</p>
+{% endfor %}
 {% if asked %}
 <ul>
 {% for name, value in asked.items() %}

@@ -55,7 +55,7 @@ class EvaluationRequest(Form):
         split: a split of `splits.BUILT_IN_SPLITS`, "none", "file" with `split_file`, or "auto" by
             what the run's model was trained on.
         vocabulary: a built-in vocabulary, "names" or "file" with those, or "auto" for the run's own
-            if it has every true class, else the one that fits these.
+            if it has every true class as one of its own, else the one that fits these.
         eval_key: the evaluation's name; None for one that none has.
         compare: another field whose labels are held against the same truth, or "none".
         slice_by: a field of the samples by which photographs are judged apart too, or "none".
@@ -121,8 +121,9 @@ class EvaluationRequest(Form):
         if name not in BUILT_IN:
             return None
         vocabulary = load_vocabulary(name)
-        true = samples.distinct(f"{self.gt_field}.detections.label")
-        return name if all(vocabulary.find(t) is not None for t in true if t) else None
+        true = [t for t in samples.distinct(f"{self.gt_field}.detections.label") if t]
+        found = {vocabulary.find(t) for t in true}
+        return name if None not in found and len(found) == len(true) else None
 
     def fields(self, samples: foc.SampleCollection) -> list[str]:
         """Fields that could be evaluated, or evaluated against."""

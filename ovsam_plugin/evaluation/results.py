@@ -55,6 +55,7 @@ class Evaluated:
         truth: a COCO annotation file's content, of exactly what was evaluated.
         federated: whether it has LVIS's lists.
         problems: why images and annotations were left out.
+        notes: what else to know before believing the figures.
         asked: what else decided it, such as files and the hash of weights, by name.
         slices: by a field of the samples, by group, the places of its images in `paths`.
     """
@@ -66,5 +67,6 @@ class Evaluated:
     truth: dict[str, Any]
     federated: bool
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     asked: Mapping[str, str] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)

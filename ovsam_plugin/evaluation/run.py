@@ -26,7 +26,7 @@ from ovsam_plugin.evaluation.protocols import (
 )
 from ovsam_plugin.evaluation.published import Published
 from ovsam_plugin.evaluation.results import COST_PROMPTS, Evaluated, MethodResult
-from ovsam_plugin.evaluation.splits import match_classes, require_classes
+from ovsam_plugin.evaluation.splits import match_classes, merged_classes, require_classes
 from ovsam_plugin.evaluation.tally import Predicted, Tally
 from ovsam_plugin.images.reading import read_image
 from ovsam_plugin.prediction.instances import Instances
@@ -113,6 +113,7 @@ class Evaluation:
                 f"nothing in {ground_truth.path} can be evaluated: its images have no annotation "
                 f"of a class of {vocabulary.name!r}{' that is base or novel' if split else ''}"
             )
+        self._notes = merged_classes(ground_truth.categories, self._labels, vocabulary, used)
         self._vocabulary = _with_frequencies(vocabulary, ground_truth.categories, self._labels)
         self._places: dict[str, npt.NDArray[np.int64]] = {}
         self._problems: list[str] = []
@@ -174,6 +175,7 @@ class Evaluation:
             truth=truth.content,
             federated=self._truth.federated is not None,
             problems=tuple(self._problems),
+            notes=self._notes,
         )
 
     def _case(self, image: AnnotatedImage) -> _Case:

@@ -64,11 +64,41 @@ def require_classes(
 
 
 def fitting_vocabulary(classes: Vocabulary) -> Vocabulary:
-    """COCO's or LVIS's own vocabulary if it has all of these classes, else just these."""
+    """COCO's or LVIS's own vocabulary if it has all of these classes, each as a class of its own;
+    else just these."""
     for name in BUILT_IN_SPLITS.values():
-        if (match_classes(classes, built_in(name)) >= 0).all():
+        places = match_classes(classes, built_in(name))
+        if (places >= 0).all() and len(np.unique(places)) == len(places):
             return built_in(name)
     return classes
+
+
+def merged_classes(
+    classes: Vocabulary,
+    places: npt.NDArray[np.int64],
+    vocabulary: Vocabulary,
+    used: npt.NDArray[np.bool_] | None = None,
+) -> tuple[str, ...]:
+    """What to say of classes that a vocabulary has under one name, as COCO "man" and "woman".
+
+    Args:
+        classes: K classes.
+        places: (K,) of them in `vocabulary`, -1 for those that do not matter.
+        vocabulary: that has them.
+        used: (K,) classes that matter; all when not given.
+
+    Returns:
+        A sentence for each class of the vocabulary that several of these are.
+    """
+    there = (places >= 0) if used is None else (places >= 0) & used
+    found, counts = np.unique(places[there], return_counts=True)
+    return tuple(
+        f"{_listed([classes.names[i] for i in np.flatnonzero(there & (places == place))])} are one "
+        f"class of the vocabulary {vocabulary.name!r}, {vocabulary.names[place]!r}: no answer is "
+        "wrong for taking one for another. Give a vocabulary that has each of them to tell them "
+        "apart"
+        for place in found[counts > 1]
+    )
 
 
 def apply_split(vocabulary: Vocabulary, split: str | Path) -> Vocabulary:

@@ -127,6 +127,11 @@ def test_labels_of_a_dataset_are_evaluated_and_kept_for_the_app(dataset: fo.Data
     assert result.exit_code == 0, result.output
     assert "worse beside said" in result.output
     assert "said, image/png" in result.output
+    sample["truth"].detections.append(fo.Detection(label="kitty", bounding_box=box, mask=mask))
+    sample.save()
+    one = ("--vocabulary", "kitty|cat,")
+    result = run(dataset.name, "--field", "said", "--gt-field", "truth", *one)
+    assert "note: 'cat', 'kitty' are one class" in result.output
     wrong = run(dataset.name, "--field", "said", "--gt-field", "truth", "--slice", "wether")
     assert wrong.exit_code == 2
     assert "no field 'wether' to slice by" in wrong.output

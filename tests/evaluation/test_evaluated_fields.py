@@ -70,3 +70,16 @@ def test_what_cannot_be_evaluated_is_refused_and_nothing_is_kept(
     assert truthful.list_evaluations() == []
     assert truthful.get_field("e_tp") is None
     assert truthful.get_field("said.detections.e") is None
+
+
+def test_a_man_is_no_woman_unless_the_vocabulary_says_so(truthful: fo.Dataset) -> None:
+    truthful.set_values("truth.detections.label", [["man", "woman"], ["man"], None])
+    truthful.set_values("said.detections.label", [["woman", "man"], [], None])
+    evaluated = evaluate_dataset(truthful, "said", "truth").evaluated
+    assert evaluated.vocabulary.names == ("man", "woman")
+    assert not evaluated.methods[0].outcomes.right.any()
+    assert evaluated.notes == ()
+    evaluated = evaluate_dataset(truthful, "said", "truth", vocabulary="coco").evaluated
+    assert evaluated.methods[0].outcomes.right.tolist() == [True, True, False]
+    (note,) = evaluated.notes
+    assert note.startswith("'man', 'woman' are one class of the vocabulary 'coco', 'person'")

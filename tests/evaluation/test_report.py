@@ -31,11 +31,14 @@ def test_the_report_is_pages_with_their_pictures(evaluated: Evaluated, tmp_path:
 
 def test_files_say_what_was_asked(evaluated: Evaluated, tmp_path: Path) -> None:
     asked = {"preset": "ovsam-lite", "annotations": "gt & more.json"}
-    evaluated = replace(evaluated, asked=asked)
-    assert to_json(evaluated, figures(evaluated))["asked"] == asked
+    evaluated = replace(evaluated, asked=asked, notes=("a mug & a cup are one",))
+    content = to_json(evaluated, figures(evaluated))
+    assert (content["asked"], content["notes"]) == (asked, ["a mug & a cup are one"])
     page = write_report(evaluated, tmp_path).read_text(encoding="utf-8")
     assert "<li>annotations: gt &amp; more.json</li>" in page
+    assert "<p>a mug &amp; a cup are one</p>" in page
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "\n\na mug & a cup are one\n\n" in markdown
     assert "\n- preset: ovsam-lite\n- annotations: gt & more.json\n\n## 6 instances" in markdown
     for protocol, said in (("box", "answers to true prompts"), ("everything", "none takes")):
         write_report(replace(evaluated, protocol=protocol), tmp_path)  # type: ignore[arg-type]

@@ -101,6 +101,16 @@ def test_classes_are_found_by_their_synonyms(images: list[Path], annotate: Annot
     assert result.outcomes.right.sum() == 2
 
 
+def test_classes_of_the_file_that_the_vocabulary_takes_for_one_are_told(
+    images: list[Path], annotate: Annotate
+) -> None:
+    names = load_vocabulary("animal|cat|person, cup")
+    method = Painter(names, "animal")
+    evaluated = evaluate(annotate(), images, vocabulary=names, method=method)
+    assert [note.split(" are one")[0] for note in evaluated.notes] == ["'cat', 'person'"]
+    assert evaluate(annotate(), images).notes == ()
+
+
 def test_classes_that_the_vocabulary_lacks_are_listed(
     images: list[Path], annotate: Annotate
 ) -> None:

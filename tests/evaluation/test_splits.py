@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ovsam_plugin.evaluation.splits import (
     apply_split,
     fitting_vocabulary,
     match_classes,
+    merged_classes,
     require_classes,
     split_only,
 )
@@ -45,6 +47,29 @@ def test_the_vocabulary_that_has_every_class_is_taken() -> None:
     assert fitting_vocabulary(load_vocabulary("cat, aerosol can")).name == "lvis"
     mine = load_vocabulary("cat, gizmo")
     assert fitting_vocabulary(mine) is mine
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["man, woman", "cup, mug, cat", "dog, puppy", "sofa, couch", "mobile phone, cell phone"],
+)
+def test_a_vocabulary_that_takes_two_classes_for_one_does_not_fit(names: str) -> None:
+    fits = fitting_vocabulary(load_vocabulary(names))
+    places = match_classes(load_vocabulary(names), fits)
+    assert fits.name != "coco"
+    assert len(set(places)) == len(places) == len(names.split(","))
+
+
+def test_classes_that_a_vocabulary_does_not_tell_apart_are_named() -> None:
+    classes = load_vocabulary("man, cat, woman, dog, puppy")
+    places = match_classes(classes, COCO)
+    people, dogs = merged_classes(classes, places, COCO)
+    assert people.startswith("'man', 'woman' are one class of the vocabulary 'coco', 'person'")
+    assert dogs.startswith("'dog', 'puppy' are one class")
+    assert merged_classes(classes, places, COCO, np.array([True, True, False, True, True])) == (
+        dogs,
+    )
+    assert merged_classes(classes, np.arange(5), classes) == ()
 
 
 @pytest.mark.parametrize(

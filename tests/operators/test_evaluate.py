@@ -180,6 +180,15 @@ def test_what_is_left_open_comes_from_the_run_s_record(truthful: fo.Dataset) -> 
     sample["truth"].detections[0].label = "gizmo"
     sample.save()
     assert request.vocabulary_used(truthful) is None
+    # A truth that tells more apart than COCO does.
+    sample["truth"].detections[0].label = "mug"
+    sample.save()
+    assert request.vocabulary_used(truthful) is None
+    found = foo.execute_operator(URI, {"dataset": truthful, "params": PARAMS}).result
+    assert found["notes"] == ""
+    asked = {**PARAMS, "vocabulary": "coco"}
+    found = foo.execute_operator(URI, {"dataset": truthful, "params": asked}).result
+    assert found["notes"].startswith("'cup', 'mug' are one class")
 
 
 def test_without_a_record_nothing_was_asked(truthful: fo.Dataset) -> None:
