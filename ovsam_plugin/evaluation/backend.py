@@ -153,8 +153,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             split=self.config.split,
         )
         if key is not None:
-            for name in (self.config.pred_field, self.config.gt_field):
-                check_writable(dataset_of(samples), name, (key, f"{key}_id", f"{key}_iou"))
+            self.check_key(samples, key)
         self._paired = self.config.protocol in PAIRED
         self._tally = Tally()
         used = self._fields.labels.values()
@@ -162,6 +161,17 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         self._paths: list[Path] = []
         self._problems: list[str] = []
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
+
+    def check_key(self, samples: foc.SampleCollection, key: str) -> None:
+        """Whether the run may be kept under a name.
+
+        Raises:
+            ValueError: it is no name, an evaluation of another kind or of other fields has it, or
+                its marks may not be written.
+        """
+        self.validate_run(samples, key)
+        for name in (self.config.pred_field, self.config.gt_field):
+            check_writable(dataset_of(samples), name, (key, f"{key}_id", f"{key}_iou"))
 
     @classmethod
     def get_run_info(cls, samples: foc.SampleCollection, key: str) -> EvaluationInfo:

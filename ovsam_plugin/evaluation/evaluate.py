@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ovsam_plugin.dataset.fields import check_writable, describe
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
 from ovsam_plugin.dataset.sizes import UNSIZED, size_of
 from ovsam_plugin.dataset.targets import check_detections, check_images, root_dataset
-from ovsam_plugin.evaluation.backend import OvsamEvaluationConfig
+from ovsam_plugin.evaluation.backend import OvsamEvaluation, OvsamEvaluationConfig
 from ovsam_plugin.evaluation.protocols import MIN_IOU
 from ovsam_plugin.evaluation.results import Evaluated
 from ovsam_plugin.evaluation.slices import slices_of
@@ -58,7 +59,7 @@ def evaluate_dataset(
 
     With an `eval_key`, each label gets `<eval_key>` (tp, fp or fn), `<eval_key>_id` (what it is
     paired with) and `<eval_key>_iou`, and the run is shown in the App; an earlier run of that key
-    is replaced.
+    is replaced once the new one is whole.
 
     Args:
         samples: a dataset or view of images; one whose size nobody knows is left out, see
@@ -81,7 +82,7 @@ def evaluate_dataset(
         TypeError: `samples` is no dataset or view.
         ValueError: the fields cannot be held against each other, or a setting is unknown; nothing
             has been written then. Or a mask is of another size than its box, or no image could be
-            evaluated.
+            evaluated; an earlier run of the key is as it was then.
     """
     require_database()
     dataset = root_dataset(samples)
@@ -89,7 +90,11 @@ def evaluate_dataset(
     for field in (pred_field, gt_field):
         check_detections(samples, field)
     slices_of(samples, slice_by, ())  # a field that is not there is refused before any work
-    existed = eval_key is not None and dataset.has_evaluation(eval_key)
+    written = eval_key
+    if eval_key is not None and dataset.has_evaluation(eval_key):
+        settings = OvsamEvaluationConfig(pred_field, gt_field)
+        OvsamEvaluation(settings).check_key(samples, eval_key)
+        written = _free_key(dataset, eval_key)
     spec: Any = vocabulary
     if isinstance(vocabulary, Path):
         spec = str(vocabulary)
@@ -99,7 +104,7 @@ def evaluate_dataset(
         results = samples.evaluate_detections(
             pred_field,
             gt_field=gt_field,
-            eval_key=eval_key,
+            eval_key=written,
             method=OvsamEvaluationConfig,
             iou=iou,
             protocol=protocol,
@@ -108,13 +113,22 @@ def evaluate_dataset(
             resize_masks=resize_masks,
             progress=progress,
         )
-    except Exception:
-        if eval_key is not None and not existed and dataset.has_evaluation(eval_key):
-            dataset.delete_evaluation(eval_key)
+    except BaseException:  # whoever stops it wants no half of it either
+        if written is not None and dataset.has_evaluation(written):
+            dataset.delete_evaluation(written)
         raise
+    if written != eval_key:
+        dataset.delete_evaluation(eval_key)
+        dataset.rename_evaluation(written, eval_key)
     evaluated: Evaluated = results.backend.evaluated()
     slices = slices_of(samples, slice_by, evaluated.paths)
     return FieldEvaluation(results, replace(evaluated, slices=slices))
+
+
+def _free_key(dataset: fo.Dataset, key: str) -> str:
+    """A key that no evaluation and no field has, for a run that is to replace another."""
+    names = (f"{key}_new{number or ''}" for number in count())
+    return next(n for n in names if not dataset.has_evaluation(n) and not dataset.has_field(n))
 
 
 @renamed(field="label_field")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import fiftyone as fo
 import numpy as np
 import pytest
 
 from ovsam_plugin.dataset.fields import relative_box
+from ovsam_plugin.evaluation.backend import OvsamEvaluation
 from ovsam_plugin.evaluation.evaluate import center_points, evaluate_dataset
 from ovsam_plugin.evaluation.figures import figures, tables
 from tests.evaluation.conftest import SIZE, locked, other_size
@@ -28,6 +30,57 @@ def test_nothing_is_written_without_a_key(truthful: fo.Dataset) -> None:
     evaluate_dataset(truthful, "said", "truth")
     assert truthful.list_evaluations() == []
     assert truthful.first()["said"].detections[0].has_attribute("eval") is False
+
+
+def stopped(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_evaluation_that_fails_leaves_the_earlier_one_of_its_name(
+    truthful: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = evaluate_dataset(truthful, "said", "truth", eval_key="e")
+    marks = truthful.values("said.detections.e")
+    before = truthful.get_evaluation_info("e").timestamp
+    other_size(truthful)
+    with pytest.raises(ValueError, match="28 x 28"):
+        evaluate_dataset(truthful, "said", "truth", eval_key="e")
+    monkeypatch.setattr(OvsamEvaluation, "generate_results", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_dataset(truthful, "said", "truth", eval_key="e", resize_masks=True)
+    monkeypatch.undo()
+    truthful.reload()
+    assert truthful.list_evaluations() == ["e"]
+    kept = truthful.load_evaluation_results("e", cache=False)
+    assert kept.metrics()["IoU"] == first.results.metrics()["IoU"]
+    assert truthful.get_evaluation_info("e").timestamp == before
+    assert truthful.values("said.detections.e") == marks
+    assert not truthful.get_field_schema(flat=True).keys() & {"e_new_tp", "said.detections.e_new"}
+    truthful.clone_sample_field("said", "better")
+    with pytest.raises(ValueError, match="pred_field"):
+        evaluate_dataset(truthful, "better", "truth", eval_key="e", resize_masks=True)
+    assert truthful.values("said.detections.e") == marks
+
+
+def test_an_evaluation_takes_the_place_of_the_earlier_one_of_its_name(
+    truthful: fo.Dataset,
+) -> None:
+    evaluate_dataset(truthful, "said", "truth", eval_key="e")
+    earlier = truthful.get_field_schema(flat=True).keys()
+    sample = truthful.first()
+    sample["said"].detections[0].label = "bird"
+    sample.save()
+    found = evaluate_dataset(truthful, "said", "truth", eval_key="e")
+    assert found.results.key == "e"
+    truthful.reload()
+    assert truthful.list_evaluations() == ["e"]
+    assert truthful.get_field_schema(flat=True).keys() == earlier
+    sample.reload()
+    assert [label.e for label in sample["said"].detections] == ["fp", "fp"]
+    assert (sample.e_tp, sample.e_fp, sample.e_fn) == (0, 2, 2)
+    loaded = truthful.load_evaluation_results("e", cache=False)
+    assert loaded.metrics()["Acc"] == 0
+    assert loaded.ypred.tolist() == ["bird", "bird", "(none)"]
 
 
 def test_centre_points_pair_by_the_label_that_they_were_made_of(truthful: fo.Dataset) -> None:
