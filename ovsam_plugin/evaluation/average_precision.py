@@ -16,7 +16,7 @@ from typing import Any
 
 import hotcoco
 
-from ovsam_plugin.evaluation.resampling import LEVEL, ROUNDS, Interval
+from ovsam_plugin.evaluation.resampling import LEVEL, NOWHERE, ROUNDS, Interval
 
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 LVIS_KEYS = (*COCO_KEYS, "APr", "APc", "APf")
@@ -79,21 +79,23 @@ class MaskPrecision:
         return self._known(self._evaluator.get_results())
 
     def intervals(self, rounds: int = ROUNDS) -> dict[str, Interval]:
-        """Of the figures that are not NaN, photographs being drawn again."""
-        # A run beside one that answers nothing, whose precision is 0 in every draw.
-        nothing = _run(self._truth, [], self._federated)
-        drawn = hotcoco.compare(nothing, self._evaluator, n_bootstrap=rounds, confidence=LEVEL)
-        return self._bounds(drawn)
+        """Of the figures that are not NaN, photographs being drawn again.
+
+        A draw without any instance that a figure is of says nothing of that figure, and is left out
+        of its interval: bounds hold `LEVEL` of the draws that have one. Where more draws have none
+        than an interval leaves out by its level, as where all such instances lie on one or two of
+        many photographs, so few photographs say nothing of others, and the bounds are NaN.
+        """
+        # A run that answers nothing, whose precision is 0 in every draw that has an instance.
+        nothing = MaskPrecision(self._truth, [], federated=self._federated)
+        return nothing._bounds(self, rounds)
 
     def differences(self, other: MaskPrecision, rounds: int = ROUNDS) -> dict[str, Interval]:
         """By how much another run of the same truth is better, the same photographs drawn for both.
 
-        Of the figures that are not NaN.
+        Of the figures that are not NaN; draws are left out as those of `intervals`.
         """
-        drawn = hotcoco.compare(
-            self._evaluator, other._evaluator, n_bootstrap=rounds, confidence=LEVEL
-        )
-        return self._bounds(drawn)
+        return self._bounds(other, rounds)
 
     @cached_property
     def errors(self) -> list[Error]:
@@ -109,12 +111,52 @@ class MaskPrecision:
         found = self._evaluator.slice_by({name: list(ids) for name, ids in groups.items()})
         return {name: self._known(found[name]) for name in groups}
 
-    def _bounds(self, drawn: Mapping[str, Any]) -> dict[str, Interval]:
-        there = (key for key, value in self.figures.items() if not math.isnan(value))
-        return {
-            key: Interval(float(drawn["ci"][key]["lower"]), float(drawn["ci"][key]["upper"]))
-            for key in there
+    def _bounds(self, other: MaskPrecision, rounds: int) -> dict[str, Interval]:
+        """Of the other run's figures less this one's.
+
+        hotcoco counts 0 where a draw has no instance. Bounds are looked up in its draws as in those
+        alone that have one: below 0 the others lie above a lower bound and do not count, from 0 on
+        they lie below it, and it is as many draws further on.
+        """
+        found: dict[float, Any] = {}
+
+        def drawn(tail: float) -> Any:
+            if tail not in found:
+                found[tail] = _draw(self._evaluator, other._evaluator, rounds, 1 - 2 * tail)
+            return found[tail]
+
+        bounds, having = {}, self._shares(rounds)
+        for key in (key for key, value in self.figures.items() if not math.isnan(value)):
+            without = 1 - having[key]
+            if without > 1 - LEVEL:
+                bounds[key] = NOWHERE
+                continue
+            tail = (1 - LEVEL) / 2 * having[key]
+            outer, inner = drawn(tail)[key], drawn(tail + without)[key]
+            low = outer["lower"] if outer["lower"] < 0 else inner["lower"]
+            high = outer["upper"] if outer["upper"] > 0 else inner["upper"]
+            bounds[key] = Interval(float(low), float(high))
+        return bounds
+
+    def _shares(self, rounds: int) -> dict[str, float]:
+        """By figure, the share of the draws that have an instance that it is of: those in which
+        answering the truth itself is worth more than nothing.
+
+        Classes of one frequency are one class here, which changes no share and costs far less.
+        """
+        kinds = {c["id"]: "rcf".index(c.get("frequency", "f")) for c in self._truth["categories"]}
+        lists: dict[str, Any] = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+        things = [a | {"category_id": kinds[a["category_id"]]} for a in self._truth["annotations"]]
+        truth = {
+            "images": [image | lists for image in self._truth["images"]],
+            "categories": [{"id": i, "name": f, "frequency": f} for i, f in enumerate("rcf")],
+            "annotations": things,
         }
+        nothing, all_of_it = (
+            _run(truth, rows, self._federated) for rows in ([], [a | {"score": 1} for a in things])
+        )
+        drawn = _draw(nothing, all_of_it, rounds, LEVEL)
+        return {key: float(drawn[key]["prob_positive"]) for key in self._keys}
 
     def _known(self, found: Mapping[str, float]) -> dict[str, float]:
         return {key: math.nan if found[key] < 0 else float(found[key]) for key in self._keys}
@@ -125,6 +167,11 @@ def average_precision(
 ) -> dict[str, float]:
     """`MaskPrecision.figures` alone."""
     return MaskPrecision(truth, results, federated=federated).figures
+
+
+def _draw(first: Any, second: Any, rounds: int, level: float) -> Any:
+    """The bootstrap of the second run's figures less the first's, in the same draws each time."""
+    return hotcoco.compare(first, second, n_bootstrap=rounds, confidence=level)["ci"]
 
 
 def _run(truth: Mapping[str, Any], rows: list[dict[str, Any]], federated: bool) -> Any:

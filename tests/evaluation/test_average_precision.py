@@ -9,6 +9,7 @@ import logging
 import math
 from typing import Any
 
+import hotcoco
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -21,6 +22,7 @@ from ovsam_plugin.evaluation.average_precision import (
     MaskPrecision,
     average_precision,
 )
+from ovsam_plugin.evaluation.resampling import Interval
 
 SIZE = 128
 CLASSES = 5
@@ -214,3 +216,71 @@ def test_two_runs_are_told_apart() -> None:
     low, high = worse.differences(better, 200)["AP"]
     assert 0.15 < low < 0.5 < high < 0.85
     assert worse.differences(worse, 50)["AP"] == (0, 0)
+
+
+def with_rare(photographs: int, rare: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Small squares of a frequent class on all photographs, a large one of a rare class on some,
+    and an answer to each."""
+    truth = squares(photographs)
+    truth["categories"][1]["frequency"] = "r"
+    large = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    large[10:120, 10:120] = 1
+    for i in range(1, rare + 1):
+        truth["annotations"].append({
+            "id": 1000 + i, "image_id": i, "category_id": 2, "segmentation": encode(large),
+            "area": 110**2, "bbox": [10, 10, 110, 110], "iscrowd": 0,
+        })  # fmt: skip
+    kept = ("image_id", "category_id", "segmentation")
+    rows = [{key: a[key] for key in kept} | {"score": 0.9} for a in truth["annotations"]]
+    return truth, rows
+
+
+def close(bounds: Interval, low: float, high: float) -> bool:
+    return bounds == (pytest.approx(low, abs=1e-9), pytest.approx(high, abs=1e-9))
+
+
+@pytest.mark.parametrize("federated", [False, True])
+def test_draws_without_such_an_instance_are_left_out_of_its_interval(federated: bool) -> None:
+    truth, rows = with_rare(30, 3)  # a draw in 24 has no large one
+    found, none = (MaskPrecision(truth, some, federated=federated) for some in (rows, rows[:30]))
+    rare = {"APl", "APr"} & found.figures.keys()
+    assert all(close(bounds, 1, 1) for bounds in found.intervals().values())
+    for key in rare:
+        assert close(none.differences(found)[key], 1, 1)
+        assert close(found.differences(none)[key], -1, -1)
+
+
+@pytest.mark.parametrize("federated", [False, True])
+def test_instances_of_too_few_photographs_have_no_interval(federated: bool) -> None:
+    truth, rows = with_rare(10, 1)  # a draw in three has no large one
+    found = MaskPrecision(truth, rows, federated=federated)
+    assert found.figures["APl"] == pytest.approx(1)
+    rare = {"APl", "APr"} & found.figures.keys()
+    for bounds in (found.intervals(), found.differences(found)):
+        assert {key for key, pair in bounds.items() if math.isnan(pair.low)} == rare
+        assert all(math.isnan(pair.high) for key, pair in bounds.items() if key in rare)
+
+
+def test_bounds_are_those_of_the_draws_that_have_an_instance() -> None:
+    truth, rows = with_rare(12, 4)  # a draw in 130 has no large one
+    some, others = ([*rows[:lost], *rows[lost + 1 :]] for lost in (13, 12))
+    runs = {"none": [], "all": rows, "some": some, "others": others}
+    found = {name: MaskPrecision(truth, said) for name, said in runs.items()}
+
+    def draws(first: str, second: str, rounds: int = 1000) -> np.ndarray:
+        """One by one: hotcoco's first has the seed 42, each other the next one."""
+        pair = found[first]._evaluator, found[second]._evaluator
+        made = (hotcoco.compare(*pair, n_bootstrap=1, seed=42 + i) for i in range(rounds))
+        return np.array([one["ci"]["APl"]["lower"] for one in made])
+
+    there = draws("none", "all") > 0
+    assert 0.95 < there.mean() < 1
+    for bounds, pair in (
+        (found["some"].intervals(), ("none", "some")),
+        (found["some"].differences(found["others"]), ("some", "others")),
+        (found["others"].differences(found["none"]), ("others", "none")),
+    ):
+        values = draws(*pair)[there]
+        for bound, tail in zip(bounds["APl"], (0.025, 0.975)):
+            low, high = np.quantile(values, [tail - 0.002, tail + 0.002])  # two draws beside it
+            assert low - 1e-9 <= bound <= high + 1e-9
