@@ -232,8 +232,15 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             masks.append(NOTHING if mask is None else mask)
             place = None if label.label is None else self._fields.vocabulary.find(label.label)
             places.append(-1 if place is None else place)
-        scores = np.array([label.confidence or 0.0 for label in labels], dtype=np.float64)
+        scores = np.array([self._score(label) for label in labels], dtype=np.float64)
         return labels, Predicted(masks, np.array(places, dtype=np.int64), scores)
+
+    def _score(self, label: fo.Detection) -> float:
+        """How sure the label is, as answers to no prompt are ranked wherever they are evaluated:
+        that there is a thing, where it says so, and that this is its name."""
+        sure: float = label.confidence or 0.0
+        thing = label.get_attribute_value("objectness", None)
+        return sure if self.config.protocol != "everything" or thing is None else sure * thing
 
     def _mark(
         self,

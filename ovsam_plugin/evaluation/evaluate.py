@@ -66,7 +66,8 @@ def evaluate_dataset(
             `Evaluated.problems`.
         pred_field, gt_field: fields of `Detections` with masks.
         protocol: "box" and "center-point" pair each prediction with the label whose id is its
-            `prompt_id`; "detector" and "everything" pair greedily by mask IoU, COCO's rules.
+            `prompt_id`; "detector" and "everything" pair greedily by mask IoU, COCO's rules, the
+            surest first: by confidence, with "everything" by objectness times confidence.
         split: as for `apply_split`.
         vocabulary: as for `load_vocabulary`; see `OvsamEvaluationConfig` for when it is not given.
         eval_key: a name for the results; none keeps nothing.

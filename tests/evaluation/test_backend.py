@@ -108,3 +108,22 @@ def test_where_the_plugin_is_loaded_the_method_has_a_name(truthful: fo.Dataset) 
 
 def test_the_call_is_among_the_packages_own() -> None:
     assert ovsam_plugin.evaluate_dataset is evaluate_dataset
+
+
+def test_labels_without_prompts_rank_by_objectness_and_confidence(truthful: fo.Dataset) -> None:
+    """The same pairs and scores as those of the folder's evaluation and of exported results."""
+    sample = truthful.first()
+    big, small = sample["truth"].detections
+    box = (60, 40, 360, 260)
+    right = detection("cat", box, SIZE, confidence=0.5, objectness=0.9)
+    sure = detection("dog", box, SIZE, confidence=0.9, objectness=0.1)
+    plain = detection("dog", (10, 10, 41, 33), SIZE, confidence=0.3)
+    sample["said"] = fo.Detections(detections=[sure, right, plain])
+    sample.save()
+    found = evaluate_dataset(truthful, "said", "truth", protocol="everything", eval_key="e")
+    (method,) = found.evaluated.methods
+    assert [row["score"] for row in method.rows] == pytest.approx([0.09, 0.45, 0.3])
+    sample.reload()
+    assert [label.e_id for label in sample["said"].detections] == ["", str(big.id), str(small.id)]
+    found = evaluate_dataset(truthful, "said", "truth", protocol="detector")
+    assert [row["score"] for row in found.evaluated.methods[0].rows] == [0.9, 0.5, 0.3]
