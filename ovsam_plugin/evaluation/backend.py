@@ -35,7 +35,14 @@ from ovsam_plugin.evaluation.average_precision import ERRORS, MaskPrecision
 from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.evaluated_fields import EvaluatedFields
 from ovsam_plugin.evaluation.ground_truth import Truth
-from ovsam_plugin.evaluation.metrics import Row, by_frequency, by_split, split_intervals
+from ovsam_plugin.evaluation.metrics import (
+    UNNAMED,
+    Row,
+    by_frequency,
+    by_split,
+    outside,
+    split_intervals,
+)
 from ovsam_plugin.evaluation.protocols import (
     MIN_IOU,
     PAIRED,
@@ -158,6 +165,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         self._tally = Tally()
         used = self._fields.labels.values()
         self._content = CocoContent(self._fields.vocabulary, (n for n in used if n >= 0))
+        self._others: dict[str, int] = {}
         self._paths: list[Path] = []
         self._problems: list[str] = []
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
@@ -230,10 +238,16 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         for label in labels:
             mask = crop_of(label, size, resize_masks=self.config.resize_masks)
             masks.append(NOTHING if mask is None else mask)
-            place = None if label.label is None else self._fields.vocabulary.find(label.label)
-            places.append(-1 if place is None else place)
+            places.append(self._place(label.label))
         scores = np.array([self._score(label) for label in labels], dtype=np.float64)
         return labels, Predicted(masks, np.array(places, dtype=np.int64), scores)
+
+    def _place(self, name: str | None) -> int:
+        """Where the vocabulary has a name, or `outside` it with its place among the others."""
+        if not name:
+            return UNNAMED
+        place = self._fields.vocabulary.find(name)
+        return outside(self._others.setdefault(name, len(self._others))) if place is None else place
 
     def _score(self, label: fo.Detection) -> float:
         """How sure the label is, as answers to no prompt are ranked wherever they are evaluated:
@@ -344,6 +358,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             surplus=self._tally.surplus,
             seconds=math.nan,
             cost=None,
+            others=tuple(self._others),
         )
         return Evaluated(
             vocabulary=self._fields.vocabulary,

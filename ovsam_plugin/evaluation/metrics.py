@@ -17,6 +17,15 @@ SIZES = (("small", 0, 32**2), ("medium", 32**2, 96**2), ("large", 96**2, np.inf)
 FREQUENCIES = (("rare", "r"), ("common", "c"), ("frequent", "f"))
 BINS = 15
 
+UNNAMED = -1
+"""What stands for an answer without a name."""
+
+
+def outside(place: int) -> int:
+    """What stands for an answer outside the vocabulary, by its name's place in a list of such
+    names, and back: -2, -3, ... for 0, 1, ..."""
+    return UNNAMED - 1 - place
+
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
@@ -24,7 +33,8 @@ class Outcomes:
 
     Attributes:
         truth: (N,) int64, the right class, a place in the vocabulary.
-        answer: (N,) int64, the class that was answered; -1 where nothing was, or no name.
+        answer: (N,) int64, the class that was answered; `UNNAMED` where nothing was, or no name,
+            and below that a name outside the vocabulary, see `outside`.
         iou: (N,) float64 in 0..1 of the masks at the image's own size, whatever the names; 0 where
             nothing was answered.
         confidence: (N,) float64 in 0..1, of the answer; 0 where there is none.
@@ -147,15 +157,28 @@ class Confusion:
     count: int
 
 
-def confusions(outcomes: Outcomes, vocabulary: Vocabulary, most: int = 20) -> list[Confusion]:
-    """The most frequent wrong answers."""
-    wrong = outcomes[~outcomes.right & (outcomes.answer >= 0)]
+def confusions(
+    outcomes: Outcomes, vocabulary: Vocabulary, others: Sequence[str] = (), most: int = 20
+) -> list[Confusion]:
+    """The most frequent wrong answers.
+
+    Args:
+        outcomes: instances and their answers.
+        vocabulary: of the classes.
+        others: names outside it that were answered, see `outside`.
+        most: how many.
+    """
+    wrong = outcomes[~outcomes.right & (outcomes.answer != UNNAMED)]
     pairs, counts = np.unique(
         np.stack([wrong.truth, wrong.answer], axis=1), axis=0, return_counts=True
     )
     names = vocabulary.names
     order = np.argsort(-counts, kind="stable")[:most]
-    return [Confusion(names[pairs[i, 0]], names[pairs[i, 1]], int(counts[i])) for i in order]
+    found = ((*pairs[i].tolist(), int(counts[i])) for i in order)
+    return [
+        Confusion(names[truth], names[said] if said >= 0 else others[outside(said)], count)
+        for truth, said, count in found
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +202,7 @@ class Reliability:
 
 def reliability(outcomes: Outcomes, bins: int = BINS) -> Reliability:
     """Over the instances that got a name."""
-    answered = outcomes[outcomes.answer >= 0]
+    answered = outcomes[outcomes.answer != UNNAMED]
     edges = np.linspace(0, 1, bins + 1)
     place = np.searchsorted(edges[1:-1], answered.confidence, side="left")
     counts = np.bincount(place, minlength=bins)

@@ -133,7 +133,7 @@ def _pictures(
         yield ReportPicture(f"{prefix}reliability.png", "How far confidence can be trusted", chart)
         chart = classes_chart(worst_classes(outcomes, vocabulary))
         yield ReportPicture(f"{prefix}classes.png", "Worst classes", chart)
-        pairs = confusions(outcomes, vocabulary)
+        pairs = confusions(outcomes, vocabulary, method.others)
         if pairs:
             chart = confusions_chart(pairs)
             yield ReportPicture(f"{prefix}confusions.png", "Most confused: true → answered", chart)

@@ -26,6 +26,7 @@ class MethodResult:
         name: the method's.
         outcomes: one an instance that was evaluated.
         named: whether it gives names.
+        others: names outside the vocabulary that it may give, see `metrics.outside`.
         rows: its answers as COCO results, ids as in `Evaluated.truth`.
         detector_rows: the same under the detector's classes and scores; empty without those.
         surplus: answers that matched no truth (greedy protocols).
@@ -41,6 +42,7 @@ class MethodResult:
     surplus: int
     seconds: float
     cost: Cost | None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

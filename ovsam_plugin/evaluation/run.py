@@ -15,6 +15,7 @@ from ovsam_plugin.evaluation.coco_content import CocoContent
 from ovsam_plugin.evaluation.detections import Detection, Detections
 from ovsam_plugin.evaluation.ground_truth import FederatedLists, GroundTruth
 from ovsam_plugin.evaluation.mask_iou import crops_of
+from ovsam_plugin.evaluation.metrics import UNNAMED, outside
 from ovsam_plugin.evaluation.protocols import (
     PAIRED,
     Pairs,
@@ -132,6 +133,7 @@ class Evaluation:
         self._problems = list(self._left_out)
         tallies, detector_tallies = ([Tally() for _ in methods] for _ in range(2))
         seconds, named = [0.0] * len(methods), [True] * len(methods)
+        others: list[tuple[str, ...]] = [()] * len(methods)
         truth = CocoContent(self._vocabulary, self._labels[self._labels >= 0].tolist())
         paths: list[Path] = []
         for done, image in enumerate(self._images, start=1):
@@ -144,6 +146,7 @@ class Evaluation:
                 for i, (method, (instances, names)) in enumerate(zip(methods, answers)):
                     seconds[i] += method.seconds
                     named[i] = named[i] and names is not None
+                    others[i] = () if names is None else names.vocabulary.names
                     keep_empty = isinstance(method, Published)
                     found = self._answers(instances, names, keep_empty=keep_empty)
                     pairs = self._pair(case, found)
@@ -169,6 +172,7 @@ class Evaluation:
                     surplus=tallies[i].surplus,
                     seconds=seconds[i] / max(len(paths), 1),
                     cost=method.cost(COST_PROMPTS),
+                    others=others[i],
                 )
                 for i, method in enumerate(methods)
             ),
@@ -232,19 +236,21 @@ class Evaluation:
         masks = crops_of(instances)
         if names is None:
             stability = instances.stability.astype(np.float64)
-            return Predicted(masks, np.full(len(masks), -1, dtype=np.int64), stability)
+            return Predicted(masks, np.full(len(masks), UNNAMED, dtype=np.int64), stability)
         labels = self._place(names.vocabulary)[names.indices]
         if not keep_empty:
-            labels[instances.empty] = -1
+            labels[instances.empty] = UNNAMED
         scores = names.confidence.astype(np.float64)
         if self._protocol == "everything":  # nobody said that there is a thing
             scores = scores * instances.objectness
         return Predicted(masks, labels, scores)
 
     def _place(self, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
-        """Where a method's classes stand in this evaluation's vocabulary."""
+        """Where a method's classes stand in this evaluation's vocabulary, or `outside` it."""
         if vocabulary.hash not in self._places:
-            self._places[vocabulary.hash] = match_classes(vocabulary, self._vocabulary)
+            places = match_classes(vocabulary, self._vocabulary)
+            places[places < 0] = [outside(int(i)) for i in np.flatnonzero(places < 0)]
+            self._places[vocabulary.hash] = places
         return self._places[vocabulary.hash]
 
     def _pair(self, case: _Case, answers: Predicted) -> Pairs:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ovsam_plugin.evaluation.metrics import Outcomes
+from ovsam_plugin.evaluation.metrics import UNNAMED, Outcomes
 from ovsam_plugin.evaluation.protocols import Pairs, Target
 from ovsam_plugin.images.mask_crop import MaskCrop
 
@@ -20,7 +20,8 @@ class Predicted:
 
     Attributes:
         masks: N masks.
-        labels: (N,) int64, places in the vocabulary; -1 where there is no name.
+        labels: (N,) int64, places in the vocabulary; negative where there is no name or one outside
+            the vocabulary, as in `Outcomes.answer`.
         scores: (N,) float64, how sure it is of each.
     """
 
@@ -35,7 +36,7 @@ class Tally:
 
     Attributes:
         parts: outcomes, one an image.
-        rows: answers with a name and a mask as COCO results; ids as in `CocoContent`.
+        rows: answers with a class and a mask as COCO results; ids as in `CocoContent`.
         surplus: answers that took no truth.
     """
 
@@ -64,7 +65,7 @@ class Tally:
         counts = [target.label >= 0 and not target.truth.crowd for target in targets]
         outcomes = Outcomes(
             truth=np.array([target.label for target in targets], dtype=np.int64),
-            answer=np.append(answers.labels, -1)[taken],
+            answer=np.append(answers.labels, UNNAMED)[taken],
             iou=pairs.iou,
             confidence=np.append(answers.scores, 0.0)[taken],
             area=np.array([target.mask.area for target in targets], dtype=np.int64),

@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 import ovsam_plugin
 from ovsam_plugin import OvsamEvaluationConfig
 from ovsam_plugin.evaluation.evaluate import evaluate_dataset
+from ovsam_plugin.evaluation.metrics import Confusion, confusions, reliability
 from tests.evaluation.conftest import SIZE, detection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,3 +128,13 @@ def test_labels_without_prompts_rank_by_objectness_and_confidence(truthful: fo.D
     assert [label.e_id for label in sample["said"].detections] == ["", str(big.id), str(small.id)]
     found = evaluate_dataset(truthful, "said", "truth", protocol="detector")
     assert [row["score"] for row in found.evaluated.methods[0].rows] == [0.9, 0.5, 0.3]
+
+
+def test_a_name_that_the_truth_does_not_have_is_a_wrong_answer(truthful: fo.Dataset) -> None:
+    truthful.set_values("truth.detections.label", [["valve", "pump"], ["pump"], None])
+    truthful.set_values("said.detections.label", [["valve", "cup"], [], None])
+    evaluated = evaluate_dataset(truthful, "said", "truth").evaluated
+    (method,) = evaluated.methods
+    found = confusions(method.outcomes, evaluated.vocabulary, method.others)
+    assert found == [Confusion("pump", "cup", 1)]
+    assert reliability(method.outcomes).error == pytest.approx((0.1 + 0.4) / 2)

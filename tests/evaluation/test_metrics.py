@@ -17,6 +17,7 @@ from ovsam_plugin.evaluation.metrics import (
     by_size,
     by_split,
     confusions,
+    outside,
     reliability,
     worst_classes,
     worst_images,
@@ -84,6 +85,16 @@ def test_an_instance_without_an_answer_is_wrong_and_confuses_nothing() -> None:
     assert by_split(missed, VOCABULARY)["all"].accuracy == 0
     assert confusions(missed, VOCABULARY) == [Confusion("cat", "cup", 1)]
     assert reliability(missed).counts.sum() == 1
+
+
+def test_a_wrong_name_outside_the_vocabulary_is_wrong_and_shown() -> None:
+    others = ("dog", "mouse")
+    found = outcomes([0, 1, 0, 1, 0], [0, 1, outside(1), outside(1), -1], confidence=[0.9] * 5)
+    assert reliability(found).counts.sum() == 4
+    assert reliability(found).error == pytest.approx(0.4)
+    assert confusions(found, VOCABULARY, others) == [
+        Confusion("cat", "mouse", 1), Confusion("cup", "mouse", 1)
+    ]  # fmt: skip
 
 
 def test_the_most_frequent_confusions_come_first() -> None:

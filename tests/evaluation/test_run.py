@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ovsam_plugin.evaluation.ground_truth import read_ground_truth
+from ovsam_plugin.evaluation.metrics import confusions, reliability
 from ovsam_plugin.evaluation.protocols import Protocol
 from ovsam_plugin.evaluation.splits import apply_split, require_classes
 from ovsam_plugin.prediction.prompts import Box
@@ -109,6 +110,17 @@ def test_classes_of_the_file_that_the_vocabulary_takes_for_one_are_told(
     evaluated = evaluate(annotate(), images, vocabulary=names, method=method)
     assert [note.split(" are one")[0] for note in evaluated.notes] == ["'cat', 'person'"]
     assert evaluate(annotate(), images).notes == ()
+
+
+def test_a_name_that_the_vocabulary_lacks_is_a_wrong_answer(
+    images: list[Path], annotate: Annotate
+) -> None:
+    method = Painter(load_vocabulary("dog, kite, cat"), "kite", confidence=0.9)
+    (result,) = evaluate(annotate(), images, method=method).methods
+    assert result.rows == []  # average precision knows no such class
+    assert reliability(result.outcomes).error == pytest.approx(0.9)
+    found = confusions(result.outcomes, NAMES, result.others)
+    assert {(one.truth, one.answer) for one in found} == {(name, "kite") for name in NAMES.names}
 
 
 def test_classes_that_the_vocabulary_lacks_are_listed(
