@@ -145,6 +145,9 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
 
     A prediction is `tp` where its name is that of the truth it is paired with, else `fp`; a truth
     `tp` or `fn`. Crowds, and truths that a split leaves out, are not marked, nor is what they took.
+
+    Attributes:
+        sample_ids: of the samples that were evaluated, in the order of `Evaluated.paths`.
     """
 
     def register_run(
@@ -162,11 +165,13 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
         if key is not None:
             self.check_key(samples, key)
         self._paired = self.config.protocol in PAIRED
+        self._min_iou = MIN_IOU if self.config.iou is None else self.config.iou
         self._tally = Tally()
         used = self._fields.labels.values()
         self._content = CocoContent(self._fields.vocabulary, (n for n in used if n >= 0))
         self._others: dict[str, int] = {}
         self._paths: list[Path] = []
+        self.sample_ids: list[str] = []
         self._problems: list[str] = []
         super().register_run(samples, key, overwrite=overwrite, cleanup=cleanup)
 
@@ -208,11 +213,11 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             askers = [place.get(str(p.get_attribute_value("prompt_id", ""))) for p in predictions]
             pairs = pair_by_asker(answers.masks, [-1 if a is None else a for a in askers], targets)
         else:
-            least = MIN_IOU if self.config.iou is None else self.config.iou
-            pairs = pair_greedily(answers.masks, answers.scores, targets, least)
+            pairs = pair_greedily(answers.masks, answers.scores, targets, self._min_iou)
         self._tally.add(answers, targets, pairs, len(self._paths), size)
         self._content.add(Path(doc.filepath).name, size, targets)
         self._paths.append(Path(doc.filepath))
+        self.sample_ids.append(str(doc.id))
         return self._mark(eval_key, truths, targets, predictions, answers, pairs)
 
     def _targets(
@@ -369,6 +374,7 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             federated=False,
             problems=tuple(self._problems),
             notes=self._fields.notes,
+            min_iou=self._min_iou,
         )
 
 

@@ -122,7 +122,7 @@ def evaluate_dataset(
         dataset.delete_evaluation(eval_key)
         dataset.rename_evaluation(written, eval_key)
     evaluated: Evaluated = results.backend.evaluated()
-    slices = slices_of(samples, slice_by, evaluated.paths)
+    slices = slices_of(samples, slice_by, results.backend.sample_ids)
     return FieldEvaluation(results, replace(evaluated, slices=slices))
 
 

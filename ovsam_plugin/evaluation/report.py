@@ -41,7 +41,7 @@ _ASKED = (
 )
 _PAIRED_UP = (
     "The most certain answers come first, and each takes the instance that it overlaps most, if "
-    "their IoU is at least 0.5; an instance that none takes counts as IoU 0 and a wrong name."
+    "their IoU is at least {:g}; an instance that none takes counts as IoU 0 and a wrong name."
 )
 
 
@@ -108,7 +108,7 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
 
 def _summary(evaluated: Evaluated) -> str:
     count = len(evaluated.methods[0].outcomes)
-    pairing = _ASKED if evaluated.protocol in PAIRED else _PAIRED_UP
+    pairing = _ASKED if evaluated.protocol in PAIRED else _PAIRED_UP.format(evaluated.min_iou)
     return (
         f"{count:,} instances on {len(evaluated.paths):,} images, protocol {evaluated.protocol}, "
         f"{len(evaluated.vocabulary):,} names of {evaluated.vocabulary.name}. "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovsam_plugin.evaluation.metrics import Outcomes
-from ovsam_plugin.evaluation.protocols import Protocol
+from ovsam_plugin.evaluation.protocols import MIN_IOU, Protocol
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # labels that are there are evaluated without torch
@@ -59,6 +59,7 @@ class Evaluated:
         problems: why images and annotations were left out.
         notes: what else to know before believing the figures.
         asked: what else decided it, such as files and the hash of weights, by name.
+        min_iou: least IoU of a greedy pair.
         slices: by a field of the samples, by group, the places of its images in `paths`.
     """
 
@@ -70,5 +71,6 @@ class Evaluated:
     federated: bool
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    min_iou: float = MIN_IOU
     asked: Mapping[str, str] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)

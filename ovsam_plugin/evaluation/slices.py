@@ -19,7 +19,7 @@ OTHERS, NONE = "others", "none"
 
 
 def slices_of(
-    samples: foc.SampleCollection, fields: Sequence[str], paths: Sequence[Any]
+    samples: foc.SampleCollection, fields: Sequence[str], ids: Sequence[str]
 ) -> dict[str, dict[str, tuple[int, ...]]]:
     """Photographs by their values, in the order of the values' names.
 
@@ -28,15 +28,15 @@ def slices_of(
         fields: of strings, truth values, numbers, tags or classifications, such as "tags",
             "metadata.width" or "weather.label". Numbers of many values are cut into quarters. A
             photograph with several tags is in the group of each.
-        paths: of the photographs.
+        ids: of the samples that count: two may be of one file.
 
     Returns:
-        By field, by group, the places of its photographs in `paths`.
+        By field, by group, the places of its photographs in `ids`.
 
     Raises:
         ValueError: there is no such field, or its values cannot be told apart.
     """
-    place = {str(path): i for i, path in enumerate(paths)}
+    place = {sample: i for i, sample in enumerate(ids)}
     if isinstance(fields, str):
         raise ValueError(f"slice_by is a list of fields: give [{fields!r}]")
     found = {}
@@ -46,8 +46,8 @@ def slices_of(
                 f"there is no field {field!r} to slice by: choose one of "
                 f"{', '.join(sliceable(samples))}"
             )
-        files, values = samples.values(["filepath", field])
-        here = {place[file]: value for file, value in zip(files, values) if file in place}
+        found_ids, values = samples.values(["id", field])
+        here = {place[one]: value for one, value in zip(found_ids, values) if one in place}
         found[field] = grouped({i: _plain(field, value) for i, value in here.items()})
     return found
 
@@ -76,12 +76,11 @@ def grouped(values: Mapping[int, Sequence[str] | float]) -> dict[str, tuple[int,
     names = {i: v for i, v in values.items() if not isinstance(v, (int, float))}
     distinct = sorted(set(numbers.values()))
     if len(distinct) <= QUARTERS:
-        names |= {i: (f"{v:g}",) for i, v in numbers.items()}
-        order = [f"{v:g}" for v in distinct]
+        order = _written(distinct)
+        names |= {i: (order[distinct.index(v)],) for i, v in numbers.items()}
     else:
         cuts = np.quantile(list(numbers.values()), np.arange(1, QUARTERS) / QUARTERS).tolist()
-        edges = [distinct[0], *cuts, distinct[-1]]
-        order = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
+        order = [f"{a} to {b}" for a, b in pairwise(_written([distinct[0], *cuts, distinct[-1]]))]
         names |= {i: (order[int(np.searchsorted(cuts, v))],) for i, v in numbers.items()}
     counts = Counter(name for some in names.values() for name in some or (NONE,))
     kept = {name for name, _ in counts.most_common(MOST if len(counts) <= MOST else MOST - 1)}
@@ -98,6 +97,16 @@ def grouped(values: Mapping[int, Sequence[str] | float]) -> dict[str, tuple[int,
     return {name: tuple(found[name]) for name in sorted(found, key=rank)}
 
 
+def _written(numbers: Sequence[float]) -> list[str]:
+    """Numbers with as many digits as tell them apart, whole ones with all."""
+    written: list[str] = []
+    for digits in range(6, 18):
+        written = [f"{int(v)}" if v == int(v) else f"{v:.{digits}g}" for v in numbers]
+        if len(set(written)) == len(set(numbers)):
+            break
+    return written
+
+
 def _plain(field: str, value: Any) -> Sequence[str] | float:
     """A value as `grouped` takes it."""
     if value is None:
@@ -105,7 +114,7 @@ def _plain(field: str, value: Any) -> Sequence[str] | float:
     if isinstance(value, bool):
         return (str(value).lower(),)
     if isinstance(value, (int, float)):
-        return () if np.isnan(value) else value
+        return value if np.isfinite(value) else ()
     if isinstance(value, str):
         return (value,)
     if isinstance(value, fo.Classification):

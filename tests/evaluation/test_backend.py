@@ -138,3 +138,14 @@ def test_a_name_that_the_truth_does_not_have_is_a_wrong_answer(truthful: fo.Data
     found = confusions(method.outcomes, evaluated.vocabulary, method.others)
     assert found == [Confusion("pump", "cup", 1)]
     assert reliability(method.outcomes).error == pytest.approx((0.1 + 0.4) / 2)
+
+
+def test_what_was_evaluated_says_how_and_of_which_samples(truthful: fo.Dataset) -> None:
+    twice = truthful.first().copy()
+    twice.tags = ["again"]
+    truthful.add_sample(twice)
+    options: Any = {"protocol": "everything", "iou": 0.9, "slice_by": ["tags"]}
+    evaluated = evaluate_dataset(truthful, "said", "truth", **options).evaluated
+    assert evaluated.min_iou == 0.9
+    assert evaluated.paths[0] == evaluated.paths[3]
+    assert evaluated.slices["tags"] == {"again": (3,), "none": (0, 1, 2)}

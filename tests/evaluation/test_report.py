@@ -41,8 +41,10 @@ def test_files_say_what_was_asked(evaluated: Evaluated, tmp_path: Path) -> None:
     assert "\n\na mug & a cup are one\n\n" in markdown
     assert "\n- preset: ovsam-lite\n- annotations: gt & more.json\n\n## 6 instances" in markdown
     for protocol, said in (("box", "answers to true prompts"), ("everything", "none takes")):
-        write_report(replace(evaluated, protocol=protocol), tmp_path)  # type: ignore[arg-type]
-        assert said in (tmp_path / "report.md").read_text(encoding="utf-8")
+        asked_so = replace(evaluated, protocol=protocol, min_iou=0.9)  # type: ignore[arg-type]
+        write_report(asked_so, tmp_path)
+        assert said in (text := (tmp_path / "report.md").read_text(encoding="utf-8"))
+        assert ("if their IoU is at least 0.9" in text) == (protocol == "everything")
 
 
 def test_names_and_problems_cannot_break_the_page(evaluated: Evaluated, tmp_path: Path) -> None:
