@@ -105,7 +105,7 @@ class EvaluationJob:
         with usage():
             truth = read_ground_truth(self.annotations, crowds=self.crowds)
             whole, asked = self._vocabularies(truth)
-            paths = self._paths(truth, console)
+            paths, notes = self._paths(truth, console)
             labeler = load_labeler(
                 self.preset, vocabulary=asked, device=self.device, weights=self.weights
             )
@@ -125,6 +125,7 @@ class EvaluationJob:
             hint = "; --crowds treats crowds as instances" if crowds else ""
             raise CommandError(f"nothing was evaluated: {why}{hint}")
         weights = labeler.predictor.weights_hash
+        evaluated = replace(evaluated, notes=(*evaluated.notes, *notes))
         return self._noted(evaluated, {"preset": self.preset, "weights (sha256)": weights})
 
     def _vocabularies(self, truth: GroundTruth) -> tuple[Vocabulary, Vocabulary]:
@@ -142,12 +143,28 @@ class EvaluationJob:
         whole = apply_split(whole, self.split)
         return whole, whole if self.vocabulary is not None else split_only(whole)
 
-    def _paths(self, truth: GroundTruth, console: Console) -> Mapping[Id, Path]:
-        """Images of the file that are there, by id."""
+    def _paths(
+        self, truth: GroundTruth, console: Console
+    ) -> tuple[Mapping[Id, Path], tuple[str, ...]]:
+        """Images of the file that are there, by id, and what to know of the others.
+
+        One without annotations is background: whatever is found on it is not there. Where prompts
+        come from the truth, there is nothing to ask about on it.
+        """
         from ovsam_plugin.annotations.photographs import PathFinder, find_in
         from ovsam_plugin.dataset.image_folder import image_folder
+        from ovsam_plugin.evaluation.protocols import PAIRED
 
-        names = {i.id: i.file_name for i in truth.images if truth.truths.get(i.id)}
+        names = {i.id: i.file_name for i in truth.images}
+        notes = []
+        if self.protocol in PAIRED:
+            names = {i: name for i, name in names.items() if truth.truths.get(i)}
+            if unasked := len(truth.images) - len(names):
+                notes.append(
+                    f"{unasked:,} of the file's {len(truth.images):,} images have no annotation: "
+                    f"the protocol {self.protocol} has nothing to ask about on them, and they are "
+                    "not evaluated"
+                )
         folder = Path(self.target).expanduser()
         if folder.is_dir():
             fits = find_in(folder, names.values())
@@ -159,10 +176,10 @@ class EvaluationJob:
         if found and len(found) < len(names):
             absent = [name for i, name in names.items() if i not in found]
             console.print(
-                f"{len(absent):,} of the file's {len(names):,} annotated images are not there, "
-                f"such as {escape(absent[0])}"
+                f"{len(absent):,} of the {len(names):,} images to evaluate are not there, such as "
+                f"{escape(absent[0])}"
             )
-        return dict(list(found.items())[: self.limit])
+        return dict(list(found.items())[: self.limit]), tuple(notes)
 
     def _methods(self, labeler: Labeler, whole: Vocabulary) -> list[Method]:
         from ovsam_plugin.baselines import METHODS, build_methods

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,3 +90,28 @@ def test_a_name_is_the_photographs_that_is_called_so_from_the_datasets_folder(
     assert result.exit_code == 0, result.output
     assert "1 images, " in result.output
     dataset.delete()
+
+
+@pytest.mark.parametrize(("protocol", "count"), [("everything", 3), ("box", 2)])
+def test_a_photograph_without_annotations_is_background_where_nobody_asks(
+    images: list[Path],
+    annotate: Annotate,  # noqa: F811
+    tmp_path: Path,
+    protocol: str,
+    count: int,
+) -> None:
+    def strip(content: dict[str, Any]) -> None:
+        content["annotations"] = [a for a in content["annotations"] if a["image_id"] != 2]
+
+    out = tmp_path / "figures.json"
+    result = run(
+        images[0].parent, "--annotations", annotate(strip), "--protocol", protocol, "--device",
+        "cpu", "--figures", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert f"{count} images, " in result.output
+    figures = json.loads(out.read_text())
+    assert figures["images"] == count
+    assert [note.split(":")[0] for note in figures["notes"]] == (
+        ["1 of the file's 3 images have no annotation"] if protocol == "box" else []
+    )

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from subprocess import PIPE, Popen
@@ -94,7 +95,7 @@ def test_the_processes_of_a_killed_run_end_with_it(
 
 def test_a_process_that_was_started_for_a_run_that_is_refused_ends() -> None:
     engine = DeviceEngine(["cpu", "cpu"])
-    with pytest.raises(ValueError, match="refused"), engine.started(1):
+    with suppress(ValueError), engine.started(1):
         (process,) = engine._processes  # one sample is one process's
         assert process.poll() is None
         raise ValueError("refused")
