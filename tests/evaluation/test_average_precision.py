@@ -218,16 +218,20 @@ def test_two_runs_are_told_apart() -> None:
     assert worse.differences(worse, 50)["AP"] == (0, 0)
 
 
+def large(shift: int = 0) -> np.ndarray:
+    mask = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    mask[10:120, 10 + shift : 120 + shift] = 1
+    return mask
+
+
 def with_rare(photographs: int, rare: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Small squares of a frequent class on all photographs, a large one of a rare class on some,
     and an answer to each."""
     truth = squares(photographs)
     truth["categories"][1]["frequency"] = "r"
-    large = np.zeros((SIZE, SIZE), dtype=np.uint8)
-    large[10:120, 10:120] = 1
     for i in range(1, rare + 1):
         truth["annotations"].append({
-            "id": 1000 + i, "image_id": i, "category_id": 2, "segmentation": encode(large),
+            "id": 1000 + i, "image_id": i, "category_id": 2, "segmentation": encode(large()),
             "area": 110**2, "bbox": [10, 10, 110, 110], "iscrowd": 0,
         })  # fmt: skip
     kept = ("image_id", "category_id", "segmentation")
@@ -262,9 +266,13 @@ def test_instances_of_too_few_photographs_have_no_interval(federated: bool) -> N
 
 
 def test_bounds_are_those_of_the_draws_that_have_an_instance() -> None:
-    truth, rows = with_rare(12, 4)  # a draw in 130 has no large one
-    some, others = ([*rows[:lost], *rows[lost + 1 :]] for lost in (13, 12))
-    runs = {"none": [], "all": rows, "some": some, "others": others}
+    truth, rows = with_rare(12, 3)  # a draw in 30 has no large one
+
+    def shifted(*columns: int) -> list[dict[str, Any]]:
+        masks = ({"segmentation": encode(large(shift))} for shift in columns)
+        return [*rows[:12], *(row | mask for row, mask in zip(rows[12:], masks))]
+
+    runs = {"none": [], "all": rows, "some": shifted(0, 10, 20), "others": shifted(25, 10, 5)}
     found = {name: MaskPrecision(truth, said) for name, said in runs.items()}
 
     def draws(first: str, second: str, rounds: int = 1000) -> np.ndarray:
