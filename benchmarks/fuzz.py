@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import random
 import sys
 import tempfile
@@ -278,11 +279,14 @@ def main() -> None:
     one = arguments.only
     numbers = range(each) if one is None else range(one, one + 1)
     failed = []
+    here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)  # where forms write whose paths are no paths
         for kind in kinds:
             found = list(failures(kind, numbers, arguments.seed, Path(folder)))
             print(f"{kind:14} {len(numbers):5} cases, {len(found)} failed")
             failed += found
+        os.chdir(here)
     if module := sys.modules.get("benchmarks.fuzz_labels"):
         module.close()
     for failure in failed:
