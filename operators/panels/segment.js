@@ -160,13 +160,13 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
 
     // To what was chosen elsewhere: a sample, and a label of it. With nothing chosen it stays where it is.
     turnTo(context, id, chosen) {
-      const isHere = this.going && this.dataset === context.dataset_name && (!id || id === this.going.id);
+      const isHere = this.going && this.dataset === context.dataset_name && (!id || Object.values(this.going).includes(id));
       if (!isHere || (chosen && !this.sheet)) this.open(context, id, chosen);
       else if (chosen) this.adopt(chosen);
     }
     // `chosen` is a label that is to be taken up: its field and its id.
     async open(context, id, chosen = null) {
-      this.context = context; this.dataset = context.dataset_name; this.going = { id };
+      this.context = context; this.dataset = context.dataset_name; this.going = { id, asked: id }; // of a patch that is asked for, its photograph is opened
       const number = ++this.asked, fresh = () => this.asked === number && !this.gone;
       this.sheet = null; this.image = this.small = null; this.hovered = this.choices = this.wanted = null;
       this.beside = null; this.notice = ""; this.stale.base = true; this.refresh();
@@ -201,7 +201,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       if (this.sheet !== sheet || this.gone) return;
       this.image = image; this.small = small; this.natural = [width, height];
       sheet.size ??= [width, height];
-      if (!sheet.view) this.fit();
+      if (!sheet.moved) this.fit();
       this.stale.base = true; this.refresh();
     }
     async look(sheet, chosen = null) {
@@ -214,8 +214,8 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       for (const step of sheet.steps) if (!step.shape) [step.shape] = await this.ask("answer", step.prompt);
       this.next();
     }
-    put(sheet, { instances, left_out: leftOut }) {
-      sheet.leftOut = leftOut;
+    put(sheet, { instances, left_out: leftOut, elsewhere }) {
+      Object.assign(sheet, { leftOut, elsewhere });
       sheet.there = instances.map((one) => new Shape(one)).sort((a, b) => b.area - a.area);
       sheet.held = sheet.there.find((one) => one.id === sheet.held?.id) ?? null;
     }
@@ -392,6 +392,13 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       });
     }
 
+    // What there is, where it is not what a person may look for.
+    get count() {
+      const { there, leftOut, elsewhere } = this.sheet, others = Object.entries(elsewhere).map(([field, count]) => `${count} in ${field}`);
+      const edit = !there.length && others.length ? `${others.join(", ")}: choose the field above to edit them` : "";
+      return [`${there.length} in ${this.settings.field}`, edit, leftOut].filter(Boolean).join("; ");
+    }
+
     // Where things lie. `view` is the scale of the photograph and its corner, in the canvas's pixels.
     resize() {
       const { width, height } = this.stage.getBoundingClientRect();
@@ -402,6 +409,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       }
       if (this.image && !this.sheet?.moved) this.fit();
       this.stale.base = this.stale.top = true;
+      this.render();
     }
     fit() {
       if (!this.sheet?.size) return;
@@ -496,9 +504,9 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       const chosen = kind === "kept" || shape === this.sheet.held ? this.sheet.name : null;
       const said = shape.said(chosen ?? shape.label ?? shape.best);
       g.font = `${13 * this.ratio}px sans-serif`;
-      const wide = g.measureText(said).width, size = 18 * this.ratio;
-      const x = Math.max(0, view.x + x1 * view.scale), y = Math.max(size, view.y + y1 * view.scale);
-      g.fillStyle = "rgba(0, 0, 0, 0.7)"; g.fillRect(x, y - size, wide + 8 * this.ratio, size);
+      const wide = g.measureText(said).width + 8 * this.ratio, size = 18 * this.ratio;
+      const x = Math.max(0, Math.min(view.x + x1 * view.scale, this.top.width - wide)), y = Math.max(size, view.y + y1 * view.scale);
+      g.fillStyle = "rgba(0, 0, 0, 0.7)"; g.fillRect(x, y - size, wide, size);
       g.fillStyle = "#fff"; g.fillText(said, x + 4 * this.ratio, y - 5 * this.ratio);
     }
     drawBox(g, view, [x1, y1, x2, y2], dash) {
@@ -620,6 +628,8 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
 
     const handlers = React.useMemo(() => (desk ? mouse(desk) : {}), [desk]);
     const sheet = desk?.sheet, step = desk?.step, names = desk?.names ?? [];
+    // The names have a place of their own, or the photograph would move at every click: where it is free.
+    const tall = root.current?.clientHeight > root.current?.clientWidth;
     const current = sheet && (sheet.name ?? (step ? desk.shape?.best : sheet.held?.label) ?? "");
     const button = (text, onClick, disabled, title, on) =>
       h(mui.Button, { key: text, size: "small", variant: on ? "contained" : "outlined", onClick: () => { onClick(); root.current.focus(); }, disabled, title, sx: { textTransform: "none", justifyContent: "flex-start" } }, text);
@@ -636,10 +646,10 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       button("Everything (E)", () => desk.search(""), !sheet?.ready),
       button("Brush (B)", () => desk.wield(), !sheet, "Adds what you paint; with Shift or the right button, it erases. [ and ] make it smaller and larger", desk?.brush),
       button("Fit (F)", () => desk.fit(), !sheet)),
-    h("div", { style: { flex: 1, minHeight: 0, display: "flex", gap: 8 } },
-      h("div", { ref: stage, className: "ovsam-stage", ...handlers, style: { position: "relative", flex: 1, minWidth: 0, overflow: "hidden", cursor: "crosshair", touchAction: "none", background: theme.palette.background.level1 ?? "#222" } },
+    h("div", { style: { flex: 1, minHeight: 0, display: "flex", flexDirection: tall ? "column" : "row", gap: 8 } },
+      h("div", { ref: stage, className: "ovsam-stage", ...handlers, style: { position: "relative", flex: 1, minWidth: 0, minHeight: 0, overflow: "hidden", cursor: "crosshair", touchAction: "none", background: theme.palette.background.level1 ?? "#222" } },
         [0, 1].map((i) => h("canvas", { key: i, style: { position: "absolute", inset: 0, width: "100%", height: "100%" } }))),
-      h("div", { style: { width: 170, display: "flex", flexDirection: "column", gap: 4, overflow: "auto" } },
+      h("div", { style: { flex: tall ? "0 0 150px" : "0 0 170px", display: "flex", flexDirection: tall ? "row" : "column", flexWrap: tall ? "wrap" : "nowrap", alignItems: tall ? "flex-end" : "stretch", alignContent: "flex-start", gap: 4, overflow: "auto" } },
         names.slice(0, 5).map(([name, score], i) =>
           h(mui.Button, { key: i, size: "small", variant: name === current ? "contained" : "outlined", onClick: () => { desk.pick(i); root.current.focus(); }, sx: { textTransform: "none", justifyContent: "space-between" } },
             `${i + 1}  ${name}`, h("span", null, score?.toFixed(2) ?? ""))),
@@ -653,7 +663,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
           sheet.held && h("div", { key: "merge", style: { fontSize: 11, color: theme.palette.text.secondary } }, "M merges it with the one under the mouse"),
         ])),
     h("div", { role: "status", className: "ovsam-notice", style: { minHeight: 18, fontSize: 12, color: desk?.notice || sheet?.leftOut ? theme.palette.error.main : theme.palette.text.secondary } },
-      desk?.notice || (desk?.busy ? "..." : sheet?.ready ? [`${sheet.there.length} in ${desk.settings.field}`, sheet.leftOut].filter(Boolean).join("; ") : "")));
+      desk?.notice || (desk?.busy ? "..." : sheet?.ready ? desk.count : "")));
   }
 
   return Segment;

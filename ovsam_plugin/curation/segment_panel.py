@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -26,7 +26,13 @@ from ovsam_plugin.curation.clicked_field import ClickedField
 from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.fields import check_field
 from ovsam_plugin.dataset.handles import as_stored
-from ovsam_plugin.dataset.internals import aggregate, dataset_of, sample_documents
+from ovsam_plugin.dataset.internals import (
+    aggregate,
+    dataset_of,
+    photograph_key,
+    root_of,
+    sample_documents,
+)
 from ovsam_plugin.dataset.label_masks import crop_of, pixel_box, to_xyxy
 from ovsam_plugin.dataset.targets import Samples, all_images, fields_of
 from ovsam_plugin.images.mask_crop import MaskCrop
@@ -60,15 +66,20 @@ def open_photograph(samples: fo.DatasetView, sample_id: str | None) -> dict[str,
 
     Args:
         samples: what the App shows.
-        sample_id: the sample; the first when None.
+        sample_id: the sample, or a patch; the first when None.
+
+    Returns:
+        among others `sample_id`, of a patch that of its photograph.
 
     Raises:
         ValueError: it is gone or holds no photograph.
     """
-    dataset = as_stored(dataset_of(samples))
-    sample_id = sample_id or next(iter(samples.limit(1).values("id")), None)
+    dataset = as_stored(root_of(samples))
     if sample_id is None:
-        raise ValueError("there is no photograph here")
+        sample_id = next(_photographs(samples.limit(1)), None)
+        if sample_id is None:
+            raise ValueError("there is no photograph here")
+    sample_id = _photograph_of(samples, sample_id)
     fields = fields_of(dataset, (fo.Detections,))
     return {
         "sample_id": sample_id,
@@ -185,25 +196,49 @@ def change(
 
 
 def go_ahead(samples: fo.DatasetView, sample_id: str) -> dict[str, str | None]:
-    """The samples before and after one; the photograph of the latter is encoded meanwhile."""
+    """The photographs before and after one; the latter is encoded meanwhile."""
     before, after = beside(_slice_with(samples, sample_id), sample_id)
     if after is not None:
         try:
-            load_shared_network().encode_ahead(_photograph(dataset_of(samples), after))
+            load_shared_network().encode_ahead(_photograph(root_of(samples), after))
         except ValueError as error:  # it is told when that photograph is opened
             logger.info("not encoded ahead: %s", error)
     return {"previous": before, "next": after}
 
 
 def beside(samples: Samples, sample_id: str) -> tuple[str | None, str | None]:
-    """The samples before and after one, read no further than that; of none, the last is before."""
-    before = None
-    rows = (str(row["_id"]) for row in aggregate(samples, [{"$project": {"_id": True}}]))
-    for here in rows:
+    """The photographs before and after one, read no further than that; of none, the last is
+    before."""
+    before, found = None, _photographs(samples)
+    for here in found:
         if here == sample_id:
-            return before, next(rows, None)
+            return before, next(found, None)
         before = here
     return before, None
+
+
+def _photographs(samples: Samples) -> Iterator[str]:
+    """Ids of the photographs that are shown, in their order; of several patches of one, it once."""
+    key = photograph_key(samples)
+    rows = (str(row[key]) for row in aggregate(samples, [{"$project": {key: True}}]))
+    if key == "_id":
+        yield from rows
+        return
+    seen: set[str] = set()
+    for row in rows:
+        if row not in seen:
+            seen.add(row)
+            yield row
+
+
+def _photograph_of(samples: Samples, sample_id: str) -> str:
+    """The photograph's id, for that of a patch; any other stays as it is."""
+    key = photograph_key(samples)
+    if key == "_id" or not ObjectId.is_valid(sample_id):
+        return sample_id
+    known = {"_id": ObjectId(sample_id)}
+    patch = sample_documents(dataset_of(samples)).find_one(known, {key: True})
+    return sample_id if patch is None else str(patch[key])
 
 
 def _slice_with(samples: fo.DatasetView, sample_id: str) -> fo.DatasetView:
@@ -315,19 +350,23 @@ def _instances(
     """Those in a label field, as the database has them now.
 
     Returns:
-        `instances`; and `left_out`, what is wrong with those that cannot be drawn, "" with none.
+        `instances`; `left_out`, what is wrong with those that cannot be drawn, "" with none; and
+        `elsewhere`, how many the photograph has in other fields, by their names.
     """
     there: list[dict[str, Any]] = []
     wrong: list[str] = []
-    known = {"_id": ObjectId(sample_id)}
-    found = sample_documents(dataset).find_one(known, {f"{field}.detections": True}) or {}
+    others = [name for name in fields_of(as_stored(dataset), (fo.Detections,)) if name != field]
+    asked = {f"{field}.detections": True, **{f"{name}.detections._id": True for name in others}}
+    found = sample_documents(dataset).find_one({"_id": ObjectId(sample_id)}, asked) or {}
     for stored in (found.get(field) or {}).get("detections") or ():
         try:
             there.append(_there(fo.Detection.from_dict(stored), size))
         except (ValueError, TypeError, zlib.error) as error:
             wrong.append(f"{stored.get('label') or stored['_id']}: {error}")
     told = f"{len(wrong)} in {field!r} cannot be drawn ({wrong[0]})" if wrong else ""
-    return {"instances": there, "left_out": told}
+    counts = {name: len((found.get(name) or {}).get("detections") or ()) for name in others}
+    elsewhere = {name: count for name, count in counts.items() if count}
+    return {"instances": there, "left_out": told, "elsewhere": elsewhere}
 
 
 def _there(label: fo.Detection, size: tuple[int, int]) -> dict[str, Any]:

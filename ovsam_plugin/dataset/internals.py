@@ -79,6 +79,13 @@ def is_patches(samples: foc.SampleCollection) -> bool:
     return bool(samples._is_patches)
 
 
+def photograph_key(samples: foc.SampleCollection) -> str:
+    """What a sample's document calls the photograph: its own id, or of a patch the id of that
+    which it was cut from."""
+    name = samples._id_field if is_generated(samples) else "id"
+    return str(samples.get_field(name).db_field)
+
+
 def is_grouped_by_field(samples: foc.SampleCollection) -> bool:
     """Whether it is a view that is grouped by a field."""
     return bool(samples._is_dynamic_groups)

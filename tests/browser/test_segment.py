@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,91 @@ def test_a_label_that_is_selected_in_an_open_sample_is_taken_up(
     page.evaluate("window.__foo__.executeOperator('set_selected_labels', { labels: [] })")
     page.wait_for_timeout(500)
     assert len(panel.steps) == 1
+
+
+def test_of_patches_the_photographs_are_opened(
+    labelled: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    patches = labelled.to_patches("ovsam")
+    page = open_app(labelled)
+    page.get_by_text("3 samples", exact=True).wait_for()
+    stages = json.dumps(patches._serialize())
+    page.evaluate(f"window.__foo__.executeOperator('set_view', {{ view: {stages} }})")
+    page.get_by_text("7 patches", exact=True).wait_for()
+    panel = show(page)
+    panel.wait_for_photograph((451, 300))
+    # Where the instances are that a person may look for.
+    page.get_by_text("0 in clicked; 3 in ovsam: choose the field above to edit them").wait_for()
+    panel.type("#ovsam-field", "ovsam")
+    page.get_by_text("3 in ovsam", exact=True).wait_for()
+    panel.press("ArrowRight")
+    panel.wait_for_photograph((600, 400))
+    panel.press("ArrowRight")
+    panel.wait_for_photograph((512, 512))
+
+    # A patch that is selected, and one that is open.
+    page.locator("[data-cy=looker]").nth(3).click(position={"x": 10, "y": 10})
+    panel.wait_for_photograph((600, 400))
+    dog = patches.values("id")[1]
+    page.evaluate(f"window.__foo__.executeOperator('open_sample', {{ id: '{dog}' }})")
+    page.locator("#modal [data-cy=panel-tab-segment]").click()
+    inside = "document.querySelector('#modal .ovsam-segment')?.ovsam?.sheet"
+    page.wait_for_function(f"{inside}?.ready && {inside}.size[0] === 451")
+
+
+def test_a_photograph_fits_its_place_until_a_person_moves_it(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    panel = show(page)
+    panel.wait_for_photograph((451, 300))
+    fits = "Math.abs(desk.sheet.view.scale * desk.sheet.size[0] - desk.base.width) < 2"
+    panel.wait(fits)
+    panel.press("ArrowRight")
+    panel.wait_for_photograph((600, 400))
+    before = panel.desk("desk.base.width")
+    page.set_viewport_size({"width": 1200, "height": 1100})
+    panel.wait(f"desk.base.width < {before} && {fits}")
+    panel.press("ArrowLeft")
+    panel.wait_for_photograph((451, 300))
+    panel.wait(fits)
+
+    # The names have their place below in a tall panel, and beside the photograph in a wide one.
+    assert panel.desk("desk.stage.clientWidth > desk.root.clientWidth - 20")
+    page.set_viewport_size({"width": 1600, "height": 600})
+    panel.wait("desk.stage.clientWidth < desk.root.clientWidth - 170")
+
+    panel.move(*CAT)
+    page.mouse.wheel(0, -400)
+    panel.wait("desk.sheet.moved")
+    scale = panel.desk("desk.sheet.view.scale")
+    panel.press("ArrowRight")
+    panel.wait_for_photograph((600, 400))
+    panel.press("ArrowLeft")
+    panel.wait_for_photograph((451, 300))
+    assert panel.desk("desk.sheet.view.scale") == pytest.approx(scale)
+
+
+def test_a_name_at_the_right_edge_is_read_to_its_end(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    box = fo.Detection(label="a thing of many words", bounding_box=[0.85, 0.4, 0.1, 0.2])
+    sample = dataset.first()
+    sample["clicked"] = fo.Detections(detections=[box])
+    sample.save()
+    page = open_app(dataset)
+    page.evaluate(
+        """() => {
+            const { prototype } = CanvasRenderingContext2D, fill = prototype.fillRect;
+            window.filled = [];
+            prototype.fillRect = function (x, y, wide, high) {
+                window.filled.push([x, x + wide, this.canvas.width]);
+                fill.call(this, x, y, wide, high);
+            };
+        }"""
+    )
+    panel = show(page)
+    panel.wait_for_photograph((451, 300))
+    panel.click(405, 150)
+    panel.wait("desk.sheet.held && window.filled.length")
+    assert all(0 <= left < right <= width for left, right, width in page.evaluate("filled"))

@@ -6,7 +6,13 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from ovsam_plugin.curation.segment_panel import beside, read_prompt, row_runs, vocabulary_of_text
+from ovsam_plugin.curation.segment_panel import (
+    beside,
+    open_photograph,
+    read_prompt,
+    row_runs,
+    vocabulary_of_text,
+)
 from ovsam_plugin.prediction.prompts import Mask, Points
 from tests.operators.panels.test_segment import filled
 
@@ -61,3 +67,19 @@ def test_the_samples_beside_one_are_those_of_the_view_in_its_order(labelled: fo.
     first = turned.first().id
     assert beside(turned.skip(1), first) == (turned.last().id, None)
     assert beside(labelled.limit(1).skip(1), first) == (None, None)
+
+
+def test_of_patches_the_photographs_are_opened_one_after_another(labelled: fo.Dataset) -> None:
+    patches = labelled.to_patches("ovsam").sort_by("ovsam.confidence")
+    shown = patches.values("sample_id")
+    order = list(dict.fromkeys(shown))
+    assert [order.index(one) for one in shown] != sorted(order.index(one) for one in shown)
+    around = [None, *order, None]
+    for at, one in enumerate(order):
+        assert beside(patches, one) == (around[at], around[at + 2])
+    assert open_photograph(patches, None)["sample_id"] == order[0]
+    for patch in patches:
+        opened = open_photograph(patches, patch.id)
+        assert (opened["sample_id"], opened["filepath"]) == (patch.sample_id, patch.filepath)
+    assert open_photograph(patches, order[2])["sample_id"] == order[2]
+    assert open_photograph(patches, None)["fields"] == ["ovsam"]

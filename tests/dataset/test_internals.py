@@ -75,6 +75,8 @@ def test_a_dataset_and_its_views_are_told_apart(labelled: fo.Dataset) -> None:
     assert internals.is_patches(patches)
     assert not internals.is_generated(view)
     assert internals.patched_fields(patches) == ["ovsam"]
+    keys = [internals.photograph_key(one) for one in (labelled, view, patches)]
+    assert keys == ["_id", "_id", "_sample_id"]
     grouped = labelled.group_by("filepath")
     assert internals.is_grouped_by_field(grouped)
     assert not internals.is_grouped_by_field(view)

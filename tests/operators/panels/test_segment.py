@@ -66,7 +66,8 @@ def test_a_photograph_is_opened_clicked_and_filled(dataset: fo.Dataset) -> None:
     assert opened["filepath"] == dataset.first().filepath
     assert opened["field"] == "clicked"
     looked = call("look", dataset, sample_id=sample_id, field="clicked")
-    assert looked == {"width": 451, "height": 300, "instances": [], "left_out": ""}
+    told = {"instances": [], "left_out": "", "elsewhere": {}}
+    assert looked == {"width": 451, "height": 300, **told}
     asked = {"sample_id": sample_id, "vocabulary": NAMES}
     (shown,) = call("ask", dataset, kind="answer", asked=CAT, **asked)["found"]
     x1, y1, x2, y2 = (int(v) for v in shown["at"])
@@ -215,3 +216,28 @@ def test_a_photograph_of_any_slice_is_worked_on(two_slices: fo.Dataset) -> None:
     assert len(added["instances"]) == 1
     beside = call("ahead", two_slices, sample_id=right.id)
     assert beside == {"previous": None, "next": None}
+
+
+def test_of_a_patch_its_photograph_is_looked_at(labelled: fo.Dataset) -> None:
+    patches, (first, second, _) = labelled.to_patches("ovsam"), labelled.values("id")
+
+    def answer(name: str, **params: Any) -> dict[str, Any]:
+        ctx = {"view": patches, "params": params}
+        told: dict[str, Any] = foo.execute_operator(f"@ovsam/curation/segment_{name}", ctx).result
+        return told
+
+    for asked in ({}, {"sample_id": patches.last().id}):
+        opened = answer("open", **asked)["sample_id"]
+        assert answer("look", sample_id=opened, field="clicked")["left_out"] == ""
+        assert opened == labelled.values("id")[-1 if asked else 0]
+    assert answer("ahead", sample_id=first) == {"previous": None, "next": second}
+
+
+def test_instances_of_other_fields_are_counted_beside_those_of_the_chosen_one(
+    labelled: fo.Dataset,
+) -> None:
+    first = {"sample_id": labelled.first().id}
+    looked = call("look", labelled, field="clicked", **first)
+    assert (looked["instances"], looked["elsewhere"]) == ([], {"ovsam": 3})
+    looked = call("look", labelled, field="ovsam", **first)
+    assert (len(looked["instances"]), looked["elsewhere"]) == (3, {})
