@@ -1,8 +1,8 @@
 // The panel "Review": one doubtful instance after another. What is decided is shown at once and sent
 // in its order behind it, so the next instance waits for nobody. Loaded as it is, by panels.js.
 export default function review({ call, changes, Line, reviewer, toSegment, useAsked }) {
-  const { React } = window;
-  const foo = window.__foo__, mui = window.__mui__;
+  const { React, recoil } = window;
+  const foo = window.__foo__, fos = window.__fos__, mui = window.__mui__;
   const h = React.createElement;
 
   const AHEAD = 8; // instances whose pictures are fetched before they are shown
@@ -40,13 +40,14 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     async open(asked, chosen = {}) {
       if (this.session) await this.settled();
       Object.assign(this, chosen);
-      this.context = asked; this.key = JSON.stringify(asked);
+      this.context = asked;
       const number = ++this.asked;
       this.forget(); this.opening = true; this.notice = ""; this.render();
       try {
         const { field, order, classes, confidence } = this;
         const told = await call("review_open", { field, order, classes, confidence }, asked);
         if (number !== this.asked) return;
+        if (field && told.field !== field && this.filtered) { this.open(asked, { field: told.field, classes: [], confidence: null }); return; }
         Object.assign(this, { fields: told.fields, field: told.field, names: told.names, session: told.session, trouble: told.trouble });
         this.waiting = told.session?.waiting ?? [];
         this.order = told.session?.order ?? this.order;
@@ -75,6 +76,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       let told = null;
       try { told = await call("review_picture", { field, sample_id, label_id }, this.context); } catch (error) {
         if (pictures === this.pictures) this.tell(error.message);
+        if (pictures === this.pictures && error.answered) this.recount(); // which tells whether the field is there
       }
       if (pictures !== this.pictures) return;
       this.loading--;
@@ -130,10 +132,10 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
         try {
           told = await call("review_act", { session, actions, by: reviewer.name }, this.context);
         } catch (error) {
-          if (error.answered) { // refused as a whole
-            this.todo = this.todo.slice(actions.length);
-            this.tell(error.message);
-            continue;
+          if (error.answered) { // refused as a whole: what it is a review of is there no longer
+            this.session = null;
+            this.open(this.context).then(() => this.tell(error.message));
+            return;
           }
           // It may have been done all the same: a decision that is made twice is made once, but an
           // undo would take back another one.
@@ -160,9 +162,10 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       if (field !== this.field || !this.session) return;
       for (const id of labels) this.pictures.delete(id);
       this.waiting = this.waiting.filter((one) => !labels.includes(one.label_id));
-      this.todo.push({ kind: "skip", labels }, { kind: "recount", labels: [] });
-      this.drop(); this.send();
+      this.todo.push({ kind: "skip", labels });
+      this.drop(); this.recount();
     }
+    recount() { this.todo.push({ kind: "recount", labels: [] }); this.send(); }
 
     // Those that can be decided together with the one in view.
     async gather() {
@@ -194,7 +197,7 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       if (!front || this.alone === front.label_id) return;
       const kwargs = [["labels", null], ["ids", [front.label_id]], ["tags", null], ["fields", [field]], ["omit_empty", true]];
       this.before ??= this.context.view;
-      this.alone = front.label_id; this.moving = true;
+      this.alone = front.label_id;
       await foo.executeOperator("set_view", { view: [{ _cls: "fiftyone.core.stages.SelectLabels", kwargs }] });
     }
     async back() {
@@ -261,7 +264,8 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     const root = React.useRef(null);
     const [, again] = React.useReducer((count) => count + 1, 0);
     if (!desks.has(dataset)) desks.set(dataset, new Desk(dataset));
-    const desk = desks.get(dataset), key = JSON.stringify(asked);
+    const fields = recoil.useRecoilValue(fos.labelFields({ space: "SAMPLE" }));
+    const desk = desks.get(dataset), key = JSON.stringify([asked, fields]);
     desk.prompt = foo.usePromptOperatorInput();
 
     React.useEffect(() => {
@@ -272,10 +276,12 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       changes.addEventListener("changed", heard);
       return () => { changes.removeEventListener("changed", heard); if (desk.mounted === again) desk.mounted = null; };
     }, [desk]);
-    // The queue follows what the grid shows, but for the instance that it was asked to show alone.
+    // The queue follows what the grid shows, but for the instance that it was asked to show alone; and
+    // the dataset's fields, as a run is made or removed.
     React.useEffect(() => {
-      if (desk.moving) { desk.moving = false; return; }
-      if (desk.key !== key) { desk.before = desk.alone = null; desk.open(asked); }
+      if (desk.key === key || (desk.alone && JSON.stringify(asked.view).includes(desk.alone))) return;
+      Object.assign(desk, { key, before: null, alone: null });
+      desk.open(asked);
     }, [key]);
     React.useEffect(() => {
       const here = root.current;

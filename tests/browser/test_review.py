@@ -12,6 +12,7 @@ import pytest
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.curation.decisions import Progress, progress
+from ovsam_plugin.curation.removal import remove_run
 from ovsam_plugin.curation.review_queue import Entry, queue
 from tests.browser.panel import Panel, eventually
 
@@ -312,3 +313,29 @@ def test_what_is_wrongly_cut_out_is_redrawn_in_segment(
     # What is decided by that leaves the queue.
     page.get_by_text("1 of 3 decided").wait_for()
     assert second not in panel.ahead
+
+
+def test_the_review_follows_the_fields_of_the_dataset(
+    named: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(named)
+    panel = Review(page)
+    named.clone_sample_field(FIELD, "other")
+    page.evaluate("window.__foo__.executeOperator('reload_dataset')")
+    panel.wait("desk.fields.includes('other')")
+    panel.settle()
+
+    # Removed where this App does not hear of it: by the first decision it does.
+    remove_run(named, FIELD)
+    panel.press("a")
+    page.get_by_text("there is no field 'ovsam'").wait_for()
+    panel.wait("desk.field === 'asks' && !desk.fields.includes('ovsam')")
+    page.locator("#ovsam-review-field").select_option("other")
+    panel.wait("desk.shown")
+    panel.press("a")
+    assert named.reload() is None
+    assert progress(named, "other").accepted == 1
+
+    named.delete_sample_field("other")
+    page.evaluate("window.__foo__.executeOperator('reload_dataset')")
+    panel.wait("desk.field === 'asks' && !desk.fields.includes('other')")
