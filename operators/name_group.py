@@ -11,12 +11,11 @@ from ovsam_plugin.curation.decisions import rename
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.run_requests import GroupRequest
-from ovsam_plugin.curation.views import unknown
+from ovsam_plugin.curation.views import unknown, why_no_groups
 
 from .form import AskingOperator, asker, asker_question, chosen_run, mark, menu, run_menu
 
 _SHOWN = 100
-_NO_GROUPS = "no groups of unknown instances: score the run first, with Score a run"
 
 
 class NameGroup(AskingOperator):
@@ -40,8 +39,9 @@ class NameGroup(AskingOperator):
         prop = types.Property(inputs, view=types.View(label="Name a group"))
         groups = unknown_groups(ctx.dataset, field, most=_SHOWN) if field else []
         if not groups:
-            mark(inputs, {"field": _NO_GROUPS} if field else {})
-            prop.invalid, prop.error_message = True, _NO_GROUPS
+            told = why_no_groups(ctx.dataset, field) if field else "choose a run"
+            mark(inputs, {"field": told} if field else {})
+            prop.invalid, prop.error_message = True, told
             return prop
         offered = {str(group.number): str(group) for group in groups}
         request = GroupRequest.read(ctx.params)
@@ -61,7 +61,7 @@ class NameGroup(AskingOperator):
         if number is None:
             largest = unknown_groups(ctx.dataset, field, most=1)
             if not largest:
-                raise ValueError(_NO_GROUPS)
+                raise ValueError(why_no_groups(ctx.dataset, field))
             number = largest[0].number
         view = unknown(ctx.dataset, field, group=number)
         ids = view.values(f"{field}.detections.id", unwind=True)

@@ -111,7 +111,6 @@ class FindingRequest(Form):
                 "the run's vocabulary has no novel classes: label or relabel with COCO or LVIS",
             ),
             "unknown": ("kind", "unknown", _SCORE_FIRST),
-            "group": ("group", "group", f"no groups: {_SCORE_FIRST}"),
         }
         if self.kind in lacking:
             name, attribute, told = lacking[self.kind]
@@ -121,6 +120,8 @@ class FindingRequest(Form):
             return {"percent": "must be above 0 and at most 100"}
         if self.kind == "group":
             groups = unknown_groups(samples, self.field)
+            if not groups:
+                return {"group": views.why_no_groups(samples, self.field)}
             if self.group not in [found.number for found in groups]:
                 return {"group": no_such_group(self.group, groups)}
         if self.kind == "differing" and self.other in (None, self.field):

@@ -287,6 +287,29 @@ def is_filled(samples: Samples, label_field: str, attribute: str) -> bool:
     return next(iter(aggregate(all_images(dataset), stages)), None) is not None
 
 
+def why_no_groups(samples: Samples, label_field: str) -> str:
+    """What a person is told where `unknown_groups` finds none, with the next step.
+
+    Args:
+        samples: a dataset, or a view that stands for it.
+        label_field: a run's field.
+
+    Returns:
+        one of three: it was never scored, no group was found, or all have been decided about.
+
+    Raises:
+        TypeError: `samples` is no dataset or view.
+    """
+    if not is_filled(samples, label_field, "unknown"):
+        return "no groups of unknown instances: score the run first, with Score a run"
+    if not is_filled(samples, label_field, "group"):
+        return (
+            "no group of unknown instances was found: raise the share that counts as unknown in "
+            "Score a run"
+        )
+    return "all groups of unknown instances have been decided about"
+
+
 @renamed(field="label_field")
 def as_patches(view: View, label_field: str, by: str | None = None) -> View:
     """One patch an instance, the highest or the most doubtful first where `by` is given.

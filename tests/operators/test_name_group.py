@@ -57,7 +57,7 @@ def test_without_a_number_it_is_the_group_that_the_form_shows_first(grouped: fo.
     assert execute("name_group", grouped, name="otter").result == {"renamed": 1}
     by = grouped.values(f"{FIELD}.detections.reviewed_by", unwind=True)
     assert by.count("Ann") == 2
-    with pytest.raises(ExecutionError, match="no groups of unknown instances"):
+    with pytest.raises(ExecutionError, match="have been decided about"):
         execute("name_group", grouped, name="otter")
 
 
@@ -71,3 +71,22 @@ def test_a_group_of_all_slices_has_one_name(two_slices: fo.Dataset) -> None:
     both = two_slices.select_group_slices(["left", "right"])
     both.set_values(f"{FIELD}.detections.group", [[1, None, 1], [1, None]])
     assert execute("name_group", two_slices, group="1", name="thing").result == {"renamed": 3}
+
+
+def test_a_run_that_was_scored_without_a_group_is_not_to_be_scored_again(
+    grouped: fo.Dataset,
+) -> None:
+    grouped.set_values(f"{FIELD}.detections.group", [[None, None]] * 3)
+    told = form("name_group", grouped)
+    assert "raise the share that counts as unknown" in told.error_message
+    assert told.error_message in str(told.to_json()["type"]["properties"]["field"])
+    with pytest.raises(ExecutionError, match="raise the share"):
+        execute("name_group", grouped, name="otter")
+    found = str(form("find_instances", grouped, kind="group").to_json())
+    assert "raise the share that counts as unknown" in found
+
+
+def test_of_groups_that_are_all_decided_that_is_told(grouped: fo.Dataset) -> None:
+    for group in ("1", "2"):
+        execute("name_group", grouped, group=group, name="thing")
+    assert "have been decided about" in form("name_group", grouped).error_message
