@@ -7,6 +7,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.counting import counted
 from ovsam_plugin.curation.finding_request import KINDS, FindingRequest
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.label_errors import evaluations
@@ -14,6 +15,8 @@ from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.dataset.internals import is_patches
 
 from .form import AskingOperator, mark, menu
+
+_GRID = "Samples"
 
 
 class FindInstances(AskingOperator):
@@ -71,8 +74,8 @@ class FindInstances(AskingOperator):
         found = len(view)
         if found:
             ctx.ops.set_view(view=view)
-        what = "instance" if is_patches(view) else "photograph"
-        told = f"{found:,} {what}{'' if found == 1 else 's'}"
+            ctx.ops.open_panel(_GRID, is_active=True)  # in front of what an evaluation has opened
+        told = counted(found, "instance" if is_patches(view) else "photograph")
         return {"told": told if found else "nothing: the view stays as it is", "found": found}
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:

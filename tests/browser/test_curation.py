@@ -111,6 +111,10 @@ def test_what_is_found_is_decided_as_a_whole_and_undone_in_one_step(
     before = stored(run)
     page = open_app(run)
     page.get_by_text("3 samples", exact=True).wait_for()
+    # An evaluation has opened its panel over the grid.
+    panel = "{ name: 'model_evaluation_panel_builtin', isActive: true }"
+    page.evaluate(f"window.__foo__.executeOperator('open_panel', {panel})")
+    page.get_by_text("3 samples", exact=True).wait_for(state="detached")
     operate(page, "Find rare, novel, unknown or doubtful instances")
     execute(page)
     page.get_by_text("1 patch", exact=True).wait_for()

@@ -91,8 +91,8 @@ def test_a_day_takes_no_step_that_needs_python(
         "Likely mistakes in the ground truth, from an evaluation",
     )
     execute(page)
-    done(page, "1 found")
-    page.get_by_text("Samples", exact=True).first.click()
+    done(page, "1 instance")
+    # In front of the evaluation.
     page.get_by_text("1 patch", exact=True).wait_for()
     operate(page, "Decide on what is selected")
     choose(page, "Accept: the names are right", "Take the model's names, from an evaluation")

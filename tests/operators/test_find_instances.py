@@ -45,7 +45,9 @@ def test_each_kind_sets_the_view_to_its_instances(
     done = execute("find_instances", run, **params)
     assert done.result["found"] == found
     assert done.result["told"].startswith(f"{found} instance")
-    assert "set_view" in asked_of_app(done)
+    asked = asked_of_app(done)
+    assert list(asked) == ["set_view", "open_panel"]
+    assert (asked["open_panel"]["name"], asked["open_panel"]["isActive"]) == ("Samples", True)
 
 
 @pytest.mark.parametrize(
