@@ -19,6 +19,7 @@ from .form import (
     FormOperator,
     flat_target,
     form_config,
+    lines,
     mark,
     menu,
     progress,
@@ -141,7 +142,7 @@ def _outcome(results: dict[str, Any]) -> types.Property:
     if results.get("notes"):
         outputs.str("notes", label="To know")
     if results.get("left_out"):
-        outputs.str("left_out", label="Left out")
+        lines(outputs, "left_out", "Left out")
     if results.get("tables"):
         outputs.str("tables", label="More", view=types.MarkdownView())
     return types.Property(outputs, view=types.View(label="Evaluated"))

@@ -9,14 +9,17 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.consent import OVERWRITE
+from ovsam_plugin.counting import counted
 from ovsam_plugin.curation.clean_counts import CleanCounts, count_clean
 from ovsam_plugin.curation.clean_export import Format, export_clean
 from ovsam_plugin.curation.run_requests import ExportRequest
-from ovsam_plugin.dataset.targets import fields_of
+from ovsam_plugin.dataset.internals import is_patches, patched_fields
+from ovsam_plugin.dataset.targets import Samples, fields_of, shown_labels
 from ovsam_plugin.dataset.vocabulary_request import given
 
-from .form import FormOperator, consent_by, flat_target, form_config, mark, menu
+from .form import FormOperator, consent_by, flat_target, form_config, lines, mark, menu
 
+_LIKELY = "ovsam"
 _NONE = "no field of instances: label the photographs first, with Label with Open-Vocabulary SAM"
 _REPLACE = "Replace existing files"
 _FORMATS = {
@@ -41,10 +44,8 @@ class ExportClean(FormOperator):
 
     def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
-        samples = flat_target(ctx)
-        fields = fields_of(samples, (fo.Detections,))
-        request = ExportRequest.read(ctx.params)
-        field = request.field or next((f for f in ("ovsam", *fields) if f in fields), "ovsam")
+        samples, fields, request = _asked(ctx)
+        field = request.field or ""
         menu(inputs, "field", fields, field, "Field")
         menu(inputs, "format", _FORMATS, request.format, "Format")
         where = "a new folder" if request.format == "fiftyone" else "a .json file"
@@ -66,7 +67,7 @@ class ExportClean(FormOperator):
         inputs.bool("overwrite", default=False, label=_REPLACE)
         mark(inputs, request.unread)
         try:
-            counts = count_clean(samples, field, **_chosen(request))
+            counts = count_clean(shown_labels(samples, field), field, **_chosen(request))
         except ValueError as error:
             mark(inputs, {"field": str(error) if fields else _NONE})
             return types.Property(inputs, view=types.View(label="Export reviewed instances"))
@@ -79,19 +80,20 @@ class ExportClean(FormOperator):
         return f"it is written to {ExportRequest.read(ctx.params).path}, on the server"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
-        request = ExportRequest.read(ctx.params)
+        samples, _, request = _asked(ctx)
         request.check_read()
+        field = given(request.field, _NONE)
         with consent_by({OVERWRITE: _REPLACE}):
             export = export_clean(
-                flat_target(ctx),
-                given(request.field, "choose the field"),
+                shown_labels(samples, field),
+                field,
                 given(request.path, "enter the path to write to, on the server"),
                 cast(Format, request.format),
                 **_chosen(request),
                 overwrite=request.overwrite,
             )
         return {
-            "path": str(export.path),
+            "path": str(export.path.absolute()),
             "images": export.images,
             "instances": export.instances,
             "classes": len(export.categories),
@@ -109,9 +111,18 @@ class ExportClean(FormOperator):
         outputs.int("classes", label="Classes")
         outputs.int("half_reviewed", label="Half-reviewed photographs left out")
         outputs.int("open", label="Undecided instances left out")
-        outputs.str("left_out", label="Left out for other reasons")
-        outputs.str("cut", label="Cut at the image's edge")
+        lines(outputs, "left_out", "Left out for other reasons")
+        lines(outputs, "cut", "Cut at the image's edge")
         return types.Property(outputs, view=types.View(label="Exported"))
+
+
+def _asked(ctx: foo.ExecutionContext) -> tuple[Samples, list[str], ExportRequest]:
+    """What is shown, the fields that may be exported, and the form, with the likely one of them."""
+    samples = flat_target(ctx)
+    patched = patched_fields(samples) if is_patches(samples) else None
+    fields = patched or fields_of(samples, (fo.Detections,))
+    likely = next((name for name in (_LIKELY, *fields) if name in fields), None)
+    return samples, fields, ExportRequest.read(ctx.params, field=likely)
 
 
 def _chosen(request: ExportRequest) -> dict[str, Any]:
@@ -126,20 +137,21 @@ def _told(counts: CleanCounts) -> str:
     p = counts.progress
     reviewed = f"{p.accepted:,} accepted, {p.renamed:,} renamed, {p.rejected:,} rejected"
     left_out = (
-        f" {counts.half_reviewed:,} half-reviewed photographs are left out."
+        f" {counted(counts.half_reviewed, 'half-reviewed photograph')} left out."
         if counts.half_reviewed
         else ""
     )
     return (
-        f"{reviewed}, {p.open:,} undecided. The export will hold {counts.instances:,} instances on "
-        f"{counts.images:,} photographs.{left_out}"
+        f"{reviewed}, {p.open:,} undecided. The export will hold "
+        f"{counted(counts.instances, 'instance')} on {counted(counts.images, 'photograph')}."
+        f"{left_out}"
     )
 
 
 def _nothing(counts: CleanCounts) -> str:
     if counts.half_reviewed:
         return (
-            f"all {counts.half_reviewed:,} reviewed photographs also have undecided instances: "
-            "finish one, or tick this"
+            f"{counted(counts.half_reviewed, 'reviewed photograph')}, all with undecided instances "
+            "too: finish one, or tick this"
         )
     return "nothing is accepted or renamed yet: review some in the OVSAM review panel"

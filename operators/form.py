@@ -235,10 +235,12 @@ def chosen_run(ctx: foo.ExecutionContext) -> str:
     return RunRequest.read(ctx.params).field or next(iter(run_fields(ctx.dataset)), "")
 
 
-def field_menu(inputs: types.Object, name: str, fields: list[str], label: str) -> None:
+def field_menu(
+    inputs: types.Object, name: str, fields: list[str], label: str, value: str | None = None
+) -> None:
     """A choice of a field that is needed."""
     view = types.AutocompleteView(choices=[types.Choice(f, label=f) for f in fields])
-    inputs.enum(name, fields, required=True, label=label, view=view)
+    inputs.enum(name, fields, required=True, default=value, label=label, view=view)
 
 
 def vocabulary_menu(inputs: types.Object, value: str, choices: Choices) -> None:
@@ -293,12 +295,24 @@ def new_field_menu(inputs: types.Object, described: str) -> None:
 
 
 def mark(inputs: types.Object, problems: dict[str, str]) -> None:
-    """Show each problem at the question that it is about."""
+    """Show each problem at the question that it is about.
+
+    Of samples that cannot be worked on nothing else is asked: the questions would be about them.
+    """
+    if "view_target" in problems:
+        inputs.properties.clear()
+        problems = {"view_target": problems["view_target"]}
     for name, message in problems.items():
         prop = inputs.properties.get(name)
         if prop is None:
             prop = inputs.view(f"{name}_problem", types.Error(label=plain(message)))
         prop.invalid, prop.error_message = True, message
+
+
+def lines(outputs: types.Object, name: str, label: str) -> None:
+    """An outcome of several lines."""
+    view = types.LabelValueView(componentsProps={"value": {"sx": {"whiteSpace": "pre-line"}}})
+    outputs.str(name, label=label, view=view)
 
 
 def asker(ctx: foo.ExecutionContext, by: object = None) -> str:

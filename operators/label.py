@@ -24,6 +24,7 @@ from .form import (
     flat_target,
     form_config,
     label_vocabulary_menu,
+    lines,
     mark,
     menu,
     overwrite_menu,
@@ -189,7 +190,7 @@ def _outcome(results: dict[str, Any]) -> types.Property:
         ("reasons", "Reasons for failure"),
     ):
         if results.get(name):
-            outputs.str(name, label=label)
+            lines(outputs, name, label)
     outputs.str("took", label="Time")
     return types.Property(outputs, view=types.View(label="Labelled"))
 

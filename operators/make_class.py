@@ -8,6 +8,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.consent import OVERWRITE
+from ovsam_plugin.counting import counted
 from ovsam_plugin.curation.run_requests import ClassRequest
 from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.import_lock import IMPORTS
@@ -46,7 +47,8 @@ class MakeClass(FormOperator):
         if not ids:
             mark(inputs, {"selection": _SELECT})
         else:
-            inputs.view("examples", types.Notice(label=f"{len(ids)} examples are selected"))
+            told = f"{counted(len(ids), 'example')} selected"
+            inputs.view("examples", types.Notice(label=told))
         inputs.str("name", required=True, label="Name of the class")
         inputs.bool(
             "words",

@@ -9,6 +9,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.counting import counted
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.dataset.tried_photographs import COUNT, tried_photographs
@@ -59,7 +60,7 @@ def preview_switch(inputs: types.Object, samples: Samples) -> None:
     inputs.bool(
         "preview",
         default=False,
-        label=f"Try on {min(COUNT, samples.count())} photographs",
+        label=f"Try on {counted(min(COUNT, samples.count()), 'photograph')}",
         description="shows what these settings give; nothing is written",
         view=types.SwitchView(),
     )

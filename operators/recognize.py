@@ -23,6 +23,7 @@ from .form import (
     flat_target,
     form_config,
     label_vocabulary_menu,
+    lines,
     mark,
     menu,
     overwrite_menu,
@@ -55,7 +56,7 @@ class Recognize(FormOperator):
     def form(self, ctx: foo.ExecutionContext) -> types.Property:
         inputs = types.Object()
         samples, request, fields = _asked(ctx)
-        field_menu(inputs, "field", fields, "Field with the instances")
+        field_menu(inputs, "field", fields, "Field with the instances", request.field)
         menu(inputs, "preset", MODELS, request.preset, "Model")
         inputs.str(
             "namer",
@@ -124,5 +125,5 @@ class Recognize(FormOperator):
             ("reasons", "Reasons for failure"),
         ):
             if (ctx.results or {}).get(name):
-                outputs.str(name, label=label)
+                lines(outputs, name, label)
         return types.Property(outputs, view=types.View(label="Named"))

@@ -12,7 +12,7 @@ from ovsam_plugin.curation.run_requests import RemovalRequest
 from ovsam_plugin.import_lock import IMPORTS
 from ovsam_plugin.markdown import plain
 
-from .form import AskingOperator, menu
+from .form import AskingOperator, lines, menu
 from .looking import show_groups
 
 
@@ -44,8 +44,8 @@ class RemoveRun(AskingOperator):
         if field not in fields:
             prop.invalid, prop.error_message = True, "choose a run"
             return prop
-        lines = "\n".join(f"- {plain(line)}" for line in run_traces(ctx.dataset, field).lines())
-        inputs.md(f"This will be removed:\n\n{lines}", name="traces")
+        traces = "\n".join(f"- {plain(line)}" for line in run_traces(ctx.dataset, field).lines())
+        inputs.md(f"This will be removed:\n\n{traces}", name="traces")
         inputs.bool("confirmed", default=False, label="Yes, remove all of this")
         if not request.confirmed:
             prop.invalid, prop.error_message = True, "tick the box to confirm"
@@ -69,5 +69,5 @@ class RemoveRun(AskingOperator):
 
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         outputs = types.Object()
-        outputs.str("removed", label="Removed")
+        lines(outputs, "removed", "Removed")
         return types.Property(outputs, view=types.View(label="Removed"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import fiftyone as fo
 
+from ovsam_plugin.counting import counted
 from ovsam_plugin.curation import sidebar
 from ovsam_plugin.curation.groups import forget_names
 from ovsam_plugin.curation.run_fields import require_run
@@ -72,7 +73,7 @@ class RunTraces:
         decided = f", {self.reviewed} of them decided by a person" if self.reviewed else ""
         colours = "colours" if self.coloured else None
         said = [
-            f"{self.labels} labels{decided}",
+            f"{counted(self.labels, 'label')}{decided}",
             _listed("field", self.fields),
             _listed("evaluation", self.evaluations),
             _listed("brain run", self.brain_runs),
@@ -193,8 +194,8 @@ def _check_removable(dataset: fo.Dataset, traces: RunTraces) -> None:
     for name in (traces.field, error_field(traces.field)):
         check_writable(dataset, name)
     for key in traces.evaluations:
-        for counted in ("tp", "fp", "fn"):
-            check_writable(dataset, f"{key}_{counted}")
+        for outcome in ("tp", "fp", "fn"):
+            check_writable(dataset, f"{key}_{outcome}")
         config = dataset.get_evaluation_info(key).config
         for side in ("pred_field", "gt_field"):
             if evaluated := getattr(config, side, None):

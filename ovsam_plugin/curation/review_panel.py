@@ -17,14 +17,13 @@ from ovsam_plugin.curation.review_learning import prepare
 from ovsam_plugin.curation.review_picture import SIZE, SMALL, data_address, instance_picture
 from ovsam_plugin.curation.review_queue import Filters, load_instance, undecided
 from ovsam_plugin.curation.review_session import ReviewSession, describe_instance
-from ovsam_plugin.dataset.internals import aggregate, is_patches, patched_fields
+from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.targets import (
     Samples,
     check_detections,
     fields_of,
-    flat,
-    photographs_behind,
     root_dataset,
+    shown_labels,
 )
 from ovsam_plugin.import_lock import IMPORTS
 
@@ -160,21 +159,6 @@ def together(samples: Samples, field: str, sample_id: str, label_id: str) -> dic
             one["picture"] = data_address(small)
         told.append(one)
     return {"kind": "alike" if group is None else "group", "members": told}
-
-
-def shown_labels(samples: Samples, field: str) -> Samples:
-    """What the App shows as samples with labels: of a patches grid, the patches' own labels.
-
-    Raises:
-        ValueError: the patches are of another field, or too many: see `photographs_behind`.
-    """
-    if not is_patches(samples):
-        return flat(samples)
-    patched = patched_fields(samples)
-    if field not in patched:
-        shown = " and ".join(map(repr, patched))
-        raise ValueError(f"the grid shows patches of {shown}: choose that field, or another view")
-    return photographs_behind(samples, field)
 
 
 def _acted(

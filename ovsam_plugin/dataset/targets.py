@@ -19,7 +19,9 @@ from ovsam_plugin.dataset.internals import (
     attributes_of,
     is_generated,
     is_grouped_by_field,
+    is_patches,
     list_in,
+    patched_fields,
     root_of,
     source_of,
     stages_of,
@@ -96,6 +98,25 @@ def photographs_behind(patches: Samples, field: str) -> Samples:
     return all_images(root_of(patches)).select_labels(ids=ids, fields=field)
 
 
+def shown_labels(samples: Samples, field: str) -> Samples:
+    """What the App shows as samples with labels: of a patches grid, the patches' own labels.
+
+    Args:
+        samples: what it shows.
+        field: a field of Detections.
+
+    Raises:
+        ValueError: the patches are of another field, or too many: see `photographs_behind`.
+    """
+    if not is_patches(samples):
+        return flat(samples)
+    patched = patched_fields(samples)
+    if field not in patched:
+        shown = " and ".join(map(repr, patched))
+        raise ValueError(f"the grid shows patches of {shown}: choose that field, or another view")
+    return photographs_behind(samples, field)
+
+
 VIDEO = (
     "videos cannot be labelled as they are: label their frames with "
     "dataset.to_frames(sample_frames=True).clone()"
@@ -126,8 +147,8 @@ def check_shown(samples: Samples) -> None:
     """
     if is_generated(samples):
         raise ValueError(
-            'the grid shows single instances or frames, not photographs: choose "Base view" above '
-            "for the photographs that they are of, or clear the view"
+            "the grid shows single instances or frames, not photographs: clear the view, with the "
+            "cross at the end of the view bar, and ask again"
         )
     check_images(samples)
 

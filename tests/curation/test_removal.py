@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fiftyone as fo
 import fiftyone.brain as fob
 import numpy as np
@@ -161,6 +163,7 @@ def test_what_is_planned_changes_nothing_and_is_said_in_words(plain: fo.Dataset)
     traces = run_traces(plain, "ovsam")
     assert snapshot(plain) == before
     assert traces.broken_views == ("cats of mine",)
+    assert replace(traces, labels=1, reviewed=0).lines()[0] == "1 label"
     assert traces.lines() == [
         "6 labels, 1 of them decided by a person",
         "fields ovsam, ovsam_error, ovsam_labels, ovsam_confidence",

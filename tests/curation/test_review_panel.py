@@ -9,7 +9,8 @@ import pytest
 from fiftyone import ViewField as F
 
 from ovsam_plugin.curation import review_panel
-from ovsam_plugin.curation.review_panel import act, open_review, picture, shown_labels, together
+from ovsam_plugin.curation.review_panel import act, open_review, picture, together
+from ovsam_plugin.dataset.targets import shown_labels
 from ovsam_plugin.evaluation.evaluate import evaluate_dataset
 from tests.curation.run_by_hand import add_truth
 

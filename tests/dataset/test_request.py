@@ -84,4 +84,4 @@ def test_a_view_of_nothing_and_a_grid_of_patches_are_told(labelled: fo.Dataset) 
     assert request.problems(labelled) == {}
     assert "there are no photographs here" in request.problems(labelled.limit(0))["view_target"]
     told = request.problems(labelled.to_patches("ovsam"))["view_target"]
-    assert 'choose "Base view" above' in told
+    assert "clear the view, with the cross" in told

@@ -35,7 +35,7 @@ def test_a_dataset_and_its_views_may_be_labelled_and_patches_may_not(labelled: f
     patches = labelled.to_patches(FIELD)
     with pytest.raises(ValueError, match="a PatchesView holds copies"):
         check_images(patches)
-    with pytest.raises(ValueError, match='choose "Base view" above'):
+    with pytest.raises(ValueError, match="clear the view, with the cross"):
         check_shown(patches)
     with pytest.raises(ValueError, match=r"give the view before group_by\(...\)"):
         check_shown(labelled.group_by("filepath"))

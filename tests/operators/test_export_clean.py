@@ -76,8 +76,39 @@ def test_the_form_counts_what_the_export_will_hold(
     accept(labelled, FIELD, [ids["cat"], ids["cup2"], ids["spoon"]])
     shown = str(form(labelled, half_reviewed=half_reviewed)["counts"])
     held = (3, 2, 0) if half_reviewed else (2, 1, 1)
-    assert f"hold {held[0]} instances on {held[1]} photographs" in shown
-    assert ("1 half-reviewed photographs are left out" in shown) == (not half_reviewed)
+    where = "2 photographs" if half_reviewed else "1 photograph"
+    assert f"hold {held[0]} instances on {where}." in shown
+    assert ("1 half-reviewed photograph left out" in shown) == (not half_reviewed)
     params = {"field": FIELD, "path": str(tmp_path / "a.json"), "half_reviewed": half_reviewed}
     found = foo.execute_operator(URI, {"dataset": labelled, "params": params}).result
     assert (found["instances"], found["images"], found["half_reviewed"]) == held
+
+
+def test_the_field_that_the_form_shows_is_exported_and_the_whole_path_told(
+    labelled: fo.Dataset,
+    ids: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    accept(labelled, FIELD, ids["cat"])
+    monkeypatch.chdir(tmp_path)
+    params = {"path": "clean.json", "half_reviewed": True}
+    found = foo.execute_operator(URI, {"dataset": labelled, "params": params})
+    assert found.error is None, found.error
+    assert found.result["path"] == str(tmp_path / "clean.json")
+
+
+def test_of_a_grid_of_patches_those_instances_are_exported(
+    labelled: fo.Dataset, ids: dict[str, str], tmp_path: Path
+) -> None:
+    accept(labelled, FIELD, [ids["cat"], ids["cup2"], ids["spoon"]])
+    patches = labelled.to_patches(FIELD).match(fo.ViewField(f"{FIELD}.label").is_in(["cat", "cup"]))
+    params = {"path": str(tmp_path / "a.json"), "half_reviewed": True}
+    shown = questions("export_clean", labelled, view=patches._serialize(), params=params)
+    assert "hold 2 instances on 2 photographs" in str(shown["counts"])
+    assert not any(question["invalid"] for question in shown.values())
+    found = foo.execute_operator(URI, {"view": patches, "params": params})
+    assert found.error is None, found.error
+    assert (found.result["instances"], found.result["images"]) == (2, 2)
+    shown = questions("export_clean", labelled, view=patches._serialize(), params={"field": "x"})
+    assert "shows patches of 'ovsam'" in shown["field"]["error_message"]

@@ -17,6 +17,7 @@ from operators.form import (
     chosen_run,
     consent_by,
     flat_target,
+    lines,
     mark,
     menu,
     run_menu,
@@ -29,7 +30,7 @@ from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from tests.curation.run_by_hand import add_run
 
-from .asking import context
+from .asking import context, questions
 
 
 @pytest.fixture
@@ -149,3 +150,21 @@ def test_who_asks_is_whom_they_say_then_whom_the_app_knows_then_the_server_s_use
     monkeypatch.setenv("OVSAM_REVIEWER", "the server's")
     ctx: Any = SimpleNamespace(user=None if user is None else SimpleNamespace(**user))
     assert asker(ctx, given) == by
+
+
+@pytest.mark.parametrize("name", ["label", "evaluate", "relabel"])
+def test_of_what_cannot_be_worked_on_nothing_but_the_way_out_is_told(
+    labelled: fo.Dataset, name: str
+) -> None:
+    patches = labelled.to_patches("ovsam")
+    (told,) = questions(name, labelled, view=patches._serialize()).values()
+    assert "clear the view, with the cross" in told["view"]["label"]
+    assert told["invalid"]
+
+
+def test_an_outcome_of_several_lines_keeps_them_apart() -> None:
+    outputs = types.Object()
+    lines(outputs, "removed", "Removed")
+    told = outputs.to_json()["properties"]["removed"]["view"]
+    assert (told["label"], told["name"]) == ("Removed", "LabelValueView")
+    assert told["componentsProps"]["value"]["sx"]["whiteSpace"] == "pre-line"

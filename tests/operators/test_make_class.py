@@ -14,7 +14,7 @@ def test_selected_labels_become_a_class(named: fo.Dataset) -> None:
     first = named.first()["ovsam"].detections[0].id
     selected = [{"label_id": first, "field": "ovsam", "sample_id": named.first().id}]
     shown = questions("make_class", named, selected_labels=selected)
-    assert "1 examples" in str(shown["examples"])
+    assert "1 example selected" in str(shown["examples"])
     params = {"name": "our valve", "words": False}
     done = foo.execute_operator(
         URI, {"dataset": named, "params": params, "selected_labels": selected}

@@ -63,6 +63,7 @@ def test_of_a_grid_of_patches_those_instances_are_named(named: fo.Dataset) -> No
     shown = operator.resolve_input(ExecutionContext(request, operator_uri=RECOGNIZE)).to_json()
     properties = shown["type"]["properties"]
     assert properties["field"]["type"]["values"] == ["asks"]
+    assert properties["field"]["default"] == "asks"
     assert not properties["field"].get("error_message")
 
 
