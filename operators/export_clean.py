@@ -110,7 +110,7 @@ class ExportClean(FormOperator):
         outputs.int("instances", label="Instances")
         outputs.int("classes", label="Classes")
         outputs.int("half_reviewed", label="Half-reviewed photographs left out")
-        outputs.int("open", label="Undecided instances left out")
+        outputs.int("open", label="Undecided or nameless instances left out")
         lines(outputs, "left_out", "Left out for other reasons")
         lines(outputs, "cut", "Cut at the image's edge")
         return types.Property(outputs, view=types.View(label="Exported"))

@@ -14,7 +14,8 @@ from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.review_picture import data_address, group_picture
 from ovsam_plugin.curation.run_fields import run_fields
-from ovsam_plugin.curation.views import as_patches, unknown
+from ovsam_plugin.curation.views import as_patches, unknown, why_no_groups
+from ovsam_plugin.markdown import plain
 
 from ..form import asker
 
@@ -24,10 +25,6 @@ _HELP = (
     "it to all instances of the row, as your decision; you can also type any other name."
 )
 _NO_RUN = "No run yet: label the photographs first, with **Label with Open-Vocabulary SAM**."
-_NO_GROUPS = (
-    "No groups to name: either the run has no scores yet (fill them in with **Score a run**), "
-    "or all groups have been decided about."
-)
 # Without it a row of crops makes the whole panel wider than its place.
 _ONE_COLUMN = {"grid": {"sx": {"gridTemplateColumns": "minmax(0, 1fr)"}}}
 _NARROW = {"sx": {"width": "auto"}}
@@ -129,7 +126,9 @@ class Groups(foo.Panel):  # type: ignore[misc]
             row = panel.h_stack("settings", gap=2)
             row.enum("field", view.values(), label="Run", view=view, on_change=self.choose_field)
         if not groups:
-            panel.md(_NO_GROUPS if fields else _NO_RUN, name="none")
+            run = ctx.panel.get_state("field") or next(iter(fields), "")
+            told = plain(why_no_groups(ctx.dataset, run)) if run else _NO_RUN
+            panel.md(told, name="none")
         for group in groups:
             self._group(panel, group, names)
         if fields:
