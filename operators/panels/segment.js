@@ -182,10 +182,12 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       const sheet = this.sheet;
       if (!fresh()) return;
       if (!sheet) { this.going = null; return; }
-      await Promise.all([
-        this.attempt(() => this.show(fos.getSampleSrc(this.offer.filepath), sheet)),
-        this.attempt(() => this.look(sheet, chosen?.label)),
-      ]);
+      // As one attempt: what fails in the one is told after the other, too.
+      await this.attempt(async () => {
+        const both = [this.show(fos.getSampleSrc(this.offer.filepath), sheet), this.look(sheet, chosen?.label)];
+        const failed = (await Promise.allSettled(both)).find((one) => one.status === "rejected");
+        if (failed) throw failed.reason;
+      });
       // An array of ids may be long: it is asked for last, and its failure costs nothing.
       const beside = await call("segment_ahead", { sample_id: sheet.id }, context).catch(() => null);
       if (fresh()) this.beside = beside;

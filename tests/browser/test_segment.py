@@ -301,13 +301,23 @@ def test_a_network_that_does_not_load_is_told_and_asked_again(
 ) -> None:
     page = open_app(dataset)
     refused = {"result": {"problem": "the weights are not on this machine"}}
+    pictures: list[Any] = []
 
     def answer(route: Any) -> None:
         asks = "segment_look" in (route.request.post_data or "")
         route.fulfill(json=refused) if asks else route.continue_()
 
+    page.locator("[data-cy=looker]").nth(2).wait_for()
     page.route("**/operators/execute", answer)
+    page.route("**/media*", lambda route: pictures.append(route))
     panel = show(page)
+    panel.wait("desk.sheet")
+    page.wait_for_timeout(1000)
+    # The photograph comes after the answer.
+    page.unroute("**/media*")
+    for picture in pictures:
+        picture.continue_()
+    panel.wait("desk.image")
     panel.wait("desk.notice.includes('weights are not on this machine')")
     assert panel.desk("!!desk.image")
     page.unroute("**/operators/execute")
