@@ -59,7 +59,7 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
     ("where", "name"),
     [
         (answer_writer, "put_labels"),
-        (labeling_job, "sample_documents"),
+        (labeling_job, "unfinished"),
         (labeling_job, "prompts_of"),
         (labeling_job, "unanswered"),
         (Worker, "claim"),
