@@ -32,6 +32,7 @@ import fiftyone as fo  # isort: skip
 from two_processes import asking_dataset, faults, outcome
 
 from ovsam_plugin.engines.database_address import database_address
+from ovsam_plugin.engines.ray_task import label
 
 # What a command takes to its first photograph, about, in seconds.
 STARTS = {"local": 6.0, "ray": 14.0}
@@ -96,7 +97,7 @@ def kill_a_worker(moments: random.Random) -> bool:
     labelling = [
         process
         for process in psutil.process_iter(["cmdline"])
-        if (process.info["cmdline"] or [""])[0].startswith("ray::_label")
+        if (process.info["cmdline"] or [""])[0].startswith(f"ray::{label.__name__}")
     ]
     if labelling:
         moments.choice(labelling).kill()
