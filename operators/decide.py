@@ -133,7 +133,7 @@ class Decide(AskingOperator):
             if not what:
                 raise ValueError(_SELECT)
             chosen = selection.label_ids(what, field)
-            for name, ids in chosen.items():  # all or none
+            for name, ids in chosen.items() if len(chosen) > 1 else ():  # all or none
                 decisions.check_decidable(ctx.dataset, name, ids, accepts=decision == "accept")
             asked = sum(map(len, chosen.values()))
             changed = sum(_decide(ctx, request, name, ids, by) for name, ids in chosen.items())

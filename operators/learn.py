@@ -56,7 +56,7 @@ class Learn(FormOperator):
             inputs.view("told", types.Notice(label=plain(lesson)))
 
     def where(self, ctx: foo.ExecutionContext) -> str:
-        into = LearnRequest.read(ctx.params).into or f"{chosen_run(ctx)}_learned"
+        into = _into(ctx, LearnRequest.read(ctx.params))
         return f"the new names are in the field {into}"
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:
@@ -101,6 +101,10 @@ def _lesson(ctx: foo.ExecutionContext, request: LearnRequest) -> Any:
     with IMPORTS:
         from ovsam_plugin.curation.learning import learn_from_decisions
 
-    field = chosen_run(ctx)
-    into = request.into or f"{field}_learned"
+    field, into = chosen_run(ctx), _into(ctx, request)
     return learn_from_decisions(ctx.dataset, pred_field=field, label_field=into)
+
+
+def _into(ctx: foo.ExecutionContext, request: LearnRequest) -> str:
+    """The field that the new names go to."""
+    return request.into or f"{chosen_run(ctx)}_learned"

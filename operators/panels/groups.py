@@ -9,6 +9,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.counting import counted
 from ovsam_plugin.curation import decisions
 from ovsam_plugin.curation.groups import unknown_groups
 from ovsam_plugin.curation.known_names import known_names
@@ -143,7 +144,7 @@ class Groups(foo.Panel):  # type: ignore[misc]
     def _group(self, panel: types.Object, group: dict[str, Any], names: list[str]) -> None:
         number = group["number"]
         part = panel.v_stack(f"group_{number}", gap=1)
-        size = f"{group['size']:,} instance{'' if group['size'] == 1 else 's'}"
+        size = counted(group["size"], "instance")
         part.md(f"**{size}**" + (", nearest names:" if group["names"] else ""), name="size")
         fit = {"image": {"style": {"maxWidth": "100%", "height": "auto"}}}
         part.img("crops", alt_text=f"group {number}", componentsProps=fit)

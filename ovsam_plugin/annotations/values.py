@@ -22,7 +22,7 @@ def printable(name: str) -> str:
 def in_words(name: str) -> str:
     """A name for people to read: bytes that are not UTF-8 are taken for Latin-1's, as Windows has
     it, which is what old tools write."""
-    if name.isascii() or not any("\ud800" <= c <= "\udfff" for c in name):
+    if name.isascii() or not _has_halves(name):
         return name
     try:
         written = name.encode("utf-8", "surrogateescape")
@@ -37,7 +37,12 @@ def in_words(name: str) -> str:
 def text(value: object) -> str | None:
     """Text as `in_words` reads it, or None for what is none, or none that a database takes."""
     found = in_words(value) if isinstance(value, str) else None
-    return None if found is None or any("\ud800" <= c <= "\udfff" for c in found) else found
+    return None if found is None or _has_halves(found) else found
+
+
+def _has_halves(written: str) -> bool:
+    """Whether halves of characters are in it, which stand for bytes that are no UTF-8."""
+    return any("\ud800" <= c <= "\udfff" for c in written)
 
 
 def number(value: object) -> float | None:

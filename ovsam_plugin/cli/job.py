@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, usage
 from ovsam_plugin.cli.outputs import check_file, check_picture, print_json
+from ovsam_plugin.counting import counted
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -63,7 +64,7 @@ class LabelJob:
         dataset, folder = self._dataset()
         name = escape(dataset.name)
         samples: fo.SampleCollection = all_images(dataset)
-        console.print(f"dataset [bold]{name}[/bold]: {_count(len(samples), 'image')}")
+        console.print(f"dataset [bold]{name}[/bold]: {counted(len(samples), 'image')}")
         with usage():
             check_field(dataset, self.field)
         asked = None
@@ -248,7 +249,7 @@ class LabelJob:
                 rows = field_rows(samples, self.field, prompt_fields_of(**self.prompt_fields))
             count = write_rows(rows, self.export)
             console.print(
-                f"{_count(count, 'prediction')} written to [bold]{escape(str(self.export))}[/bold]"
+                f"{counted(count, 'prediction')} written to [bold]{escape(str(self.export))}[/bold]"
             )
         if self.contact_sheet is not None and len(samples):
             path = save_sheet(samples, self.field, self.contact_sheet)
@@ -257,8 +258,8 @@ class LabelJob:
 
 def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
     file = asked.file
-    crowds = f", {_count(file.crowds, 'crowd')} left out" if file.crowds else ""
-    console.print(f"{_count(len(file.prompts), 'prompt')} from {escape(file.path.name)}{crowds}")
+    crowds = f", {counted(file.crowds, 'crowd')} left out" if file.crowds else ""
+    console.print(f"{counted(len(file.prompts), 'prompt')} from {escape(file.path.name)}{crowds}")
     if file.file.notes:
         _warn(console, f"{file.path.name} has problems", file.file.notes)
     if asked.missing:
@@ -272,13 +273,13 @@ def _tell_of_prompts(console: Console, asked: AttachedPrompts) -> None:
         if file.prompts[number].image_id not in absent
     ]
     if others:
-        _warn(console, f"{_count(len(others), 'annotation')} cannot be used as prompts", others)
+        _warn(console, f"{counted(len(others), 'annotation')} cannot be used as prompts", others)
 
 
 def _why_nothing(asked: AttachedPrompts) -> str:
     file = asked.file
     for number, reason in asked.errors.items():
-        count = _count(len(file.prompts), "annotation")
+        count = counted(len(file.prompts), "annotation")
         return (
             f"none of {count} can be used as a prompt; annotation {file.prompts[number].id}: "
             f"{reason}"
@@ -291,14 +292,14 @@ def _why_nothing(asked: AttachedPrompts) -> str:
 
 
 def _tell_of_labels(console: Console, summary: LabelSummary) -> None:
-    kept = f" ({_count(summary.kept, 'image')} labelled before)" if summary.kept else ""
+    kept = f" ({counted(summary.kept, 'image')} labelled before)" if summary.kept else ""
     console.print(
-        f"{_count(summary.instances, 'instance')} on {_count(summary.labelled, 'image')} "
+        f"{counted(summary.instances, 'instance')} on {counted(summary.labelled, 'image')} "
         f"in {summary.seconds:.1f} s{kept}"
     )
     if summary.failed:
         message = (
-            f"something failed on {_count(summary.failed, 'image')}: see {summary.field}_error"
+            f"something failed on {counted(summary.failed, 'image')}: see {summary.field}_error"
         )
         _warn(console, message, summary.reasons)
 
@@ -307,7 +308,7 @@ def _tell_of_names(console: Console, samples: fo.SampleCollection, field: str) -
     counts = Counter(samples.count_values(f"{field}.detections.label"))
     del counts[None]  # of empty masks
     most = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(_NAMES))
-    more = f", and {_count(len(counts) - _NAMES, 'other name')}" if len(counts) > _NAMES else ""
+    more = f", and {counted(len(counts) - _NAMES, 'other name')}" if len(counts) > _NAMES else ""
     if most:
         console.print(f"names: {escape(most)}{more}")
 
@@ -319,12 +320,8 @@ def _tell_of_standing_reasons(console: Console, samples: fo.SampleCollection, fi
         for path, reason in zip(*failed[: _SHOWN + 1].values(["filepath", field]))
     ]
     _warn(
-        console, f"something failed before on {_count(len(failed), 'image')}: see {field}", reasons
+        console, f"something failed before on {counted(len(failed), 'image')}: see {field}", reasons
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _warn(console: Console, message: str, details: Sequence[str] = ()) -> None:

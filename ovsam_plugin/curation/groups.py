@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import fiftyone as fo
 
+from ovsam_plugin.counting import counted
 from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.dataset.internals import aggregate
 from ovsam_plugin.dataset.store import Store
@@ -33,7 +34,7 @@ class Group:
     examples: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        told = f"{self.number}: {self.size:,} instance{'' if self.size == 1 else 's'}"
+        told = f"{self.number}: {counted(self.size, 'instance')}"
         return f"{told}, like {', '.join(self.names)}" if self.names else told
 
 

@@ -29,7 +29,6 @@ from ovsam_plugin.import_lock import IMPORTS
 
 _NOTHING = "This dataset has no field of instances: run Label first."
 _LIKELY = "ovsam"
-# Names that are offered while one is typed.
 # Instances of a set that are drawn; those that look most alike are no more than these.
 DRAWN = 24
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from ovsam_plugin import counting
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import ImageError, read_image
 
@@ -109,7 +110,7 @@ def draw_sheet(
 
 def counted(number: int, drawn: int) -> str:
     """What is written beside a photograph's title."""
-    note = f"{number:,} instance{'' if number == 1 else 's'}"
+    note = counting.counted(number, "instance")
     return note if number <= drawn else f"the {drawn} most certain of {note}"
 
 

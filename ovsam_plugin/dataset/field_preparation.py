@@ -16,7 +16,7 @@ from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.fields import declare_fields, error_field
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.model import OvsamModel
-from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable, made_by_hand
+from ovsam_plugin.dataset.overwriting import Overwrite, check_replaceable, decided
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import all_images
 from ovsam_plugin.dataset.workers import Worker
@@ -120,10 +120,9 @@ def _filled(dataset: fo.Dataset, ids: Sequence[str], field: str) -> int:
 
 
 def _clear(dataset: fo.Dataset, ids: Sequence[str], field: str) -> None:
-    decided = made_by_hand(dataset, field, ids).decided
-    if decided:
+    if removed := decided(dataset, field, ids):
         logger.warning(
-            "the decisions about %d labels in field %r were removed, as requested", decided, field
+            "the decisions about %d labels in field %r were removed, as requested", removed, field
         )
     names = [n for n in (field, error_field(field)) if dataset.get_field(n) is not None]
     with edits_kept(dataset):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from ovsam_plugin.dataset.targets import (
 from ovsam_plugin.dataset.unanswered_prompts import unfinished
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
 from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.engines.engine import LabelingEngine
 from ovsam_plugin.engines.table import labeling_engine
 from ovsam_plugin.hardware.precision import Precision
 from ovsam_plugin.images.tiles import Tiles
@@ -239,8 +240,7 @@ def label_dataset(
         "precision": precision,
         "compile": compile,
     }
-    most = len(ids) if overwrite else len(unfinished(dataset, label_field, ids))
-    with crew.started(most) if crew is not None and most else nullcontext():
+    with _started(crew, dataset, label_field, ids, overwrite) as helpers:
         model = build_model(**arguments, dataset=dataset, device=device)
         settings = _settings(model, prompt_fields)
         if embeddings:
@@ -267,8 +267,8 @@ def label_dataset(
                 workers=workers,
             )
             since = runs.last_started(dataset, label_field)
-            todo = job.unfinished(ids)
-            if crew is not None and todo:
+            todo = [] if helpers is None else job.unfinished(ids)
+            if helpers is not None and todo:
                 share = Share(
                     dataset=dataset.name,
                     view=stages_of(asking),
@@ -281,7 +281,7 @@ def label_dataset(
                     since=since,
                 )
                 with fou.ProgressBar(total=len(todo), progress=progress) as bar:
-                    job.tally.add(crew.run(share, todo, bar.update))
+                    job.tally.add(helpers.run(share, todo, bar.update))
             # With workers elsewhere, what they left.
             job.run(ids, since, progress)
             if embeddings:
@@ -290,7 +290,7 @@ def label_dataset(
                 field=label_field,
                 samples=len(ids),
                 labelled=job.tally.labelled,
-                kept=len(ids) - len(job.asked_again.union(todo)),
+                kept=len(ids) - len(job.wanted.union(todo)),
                 failed=job.tally.failed,
                 instances=job.tally.instances,
                 seconds=round(time.monotonic() - clock, 3),
@@ -319,6 +319,25 @@ def stop_labeling(samples: Samples, label_field: str = "ovsam") -> int:
         TypeError: `samples` is no dataset or view.
     """
     return Worker(root_dataset(samples), label_field).stop_others()
+
+
+@contextmanager
+def _started(
+    crew: LabelingEngine | None,
+    dataset: fo.Dataset,
+    field: str,
+    ids: Sequence[str],
+    overwrite: Overwrite,
+) -> Iterator[LabelingEngine | None]:
+    """Those that help, there or on their way meanwhile; None where there is no work for any."""
+    most = 0
+    if crew is not None:
+        most = len(ids) if overwrite else len(unfinished(dataset, field, ids))
+    if crew is None or not most:
+        yield None
+        return
+    with crew.started(most):
+        yield crew
 
 
 def _file(

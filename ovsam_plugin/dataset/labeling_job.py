@@ -102,7 +102,7 @@ class LabelingJob:
         tally: what has been done.
         batch_size: as given.
         left: samples that are still to be done, where somebody asked it to stop.
-        asked_again: ids of labelled samples that had new prompts.
+        wanted: ids of the samples that it set out to label, wholly or for new prompts.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class LabelingJob:
         self.batch_size = batch_size
         self._workers = fout.recommend_num_workers(workers)
         self.left = 0
-        self.asked_again: set[str] = set()
+        self.wanted: set[str] = set()
         self._stopped = False
         self._deaths = 0
 
@@ -171,7 +171,7 @@ class LabelingJob:
         todo = self.unfinished(ids)
         started = set(todo)
         fresh = self._unanswered([i for i in ids if i not in started], since)
-        self.asked_again.update(fresh)
+        self.wanted.update(todo, fresh)
         total = len(todo) + len(fresh)
         with fou.ProgressBar(total=total, progress=progress if total else False) as bar:
             while todo and not self._stopped:

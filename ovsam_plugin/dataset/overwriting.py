@@ -105,6 +105,11 @@ def made_by_hand(samples: Samples, field: str, ids: Sequence[str] | None = None)
     return MadeByHand(field, decided, foreign, by_hand)
 
 
+def decided(dataset: fo.Dataset, field: str, ids: Sequence[str]) -> int:
+    """How many labels of some samples a person has decided about."""
+    return sum(_count(dataset, field, owners, DECIDED) for owners in _owners(dataset, ids))
+
+
 def edited(samples: Samples, field: str) -> set[str]:
     """Ids of labels whose box, mask or name is no more what a run of ours gave them.
 
