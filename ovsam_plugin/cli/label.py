@@ -216,7 +216,11 @@ def label(
     ] = False,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Images per pass of the encoder.", rich_help_panel=_WORK),
+        typer.Option(
+            min=1,
+            help="Images that are taken and written at once; an accelerator encodes them together.",
+            rich_help_panel=_WORK,
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that load images.", rich_help_panel=_WORK)

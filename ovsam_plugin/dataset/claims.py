@@ -19,10 +19,11 @@ class Claims:
     Args:
         worker: who claims.
         ids: all samples, by their places.
-        size: of a batch.
+        size: of a batch; what is set later counts from the next one on.
         open_: those of some claimed samples that are still to be done.
 
     Attributes:
+        size: as given.
         batches: the samples of each batch that was handed out and is not taken off yet.
         handed: the same, of those that are not loaded yet.
         left: samples that another worker has.
@@ -32,7 +33,7 @@ class Claims:
     def __init__(self, worker: Worker, ids: Sequence[str], size: int, open_: Open) -> None:
         self._worker = worker
         self._ids = ids
-        self._size = size
+        self.size = size
         self._open = open_
         self.batches: deque[list[str]] = deque()
         self.handed: deque[list[str]] = deque()
@@ -40,11 +41,13 @@ class Claims:
         self.stopped = False
 
     def __iter__(self) -> Iterator[list[int]]:
-        for start in range(0, len(self._ids), self._size):
+        start = end = 0
+        while end < len(self._ids):
             if patiently(self._worker.should_stop):
                 self.stopped = True
                 return
-            part = self._ids[start : start + self._size]
+            start, end = end, end + self.size
+            part = self._ids[start:end]
             mine = patiently(lambda part=part: self._worker.claim(part))  # type: ignore[misc]
             ready = set(self._open(mine))
             spare = [i for i in mine if i not in ready]

@@ -51,8 +51,8 @@ from ovsam_plugin.vocabulary.vocabulary import Category
 
 logger = logging.getLogger(__name__)
 
-# Images per pass of the encoder: on a CPU, where a larger batch is no faster, one.
-_BATCH_SIZE = {"cuda": 8}
+# As for `LabelingJob`, by device; elsewhere 1.
+_BATCH_SIZE = {"cpu": None, "cuda": 8}
 # Images whose instances a namer looks at together.
 _NAMED_TOGETHER = 16
 
@@ -164,8 +164,9 @@ def label_dataset(
             whose embeddings are averaged; `namers.DEFAULT_CUTS` when None.
         grid: points along the longer side to look from when nothing is asked; the preset's own
             when None.
-        batch_size: images per pass of the encoder; 8 on CUDA, 1 elsewhere, 16 with a
-            namer when None.
+        batch_size: images that are taken, and whose labels are written, at once; an accelerator
+            also encodes them in one pass. When None, 8 on CUDA, 1 on other accelerators, 16 with a
+            namer, and on a CPU as many as are labelled in about a second.
         workers: processes that load images.
         device: "auto", "cpu", "cuda", ...
         devices: several, each with a process of its own: "all" accelerators of this machine,

@@ -47,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 # Samples, and labels of them, whose ids a view carries at once.
 _SAMPLES_A_PASS, _LABELS_A_PASS = 50_000, 200_000
+# Samples that are taken and written at once where nobody says how many: what is labelled in about a
+# second, which is what a killed run does again, and at most so many.
+_MOST_AT_ONCE = 8
 # Between two looks at samples that another worker has.
 _PAUSE = 0.5
 # How often processes that load photographs may die in one call, as where memory runs out.
@@ -95,7 +98,8 @@ class LabelingJob:
         prompt_fields: field names by keywords of `apply_model`; empty for everything.
         worker: who works.
         embeddings: whether they are spooled.
-        batch_size: samples per pass of the encoder.
+        batch_size: samples that are taken, and written, at once; an accelerator also encodes them
+            in one pass. As many as are labelled in about a second when None.
         workers: processes that load images; FiftyOne's own number when None.
 
     Attributes:
@@ -115,7 +119,7 @@ class LabelingJob:
         worker: Worker,
         *,
         embeddings: bool,
-        batch_size: int,
+        batch_size: int | None,
         workers: int | None,
     ) -> None:
         self._samples = samples
@@ -259,7 +263,7 @@ class LabelingJob:
         """From what was loaded to its labels.
 
         An accelerator encodes the next batch while labels are made of the last; on a CPU two
-        stages would only take the cores from each other.
+        stages would only take the cores from each other, and larger passes leave its caches.
         """
         model = self._model
 
@@ -270,9 +274,16 @@ class LabelingJob:
             answers = model.decode(batch.items, batch.encodings)
             return replace(batch, encodings=(), answers=answers)
 
-        if model.labeler.predictor.device.type == "cpu":
-            return (lambda batch: decode(encode(batch)),)
-        return encode, decode
+        def each(batch: _Batch) -> _Batch:
+            parts = [(item,) for item in batch.items]
+            return replace(
+                batch, answers=[a for one in parts for a in model.decode(one, model.encode(one))]
+            )
+
+        if model.labeler.predictor.device.type != "cpu":
+            return encode, decode
+        # A namer looks at all instances of a batch in one pass.
+        return (each,) if model.labeler.namer is None else (lambda batch: decode(encode(batch)),)
 
     def _load(
         self,
@@ -299,7 +310,7 @@ class LabelingJob:
         """
         loader = self._model.build_get_item(dict(prompt_fields))
         table = SampleTable(view, loader, skip_failures=True)
-        claims = Claims(self._worker, [str(i) for i in table.keys], self.batch_size, open_)
+        claims = Claims(self._worker, [str(i) for i in table.keys], self.batch_size or 1, open_)
         batches: DataLoader[Any] = DataLoader(
             table,
             batch_sampler=claims,
@@ -316,6 +327,7 @@ class LabelingJob:
         begin = part_of_the_cores(streams)
         written: set[str] = set()
         lost: list[str] = []
+        began = time.monotonic()
         try:
             with Stages(
                 matched, stages, abreast=streams, begin=begin, watch=loaders.check
@@ -325,6 +337,9 @@ class LabelingJob:
                     written.update(claims.batches[0])
                     patiently(lambda: self._worker.release(claims.batches[0]))
                     claims.batches.popleft()
+                    if self.batch_size is None:
+                        a_second = int(len(written) / (time.monotonic() - began))
+                        claims.size = max(1, min(_MOST_AT_ONCE, a_second))
         except RuntimeError as error:
             self._forgive(error)
             claims.left = [i for i in map(str, table.keys) if i not in written]

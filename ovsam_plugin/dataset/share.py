@@ -31,7 +31,7 @@ class Share:
         model: keywords of `build_model`, all but the device and the dataset.
         prompt_fields: field names by keyword of `apply_model`; empty for everything.
         embeddings: whether they are kept.
-        batch_size: images per pass of the encoder.
+        batch_size: as for `LabelingJob`.
         workers: processes that load images.
         since: when the last call of the run began.
     """
@@ -42,7 +42,7 @@ class Share:
     model: Mapping[str, Any]
     prompt_fields: Mapping[str, str]
     embeddings: bool
-    batch_size: int
+    batch_size: int | None
     workers: int | None
     since: datetime | None
 

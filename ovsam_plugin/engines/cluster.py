@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # How often Ray gives a task to another worker after its own has died.
 _RETRIES = 3
-# Samples a task: many enough that a task's beginning does not count, few enough to spread.
+# Samples a task at most, and tasks a worker for what is not given out yet.
 _MOST, _TASKS_A_WORKER = 512, 4
 _HERE = ("127.0.0.1", "localhost", "[::1]")
 # Environment variables that workers are to have as this process has them.
@@ -111,13 +111,10 @@ class RayEngine:
     def run(self, share: Share, ids: Sequence[str], count: Callable[[int], None]) -> LabelTally:
         """See `LabelingEngine.run`."""
         ray = _ray()
-        size = -(-len(ids) // max(1, self._workers(ray) * _TASKS_A_WORKER))
-        size = min(_MOST, max(share.batch_size, size))
-        task = self._task(ray, label)
-        told = ray.put(share)
+        task, told = self._task(ray, label), ray.put(share)
         waiting = {
-            task.remote([told], list(ids[i : i + size])): len(ids[i : i + size])
-            for i in range(0, len(ids), size)
+            task.remote([told], part): len(part)
+            for part in tasks_of(ids, self._workers(ray), share.batch_size or 1)
         }
         whole = LabelTally()
         while waiting:
@@ -134,6 +131,22 @@ class RayEngine:
                 except ray.exceptions.RayError as error:
                     logger.warning("some samples are left after %d tries: %s", _RETRIES, error)
         return whole
+
+
+def tasks_of(ids: Sequence[str], workers: int, least: int) -> Iterator[list[str]]:
+    """Samples in parts that become smaller, so that workers end at about the same time.
+
+    Args:
+        ids: of the samples.
+        workers: how many there are, as far as is known.
+        least: samples that a part has, if there are so many left.
+    """
+    start = 0
+    while start < len(ids):
+        share = (len(ids) - start) // max(1, workers * _TASKS_A_WORKER)
+        size = min(_MOST, max(least, share))
+        yield list(ids[start : start + size])
+        start += size
 
 
 def _ray() -> Any:

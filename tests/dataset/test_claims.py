@@ -33,6 +33,15 @@ def test_nothing_is_claimed_before_it_is_asked_for(dataset: fo.Dataset) -> None:
         assert two.claim(IDS) == ["c", "d", "e"]
 
 
+def test_a_batch_may_be_larger_than_the_one_before(dataset: fo.Dataset) -> None:
+    with Worker(dataset, "ovsam") as worker:
+        claims = Claims(worker, IDS, 1, all_open)
+        batches = iter(claims)
+        assert next(batches) == [0]
+        claims.size = 3
+        assert list(batches) == [[1, 2, 3], [4]]
+
+
 def test_what_another_has_is_left_and_the_batch_goes_on_without(dataset: fo.Dataset) -> None:
     with Worker(dataset, "ovsam") as one, Worker(dataset, "ovsam") as two:
         two.claim(["b", "c", "d"])

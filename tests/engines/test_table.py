@@ -19,7 +19,7 @@ from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.engines import table
-from ovsam_plugin.engines.cluster import RayEngine
+from ovsam_plugin.engines.cluster import RayEngine, tasks_of
 from ovsam_plugin.engines.devices import DeviceEngine, devices_named
 from ovsam_plugin.engines.engine import LabelingEngine
 
@@ -193,3 +193,14 @@ def test_devices_are_named_by_one_word_or_many() -> None:
     assert devices_named("cpu, cpu") == ["cpu", "cpu"]
     assert devices_named(["cpu"]) == ["cpu"]
     assert len(devices_named("all")) >= 1
+
+
+def test_tasks_become_smaller_and_leave_nothing_out() -> None:
+    ids = [str(i) for i in range(10_000)]
+    parts = list(tasks_of(ids, 2, 3))
+    sizes = [len(part) for part in parts]
+    assert [i for part in parts for i in part] == ids
+    assert sizes == sorted(sizes, reverse=True)
+    assert (sizes[0], sizes[-2]) == (512, 3)
+    assert list(tasks_of(ids[:2], 0, 8)) == [ids[:2]]
+    assert list(tasks_of([], 2, 1)) == []
