@@ -31,7 +31,7 @@ _DONE = {
     "reject": "rejected",
     "models_name": "given the model's name",
     "reopen": "undecided again",
-    "undo": "undecided again",
+    "undo": "as they were before",
 }
 _SELECT = (
     "select something first: labels in a photograph, or patches or photographs in the grid; "

@@ -9,6 +9,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from ovsam_plugin.counting import counted
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
@@ -231,9 +232,9 @@ def _where(request: LabelRequest, samples: Samples) -> str:
     left, total = request.left(samples), samples.count()
     which = f"{field}: " if request.field is None else ""
     if request.overwrite:
-        return f"{which}all {total:,} photographs are labelled again"
+        return f"{which}{counted(total, 'photograph')}, labelled again"
     if not left:
-        return f"{which}all {total:,} photographs already have labels made with these settings"
+        return f"{which}{counted(total, 'photograph')}, labelled with these settings already"
     return (
         f"{which}{total - left:,} of {total:,} photographs already have labels; the rest "
         "will be labelled"

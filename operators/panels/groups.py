@@ -67,25 +67,29 @@ class Groups(foo.Panel):  # type: ignore[misc]
     def reject(self, ctx: foo.ExecutionContext) -> None:
         def change(field: str, ids: list[str], by: str) -> str:
             count = decisions.reject(ctx.dataset, field, ids, by=by)
-            return f"{count:,} instances rejected"
+            return f"{counted(count, 'instance')} rejected"
 
         self._decide(ctx, ctx.params["number"], change)
 
     def undo(self, ctx: foo.ExecutionContext) -> None:
         field, by = ctx.panel.get_state("field"), _asker(ctx)
         undone = decisions.undo(ctx.dataset, field, by=by)
-        told = f"{len(undone):,} instances undecided again"
+        told = f"{counted(len(undone), 'instance')} as before that decision"
         self._told(ctx, told if undone else f"There is no decision of {by} to undo")
 
     def show(self, ctx: foo.ExecutionContext) -> None:
         field = ctx.panel.get_state("field")
-        view = unknown(ctx.dataset, field, group=ctx.params["number"])
+        try:
+            view = unknown(ctx.dataset, field, group=ctx.params["number"])
+        except ValueError as error:  # somebody has decided about the group since
+            self._told(ctx, str(error), "error")
+            return
         ctx.ops.set_view(view=as_patches(view, field, "unknown"))
 
     def _name(self, ctx: foo.ExecutionContext, number: int, name: str) -> None:
         def change(field: str, ids: list[str], by: str) -> str:
             count = decisions.rename(ctx.dataset, field, ids, name, by=by)
-            return f"{count:,} instances are now {name!r}"
+            return f"{counted(count, 'instance')} {'is' if count == 1 else 'are'} now {name!r}"
 
         self._decide(ctx, number, change)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ovsam_plugin.dataset.importing import AttachedPrompts
 from ovsam_plugin.dataset.label_masks import crop_of, reaches_over, to_xyxy
 from ovsam_plugin.dataset.prompt_kinds import BY_TYPE, kind_of
 from ovsam_plugin.dataset.provenance import KEY, SCORES, Provenance
+from ovsam_plugin.dataset.rank import number, rank
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sample_prompts import elements, read_prompts
@@ -169,18 +169,18 @@ def field_rows(
     otherwise = _otherwise(samples, label_field)
     provenance = Provenance.of(samples, label_field)
     asking = prompt_fields or {}
-    for number, sample in enumerate(_light(samples, label_field, *asking.values()), start=1):
+    for place, sample in enumerate(_light(samples, label_field, *asking.values()), start=1):
         name = Path(sample.filepath).relative_to(root).as_posix()
         answers = _Answers.of(sample, label_field, asking, otherwise)
         if not asking:
             for label in answers.labels:
-                head = _head(number, name, None, None)
+                head = _head(place, name, None, None)
                 yield _row(head, label, answers.size, _no_id, None, provenance)
             continue
         for key, field in asking.items():
             for prompt in elements(key, sample[field]):
                 yield _row(
-                    _head(number, name, prompt.id, kind_of(key).name),
+                    _head(place, name, prompt.id, kind_of(key).name),
                     answers.by_prompt.get(prompt.id),
                     answers.size,
                     _no_id,
@@ -318,24 +318,17 @@ def _row(
         "category_id": category_of(label.label),
         "category_name": label.label,
         "segmentation": (NOTHING if crop is None else crop).rle(size),
-        "bbox": [_number(value) for value in (x1, y1, x2 - x1, y2 - y1)],
-        "score": _score(label, told.get("prompt_type")),
-        **{key: _number(label.get_attribute_value(key, None)) for key in SCORES},
+        "bbox": [number(value) for value in (x1, y1, x2 - x1, y2 - y1)],
+        # What asked is the file's word, for a label that was read from one.
+        "score": rank(label, found=told.get("prompt_type") in FOUND),
+        **{key: number(label.get_attribute_value(key, None)) for key in SCORES},
         "top_labels": list(label.get_attribute_value("top_labels", None) or ()),
-        "top_scores": [_number(v) for v in label.get_attribute_value("top_scores", None) or ()],
+        "top_scores": [number(v) for v in label.get_attribute_value("top_scores", None) or ()],
         "prompt_type": told.get("prompt_type") or head["prompt_type"],
         "prompt_id": told.get("prompt_id") if head["prompt_id"] is None else head["prompt_id"],
         KEY: told,
         **({} if note is None else {"note": note}),
     }
-
-
-def _score(label: fo.Detection, prompt_type: str | None) -> float:
-    """What detections are ranked by: how sure the name is, and, where nobody pointed at a thing,
-    how surely there is one. What asked is the file's word for a label that was read from one."""
-    sure = _number(label.confidence)
-    thing = label.get_attribute_value("objectness", None)
-    return sure * _number(thing) if prompt_type in FOUND and thing is not None else sure
 
 
 def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
@@ -354,8 +347,3 @@ def _failed(head: Row, size: tuple[int, int] | None, reason: str) -> Row:
         "prompt_id": head["prompt_id"],
         "error": reason,
     }
-
-
-def _number(value: float | None) -> float:
-    """JSON has no NaN and no infinity; what is not a number says nothing, as zero does."""
-    return float(value) if value is not None and math.isfinite(value) else 0.0

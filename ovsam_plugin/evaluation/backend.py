@@ -30,6 +30,7 @@ from fiftyone.utils.eval.detection import (
 from ovsam_plugin.dataset.fields import check_writable
 from ovsam_plugin.dataset.internals import dataset_of, settings_of
 from ovsam_plugin.dataset.label_masks import UnreadableMaskError, crop_of
+from ovsam_plugin.dataset.rank import rank
 from ovsam_plugin.dataset.sizes import UNSIZED, size_of
 from ovsam_plugin.evaluation.average_precision import ERRORS, MaskPrecision
 from ovsam_plugin.evaluation.coco_content import CocoContent
@@ -244,7 +245,8 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             mask = crop_of(label, size, resize_masks=self.config.resize_masks)
             masks.append(NOTHING if mask is None else mask)
             places.append(self._place(label.label))
-        scores = np.array([self._score(label) for label in labels], dtype=np.float64)
+        found = self.config.protocol == "everything"
+        scores = np.array([rank(label, found=found) for label in labels], dtype=np.float64)
         return labels, Predicted(masks, np.array(places, dtype=np.int64), scores)
 
     def _place(self, name: str | None) -> int:
@@ -253,13 +255,6 @@ class OvsamEvaluation(DetectionEvaluation):  # type: ignore[misc]
             return UNNAMED
         place = self._fields.vocabulary.find(name)
         return outside(self._others.setdefault(name, len(self._others))) if place is None else place
-
-    def _score(self, label: fo.Detection) -> float:
-        """How sure the label is, as answers to no prompt are ranked wherever they are evaluated:
-        that there is a thing, where it says so, and that this is its name."""
-        sure: float = label.confidence or 0.0
-        thing = label.get_attribute_value("objectness", None)
-        return sure if self.config.protocol != "everything" or thing is None else sure * thing
 
     def _mark(
         self,

@@ -110,6 +110,11 @@ def test_a_second_click_says_that_the_group_is_decided(run: fo.Dataset) -> None:
     Groups().give(again)
     told = str(asked_of_app(again)["notify"])
     assert "there is no group 1 of unknown instances: choose one of 2" in told
+    shows = panel(run, state, number=1)
+    Groups().show(shows)
+    asked = asked_of_app(shows)
+    assert "there is no group 1" in str(asked["notify"])
+    assert "set_view" not in asked
     assert decided(run) == [("mug", "renamed"), ("mug", "renamed")]
 
 
