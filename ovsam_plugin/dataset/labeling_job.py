@@ -10,26 +10,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import compress
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.utils as fou
-import fiftyone.utils.torch as fout
 from bson import ObjectId
 from fiftyone import ViewField as F
-from torch.utils.data import DataLoader
 
 from ovsam_plugin.dataset.answer_writer import AnswerWriter
-from ovsam_plugin.dataset.batch_encoding import Found
-from ovsam_plugin.dataset.claims import Claims, Open
+from ovsam_plugin.dataset.batch_line import Batch, BatchLine
 from ovsam_plugin.dataset.database import in_parts, patient, patiently
 from ovsam_plugin.dataset.fields import FieldGoneError, check_declared, error_field
-from ovsam_plugin.dataset.loader_processes import LoaderProcesses, is_death
-from ovsam_plugin.dataset.loading import Loaded, SampleTable
-from ovsam_plugin.dataset.model import Answer, OvsamModel
+from ovsam_plugin.dataset.loading import Loaded
+from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.targets import Samples, all_images
 from ovsam_plugin.dataset.unanswered_prompts import (
     Places,
@@ -40,51 +34,13 @@ from ovsam_plugin.dataset.unanswered_prompts import (
     unfinished,
 )
 from ovsam_plugin.dataset.workers import Worker
-from ovsam_plugin.hardware.streams import part_of_the_cores, streams_on
-from ovsam_plugin.stages import Stages
 
 logger = logging.getLogger(__name__)
 
 # Samples, and labels of them, whose ids a view carries at once.
 _SAMPLES_A_PASS, _LABELS_A_PASS = 50_000, 200_000
-# Samples that are taken and written at once where nobody says how many: what is labelled in about a
-# second, which is what a killed run does again, and at most so many.
-_MOST_AT_ONCE = 8
 # Between two looks at samples that another worker has.
 _PAUSE = 0.5
-# How often processes that load photographs may die in one call, as where memory runs out.
-_DEATHS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Some samples on their way through the stages.
-
-    Attributes:
-        ids: the samples.
-        items: what was loaded of them.
-        encodings: of each, once it is encoded.
-        answers: of each, once it is labelled.
-    """
-
-    ids: Sequence[str]
-    items: Sequence[Loaded]
-    encodings: Sequence[Found | None] = ()
-    answers: Sequence[Answer] = ()
-
-    @property
-    def loaded(self) -> dict[str, Loaded]:
-        """What was loaded, by sample id."""
-        return dict(zip(self.ids, self.items))
-
-    @property
-    def answered(self) -> dict[str, Answer]:
-        """The answers, by sample id."""
-        return dict(zip(self.ids, self.answers))
-
-
-_Done = Callable[[_Batch], None]
-_Stage = Callable[[_Batch], _Batch]
 
 
 class LabelingJob:
@@ -131,11 +87,9 @@ class LabelingJob:
         self._writer = AnswerWriter(dataset, field, worker.token, embeddings=embeddings)
         self.tally = self._writer.tally
         self.batch_size = batch_size
-        self._workers = fout.recommend_num_workers(workers)
+        self._line = BatchLine(model, worker, batch_size, workers)
         self.left = 0
         self.wanted: set[str] = set()
-        self._stopped = False
-        self._deaths = 0
 
     def run(
         self,
@@ -178,18 +132,18 @@ class LabelingJob:
         self.wanted.update(todo, fresh)
         total = len(todo) + len(fresh)
         with fou.ProgressBar(total=total, progress=progress if total else False) as bar:
-            while todo and not self._stopped:
+            while todo and not self._line.stopped:
                 todo = self.unfinished(self._pass(todo, bar))
                 self._wait(todo)
             # Some of them another may have labelled, whose view asks other prompts.
             fresh |= self._unanswered([i for i in ids if i in started], since)
             tried: dict[str, Places] = {}
-            while fresh and not self._stopped:
+            while fresh and not self._line.stopped:
                 tried |= self._answer(fresh, since, bar)
                 now = self._unanswered(list(fresh), since)
                 fresh = {i: asked for i, asked in now.items() if tried.get(i) != asked}
                 self._wait(fresh)
-        if self._stopped:
+        if self._line.stopped:
             self.left = len({*self.unfinished(ids), *fresh})
 
     def embed(self, lost: Mapping[str, Sequence[str]]) -> int:
@@ -208,11 +162,11 @@ class LabelingJob:
             view = all_images(self._dataset).select(ids)
             view = view.filter_labels(self._field, F("_id").is_in(labels), only_matches=False)
 
-            def done(batch: _Batch) -> None:
+            def done(batch: Batch) -> None:
                 nonlocal count
                 count += sum(self._embed(one) for one in batch.items)
 
-            self._load(view, fields, lambda mine: mine, (), done)
+            self._line.run(view, fields, lambda mine: mine, done, labelled=False)
         return count
 
     def _pass(self, ids: Sequence[str], bar: Any) -> list[str]:
@@ -229,13 +183,13 @@ class LabelingJob:
                     asked |= patiently(lambda: dict(prompts_of(self._samples, fields, mine)))
                 return mine
 
-            def done(batch: _Batch, asked: dict[str, Places] = asked) -> None:
+            def done(batch: Batch, asked: dict[str, Places] = asked) -> None:
                 told = {i: asked.pop(i, {}) for i in batch.ids} if self._prompt_fields else {}
                 self._writer.write(batch.loaded, batch.answered, told, adds=False)
                 bar.update(len(batch.ids))
 
             view = self._samples.select(part)
-            left += self._load(view, self._prompt_fields, open_, self._stages(), done)
+            left += self._line.run(view, self._prompt_fields, open_, done)
         return left
 
     def _answer(
@@ -249,132 +203,15 @@ class LabelingJob:
                 now = self._unanswered(mine, since)
                 return [i for i in mine if now.get(i) == fresh[i]]
 
-            def done(batch: _Batch) -> None:
+            def done(batch: Batch) -> None:
                 told = {i: fresh[i] for i in batch.ids}
                 self._writer.write(batch.loaded, batch.answered, told, adds=True)
                 tried.update(told)
                 bar.update(len(batch.ids))
 
             view = asking(self._samples, self._prompt_fields, {i: fresh[i] for i in part})
-            self._load(view, self._prompt_fields, open_, self._stages(), done)
+            self._line.run(view, self._prompt_fields, open_, done)
         return tried
-
-    def _stages(self) -> tuple[_Stage, ...]:
-        """From what was loaded to its labels.
-
-        An accelerator encodes the next batch while labels are made of the last; on a CPU two
-        stages would only take the cores from each other, and larger passes leave its caches.
-        """
-        model = self._model
-
-        def encode(batch: _Batch) -> _Batch:
-            return replace(batch, encodings=model.encode(batch.items))
-
-        def decode(batch: _Batch) -> _Batch:
-            answers = model.decode(batch.items, batch.encodings)
-            return replace(batch, encodings=(), answers=answers)
-
-        def each(batch: _Batch) -> _Batch:
-            parts = [(item,) for item in batch.items]
-            return replace(
-                batch, answers=[a for one in parts for a in model.decode(one, model.encode(one))]
-            )
-
-        if model.labeler.predictor.device.type != "cpu":
-            return encode, decode
-        # A namer looks at all instances of a batch in one pass.
-        return (each,) if model.labeler.namer is None else (lambda batch: decode(encode(batch)),)
-
-    def _load(
-        self,
-        view: Samples,
-        prompt_fields: Mapping[str, str],
-        open_: Open,
-        stages: Sequence[_Stage],
-        done: _Done,
-    ) -> list[str]:
-        """Loads samples batch by batch, and takes them through the stages while it writes others.
-
-        Args:
-            view: the samples, as they ask.
-            prompt_fields: of them.
-            open_: those of some claimed samples that are still to be done; on another thread.
-            stages: what is done with a batch, each on a thread of its own.
-            done: takes a batch out of the last.
-
-        Returns:
-            samples that another worker has, or that are left since a loading process died.
-
-        Raises:
-            RuntimeError: such processes have died too often.
-        """
-        loader = self._model.build_get_item(dict(prompt_fields))
-        table = SampleTable(view, loader, skip_failures=True)
-        claims = Claims(self._worker, [str(i) for i in table.keys], self.batch_size or 1, open_)
-        batches: DataLoader[Any] = DataLoader(
-            table,
-            batch_sampler=claims,
-            num_workers=self._workers,
-            collate_fn=list,
-            worker_init_fn=table.worker_init,
-        )
-        # Processes are started before threads are.
-        loaders = LoaderProcesses(batches)
-        matched = (_Batch(*_matched(claims.handed.popleft(), items)) for items in loaders.loaded)
-        # A namer's batches are large enough for all cores.
-        labeler = self._model.labeler
-        streams = streams_on(labeler.predictor.device) if labeler.namer is None else 1
-        begin = part_of_the_cores(streams)
-        written: set[str] = set()
-        lost: list[str] = []
-        began = time.monotonic()
-        try:
-            with Stages(
-                matched, stages, abreast=streams, begin=begin, watch=loaders.check
-            ) as batches_out:
-                for batch in batches_out:
-                    done(self._held(batch, lost))
-                    written.update(claims.batches[0])
-                    patiently(lambda: self._worker.release(claims.batches[0]))
-                    claims.batches.popleft()
-                    if self.batch_size is None:
-                        a_second = int(len(written) / (time.monotonic() - began))
-                        claims.size = max(1, min(_MOST_AT_ONCE, a_second))
-        except RuntimeError as error:
-            self._forgive(error)
-            claims.left = [i for i in map(str, table.keys) if i not in written]
-        finally:
-            for ids in claims.batches:
-                self._worker.release(ids)
-        self._stopped = self._stopped or claims.stopped
-        return claims.left + lost
-
-    def _held(self, batch: _Batch, lost: list[str]) -> _Batch:
-        """The samples that are still this worker's: another takes over those of one that stands
-        still, as on a machine that sleeps. Those are added to `lost`."""
-        held = set(patiently(lambda: self._worker.holds(batch.ids)))
-        if len(held) == len(batch.ids):
-            return batch
-        lost += [i for i in batch.ids if i not in held]
-        mine = [i in held for i in batch.ids]
-        return replace(
-            batch,
-            ids=list(compress(batch.ids, mine)),
-            items=list(compress(batch.items, mine)),
-            answers=list(compress(batch.answers, mine)),
-        )
-
-    def _forgive(self, error: RuntimeError) -> None:
-        """Says that a process that loads photographs has died; raises what is anything else."""
-        if not is_death(error):
-            raise error
-        self._deaths += 1
-        if self._deaths > _DEATHS:
-            raise RuntimeError(
-                f"processes that load photographs died {self._deaths} times. If memory ran out, "
-                "use fewer: workers=1, or 0 for none"
-            ) from error
-        logger.warning("a process that loads photographs died; others go on: %s", error)
 
     def _embed(self, item: Loaded) -> int:
         if item.frame is None or item.asked is None or not item.asked.prompts or item.id is None:
@@ -398,9 +235,9 @@ class LabelingJob:
         )
 
     def _wait(self, left: Any) -> None:
-        if left and not self._stopped:
+        if left and not self._line.stopped:
             time.sleep(_PAUSE)
-            self._stopped = patiently(self._worker.should_stop)
+            self._line.stopped = patiently(self._worker.should_stop)
 
 
 def _passes(labels: Mapping[str, Collection[Any]]) -> Iterator[list[str]]:
@@ -415,9 +252,3 @@ def _passes(labels: Mapping[str, Collection[Any]]) -> Iterator[list[str]]:
         count += len(some)
     if part:
         yield part
-
-
-def _matched(ids: Sequence[str], items: Sequence[Loaded | None]) -> tuple[list[str], list[Loaded]]:
-    """Samples and what was loaded of them; one that was deleted meanwhile is left out."""
-    there = [(i, item) for i, item in zip(ids, items) if item is not None]
-    return [i for i, _ in there], [item for _, item in there]

@@ -14,10 +14,7 @@ from typing import Any
 import pytest
 
 from ovsam_plugin import label_dataset, stages
-from ovsam_plugin.dataset import (
-    labeling_job,
-    loading,
-)
+from ovsam_plugin.dataset import batch_line, loading
 from ovsam_plugin.dataset.loader_processes import LoaderDiedError, LoaderProcesses, is_death
 
 from .conftest import SMALL
@@ -52,7 +49,7 @@ def test_a_process_that_loads_and_dies_is_followed_by_another_within_bounds(
 
     last = boxed.last().filepath
     monkeypatch.setattr(stages, "_SOURCE_PATIENCE", 0.5)
-    monkeypatch.setattr(labeling_job, "_DEATHS", 1)
+    monkeypatch.setattr(batch_line, "_DEATHS", 1)
     monkeypatch.setattr(loading, "read_picture", dying)
     settings = {**SMALL, "workers": 1}
     if times == 1:
