@@ -26,8 +26,9 @@ from ovsam_plugin.stages import Stages
 logger = logging.getLogger(__name__)
 
 # Samples that are taken and written at once where nobody says how many: what is labelled in about a
-# second, which is what a killed run does again, and at most so many.
-_MOST_AT_ONCE = 8
+# second, which is what a killed run does again. At most so many, and fewer where many processes
+# load, each of which has two batches in hand.
+_MOST_AT_ONCE, _MOST_LOADED = 8, 64
 # How often processes that load photographs may die in one call, as where memory runs out.
 _DEATHS = 3
 
@@ -84,6 +85,7 @@ class BatchLine:
         self._worker = worker
         self._batch_size = batch_size
         self._workers = fout.recommend_num_workers(workers)
+        self._most = min(_MOST_AT_ONCE, _MOST_LOADED // (2 * max(1, self._workers))) or 1
         self._deaths = 0
         self.stopped = False
 
@@ -172,7 +174,7 @@ class BatchLine:
                     claims.batches.popleft()
                     if self._batch_size is None:
                         a_second = int(len(written) / (time.monotonic() - began))
-                        claims.size = max(1, min(_MOST_AT_ONCE, a_second))
+                        claims.size = max(1, min(self._most, a_second))
         except RuntimeError as error:
             self._forgive(error)
             claims.left = [i for i in map(str, table.keys) if i not in written]
