@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import chain, compress
 from typing import Any, TypeAlias
 
 import fiftyone.utils.torch as fout
@@ -26,9 +27,9 @@ from ovsam_plugin.stages import Stages
 logger = logging.getLogger(__name__)
 
 # Samples that are taken and written at once where nobody says how many: what is labelled in about a
-# second, which is what a killed run does again. At most so many, and fewer where many processes
-# load, each of which has two batches in hand.
-_MOST_AT_ONCE, _MOST_LOADED = 8, 64
+# second, going by the last few batches, which is what a killed run does again. At most so many, and
+# fewer where many processes load, each of which has two batches in hand.
+_LAST_FEW, _MOST_AT_ONCE, _MOST_LOADED = 5, 8, 64
 # How often processes that load photographs may die in one call, as where memory runs out.
 _DEATHS = 3
 
@@ -42,12 +43,21 @@ class Batch:
         items: what was loaded of them.
         encodings: of each, once it is encoded.
         answers: of each, once it is labelled.
+        last: whether no more of those follow that were claimed with them.
     """
 
     ids: Sequence[str]
     items: Sequence[Loaded]
     encodings: Sequence[Found | None] = ()
     answers: Sequence[Answer] = ()
+    last: bool = True
+
+    def parts(self) -> Iterator[Batch]:
+        """Its samples one by one."""
+        for i, item in enumerate(self.items, 1):
+            yield Batch(self.ids[i - 1 : i], [item], last=i == len(self.ids))
+        if not self.ids:
+            yield self
 
     @property
     def loaded(self) -> dict[str, Loaded]:
@@ -93,7 +103,7 @@ class BatchLine:
         """From what was loaded to its labels.
 
         An accelerator encodes the next batch while labels are made of the last; on a CPU two
-        stages would only take the cores from each other, and larger passes leave its caches.
+        stages would only take the cores from each other.
         """
         model = self._model
 
@@ -104,16 +114,9 @@ class BatchLine:
             answers = model.decode(batch.items, batch.encodings)
             return replace(batch, encodings=(), answers=answers)
 
-        def each(batch: Batch) -> Batch:
-            parts = [(item,) for item in batch.items]
-            return replace(
-                batch, answers=[a for one in parts for a in model.decode(one, model.encode(one))]
-            )
-
         if model.labeler.predictor.device.type != "cpu":
             return encode, decode
-        # A namer looks at all instances of a batch in one pass.
-        return (each,) if model.labeler.namer is None else (lambda batch: decode(encode(batch)),)
+        return (lambda batch: decode(encode(batch)),)
 
     def run(
         self,
@@ -151,29 +154,31 @@ class BatchLine:
         )
         # Processes are started before threads are.
         loaders = LoaderProcesses(batches)
-        matched = (Batch(*_matched(claims.handed.popleft(), items)) for items in loaders.loaded)
+        handed = self._handed(claims, loaders.loaded)
         # A namer's batches are large enough for all cores.
         labeler = self._model.labeler
         streams = streams_on(labeler.predictor.device) if labeler.namer is None else 1
         begin = part_of_the_cores(streams)
         written: set[str] = set()
         lost: list[str] = []
-        began = time.monotonic()
+        lately = deque([(time.monotonic(), 0)], maxlen=_LAST_FEW)
         try:
             with Stages(
-                matched,
+                handed,
                 self._stages() if labelled else (),
                 abreast=streams,
                 begin=begin,
                 watch=loaders.check,
-            ) as batches_out:
-                for batch in batches_out:
+            ) as ready:
+                for batch in _whole(ready):
                     done(self._held(batch, lost))
                     written.update(claims.batches[0])
                     patiently(lambda: self._worker.release(claims.batches[0]))
                     claims.batches.popleft()
                     if self._batch_size is None:
-                        a_second = int(len(written) / (time.monotonic() - began))
+                        lately.append((time.monotonic(), len(written)))
+                        (began, before), (now, count) = lately[0], lately[-1]
+                        a_second = int((count - before) / (now - began))
                         claims.size = max(1, min(self._most, a_second))
         except RuntimeError as error:
             self._forgive(error)
@@ -183,6 +188,22 @@ class BatchLine:
                 self._worker.release(ids)
         self.stopped = self.stopped or claims.stopped
         return claims.left + lost
+
+    def _handed(self, claims: Claims, loaded: Iterable[Sequence[Loaded | None]]) -> Iterator[Batch]:
+        """What is loaded, for the stages, until somebody asks to stop: the rest is given back.
+
+        On a CPU, whose caches larger passes leave, each photograph is handed over alone: so its
+        streams have equally much to do, and a stop waits for one photograph alone. But a namer
+        looks at all instances of a batch in one pass.
+        """
+        labeler = self._model.labeler
+        alone = labeler.predictor.device.type == "cpu" and labeler.namer is None
+        for items in loaded:
+            batch = Batch(*_matched(claims.handed.popleft(), items))
+            for part in batch.parts() if alone else (batch,):
+                if claims.should_stop():
+                    return
+                yield part
 
     def _held(self, batch: Batch, lost: list[str]) -> Batch:
         """The samples that are still this worker's: another takes over those of one that stands
@@ -210,6 +231,25 @@ class BatchLine:
                 "use fewer: workers=1, or 0 for none"
             ) from error
         logger.warning("a process that loads photographs died; others go on: %s", error)
+
+
+def _whole(parts: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches as they were claimed; of the last, those samples that came before a stop."""
+    some: list[Batch] = []
+    for part in parts:
+        some.append(part)
+        if part.last:
+            yield _joined(some)
+            some = []
+    if some:
+        yield _joined(some)
+
+
+def _joined(parts: Sequence[Batch]) -> Batch:
+    ids, items, answers = (
+        [*chain(*each)] for each in zip(*((p.ids, p.items, p.answers) for p in parts))
+    )
+    return Batch(ids, items, answers=answers)
 
 
 def _matched(ids: Sequence[str], items: Sequence[Loaded | None]) -> tuple[list[str], list[Loaded]]:

@@ -27,7 +27,7 @@ class Claims:
         batches: the samples of each batch that was handed out and is not taken off yet.
         handed: the same, of those that are not loaded yet.
         left: samples that another worker has.
-        stopped: whether somebody asked the worker to stop before all were handed out.
+        stopped: whether somebody asked the worker to stop, as far as was looked.
     """
 
     def __init__(self, worker: Worker, ids: Sequence[str], size: int, open_: Open) -> None:
@@ -40,11 +40,15 @@ class Claims:
         self.left: list[str] = []
         self.stopped = False
 
+    def should_stop(self) -> bool:
+        """Looks whether somebody has asked the worker to stop."""
+        self.stopped = self.stopped or patiently(self._worker.should_stop)
+        return self.stopped
+
     def __iter__(self) -> Iterator[list[int]]:
         start = end = 0
         while end < len(self._ids):
-            if patiently(self._worker.should_stop):
-                self.stopped = True
+            if self.should_stop():
                 return
             start, end = end, end + self.size
             part = self._ids[start:end]
