@@ -26,8 +26,12 @@ def draft_of(path: str | Path) -> Iterator[Path]:
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
+    draft.touch()
+    mode = draft.stat().st_mode
+    draft.unlink()
     try:
         yield draft
+        draft.chmod(mode)  # safetensors makes files that nobody else can read
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -36,6 +36,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
 
 
+def test_a_file_may_be_read_by_whom_other_new_files_may(tmp_path: Path) -> None:
+    """Libraries that make a file of their own and move it make one that nobody else can read."""
+    plain, path = tmp_path / "plain", tmp_path / "shared"
+    plain.touch()
+    with draft_of(path) as draft:
+        draft.write_text("content")
+        draft.chmod(0o600)
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
 def test_what_comes_bit_by_bit_is_there_once_all_is(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "list.txt"
     with whole_file(path) as file:

@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.vocabulary.classifier import Classifier, OnProgress, build_classifier
 from ovsam_plugin.vocabulary.text import TextTower
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
@@ -72,9 +73,9 @@ class Context:
         """As safetensors, with the rest as JSON in its metadata."""
         path = Path(path).expanduser()
         facts = {"method": self.method, "tower": self.tower, **self.provenance}
-        path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"format": FORMAT, "context": json.dumps(facts)}
-        save_file({"vectors": self.vectors.contiguous()}, path, metadata=metadata)
+        with draft_of(path) as draft:
+            save_file({"vectors": self.vectors.contiguous()}, draft, metadata=metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> Context:
