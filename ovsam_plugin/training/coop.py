@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,15 +17,18 @@ from typing import Any, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
 from ovsam_plugin.baselines.building import shared_embedders
 from ovsam_plugin.baselines.context import Context, PromptableTower, read_names, word_vectors
+from ovsam_plugin.checkpoints.preset_weights import file_sha256
 from ovsam_plugin.files import draft_of
 from ovsam_plugin.prediction.labeler import Labeler, load_labeler
 from ovsam_plugin.training.annotations import is_validation
+from ovsam_plugin.training.checkpoint import DAMAGED
 from ovsam_plugin.training.examples import (
     Annotated,
     CocoPhotographs,
@@ -34,7 +37,7 @@ from ovsam_plugin.training.examples import (
     read_examples,
     write_examples,
 )
-from ovsam_plugin.training.loop import Trained
+from ovsam_plugin.training.loop import Rate, Seed, Share, Trained
 from ovsam_plugin.vocabulary.text import TextTower, load_text_tower
 
 _SAVE_STEPS = 25
@@ -55,13 +58,13 @@ class CoopSchedule:
         seed: of every random choice.
     """
 
-    length: int = 4
+    length: PositiveInt = 4
     words: str = "a photo of a"
-    steps: int = 100
-    batch: int = 256
-    learning_rate: float = 0.01
-    warmup: int = 10
-    seed: int = 0
+    steps: PositiveInt = 100
+    batch: PositiveInt = 256
+    learning_rate: Rate = 0.01
+    warmup: NonNegativeInt = 10
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +88,8 @@ class CoopSettings:
     preset: str = "ovsam-lite"
     weights: Path | None = None
     device: str = "auto"
-    kept_back: float = 0.0
-    seed: int = 0
+    kept_back: Share = 0.0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ def train_context(
         provenance: kept with the result.
 
     Raises:
-        ValueError: no example, or the checkpoint is of another run.
+        ValueError: no example, or the checkpoint is damaged or of another run.
+        FloatingPointError: the loss is no longer finite.
     """
     if not len(examples.classes):
         raise ValueError("there is no instance to learn from: do the class names agree?")
@@ -142,8 +146,14 @@ def train_context(
     run = _identity(examples, tower, method, settings, scale)
     start = 0
     if checkpoint and checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        if state["run"] != run:
+        try:
+            state = torch.load(checkpoint, weights_only=True)
+            of = state["run"]
+        except DAMAGED as error:
+            raise ValueError(
+                f"{checkpoint} is not a valid checkpoint: remove it to start again"
+            ) from error
+        if of != run:
             raise ValueError(f"{checkpoint} is of a run with other settings or data: remove it")
         start = state["step"]
         vectors.data.copy_(state["vectors"])
@@ -158,6 +168,10 @@ def train_context(
         texts = read_names(promptable, vectors, sentences)
         logits = scale * embeddings[drawn] @ texts.T
         loss = F.cross_entropy(logits, classes[drawn])
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {float(loss.detach())} at step {step}: lower learning_rate"
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -196,6 +210,7 @@ def train_preset_context(
     settings: CoopSchedule,
     *,
     report: Callable[[Step], None] | None = None,
+    data: Mapping[str, str] | None = None,
 ) -> Context:
     """The whole way for one of a preset's crop baselines: embed, train, write.
 
@@ -208,6 +223,8 @@ def train_preset_context(
         out: the .safetensors file to write.
         settings: of the run.
         report: called after every step.
+        data: what the photographs are, such as the hash of their annotations; kept instances of
+            others are refused.
 
     Raises:
         ValueError: an unknown method, no instance of a class, or files of another run beside `out`.
@@ -222,6 +239,7 @@ def train_preset_context(
         "weights": predictor.weights_hash,
         "vocabulary": vocabulary.name,
         "vocabulary_hash": vocabulary.hash,
+        **(data or {}),
     }
     kept = out.with_suffix(".examples.safetensors")
     examples = read_examples(kept, {"method": method, **origin})
@@ -269,7 +287,13 @@ def run_coop(
             progress.update(task, completed=step.step, description=text)
 
         path = out / f"{settings.method}.safetensors"
-        train_preset_context(labeler, photographs, settings.method, path, schedule, report=report)
+        data = {
+            "annotations_sha256": file_sha256(settings.annotations),
+            "kept_back": str(settings.kept_back),
+        }
+        train_preset_context(
+            labeler, photographs, settings.method, path, schedule, report=report, data=data
+        )
     losses, figures = {"coop": last["loss"]}, {"accuracy of the last batch": last["accuracy"]}
     return Trained((path,), schedule.steps, losses, figures)
 

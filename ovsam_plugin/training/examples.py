@@ -188,7 +188,9 @@ def read_examples(path: Path, origin: dict[str, str]) -> Examples | None:
         with safe_open(str(path), framework="pt") as file:
             facts = file.metadata() or {}
             if json.loads(facts.get("origin", "null")) != origin:
-                raise ValueError(f"{path} is of another network or vocabulary: remove it")
+                raise ValueError(
+                    f"{path} is of another network, vocabulary or annotation file: remove it"
+                )
             names = tuple(json.loads(facts["names"]))
             return Examples(file.get_tensor("embeddings"), file.get_tensor("classes"), names)
     except SafetensorError as error:

@@ -99,6 +99,22 @@ def test_a_checkpoint_of_another_run_is_refused(
         train(examples, tower, checkpoint=checkpoint)
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint"])
+def test_a_damaged_checkpoint_is_refused(
+    examples: Examples, tower: TextTower, tmp_path: Path, content: bytes
+) -> None:
+    checkpoint = tmp_path / "run.checkpoint"
+    checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match="not a valid checkpoint: remove it to start again"):
+        train(examples, tower, checkpoint=checkpoint)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(examples: Examples, tower: TextTower) -> None:
+    wild = replace(QUICK, learning_rate=1e38)
+    with pytest.raises(FloatingPointError, match="the loss is nan at step .: lower learning_rate"):
+        train_context(examples, tower, "image-crop", wild, scale=20.0)
+
+
 @pytest.fixture(scope="module")
 def labeler() -> Labeler:
     return load_labeler(vocabulary="cat, cup, person", device="cpu")
@@ -136,6 +152,18 @@ def test_a_presets_context_is_trained_kept_and_used(labeler: Labeler, tmp_path: 
         ValueError, match="image-crop\\+coop needs a context learned for image-crop"
     ):
         build_methods(["image-crop+coop"], labeler, [out])
+
+
+def test_kept_instances_of_other_annotations_are_not_taken(
+    labeler: Labeler, tmp_path: Path
+) -> None:
+    from skimage import data
+
+    seen = [Annotated(data.chelsea(), (Box((110, 20, 410, 290)),), ("cat",))]
+    out, quick = tmp_path / "feature.safetensors", replace(QUICK, steps=1)
+    train_preset_context(labeler, seen, "feature-crop", out, quick, data={"annotations": "a"})
+    with pytest.raises(ValueError, match="annotation file: remove it"):
+        train_preset_context(labeler, seen, "feature-crop", out, quick, data={"annotations": "b"})
 
 
 def test_a_context_that_could_learn_nothing_is_refused(labeler: Labeler, tmp_path: Path) -> None:
