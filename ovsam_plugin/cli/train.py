@@ -39,12 +39,9 @@ def train(
         except FileNotFoundError as error:
             raise UsageError(str(error)) from error
         said = console(as_json, table=True)
-        checkpoint = chosen.out / "checkpoint.pt"
-        if restart:
-            checkpoint.unlink(missing_ok=True)
-        elif checkpoint.exists():
-            said.print(f"continuing from {checkpoint} (--restart starts again)")
-        made = chosen.execute(said)
+        if chosen.checkpoint.exists() and not restart:
+            said.print(f"continuing from {chosen.checkpoint} (--restart starts again)")
+        made = chosen.execute(said, restart=restart)
         if as_json and made is not None:
             print_json({"recipe": recipe, "out": chosen.out, **asdict(made)})
         said.print(f"what was trained is in {chosen.out}")

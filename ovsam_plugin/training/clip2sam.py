@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,16 +17,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ovsam_plugin.checkpoints.preset_weights import file_sha256, load_network
-from ovsam_plugin.images.reading import read_image
+from ovsam_plugin.files import draft_of
+from ovsam_plugin.images.reading import ImageError, read_image
 from ovsam_plugin.network.ovsam import OVSAM, Features, mask_boxes
 from ovsam_plugin.network.prompt_encoder import PromptBatch
 from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.recognition.fusion import with_background
 from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.training.annotations import is_validation, load_annotations, not_of_split
-from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, whole
+from ovsam_plugin.training.checkpoint import plain
+from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, unread, whole
 from ovsam_plugin.training.data import CocoCrops, Source, endless, normalize
-from ovsam_plugin.training.loop import Recipe
+from ovsam_plugin.training.loop import Recipe, Seed, Share, Weight
 from ovsam_plugin.training.point_losses import class_loss, point_losses
 from ovsam_plugin.training.prompting import random_points
 from ovsam_plugin.training.sam2clip import SUFFIXES
@@ -67,20 +68,20 @@ class Clip2SamSettings:
     vocabulary: str | None = None
     split: Literal["base"] | None = None
     image_folders: Path | None = None
-    image_share: float = 0.5
+    image_share: Share = 0.5
     preset: str = "ovsam-rn50x16-coco"
     weights: Path
     batch: PositiveInt = 2
     prompts: PositiveInt = 40
     max_instances: PositiveInt = 100
     crop: Side | Literal[0] = 0
-    class_weight: float = 2.0
-    mask_weight: float = 5.0
-    dice_weight: float = 5.0
-    background: float = 0.1
+    class_weight: Weight = 2.0
+    mask_weight: Weight = 5.0
+    dice_weight: Weight = 5.0
+    background: Weight = 0.1
     workers: NonNegativeInt = 2
-    kept_back: float = 0.02
-    seed: int = 0
+    kept_back: Share = 0.02
+    seed: Seed = 0
 
 
 def _is_of(share: float, kept: bool, name: str) -> bool:
@@ -118,7 +119,10 @@ class WholePhotographs(Dataset[Crop]):
     def __getitem__(self, row: int) -> Crop:
         path, label = self.items[row]
         rng = np.random.default_rng((self.seed, self.epoch, row))
-        picture = read_image(path)
+        try:
+            picture = read_image(path)
+        except ImageError as error:
+            return unread(self.side, str(error))
         mask = np.ones(picture.shape[:2], dtype=np.uint8)
         matrix = large_scale(picture.shape[:2], [mask], self.side, rng)
         return replace(cut(picture, [mask], [label], matrix, self.side, 1, rng), whole=True)
@@ -149,8 +153,9 @@ class Clip2SamRecipe(Recipe):
         self.settings = settings
         preset = preset or get_preset(settings.preset)
         self.scale = preset.fusion.head_scale
+        weights = None
         if network is None:
-            network, _ = load_network(preset, settings.weights)
+            network, weights = load_network(preset, settings.weights)
         self.network = network
         coco = load_annotations(settings.annotations)
         left_out = frozenset(coco.cats[i]["name"] for i in self._left_out(coco))
@@ -174,7 +179,15 @@ class Clip2SamRecipe(Recipe):
             parts = [p.name for p in settings.image_folders.iterdir() if p.is_dir()]
             folders = {name: classes[name] for name in parts}
             self.whole = WholePhotographs(settings.image_folders, folders, side, settings.seed)
+        self.data.check()
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
+        self.provenance = {
+            **{name: plain(value) for name, value in asdict(settings).items()},
+            "vocabulary": self.vocabulary.name,
+            "vocabulary_hash": self.vocabulary.hash,
+            "annotations_sha256": file_sha256(settings.annotations),
+            "weights_sha256": weights,
+        }
         classifier = classifier or build_classifier(
             self.vocabulary, preset.text_tower, preset.templates
         )
@@ -245,6 +258,9 @@ class Clip2SamRecipe(Recipe):
             step += 1
             yield next(named if round(step * s.image_share) > before else boxed)
             before = round(step * s.image_share)
+
+    def problems(self, batch: list[Crop]) -> list[str]:
+        return [crop.problem for crop in batch if crop.problem]
 
     def features(self, crops: list[Crop]) -> Features:
         """Of a batch; only the pyramid has a gradient."""
@@ -326,16 +342,14 @@ class Clip2SamRecipe(Recipe):
         return {"IoU": float(torch.cat(ious).mean()), "accuracy": float(torch.cat(right).mean())}
 
     def export(self, out: Path) -> None:
-        """The assembled model, the trained parts as they are published, and what made them."""
+        """The assembled model, and the trained parts as they are published."""
         state = {k: v.contiguous() for k, v in self.network.state_dict().items()}
-        save_file(state, out / "ovsam.safetensors")
+        with draft_of(out / "ovsam.safetensors") as draft:
+            save_file(state, draft)
         parts = ("fpn_neck.", "mask_decoder.")
         trained = {k: v for k, v in state.items() if k.startswith(parts)}
-        save_file(trained, out / "clip2sam.safetensors")
-        record = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.settings).items()}
-        record["annotations_sha256"] = file_sha256(self.settings.annotations)
-        record["vocabulary_hash"] = self.vocabulary.hash
-        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+        with draft_of(out / "clip2sam.safetensors") as draft:
+            save_file(trained, draft)
 
 
 def padded(count: int, wanted: int, generator: torch.Generator) -> Tensor:

@@ -65,11 +65,25 @@ class Run:
         recipe: Recipe = _ENGINE[self.recipe](self.settings)
         return recipe
 
-    def execute(self, console: Console) -> Trained | None:
-        """Load the network and the data, and train to the end; None beside the first process."""
-        if self.recipe == "coop":
+    @property
+    def checkpoint(self) -> Path:
+        """The file that a stopped run goes on from."""
+        coop = self.recipe == "coop"
+        return self.out / (f"{self.settings.method}.checkpoint" if coop else "checkpoint.pt")
+
+    def execute(self, console: Console, *, restart: bool = False) -> Trained | None:
+        """Load the network and the data, and train to the end; None beside the first process.
+
+        Args:
+            console: shows how it stands.
+            restart: whether to forget the checkpoint, once everything has been loaded.
+        """
+        recipe = None if self.recipe == "coop" else self.build()
+        if restart:
+            self.checkpoint.unlink(missing_ok=True)
+        if recipe is None:
             return run_coop(self.settings, self.out, self.schedule, console)
-        return run(self.build(), self.out, self.schedule, console)
+        return run(recipe, self.out, self.schedule, console)
 
 
 def read_config(recipe: str, path: str | Path) -> Run:
@@ -101,10 +115,12 @@ def read_config(recipe: str, path: str | Path) -> Run:
     settings, steps = RECIPES[recipe]
     seed = {"seed": schedule["seed"]} if "seed" in schedule else {}
     folder = path.resolve().parent
+    # First, so that what is wrong with a seed is said of the schedule's.
+    timed = _checked(steps, schedule, path, "schedule.")
     return Run(
         recipe,
         _checked(settings, _absolute({**table, **seed}, settings, folder), path),
-        _checked(steps, schedule, path, "schedule."),
+        timed,
         folder / Path(out).expanduser(),
     )
 

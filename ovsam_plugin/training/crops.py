@@ -31,6 +31,7 @@ class Crop:
         classes: (N,) int64.
         unknown: (S, S) bool, where things may be that no mask shows.
         whole: the one instance is all of the photograph, and has a name but no outline.
+        problem: why the photograph could not be used; the crop then shows and teaches nothing.
     """
 
     pixels: Tensor
@@ -39,6 +40,7 @@ class Crop:
     classes: Tensor
     unknown: Tensor
     whole: bool = False
+    problem: str = ""
 
     def to(self, device: torch.device) -> Crop:
         """The same crop on a device."""
@@ -49,7 +51,20 @@ class Crop:
             self.classes.to(device),
             self.unknown.to(device),
             self.whole,
+            self.problem,
         )
+
+
+def unread(side: int, problem: str) -> Crop:
+    """In place of a crop of a photograph that cannot be used: black, and all of it unknown."""
+    return Crop(
+        pixels=torch.zeros(3, side, side, dtype=torch.uint8),
+        masks=torch.zeros(0, side, side, dtype=torch.bool),
+        boxes=torch.zeros(0, 4),
+        classes=torch.zeros(0, dtype=torch.int64),
+        unknown=torch.ones(side, side, dtype=torch.bool),
+        problem=problem,
+    )
 
 
 class Jitter(Protocol):

@@ -15,10 +15,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ovsam_plugin.hardware.orphan import end_with_parent
-from ovsam_plugin.images.reading import read_image
+from ovsam_plugin.images.reading import ImageError, read_image
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.training.annotations import file_of, find_image, is_in_share
-from ovsam_plugin.training.crops import Crop, Jitter, Pixels, cut, near_an_instance, paste
+from ovsam_plugin.training.crops import (
+    Crop,
+    Jitter,
+    Pixels,
+    cut,
+    near_an_instance,
+    paste,
+    unread,
+)
 from ovsam_plugin.training.loop import epochs
 
 UNKNOWN_CLASS = -1
@@ -121,10 +129,35 @@ class CocoCrops(Dataset[Crop]):
 
     def __getitem__(self, index: int) -> Crop:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        crop = self._cut(index, rng)
-        if self.paste and index < len(self.items) and rng.random() < PASTED:
-            crop = paste(crop, self._cut(int(rng.integers(len(self.items))), rng), rng)
+        try:
+            crop = self._cut(index, rng)
+            if self.paste and index < len(self.items) and rng.random() < PASTED:
+                crop = paste(crop, self._cut(int(rng.integers(len(self.items))), rng), rng)
+        except ImageError as error:  # one bad photograph stops no run
+            return unread(self.crop, str(error))
         return crop
+
+    def check(self) -> None:
+        """That there is something to train on.
+
+        Raises:
+            ValueError: there is no photograph, or none with an instance.
+        """
+        if not len(self):
+            raise ValueError(
+                "every annotated photograph is kept back to judge by, and none is left to train "
+                "on: give more photographs"
+            )
+        taught = (
+            not a.get("iscrowd") and of != UNKNOWN_CLASS
+            for *_, found in self.items
+            for a, of in found
+        )
+        if not self.regions and not any(taught):
+            raise ValueError(
+                "no photograph that is trained on has an instance: crowds, and classes that are "
+                "left out, teach nothing"
+            )
 
     def _cut(self, index: int, rng: np.random.Generator) -> Crop:
         if index < len(self.items):
@@ -140,6 +173,13 @@ class CocoCrops(Dataset[Crop]):
         path: Path, source: Source, found: list[tuple[dict[str, Any], int]]
     ) -> tuple[Pixels, list[Pixels], list[int], Pixels]:
         picture = read_image(path)
+        for instance, _ in found[:1]:
+            image = source.coco.imgs[instance["image_id"]]
+            if picture.shape[:2] != (image["height"], image["width"]):
+                raise ImageError(
+                    f"{path} is {picture.shape[1]} x {picture.shape[0]}, and its annotations say "
+                    f"{image['width']} x {image['height']}"
+                )
         masks = [(source.coco.annToMask(a), bool(a.get("iscrowd")), c) for a, c in found]
         singles = [(m, c) for m, crowd, c in masks if not crowd and c != UNKNOWN_CLASS]
         unknown = np.full(picture.shape[:2], not source.complete, np.uint8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +16,11 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from ovsam_plugin.checkpoints.preset_weights import file_sha256
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import TimmClassifier
-from ovsam_plugin.network.objectness import LEVELS, cells_at
+from ovsam_plugin.network.objectness import LEVELS, Proposals, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
@@ -76,6 +76,7 @@ class LiteRecipe(Recipe):
             for images, file in files
         ]
         self.data = self._crops(sources, "train")
+        self.data.check()
         self.kept_back = self._crops([s for s in sources if s.complete], "choose")
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
         self.network = OVSAM(network)
@@ -99,7 +100,6 @@ class LiteRecipe(Recipe):
             "annotations_sha256": [file_sha256(file) for file in files],
             "encoder_sha256": file_sha256(encoder),
             "start_sha256": file_sha256(settings.start) if settings.start else None,
-            "torch": torch.__version__,
         }
         dead = ("mask_decoder.label_mlp", *settings.frozen)
         if "masks" not in settings.tasks:
@@ -181,6 +181,9 @@ class LiteRecipe(Recipe):
         s = self.settings
         return endless(self.data, s.batch, s.seed, start, s.workers, rank, world)
 
+    def problems(self, batch: list[Crop]) -> list[str]:
+        return [crop.problem for crop in batch if crop.problem]
+
     def encode(self, crops: list[Crop]) -> tuple[Features, Tensor]:
         """Features of a batch, with a gradient where they are trained, and the last stage as the
         encoder that ImageNet trained gives it."""
@@ -213,12 +216,11 @@ class LiteRecipe(Recipe):
         self, features: Features, batch: list[Crop], generator: torch.Generator
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Losses of all that draws masks or finds things, and the boxes proposed on each crop."""
-        head, objectness = self.network.region_masks, self.network.objectness
+        head = self.network.region_masks
         assert head is not None
-        assert objectness is not None
         # What is random is chosen on the CPU, so that every device trains on the same.
         size, device = self.settings.crop, self.network.device
-        proposals = objectness(features.image, features.pyramid)
+        proposals = self._propose(features)
         kinds = ("point", "point", "point", "mask", "box")
         asked, coarse, things, proposed = [], [], [], []
         for i, crop in enumerate(batch):
@@ -282,6 +284,19 @@ class LiteRecipe(Recipe):
             "whole": surely[judged].mean() if judged.any() else zero,
             "things": torch.stack(things).mean() if things else zero,
         }, proposed
+
+    def _propose(self, features: Features) -> Proposals:
+        """What may be a thing, with boxes that regions can be cut out by.
+
+        Raises:
+            FloatingPointError: they are not finite; torchvision's roi_align would then read
+                whatever memory there is.
+        """
+        assert self.network.objectness is not None
+        proposals: Proposals = self.network.objectness(features.image, features.pyramid)
+        if not torch.isfinite(proposals.boxes).all():
+            raise FloatingPointError("a box that the network proposes is not finite")
+        return proposals
 
     def _names(
         self,
@@ -369,9 +384,8 @@ class LiteRecipe(Recipe):
             sums.setdefault("top-5", []).append(ranks.any(1).float())
             if "masks" not in self.settings.tasks:
                 continue
-            head, things = self.network.region_masks, self.network.objectness
+            head = self.network.region_masks
             assert head is not None
-            assert things is not None
             regions = head.project(one.image, one.pyramid)
             _, iou = region_loss(head(regions, here.boxes).logits, here.masks, windows(here.boxes))
             sums.setdefault("box IoU", []).append(iou)
@@ -379,7 +393,7 @@ class LiteRecipe(Recipe):
             assert points.points is not None
             size = crop.masks.shape[-1]
             cells = cells_at(points.points[:, 0], (size, size))
-            proposals = things(one.image, one.pyramid)
+            proposals = self._propose(one)
             boxes = proposals.boxes[0].clamp(0, size)
             guesses, levels = boxes[cells.flatten()], len(LEVELS)
             drawn = head(regions, guesses, prompts=points.repeat(levels))
@@ -400,10 +414,10 @@ class LiteRecipe(Recipe):
         return {name: float(torch.cat(values).mean()) for name, values in sums.items()}
 
     def export(self, out: Path) -> None:
-        """`ovsam-lite.safetensors` in half precision, and `run.json` with what made it."""
+        """`ovsam-lite.safetensors` in half precision."""
         state = {
             name: (t.half() if t.is_floating_point() else t).contiguous()
             for name, t in self.network.state_dict().items()
         }
-        save_file(state, out / "ovsam-lite.safetensors")
-        (out / "run.json").write_text(json.dumps(self.provenance, indent=2) + "\n")
+        with draft_of(out / "ovsam-lite.safetensors") as draft:
+            save_file(state, draft)

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ovsam_plugin.training.annotations import is_validation
+from ovsam_plugin.training.checkpoint import plain
 from ovsam_plugin.training.crops import Side
+from ovsam_plugin.training.loop import Seed, Weight
 
 Part: TypeAlias = Literal["judge", "choose", "train"]
 
@@ -54,24 +56,21 @@ class LiteSettings:
     regions: tuple[tuple[Path, Path], ...] = ()
     start: Path | None = None
     frozen: tuple[str, ...] = ()
-    known_rate: float = 1.0
-    tasks: tuple[Literal["masks", "names"], ...] = ("masks", "names")
+    known_rate: Weight = 1.0
+    tasks: Annotated[tuple[Literal["masks", "names"], ...], Field(min_length=1)] = (
+        "masks",
+        "names",
+    )
     classes: Literal["all", "base"] = "all"
-    encoder_rate: float = 0.0
+    encoder_rate: Weight = 0.0
     paste: bool = True
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     batch: PositiveInt = 4
     crop: Side = 448
     max_instances: PositiveInt = 24
     workers: NonNegativeInt = 0
-    seed: int = 0
+    seed: Seed = 0
 
     def to_json(self) -> dict[str, Any]:
         """As JSON has it, without the folders of the machine."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return value.name
-    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+        return {name: plain(value) for name, value in asdict(self).items()}

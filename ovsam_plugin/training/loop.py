@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from accelerate import Accelerator  # devices, processes and precision: small, and kept by many
 from accelerate.utils import DistributedDataParallelKwargs
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from torch import Tensor, nn
 
-from ovsam_plugin.files import draft_of
+from ovsam_plugin.files import write_whole
+from ovsam_plugin.training.checkpoint import Checkpoint
+
+Rate: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Weight: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +51,13 @@ class Schedule:
     """
 
     steps: PositiveInt
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
+    learning_rate: Rate = 1e-3
+    weight_decay: Weight = 0.05
     warmup: NonNegativeInt = 100
-    clip: float = 1.0
-    ema: float = 0.998
+    clip: Rate = 1.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
     precision: Literal["no", "bf16", "fp16"] = "no"
-    seed: int = 0
+    seed: Seed = 0
     checkpoint_every: PositiveInt = 200
     validate_every: NonNegativeInt = 0
     threads: NonNegativeInt = 0
@@ -64,11 +72,14 @@ class Recipe(nn.Module, ABC):
         name: of the recipe, as `ovsam train` knows it.
         epoch_steps: steps in which one process sees all data once.
         notice: what is said before the first step; nothing when empty.
+        provenance: all that decides the weights beside the schedule, as JSON has it; a run goes on
+            with the same alone.
     """
 
     name: str
     epoch_steps: int
     notice: str = ""
+    provenance: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
@@ -85,6 +96,10 @@ class Recipe(nn.Module, ABC):
     @abstractmethod
     def export(self, out: Path) -> None:
         """Write the weights for use into the run's folder."""
+
+    def problems(self, batch: Any) -> list[str]:
+        """What of a batch could not be read, and teaches nothing."""
+        return []
 
     def rate(self, name: str) -> float:
         """The learning rate of a parameter, as a share of the schedule's."""
@@ -113,14 +128,16 @@ def run(
 ) -> Trained | None:
     """Train to the last step, from the last checkpoint in `out` if there is one.
 
-    A run that was stopped and goes on gives the same weights as one that was not.
+    A run that was stopped and goes on gives the same weights as one that was not. It may go on with
+    another schedule, which holds from there; `run.json` tells each.
 
     Returns:
         what it came to; None in processes beside the first.
 
     Raises:
-        ValueError: the checkpoint is of another recipe, or of other parameters.
-        FloatingPointError: a loss is no longer finite.
+        ValueError: the checkpoint is of another recipe, of other settings or data, or of other
+            parameters; or most photographs cannot be read.
+        FloatingPointError: a loss, a gradient or what a network gives is no longer finite.
     """
     console = console or Console()
     if schedule.threads:
@@ -137,15 +154,12 @@ def run(
     rates: dict[float, list[nn.Parameter]] = {}
     for name, parameter in trained.items():
         rates.setdefault(recipe.rate(name), []).append(parameter)
-    optimizer = torch.optim.AdamW(
-        [{"params": p, "lr": schedule.learning_rate * share} for share, p in rates.items()],
-        weight_decay=schedule.weight_decay,
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule))
+    optimizer = torch.optim.AdamW([{"params": p} for p in rates.values()])
     average = {name: p.detach().clone() for name, p in trained.items()}
-    checkpoint = Checkpoint(out / "checkpoint.pt", recipe.name)
+    checkpoint = Checkpoint(out / "checkpoint.pt", recipe.name, recipe.provenance)
     scaler = accelerator.scaler  # of fp16's gradients; None in other precisions
-    step = checkpoint.load(trained, average, optimizer, scheduler, scaler)
+    step = checkpoint.load(trained, average, optimizer, scaler)
+    checkpoint.go_on_with(asdict(schedule), step)
     if main and recipe.notice:
         console.print(recipe.notice, markup=False, highlight=False, soft_wrap=True)
     model, optimizer = accelerator.prepare(recipe, optimizer)
@@ -155,24 +169,29 @@ def run(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not main) as progress:
         task = progress.add_task(recipe.name, total=schedule.steps, completed=step)
-        batches = recipe.batches(step, rank, world)
+        batches, unread = recipe.batches(step, rank, world), Unread()
         while step < schedule.steps:
             batch = next(batches)
+            for problem in unread.new(recipe.problems(batch), len(batch)):
+                text = f"left out: {problem}"
+                progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
             generator = step_generator(schedule.seed, step, rank)
-            with accelerator.autocast():
-                losses: dict[str, Tensor] = model(batch, generator)
-            total = torch.stack(list(losses.values())).sum()
-            if not torch.isfinite(total):
-                kept = f"{checkpoint.path} holds" if checkpoint.path.exists() else "nothing holds"
-                raise FloatingPointError(
-                    f"the loss is {float(total.detach())} at step {step}: lower learning_rate, "
-                    f"or use precision = 'no'; {kept} an earlier state"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            accelerator.backward(total)
-            accelerator.clip_grad_norm_(list(trained.values()), schedule.clip)
+            with _finite(step, checkpoint.path):
+                with accelerator.autocast():
+                    losses: dict[str, Tensor] = model(batch, generator)
+                total = torch.stack(list(losses.values())).sum()
+                if not torch.isfinite(total):
+                    raise FloatingPointError(f"the loss is {float(total.detach())}")
+                optimizer.zero_grad(set_to_none=True)
+                accelerator.backward(total)
+                norm = accelerator.clip_grad_norm_(list(trained.values()), schedule.clip)
+                # A scaler skips such a step by itself.
+                if scaler is None and norm is not None and not torch.isfinite(norm):
+                    raise FloatingPointError(f"the gradient is {float(norm)}")
+            for share, group in zip(rates, optimizer.param_groups):
+                group["lr"] = schedule.learning_rate * share * _rate(step, schedule)
+                group["weight_decay"] = schedule.weight_decay
             optimizer.step()
-            scheduler.step()
             step += 1
             decay = min(schedule.ema, step / (step + 10))
             torch._foreach_lerp_(
@@ -183,16 +202,20 @@ def run(
             last = step == schedule.steps
             if step % every == 0 or last:
                 if main:
-                    with averaged(trained, average):
-                        recipe.export(out)
+                    with averaged(trained, average), _finite(step, checkpoint.path):
                         figures = recipe.validate()
+                        recipe.export(out)
+                    made = {"schedules": checkpoint.schedules, "torch": torch.__version__}
+                    write_whole(
+                        out / "run.json", json.dumps({**recipe.provenance, **made}, indent=2)
+                    )
                     log.validation(step, figures)
                     progress.console.print(_table(f"{recipe.name}, step {step}", figures))
                 accelerator.wait_for_everyone()
                 recipe.train()
             # After the weights are written: a run that is stopped in between does this step again.
             if main and (step % schedule.checkpoint_every == 0 or last):
-                checkpoint.save(step, trained, average, optimizer, scheduler, scaler)
+                checkpoint.save(step, trained, average, optimizer, scaler)
     accelerator.end_training()
     if not main:
         return None
@@ -242,72 +265,6 @@ class averaged:  # noqa: N801  reads as a word in `with averaged(...)`
 
     def __exit__(self, *reason: object) -> None:
         self._swap()
-
-
-class Checkpoint:
-    """The whole state of a run, in one file that is either the old or the new."""
-
-    def __init__(self, path: Path, recipe: str) -> None:
-        self.path, self.recipe = path, recipe
-
-    def save(
-        self,
-        step: int,
-        trained: dict[str, nn.Parameter],
-        average: dict[str, Tensor],
-        optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LambdaLR,
-        scaler: torch.amp.GradScaler | None,
-    ) -> None:
-        """Replace the file."""
-        state = {
-            "recipe": self.recipe,
-            "step": step,
-            "trained": {name: p.detach() for name, p in trained.items()},
-            "average": average,
-            "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict(),
-            "scaler": scaler.state_dict() if scaler else None,
-        }
-        with draft_of(self.path) as draft:
-            torch.save(state, draft)
-
-    def load(
-        self,
-        trained: dict[str, nn.Parameter],
-        average: dict[str, Tensor],
-        optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LambdaLR,
-        scaler: torch.amp.GradScaler | None,
-    ) -> int:
-        """Put the state back and give its step; 0 where there is no file.
-
-        Raises:
-            ValueError: it is damaged, of another recipe, or of other trained parameters.
-        """
-        if not self.path.exists():
-            return 0
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-            raise ValueError(
-                f"{self.path} is not a valid checkpoint: remove it to start again"
-            ) from error
-        shapes = {name: p.shape for name, p in trained.items()}
-        found = {name: t.shape for name, t in state["trained"].items()}
-        if state["recipe"] != self.recipe or found != shapes:
-            raise ValueError(
-                f"{self.path} is a checkpoint of {state['recipe']} with other parameters: "
-                "give a new output folder, or remove it to start again"
-            )
-        for name, parameter in trained.items():
-            parameter.data.copy_(state["trained"][name])
-            average[name].copy_(state["average"][name])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        if scaler and state.get("scaler"):  # a run may go on in another precision
-            scaler.load_state_dict(state["scaler"])
-        return int(state["step"])
 
 
 class Log:
@@ -367,6 +324,45 @@ class Log:
             return
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerows([step, k, f"{v:.6g}", seconds] for k, v in values.items())
+
+
+class Unread:
+    """What could not be read, told once each; a run that can read little of its data is stopped."""
+
+    ALLOWED = 10
+
+    def __init__(self) -> None:
+        self.known: set[str] = set()
+        self.read = self.failed = 0
+
+    def new(self, problems: list[str], read: int) -> list[str]:
+        """Those of a batch of `read` that have not been told.
+
+        Raises:
+            ValueError: there are more than ten, and more than half of all that was read.
+        """
+        self.read, self.failed = self.read + read, self.failed + len(problems)
+        if self.failed > max(self.ALLOWED, self.read / 2):
+            raise ValueError(
+                f"{self.failed} of {self.read} photographs could not be used, such as "
+                f"{problems[0]}: is the folder still there?"
+            )
+        fresh = [problem for problem in dict.fromkeys(problems) if problem not in self.known]
+        self.known.update(fresh)
+        return fresh
+
+
+@contextmanager
+def _finite(step: int, checkpoint: Path) -> Iterator[None]:
+    """Says of what is no longer finite when that was, and what to do."""
+    try:
+        yield
+    except FloatingPointError as error:
+        kept = f"{checkpoint} holds" if checkpoint.exists() else "nothing holds"
+        raise FloatingPointError(
+            f"{error} at step {step}: lower learning_rate, or use precision = 'no'; "
+            f"{kept} an earlier state"
+        ) from error
 
 
 def _rate(step: int, schedule: Schedule) -> float:

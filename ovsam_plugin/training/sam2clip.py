@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,12 +20,13 @@ from ovsam_plugin.checkpoints.preset_weights import file_sha256, load_network
 from ovsam_plugin.files import draft_of
 from ovsam_plugin.hardware.orphan import end_with_parent
 from ovsam_plugin.images.frame import Frame, make_frame, stack_pixels
-from ovsam_plugin.images.reading import read_image
+from ovsam_plugin.images.reading import ImageError, read_image
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import is_validation
-from ovsam_plugin.training.loop import Recipe, epochs
+from ovsam_plugin.training.checkpoint import plain
+from ovsam_plugin.training.loop import Recipe, Seed, Share, epochs
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
@@ -54,11 +54,11 @@ class Sam2ClipSettings:
     preset: str = "ovsam-rn50x16-coco"
     weights: Path
     cache: Path | None = None
-    share: float = 1.0
+    share: Share = 1.0
     batch: PositiveInt = 8
     workers: NonNegativeInt = 2
-    kept_back: float = 0.01
-    seed: int = 0
+    kept_back: Share = 0.01
+    seed: Seed = 0
 
 
 class Teacher(nn.Module):
@@ -134,8 +134,8 @@ def load_teacher(name: str, weights: Path, cache: Path | None) -> Teacher:
     return Teacher(encoder, file_sha256(weights), cache)
 
 
-class Photographs(Dataset[Frame]):
-    """Photographs of a folder, resized for a network.
+class Photographs(Dataset[Frame | ImageError]):
+    """Photographs of a folder, resized for a network; an error in place of one that is damaged.
 
     Raises:
         FileNotFoundError: there are none.
@@ -151,8 +151,11 @@ class Photographs(Dataset[Frame]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> Frame:
-        return make_frame(read_image(self.paths[index]), self.description)
+    def __getitem__(self, index: int) -> Frame | ImageError:
+        try:
+            return make_frame(read_image(self.paths[index]), self.description)
+        except ImageError as error:
+            return error
 
 
 class Sam2ClipRecipe(Recipe):
@@ -173,20 +176,48 @@ class Sam2ClipRecipe(Recipe):
     ) -> None:
         super().__init__()
         self.settings = settings
+        weights = None
         if network is None:
-            network, _ = load_network(get_preset(settings.preset), settings.weights)
+            network, weights = load_network(get_preset(settings.preset), settings.weights)
         self.network = network
         self.teacher = teacher or load_teacher(
             settings.teacher, settings.teacher_weights, settings.cache
         )
+        self._fits()
         self._take_positions()
         self.data = Photographs(settings.images, self.network.description, settings.share)
         held = [is_validation(p.name, settings.kept_back, "val/") for p in self.data.paths]
         self.kept_back = [i for i, h in enumerate(held) if h]
         self.trained_on = [i for i, h in enumerate(held) if not h]
+        if not self.trained_on:
+            raise ValueError(
+                f"all {len(held)} photographs of {settings.images} are kept back, and none is left "
+                "to train on: give more, or a smaller kept_back"
+            )
+        self.provenance = {
+            **{name: plain(value) for name, value in asdict(settings).items()},
+            "teacher_fingerprint": self.teacher.fingerprint,
+            "photographs": len(self.data),
+            "weights_sha256": weights,
+        }
         self.epoch_steps = max(len(self.trained_on) // settings.batch, 1)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(name.startswith("network.neck."))
+
+    def _fits(self) -> None:
+        """That the teacher's features are of the same places as the neck's.
+
+        Raises:
+            ValueError: they are not.
+        """
+        reads = getattr(self.teacher.encoder, "img_size", None)
+        side = self.network.description.image_size
+        if reads not in (None, side):
+            raise ValueError(
+                f"preset {self.settings.preset!r} reads {side} pixels, and teacher "
+                f"{self.settings.teacher!r} {reads}: give a preset that reads as many, such as "
+                "ovsam-rn50x16-coco"
+            )
 
     def _take_positions(self) -> None:
         """SAM's own table of positions, which the neck keeps as it is, where it fits."""
@@ -201,7 +232,10 @@ class Sam2ClipRecipe(Recipe):
         self.teacher.eval()
         return self
 
-    def batches(self, start: int, rank: int, world: int) -> Iterator[list[Frame]]:
+    def problems(self, batch: list[Frame | ImageError]) -> list[str]:
+        return [str(each) for each in batch if isinstance(each, ImageError)]
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[list[Frame | ImageError]]:
         s = self.settings
         for batches in epochs(len(self.trained_on), s.batch, s.seed, start, rank, world):
             chosen = [[self.trained_on[i] for i in batch] for batch in batches]
@@ -219,11 +253,17 @@ class Sam2ClipRecipe(Recipe):
         network = self.network
         return stack_pixels(frames, network.description, (side, side), network.device)
 
-    def forward(self, batch: list[Frame], generator: torch.Generator) -> dict[str, Tensor]:
-        pixels = self.pixels(batch)
+    def forward(
+        self, batch: list[Frame | ImageError], generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        frames = [each for each in batch if isinstance(each, Frame)]
+        if not frames:
+            neck = self.network.neck.parameters()
+            return {"mse": torch.stack([p.sum() for p in neck if p.requires_grad]).sum() * 0}
+        pixels = self.pixels(frames)
         with torch.no_grad():
             stages = self.network.backbone(pixels)
-        wanted = self.teacher(pixels, batch)
+        wanted = self.teacher(pixels, frames)
         return {"mse": F.mse_loss(self.network.neck(stages).float(), wanted.float())}
 
     @torch.inference_mode()
@@ -238,12 +278,7 @@ class Sam2ClipRecipe(Recipe):
         return {"mse": float(torch.stack(losses).mean())}
 
     def export(self, out: Path) -> None:
-        """`sam2clip.safetensors`: the neck under the published prefix, and `run.json`."""
+        """`sam2clip.safetensors`: the neck under the published prefix."""
         neck = self.network.neck.state_dict()
-        save_file(
-            {f"neck_student.{k}": v.contiguous() for k, v in neck.items()},
-            out / "sam2clip.safetensors",
-        )
-        record = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self.settings).items()}
-        record |= {"teacher_fingerprint": self.teacher.fingerprint, "photographs": len(self.data)}
-        (out / "run.json").write_text(json.dumps(record, indent=2) + "\n")
+        with draft_of(out / "sam2clip.safetensors") as draft:
+            save_file({f"neck_student.{k}": v.contiguous() for k, v in neck.items()}, draft)

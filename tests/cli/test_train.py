@@ -87,6 +87,27 @@ def test_a_learned_context_is_told_too(config: Path) -> None:
     assert made["losses"]["coop"] > 0
 
 
+def test_starting_again_forgets_nothing_before_the_data_is_there(config: Path) -> None:
+    assert train("lite", config).exit_code == 0
+    checkpoint = config.parent / "run" / "checkpoint.pt"
+    (config.parent / "coco.json").rename(config.parent / "away.json")
+    assert train("lite", config, "--restart").exit_code == 1
+    assert checkpoint.exists()
+
+
+def test_starting_a_context_again_forgets_its_checkpoint(config: Path) -> None:
+    folder = config.parent / "run"
+    folder.mkdir()
+    (folder / "image-crop.checkpoint").write_bytes(b"damaged")
+    method = 'method = "image-crop"\nvocabulary = "cat, cup"'
+    config.write_text(f'out = "run"\n{PAIR}\n{method}\n[schedule]\nsteps = 2\n')
+    refused = train("coop", config)
+    assert refused.exit_code == 1
+    assert "not a valid checkpoint" in refused.output
+    again = train("coop", config, "--restart")
+    assert again.exit_code == 0, again.output
+
+
 def test_what_of_a_start_is_taken_is_said(config: Path) -> None:
     tensors = {"other": torch.zeros(3), "mask_decoder.label_token.weight": torch.ones(1, 128)}
     save_file(tensors, config.parent / "start.safetensors")

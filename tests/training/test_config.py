@@ -146,6 +146,16 @@ def test_every_recipe_has_an_example() -> None:
         (LITE + "batch = 0\n[schedule]\nsteps = 1", "batch: Input should be greater than 0"),
         (LITE + "crop = 100\n[schedule]\nsteps = 1", "crop: Input should be a multiple of 32"),
         (LITE + "[schedule]\nsteps = 0", "schedule.steps: Input should be greater than 0"),
+        (LITE + "[schedule]\nsteps = 1\nlearning_rate = 0", "learning_rate: Input should be gr"),
+        (LITE + "[schedule]\nsteps = 1\nlearning_rate = -1e-3", "learning_rate: Input should"),
+        (LITE + "[schedule]\nsteps = 1\nlearning_rate = nan", "learning_rate: Input should be a"),
+        (LITE + "[schedule]\nsteps = 1\nweight_decay = inf", "weight_decay: Input should be a"),
+        (LITE + "[schedule]\nsteps = 1\nclip = -1", "schedule.clip: Input should be greater"),
+        (LITE + "[schedule]\nsteps = 1\nema = 1.0", "schedule.ema: Input should be less than 1"),
+        (LITE + "[schedule]\nsteps = 1\nseed = -1", "schedule.seed: Input should be greater"),
+        (LITE + "[schedule]\nsteps = 1\nseed = 3_000_000_000", "schedule.seed: Input should be"),
+        (LITE + "encoder_rate = -0.1\n[schedule]\nsteps = 1", "encoder_rate: Input should be gr"),
+        (LITE + "tasks = []\n[schedule]\nsteps = 1", "tasks: Tuple should have at least 1 item"),
     ],
 )
 def test_a_file_that_says_something_wrong_is_refused_with_what_it_is(
@@ -155,6 +165,22 @@ def test_a_file_that_says_something_wrong_is_refused_with_what_it_is(
         read_config("lite", written(tmp_path, text))
     assert reason in str(caught.value)
     assert "config.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", ["clip2sam", "sam2clip", "coop"])
+@pytest.mark.parametrize("share", ["-0.1", "7", "nan"])
+def test_what_is_kept_back_is_a_share(tmp_path: Path, recipe: str, share: str) -> None:
+    text = ONE.replace("annotations", "weights") if recipe == "sam2clip" else ONE
+    path = written(tmp_path, f"{text}kept_back = {share}\n[schedule]\nsteps = 1")
+    with pytest.raises(ValueError, match="kept_back: Input should be"):
+        read_config(recipe, path)
+
+
+@pytest.mark.parametrize("wrong", ["steps = 0", "batch = 0", "length = -2", "learning_rate = nan"])
+def test_a_schedule_of_a_context_is_checked_too(tmp_path: Path, wrong: str) -> None:
+    path = written(tmp_path, f"{ONE}method = 'image-crop'\n[schedule]\n{wrong}")
+    with pytest.raises(ValueError, match=f"schedule.{wrong.split()[0]}: Input should be"):
+        read_config("coop", path)
 
 
 def test_a_file_that_is_not_there_is_refused_with_where_examples_are(tmp_path: Path) -> None:

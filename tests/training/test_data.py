@@ -169,6 +169,34 @@ def test_a_crop_is_the_same_again_and_another_one_in_the_next_epoch(tmp_path: Pa
     assert not torch.equal(data[0].pixels, data[1].pixels)
 
 
+def test_a_photograph_that_cannot_be_used_is_named_and_teaches_nothing(tmp_path: Path) -> None:
+    file = small_set(tmp_path, 3)
+    Image.fromarray(noise(0, 30, 50)).save(tmp_path / "images" / "1.png")
+    (tmp_path / "images" / "2.png").write_bytes(b"no picture")
+    data = crops(file)
+    assert data[0].problem == ""
+    assert data[1].problem.endswith("1.png is 50 x 30, and its annotations say 64 x 48")
+    assert "2.png is not an image" in data[2].problem
+    for bad in (data[1], data[2]):
+        assert bad.pixels.shape == data[0].pixels.shape
+        assert len(bad.boxes) == len(bad.masks) == 0
+        assert bad.unknown.all()
+
+
+def test_data_without_anything_to_learn_from_is_refused(tmp_path: Path) -> None:
+    file = small_set(tmp_path, 3)
+    crops(file).check()
+    with pytest.raises(ValueError, match="none is left to train on: give more photographs"):
+        crops(file, keep=lambda name: False).check()
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="no photograph that is trained on has an instance"):
+        crops(file).check()
+    crops(file, regions=[region_set(tmp_path)]).check()
+
+
 def test_photographs_that_are_not_there_are_counted_and_named(tmp_path: Path) -> None:
     file = small_set(tmp_path, 8)
     for i in (1, 2, 3, 4):

@@ -243,6 +243,18 @@ def test_proposals_are_named_where_they_clearly_hold_a_thing_or_clearly_none() -
     assert len(none) == len(of_none) == 0
 
 
+def test_a_network_that_has_diverged_says_so_and_reads_no_foreign_memory(
+    recipe: LiteRecipe,
+) -> None:
+    assert recipe.network.objectness is not None
+    for parameter in recipe.network.objectness.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="a box that the network proposes is not finite"):
+        recipe([CROP, CROP], seeded())
+    with pytest.raises(FloatingPointError, match="a box that the network proposes is not finite"):
+        recipe.validate()
+
+
 def test_what_is_for_judging_is_neither_trained_on_nor_chosen_by(made: LiteRecipe) -> None:
     for data, part in ((made.data, "train"), (made.kept_back, "choose")):
         names = {path.name for path, *_ in data.items}

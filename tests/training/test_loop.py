@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -135,7 +136,6 @@ def test_a_run_in_bf16_goes_on_to_the_bit_too(tmp_path: Path) -> None:
     assert not same(plain.state_dict(), whole.state_dict())
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # the first is skipped
 def test_the_scale_of_gradients_is_kept_so_that_no_step_is_lost_to_finding_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,31 +273,59 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(
     assert ("checkpoint.pt holds" if after else "nothing holds") in said
 
 
-def test_a_checkpoint_of_another_recipe_or_of_other_parameters_is_refused(
-    whole: tuple[Line, Path],
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_is_taken(tmp_path: Path) -> None:
+    class Steep(Line):
+        def forward(self, batch: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+            return {"root": (self.outer.weight * 0).abs().sqrt().sum()}
+
+    recipe = Steep()
+    start = {k: v.clone() for k, v in recipe.state_dict().items()}
+    with pytest.raises(FloatingPointError, match="the gradient is nan at step 0: lower learning"):
+        run(recipe, tmp_path, SCHEDULE, quiet())
+    assert same(recipe.state_dict(), start)
+    assert not (tmp_path / "line.pt").exists()
+
+
+def test_weights_that_cannot_be_judged_are_not_written(tmp_path: Path) -> None:
+    class Broken(Line):
+        def validate(self) -> dict[str, float]:
+            raise FloatingPointError("a box is not finite")
+
+    with pytest.raises(FloatingPointError, match="a box is not finite at step 1: lower"):
+        run(Broken(), tmp_path, SCHEDULE, quiet())
+    assert not (tmp_path / "line.pt").exists()
+
+
+def test_a_run_goes_on_with_the_learning_rate_that_it_is_given_now(tmp_path: Path) -> None:
+    """As the message of a loss that is not finite says to do."""
+    run(Line(), tmp_path, replace(SCHEDULE, steps=3), quiet())
+    before = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["trained"]
+    slow = replace(SCHEDULE, learning_rate=1e-12)
+    run(Line(), tmp_path, slow, quiet())
+    after = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["trained"]
+    torch.testing.assert_close(before, after, rtol=0, atol=1e-9)
+    schedules = json.loads((tmp_path / "run.json").read_text())["schedules"]
+    told = [(s["step"], s["steps"], s["learning_rate"]) for s in schedules]
+    assert told == [(0, 3, 0.05), (3, 9, 1e-12)]
+
+
+def test_what_cannot_be_read_is_told_once_and_most_of_the_data_stops_the_run(
+    tmp_path: Path,
 ) -> None:
-    _, out = whole
+    class Some(Line):
+        def problems(self, batch: Tensor) -> list[str]:
+            return ["a.jpg is damaged"]
 
-    class Curve(Line):
-        name = "curve"
+    class All(Line):
+        def problems(self, batch: Tensor) -> list[str]:
+            return ["a.jpg is damaged", "b.jpg is damaged"]
 
-    for other in (Curve(), Line(features=5)):
-        with pytest.raises(ValueError, match="a checkpoint of line.*or remove it to start again"):
-            run(other, out, SCHEDULE, quiet())
-
-
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(ValueError, match="not a valid checkpoint: remove it to start again"):
-        run(Line(), tmp_path, SCHEDULE, quiet())
-
-
-def test_a_checkpoint_cut_short_is_refused(whole: tuple[Line, Path]) -> None:
-    file = whole[1] / "checkpoint.pt"
-    file.write_bytes(file.read_bytes()[:-500])
-    with pytest.raises(ValueError, match="not a valid checkpoint"):
-        run(Line(), whole[1], SCHEDULE, quiet())
+    console = quiet()
+    run(Some(), tmp_path / "some", SCHEDULE, console)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("left out: a.jpg is damaged") == 1
+    with pytest.raises(ValueError, match="12 of 12 photographs could not be used, such as a.jpg"):
+        run(All(), tmp_path / "all", SCHEDULE, quiet())
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -186,6 +186,34 @@ def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
         Photographs(tmp_path, TINY)
 
 
+def test_a_photograph_that_is_damaged_is_named_and_teaches_nothing(tmp_path: Path) -> None:
+    photographs(tmp_path / "images", 2)
+    (tmp_path / "images" / "1.png").write_bytes(b"no picture")
+    made = recipe(tmp_path)
+    both = [made.data[0], made.data[1]]
+    assert [text[-40:] for text in made.problems(both)] == [str(both[1])[-40:]]
+    assert "1.png is not an image" in str(both[1])
+    generator = torch.Generator()
+    assert made(both, generator)["mse"] == made(both[:1], generator)["mse"] > 0
+    nothing = made(both[1:], generator)["mse"]
+    nothing.backward()
+    assert nothing == 0
+
+
+def test_a_run_that_nothing_is_left_for_is_refused(tmp_path: Path) -> None:
+    photographs(tmp_path / "images", 2)
+    with pytest.raises(ValueError, match="all 2 photographs of .* are kept back"):
+        recipe(tmp_path, kept_back=1.0)
+
+
+def test_a_teacher_that_reads_other_sizes_than_the_network_is_refused(tmp_path: Path) -> None:
+    photographs(tmp_path / "images", 1)
+    other = tiny_network(replace(TINY, image_size=128))
+    settings = Sam2ClipSettings(images=tmp_path, teacher_weights=tmp_path, weights=tmp_path)
+    with pytest.raises(ValueError, match="reads 128 pixels, and teacher 'vit_h' 64: give a preset"):
+        Sam2ClipRecipe(settings, other, teacher())
+
+
 def test_only_the_neck_is_trained_and_it_keeps_sams_positions(tmp_path: Path) -> None:
     photographs(tmp_path / "images", 2)
     made = recipe(tmp_path)
