@@ -50,7 +50,6 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
         if (field && told.field !== field && this.filtered) { this.open(asked, { field: told.field, classes: [], confidence: null }); return; }
         Object.assign(this, { fields: told.fields, field: told.field, names: told.names, session: told.session, trouble: told.trouble });
         this.waiting = told.session?.waiting ?? [];
-        this.order = told.session?.order ?? this.order;
       } catch (error) {
         if (number === this.asked) Object.assign(this, { session: null, trouble: error.message });
       }
@@ -264,8 +263,8 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     const root = React.useRef(null);
     const [, again] = React.useReducer((count) => count + 1, 0);
     if (!desks.has(dataset)) desks.set(dataset, new Desk(dataset));
-    const fields = recoil.useRecoilValue(fos.labelFields({ space: "SAMPLE" }));
-    const desk = desks.get(dataset), key = JSON.stringify([asked, fields]);
+    const loaded = recoil.useRecoilValue(fos.dataset); // anew whenever the App loads it again
+    const desk = desks.get(dataset), key = JSON.stringify(asked);
     desk.prompt = foo.usePromptOperatorInput();
 
     React.useEffect(() => {
@@ -277,12 +276,12 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       return () => { changes.removeEventListener("changed", heard); if (desk.mounted === again) desk.mounted = null; };
     }, [desk]);
     // The queue follows what the grid shows, but for the instance that it was asked to show alone; and
-    // the dataset's fields, as a run is made or removed.
+    // the dataset, as a run is made, scored or removed.
     React.useEffect(() => {
-      if (desk.key === key || (desk.alone && JSON.stringify(asked.view).includes(desk.alone))) return;
-      Object.assign(desk, { key, before: null, alone: null });
+      if ((desk.key === key && desk.loaded === loaded) || (desk.alone && JSON.stringify(asked.view).includes(desk.alone))) return;
+      Object.assign(desk, { key, loaded, before: null, alone: null });
       desk.open(asked);
-    }, [key]);
+    }, [key, loaded]);
     React.useEffect(() => {
       const here = root.current;
       // Native: React's own handlers run too late to keep a key from the App.

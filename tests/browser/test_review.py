@@ -11,9 +11,10 @@ import fiftyone as fo
 import pytest
 
 from ovsam_plugin import label_dataset
-from ovsam_plugin.curation.decisions import Progress, progress
+from ovsam_plugin.curation.decisions import Progress, accept, progress
 from ovsam_plugin.curation.removal import remove_run
 from ovsam_plugin.curation.review_queue import Entry, queue
+from ovsam_plugin.curation.scores import score_run
 from tests.browser.panel import Panel, eventually
 
 FIELD = "ovsam"
@@ -339,3 +340,27 @@ def test_the_review_follows_the_fields_of_the_dataset(
     named.delete_sample_field("other")
     page.evaluate("window.__foo__.executeOperator('reload_dataset')")
     panel.wait("desk.field === 'asks' && !desk.fields.includes('other')")
+
+
+def test_the_review_follows_what_is_scored_and_decided_beside_it(
+    found: list[Entry], dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    panel = Review(page)
+    assert panel.desk("desk.session.order") == "confidence"
+    score_run(dataset)
+    page.evaluate("window.__foo__.executeOperator('reload_dataset')")
+    panel.wait("desk.session?.order === 'suggested'")
+    panel.settle()
+
+    # An order that a person chose stays.
+    page.locator("#ovsam-review-order").select_option("margin")
+    panel.wait("desk.session?.order === 'margin'")
+    panel.settle()
+    front = panel.ahead[0]
+    accept(dataset, FIELD, front)
+    page.evaluate("window.__foo__.executeOperator('reload_dataset')")
+    page.get_by_text("1 of 3 decided").wait_for()
+    panel.settle()
+    assert front not in panel.ahead
+    assert panel.desk("desk.session.order") == "margin"
