@@ -26,6 +26,10 @@ class CommandError(Exception):
     """The command was called well and failed all the same."""
 
 
+class StoppedError(Exception):
+    """Somebody asked the command's work to stop, elsewhere than by Ctrl-C."""
+
+
 @contextlib.contextmanager
 def usage() -> Iterator[None]:
     """What is raised inside as a ValueError or TypeError is an error of usage."""
@@ -43,7 +47,7 @@ def one_message(debug: bool, stopped: str = "stopped") -> Iterator[None]:
 
     Args:
         debug: also show where an error came from.
-        stopped: what is said after Ctrl-C.
+        stopped: what is said after Ctrl-C, or a stop from elsewhere.
     """
     if not debug:
         warnings.simplefilter("ignore")
@@ -54,7 +58,7 @@ def one_message(debug: bool, stopped: str = "stopped") -> Iterator[None]:
         yield
     except typer.Exit:
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError):
         _say(stopped)
         raise typer.Exit(STOPPED) from None
     except Exception as error:

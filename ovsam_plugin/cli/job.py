@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from ovsam_plugin.cli.failure import CommandError, UsageError, usage
+from ovsam_plugin.cli.failure import CommandError, StoppedError, UsageError, usage
 from ovsam_plugin.cli.outputs import check_file, check_picture, print_json
 from ovsam_plugin.counting import counted
 
@@ -109,6 +109,8 @@ class LabelJob:
         console.print(
             f"look at it: [bold]ovsam app open {name}[/bold] (field [bold]{self.field}[/bold])"
         )
+        if summary.left:
+            raise StoppedError
         if self._nothing_came(console, samples, summary, asking=bool(fields)):
             raise CommandError("nothing could be labelled; the reasons are above")
 
@@ -297,6 +299,8 @@ def _tell_of_labels(console: Console, summary: LabelSummary) -> None:
         f"{counted(summary.instances, 'instance')} on {counted(summary.labelled, 'image')} "
         f"in {summary.seconds:.1f} s{kept}"
     )
+    if summary.left:
+        console.print(f"{counted(summary.left, 'image')} left")
     if summary.failed:
         message = (
             f"something failed on {counted(summary.failed, 'image')}: see {summary.field}_error"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
+from ovsam_plugin.cli.failure import CommandError, StoppedError, UsageError, one_message, usage
 from ovsam_plugin.consent import OVERWRITE, OVERWRITE_ALL, ConsentError, Setting
 
 
@@ -25,6 +25,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (KeyError("label"), 1, "ovsam: KeyError: 'label' (--debug shows where)\n"),
         (RuntimeError(), 1, "ovsam: RuntimeError: no reason given (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "ovsam: stopped; go on with the same command\n"),
+        (StoppedError(), 130, "ovsam: stopped; go on with the same command\n"),
     ],
 )
 def test_every_error_is_one_message_and_its_exit_code(

@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
+from ovsam_plugin import stop_labeling
 from ovsam_plugin.dataset.importing import import_images
+from ovsam_plugin.dataset.model import OvsamModel
 from tests.cli.calling import run
 
 
@@ -55,3 +57,22 @@ def test_what_cannot_be_written_is_refused_before_anything_is_labelled(
     given = [option.format(tmp_path) for option in options]
     assert message in run("label", folder, "--vocabulary", "cat,", *given, code=2)
     assert not import_images(folder).has_field("ovsam")
+
+
+def test_a_run_that_was_stopped_from_elsewhere_says_so(dataset, monkeypatch):
+    whole = OvsamModel.encode
+
+    def stopping(self, batch):
+        assert stop_labeling(dataset) == 1
+        return whole(self, batch)
+
+    options = ("--vocabulary", "cat,cup", "--device", "cpu", "--workers", "0", "--batch-size", "1")
+    dataset.add_samples([s.copy() for s in dataset for _ in range(5)], progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(OvsamModel, "encode", stopping)
+        output = run("label", dataset.name, *options, code=130)
+    left = len(dataset) - len(dataset.exists("ovsam"))
+    assert 0 < left < len(dataset)
+    assert f"{left} images left\n" in output
+    assert "the same command continues from there" in output
+    assert " left" not in run("label", dataset.name, *options)
