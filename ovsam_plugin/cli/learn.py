@@ -9,7 +9,7 @@ import typer
 
 from ovsam_plugin.cli.failure import one_message, usage
 from ovsam_plugin.cli.options import Debug, Json, OverwriteAll, OverwriteNew
-from ovsam_plugin.cli.outputs import console, print_json
+from ovsam_plugin.cli.outputs import check_file, console, print_json
 
 
 def learn(
@@ -48,6 +48,7 @@ def learn(
         from ovsam_plugin.cli.datasets import load_images
         from ovsam_plugin.curation.learning import learn_from_decisions, learn_names
 
+        check_file("--adapter", adapter, "names.adapter")
         samples = load_images(dataset)
         into = into or f"{field}_learned"
         said = console(as_json)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.tables import BUILT_IN
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
@@ -154,8 +155,6 @@ class Adapter:
 
     def save(self, path: str | Path) -> None:
         """As a safetensors file, whole or not at all."""
-        path = Path(path).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
         header = {
             "network": self.network,
             "vocabulary": self.vocabulary.name,
@@ -164,12 +163,11 @@ class Adapter:
             "provenance": dict(self.provenance),
         }
         told = {"format": _FORMAT, "adapter": json.dumps(header, ensure_ascii=False)}
-        part = path.with_name(path.name + ".part")
         tensors: dict[str, npt.NDArray[Any]] = {"classes": self.classes, "weights": self.weights}
         if self.bias.any() or (self.kept != 1).any():
             tensors |= {"bias": self.bias, "kept": self.kept}
-        save_file(tensors, part, metadata=told)
-        part.replace(path)
+        with draft_of(path) as draft:
+            save_file(tensors, draft, metadata=told)
 
     @classmethod
     def of(cls, given: Adapter | str | Path | None) -> Adapter | None:

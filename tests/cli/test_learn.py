@@ -36,6 +36,16 @@ def test_it_says_what_it_is_worth_and_asks_before_it_writes(
     assert "24 kept the name that a person decided" in output
 
 
+def test_a_place_for_the_adapter_that_is_a_folder_is_told_before_anything_is_written(
+    made: fo.Dataset, tmp_path: Path
+) -> None:
+    decide(made, 6)
+    call = ("learn", made.name, "--yes", "--device", "cpu", "--adapter", tmp_path)
+    assert f"--adapter {tmp_path} is a folder: give a file" in run(*call, code=2)
+    made.reload()
+    assert not made.has_field("ovsam_learned")
+
+
 def test_scripts_get_what_it_is_worth_and_what_was_written(made: fo.Dataset) -> None:
     decide(made, 6)
     call = ("learn", made.name, "--device", "cpu")

@@ -161,6 +161,13 @@ def test_what_was_learned_over_another_adapter_gives_both_their_scores() -> None
     assert after.over(None) is after
 
 
+def test_where_no_file_can_be_nothing_is_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        adapter([1]).save(tmp_path / "folder")
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
 def test_bias_and_what_is_kept_go_into_the_file_and_the_hash(tmp_path: Path) -> None:
     vocabulary = load_vocabulary(NAMES)
     rows = np.ones((1, 768), np.float32)
