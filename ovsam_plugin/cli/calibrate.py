@@ -10,6 +10,7 @@ import typer
 from ovsam_plugin.cli.failure import CommandError, UsageError, one_message, usage
 from ovsam_plugin.cli.options import Debug, Json
 from ovsam_plugin.cli.outputs import check_file, console, print_json
+from ovsam_plugin.counting import counted
 
 
 def calibrate(
@@ -78,8 +79,9 @@ def calibrate(
         if as_json:
             print_json({**facts, "temperature": made.temperature, "file": out})
         said.print(
-            f"{facts['instances']:,} instances: temperature {made.temperature:.3g}, log loss "
-            f"{facts['log_loss_before']:.3f} -> {facts['log_loss']:.3f}; thresholds of "
-            f"{len(made.thresholds):,} classes, {made.threshold:.3f} for the others"
+            f"{counted(facts['instances'], 'instance')}: temperature {made.temperature:.3g}, "
+            f"log loss {facts['log_loss_before']:.3f} -> {facts['log_loss']:.3f}; thresholds of "
+            f"{len(made.thresholds):,} of {len(labeler.recognizer.vocabulary):,} classes, "
+            f"{made.threshold:.3f} for the others"
         )
         said.print(f"use it: ovsam label ... --calibration [bold]{escape(str(out))}[/bold]")

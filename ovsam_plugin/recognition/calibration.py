@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from ovsam_plugin.files import write_whole
 from ovsam_plugin.vocabulary.vocabulary import Vocabulary
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
@@ -39,7 +40,8 @@ class Calibration:
         provenance: what else is known of its making; plain JSON.
 
     Raises:
-        TypeError: the temperature or a threshold is no number, or the thresholds are no mapping.
+        TypeError: the temperature or a threshold is no number, the thresholds are no mapping, or a
+            hash is no text.
         ValueError: the temperature is not positive, or a threshold outside 0..1.
     """
 
@@ -53,6 +55,9 @@ class Calibration:
     def __post_init__(self) -> None:
         if not isinstance(self.thresholds, Mapping):
             raise TypeError(f"thresholds are numbers by class name, got {self.thresholds!r:.60}")
+        for name, text in (("weights", self.weights), ("vocabulary", self.vocabulary)):
+            if not isinstance(text, str):
+                raise TypeError(f"{name!r} is {text!r:.60}, not the text of a hash")
         for name, given in (("temperature", self.temperature), ("threshold", self.threshold),
                             *self.thresholds.items()):  # fmt: skip
             if isinstance(given, bool) or not isinstance(given, int | float | np.number):
@@ -72,7 +77,8 @@ class Calibration:
         """That it was fitted for these.
 
         Raises:
-            ValueError: it was fitted for other weights or another vocabulary.
+            ValueError: it was fitted for other weights or another vocabulary, or has a threshold of
+                a class that the vocabulary does not have.
         """
         # Confidences that were never fitted, and stay as the network gives them, need no weights.
         set_by_hand = not self.weights and self.temperature == 1
@@ -85,6 +91,12 @@ class Calibration:
                     f"the calibration was fitted for another {what} ({fitted[:12]}, not "
                     f"{used[:12]}): fit it again with what is used now"
                 )
+        strangers = [name for name in self.thresholds if name not in vocabulary.names]
+        if strangers:
+            raise ValueError(
+                f"the calibration has a threshold of {strangers[0]!r}, which is no class of "
+                f"{vocabulary.name!r}: spell it as the vocabulary does, or take it out"
+            )
 
     def to_json(self) -> str:
         """All of it."""
@@ -92,9 +104,7 @@ class Calibration:
 
     def save(self, path: str | Path) -> None:
         """As JSON."""
-        path = Path(path).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.to_json() + "\n", encoding="utf-8")
+        write_whole(path, self.to_json())
 
     @classmethod
     def of(cls, given: Calibration | str | Path | None) -> Calibration | None:
@@ -122,7 +132,14 @@ class Calibration:
         if not path.is_file():
             raise FileNotFoundError(f"no calibration at {path}: fit one with ovsam calibrate")
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8-sig")))
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+            known = [each.name for each in fields(cls)]
+            if not isinstance(content, dict):
+                raise ValueError(f"it is no object with {', '.join(known)}")
+            other = sorted(set(content) - set(known))
+            if other:
+                raise ValueError(f"it has {other[0]!r}, allowed are {', '.join(known)}")
+            return cls(**content)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path} is not a calibration: {error}") from error
 

@@ -108,11 +108,20 @@ def test_a_calibration_for_something_else_is_refused() -> None:
         made.check("abc", load_vocabulary("cat, dog"))
 
 
+def test_a_threshold_of_a_class_that_there_is_not_is_refused() -> None:
+    misspelt = Calibration(thresholds={"catt": 0.5}, vocabulary=vocabulary().hash)
+    with pytest.raises(ValueError, match="a threshold of 'catt', which is no class of"):
+        misspelt.check("any", vocabulary())
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("{}x", "not a calibration"),
-        ('{"colour": 1}', "colour"),
+        ('{"colour": 1}', "it has 'colour', allowed are temperature, threshold, thresholds"),
+        ('{"vocabulary": 3}', "c.json is not a calibration: 'vocabulary' is 3, not the text"),
+        ('{"weights": null}', "c.json is not a calibration: 'weights' is None, not the text"),
+        ("null", "it is no object with temperature"),
         ('{"temperature": 0}', "positive"),
         ('{"temperature": NaN}', "positive"),
         ('{"thresholds": {"cat": 2}}', "'cat' is 2"),
