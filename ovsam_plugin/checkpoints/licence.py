@@ -40,9 +40,9 @@ def accept(name: str, text: str, folder: Path, *, accepted: bool = False) -> Non
     if not (accepted or os.environ.get(VARIABLE) == "1" or _ask(name, text)):
         raise NotAcceptedError(
             f"the weights of {name} are not on this machine, and their licence has not been "
-            f"accepted:\n\n{text}\n\nTo accept it and fetch them: ovsam weights fetch {name}, or "
-            f"set {VARIABLE}=1. An assembled model of your own can be given as the weights, and "
-            "ovsam-lite works offline"
+            f"accepted:\n\n{text}\n\nTo accept it and fetch them: ovsam weights fetch {name}, with "
+            f"--accept-licence where nobody can be asked, or set {VARIABLE}=1. An assembled model "
+            "of your own can be given as the weights, and ovsam-lite works offline"
         )
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +63,13 @@ def _digest(text: str) -> str:
 
 
 def _known(ledger: Path) -> dict[str, dict[str, str]]:
-    """What has been consented to, by preset."""
-    return dict(json.loads(ledger.read_text())) if ledger.is_file() else {}
+    """What has been consented to, by preset; nothing where the file is damaged."""
+    try:
+        found = json.loads(ledger.read_text())
+    except (OSError, ValueError):
+        return {}
+    found = found if isinstance(found, dict) else {}
+    return {name: said for name, said in found.items() if isinstance(said, dict)}
 
 
 def _ask(name: str, text: str) -> bool:

@@ -41,7 +41,11 @@ def load_sam(path: str | Path) -> Sam:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a checkpoint of tensors alone: {error!s:.200}") from error
+        # torch's own words advise to load it all the same, which runs what it holds.
+        raise ValueError(
+            f"{path} is not a checkpoint of tensors alone: take it from segment_anything's own "
+            "addresses"
+        ) from error
     width = state[_WIDTH_KEY].shape[-1] if isinstance(state, dict) and _WIDTH_KEY in state else None
     if width not in SAM_WIDTHS:
         raise ValueError(

@@ -192,6 +192,10 @@ def test_what_is_no_sam_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(print))
     with pytest.raises(ValueError, match="not a checkpoint of tensors alone"):
         load_sam(path)
+    torch.save({"code": print}, path)
+    with pytest.raises(ValueError, match="not a checkpoint of tensors alone") as caught:
+        load_sam(path)
+    assert "load failed" not in str(caught.value)  # torch then advises to run what it holds
     torch.save({"weight": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match="not one of segment_anything's checkpoints"):
         load_sam(path)

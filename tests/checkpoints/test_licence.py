@@ -45,12 +45,22 @@ def test_consent_is_asked_for_once(
 def test_without_a_terminal_nobody_is_asked_and_the_next_step_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(FileNotFoundError, match="OVSAM_ACCEPT_LICENCE=1"):
+    with pytest.raises(FileNotFoundError, match="--accept-licence where.*OVSAM_ACCEPT_LICENCE=1"):
         licence.accept("x", "the terms", tmp_path)
     monkeypatch.setenv("OVSAM_ACCEPT_LICENCE", "1")
     licence.accept("x", "the terms", tmp_path)
     monkeypatch.delenv("OVSAM_ACCEPT_LICENCE")
     licence.accept("x", "the terms", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "no JSON", "[1]", '{"x": 3}'])
+def test_a_damaged_record_of_consent_is_none_and_is_made_again(
+    tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "licences.json").write_text(content)
+    assert not licence.is_accepted("x", "the terms", tmp_path)
+    licence.accept("x", "the terms", tmp_path, accepted=True)
+    assert licence.is_accepted("x", "the terms", tmp_path)
 
 
 def test_no_consent_is_lost_where_many_are_given_at_once(
