@@ -91,7 +91,7 @@ class Calibration:
                     f"the calibration was fitted for another {what} ({fitted[:12]}, not "
                     f"{used[:12]}): fit it again with what is used now"
                 )
-        strangers = [name for name in self.thresholds if name not in vocabulary.names]
+        strangers = sorted(set(self.thresholds) - set(vocabulary.names))
         if strangers:
             raise ValueError(
                 f"the calibration has a threshold of {strangers[0]!r}, which is no class of "
