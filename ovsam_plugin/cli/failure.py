@@ -82,7 +82,7 @@ def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror is not None:
         return error.strerror + ("" if error.filename is None else f": {error.filename!r}")
     kind, text = type(error).__name__, str(error).strip()
-    spoken = UsageError | CommandError | ValueError | TypeError | OSError
+    spoken = UsageError | CommandError | ValueError | TypeError | OSError | FloatingPointError
     if isinstance(error, spoken) and text:
         return text
     return f"{kind}: {text or 'no reason given'} (--debug shows where)"

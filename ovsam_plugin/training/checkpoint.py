@@ -51,7 +51,11 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler | None,
     ) -> None:
-        """Replace the file."""
+        """Replace the file.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         state = {
             "recipe": self.recipe,
             "provenance": self.provenance,
@@ -63,7 +67,13 @@ class Checkpoint:
             "scaler": scaler.state_dict() if scaler else None,
         }
         with draft_of(self.path) as draft:
-            torch.save(state, draft)
+            try:
+                torch.save(state, draft)
+            except RuntimeError as error:  # torch's for a disk that is full
+                raise OSError(
+                    f"{self.path} cannot be written, and the one before stays: is the disk full? "
+                    "Make room, and the same command goes on from there"
+                ) from error
 
     def load(
         self,

@@ -210,7 +210,9 @@ def run(
                         out / "run.json", json.dumps({**recipe.provenance, **made}, indent=2)
                     )
                     log.validation(step, figures)
-                    progress.console.print(_table(f"{recipe.name}, step {step}", figures))
+                    title = f"{recipe.name}, step {step}"
+                    none = f"{title}: no photograph with an instance is kept back to judge by"
+                    progress.console.print(_table(title, figures) if figures else none)
                 accelerator.wait_for_everyone()
                 recipe.train()
             # After the weights are written: a run that is stopped in between does this step again.

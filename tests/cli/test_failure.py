@@ -23,6 +23,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (CommandError("nothing was labelled"), 1, "ovsam: nothing was labelled\n"),
         (FileNotFoundError(2, "No such file", "a.json"), 1, "ovsam: No such file: 'a.json'\n"),
         (KeyError("label"), 1, "ovsam: KeyError: 'label' (--debug shows where)\n"),
+        (FloatingPointError("the loss is nan"), 1, "ovsam: the loss is nan\n"),
         (RuntimeError(), 1, "ovsam: RuntimeError: no reason given (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "ovsam: stopped; go on with the same command\n"),
         (StoppedError(), 130, "ovsam: stopped; go on with the same command\n"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,20 @@ def test_a_checkpoint_cut_short_is_refused(whole: tuple[Line, Path]) -> None:
     file.write_bytes(file.read_bytes()[:-500])
     with pytest.raises(ValueError, match="not a valid checkpoint"):
         run(Line(), whole[1], SCHEDULE, quiet())
+
+
+def test_a_disk_that_is_full_is_told_and_the_checkpoint_before_stays(tmp_path: Path) -> None:
+    run(Line(), tmp_path, replace(SCHEDULE, steps=3), quiet())
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="the one before stays: is the disk full"):
+            run(Line(), tmp_path, SCHEDULE, quiet())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.parametrize("state", [{}, [1], {"recipe": "line", "step": 1}, torch.zeros(3)])

@@ -370,6 +370,17 @@ def test_validation_is_shown_as_a_table(tmp_path: Path) -> None:
     assert "first" in shown
 
 
+def test_a_run_with_nothing_to_judge_by_says_so(tmp_path: Path) -> None:
+    class Blind(Line):
+        def validate(self) -> dict[str, float]:
+            return {}
+
+    console = quiet()
+    run(Blind(), tmp_path, replace(SCHEDULE, steps=2, validate_every=2), console)
+    assert isinstance(console.file, io.StringIO)
+    assert "line, step 2: no photograph with an instance is kept back" in console.file.getvalue()
+
+
 def test_two_processes_of_half_a_batch_train_as_one_of_a_whole(tmp_path: Path) -> None:
     out = tmp_path / "two"
     script = [str(Path(two_processes.__file__)), str(out), "2"]
