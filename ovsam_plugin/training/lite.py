@@ -52,7 +52,8 @@ class LiteRecipe(Recipe):
         network: of other sizes than the preset's; its weights then fit no preset.
 
     Raises:
-        ValueError: nothing of `start` fits, or the annotations are wrong.
+        ValueError: nothing of `start` fits, the annotations are wrong, or what is frozen is no part
+            of the network, or all of it.
     """
 
     name = "lite"
@@ -101,6 +102,11 @@ class LiteRecipe(Recipe):
             "encoder_sha256": file_sha256(encoder),
             "start_sha256": file_sha256(settings.start) if settings.start else None,
         }
+        parts = [name for name, _ in self.network.named_parameters()]
+        for part in settings.frozen:  # a misspelt one would be trained
+            if not part or not any(name.startswith(part) for name in parts):
+                known = ", ".join(dict.fromkeys(name.split(".")[0] for name in parts))
+                raise ValueError(f"frozen: no parameter is named {part!r}...: there are {known}")
         dead = ("mask_decoder.label_mlp", *settings.frozen)
         if "masks" not in settings.tasks:
             dead += ("neck", "pe", "mask_decoder.mask_decoder", "mask_decoder.label_token")
@@ -111,6 +117,8 @@ class LiteRecipe(Recipe):
             if name.startswith("backbone."):
                 lives &= name.startswith(tuned) if tuned else False
             parameter.requires_grad_(lives)
+        if not any(parameter.requires_grad for parameter in self.network.parameters()):
+            raise ValueError("frozen: nothing is left to train")
         # What the heads are trained on where it is left as it is; else what it was before any
         # training. Held in a list so that it is no part of the recipe's own parameters.
         original = self.network

@@ -400,6 +400,21 @@ def test_a_start_of_which_nothing_fits_is_refused(
         recipe._start(path)
 
 
+@pytest.mark.parametrize(
+    ("frozen", "reason"),
+    [
+        (("nek",), "no parameter is named 'nek'...: there are backbone, neck"),
+        (("",), "no parameter is named ''"),
+        (("neck", "pe", "fpn_neck", "mask_decoder", "objectness", "region_masks"), "nothing is le"),
+    ],
+)
+def test_what_is_frozen_is_a_part_and_not_all_of_the_network(
+    file: Path, frozen: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=f"frozen: {reason}"):
+        LiteRecipe(settings(file, frozen=frozen))
+
+
 def test_weights_of_another_network_are_no_start_for_the_encoder(
     recipe: LiteRecipe, tmp_path: Path
 ) -> None:
