@@ -188,7 +188,8 @@ def load(dataset: fo.Dataset, key: str) -> Any:
 
     Returns:
         an `EmbeddingSimilarityIndex`, whoever wrote what is stored, or FiftyOne's own index where
-        the vectors are not in the database.
+        the vectors are not in the database; None where nothing was stored yet, as by a call that
+        was killed.
 
     Raises:
         ValueError: there is no such run, or its vectors have been changed.
@@ -204,7 +205,7 @@ def load(dataset: fo.Dataset, key: str) -> Any:
         return _index(dataset, config, key, vectors, ids["sample_ids"], ids["label_ids"])
     # Not FiftyOne's cached copy: another process may have written since.
     index = dataset.load_brain_results(key, cache=False)
-    if isinstance(index.config, EmbeddingSimilarityConfig):
+    if index is not None and isinstance(index.config, EmbeddingSimilarityConfig):
         index._config = _config(index.config.patches_field, index.config.model, None)
     return index
 

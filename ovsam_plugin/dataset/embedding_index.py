@@ -16,6 +16,7 @@ import fiftyone.brain as fob
 import numpy as np
 
 from ovsam_plugin.dataset import embedding_backend, lance_table, runs, zoo_source
+from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.embedder import Embedder
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool, sample_of, worker_of
 from ovsam_plugin.dataset.embeddings import StoredEmbeddings
@@ -96,7 +97,9 @@ def refresh(
         with Worker(dataset, field) as alone:
             return refresh(dataset, field, embedder, backend, worker=alone, lost=lost)
     with worker.lease(f"the embeddings of field {field!r}"):
-        known, missing = _refresh(as_stored(dataset), field, embedder, backend, worker)
+        known, missing = patiently(
+            lambda: _refresh(as_stored(dataset), field, embedder, backend, worker)
+        )
     if lost is not None:
         lost.update(missing)
     return known
@@ -198,9 +201,9 @@ def opened(dataset: fo.Dataset, field: str) -> Any:
         ValueError: as for `load`.
     """
     key = key_of(dataset, runs.source_field(as_stored(dataset), field))
-    if key is None:
+    index = None if key is None else _opened(dataset.name, key, _stamp(dataset, key))
+    if index is None:
         raise ValueError(_NOT_KEPT.format(field=field))
-    index = _opened(dataset.name, key, _stamp(dataset, key))
     _check_maker(dataset, field, index)
     if index.config.method == "lancedb" and index.table is not None:
         index.table.checkout_latest()
@@ -283,6 +286,8 @@ def _check_free(dataset: fo.Dataset, field: str) -> None:
 def _create(dataset: fo.Dataset, field: str, embedder: Embedder, backend: str) -> Any:
     _check_backend(backend)
     _check_free(dataset, field)
+    if key_of(dataset, field) is not None:  # of a call that was killed before it stored anything
+        dataset.delete_brain_run(index_key(field))
     model, model_kwargs = _offer_model(embedder)
     if backend == "database":
         return embedding_backend.create(dataset, field, index_key(field), model, model_kwargs)
@@ -306,7 +311,7 @@ def _offer_model(embedder: Embedder) -> tuple[str, dict[str, Any] | None]:
 
 
 def _open(dataset: fo.Dataset, field: str) -> Any:
-    """The index as it is stored now, or None."""
+    """The index as it is stored now, or None where nothing is."""
     key = key_of(dataset, field)
     return None if key is None else embedding_backend.load(dataset, key)
 

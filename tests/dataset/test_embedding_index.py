@@ -17,6 +17,7 @@ import pytest
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import embedding_index
 from ovsam_plugin.dataset.embedding_spool import EmbeddingSpool
+from ovsam_plugin.dataset.internals import brain_document
 from ovsam_plugin.dataset.labeler_cache import cached_labeler
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.images.reading import read_image
@@ -150,6 +151,30 @@ def test_a_killed_run_loses_no_embedding(twice: fo.Dataset) -> None:
     assert twice.list_brain_runs() == []
     assert sum(len(part) for part in EmbeddingSpool(twice, "ovsam")) > 0
     label_dataset(twice, **SMALL)
+    assert set(embedding_index.load(twice, "ovsam").label_ids.tolist()) == ids(twice)
+    assert list(EmbeddingSpool(twice, "ovsam")) == []
+
+
+@pytest.mark.parametrize("backend", embedding_index.BACKENDS)
+def test_an_index_whose_call_was_killed_before_it_was_stored_is_made_again(
+    twice: fo.Dataset, lance: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**lance, "index_backend": backend}
+
+    def killed(*told: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedding_index, "_rewrite", killed)
+        with pytest.raises(KeyboardInterrupt):
+            label_dataset(twice, **given)
+    assert twice.list_brain_runs() == ["ovsam_similarity"]
+    brain_document(twice, "ovsam_similarity").update(unset__results=True)
+    twice.clear_cache()
+    for read in (embedding_index.load, embedding_index.opened):
+        with pytest.raises(ValueError, match="of field 'ovsam' are not kept"):
+            read(twice, "ovsam")
+    assert label_dataset(twice, **given).labelled == 0
     assert set(embedding_index.load(twice, "ovsam").label_ids.tolist()) == ids(twice)
     assert list(EmbeddingSpool(twice, "ovsam")) == []
 
