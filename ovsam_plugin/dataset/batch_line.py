@@ -143,7 +143,7 @@ class BatchLine:
             RuntimeError: such processes have died too often.
         """
         loader = self._model.build_get_item(dict(prompt_fields))
-        table = SampleTable(view, loader, skip_failures=True)
+        table = patiently(lambda: SampleTable(view, loader, skip_failures=True))
         claims = Claims(self._worker, [str(i) for i in table.keys], self._batch_size or 1, open_)
         batches: DataLoader[Any] = DataLoader(
             table,

@@ -21,7 +21,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 # Seconds that a database may be away, and between two tries.
-_MOST_AWAY, _BETWEEN = 300.0, 2.0
+MOST_AWAY, _BETWEEN = 300.0, 2.0
 
 # Ids in a query: about 20 bytes each, of the 16 MB that a query may have.
 IDS_A_QUERY = 100_000
@@ -58,7 +58,7 @@ def require_database() -> None:
         raise NoDatabaseError(_ADVICE.format(reason=str(error).splitlines()[0])) from error
 
 
-def patiently(work: Callable[[], _T], most: float = _MOST_AWAY) -> _T:
+def patiently(work: Callable[[], _T], most: float = MOST_AWAY) -> _T:
     """What the work returns; it is done again where the database was away, for a few minutes.
 
     Args:

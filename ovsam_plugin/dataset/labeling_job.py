@@ -117,7 +117,7 @@ class LabelingJob:
             # FiftyOne takes a field from the samples first: some may have got it back since.
             check_declared(self._dataset, written, ids)
             raise
-        check_declared(self._dataset, written, ids)
+        patiently(lambda: check_declared(self._dataset, written, ids))
 
     def _run(
         self,

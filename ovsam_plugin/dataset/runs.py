@@ -20,6 +20,7 @@ import fiftyone as fo
 import numpy as np
 import numpy.typing as npt
 
+from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.images.tiles import Tiles
 from ovsam_plugin.vocabulary.sources import load_vocabulary
@@ -266,7 +267,8 @@ def required_vocabulary(dataset: fo.Dataset, field: str) -> Vocabulary:
 
 def add_session(dataset: fo.Dataset, field: str, session: Mapping[str, Any]) -> None:
     """Records what one call of a run did, beside what other calls did."""
-    _sessions(dataset, field).put(uuid4().hex, dict(session))
+    key = uuid4().hex
+    patiently(lambda: _sessions(dataset, field).put(key, dict(session)))
 
 
 def sessions(dataset: fo.Dataset, field: str) -> list[dict[str, Any]]:

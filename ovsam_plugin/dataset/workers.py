@@ -22,6 +22,7 @@ from uuid import uuid4
 import fiftyone as fo
 import psutil  # type: ignore[import-untyped]
 
+from ovsam_plugin.dataset.database import MOST_AWAY, patiently
 from ovsam_plugin.dataset.store import Store
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,9 @@ class Worker:
     ) -> None:
         self._done.set()
         self._heart.join()
-        self._store.drop([_worker(self.token), _stop(self.token)])
+        # After an error nothing is waited for: this worker is known to be dead soon anyway.
+        most = MOST_AWAY if error is None else 0.0
+        patiently(lambda: self._store.drop([_worker(self.token), _stop(self.token)]), most)
 
     def _beat(self) -> None:
         beat = 0
@@ -130,15 +133,17 @@ class Worker:
             name: of the work.
         """
         key, waited = f"lease.{name}", 0.0
-        while not self._take([key]):
+        while not patiently(lambda: self._take([key])):
             if waited <= _LONG < waited + _PAUSE:
                 logger.warning("waiting for another call that is working on %s", name)
             time.sleep(_PAUSE)
             waited += _PAUSE
         try:
             yield
-        finally:
+        except BaseException:
             self._store.drop([key], self.token)
+            raise
+        patiently(lambda: self._store.drop([key], self.token))
 
     def claim(self, sample_ids: Sequence[str]) -> list[str]:
         """Takes samples to label.

@@ -14,6 +14,7 @@ from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import (
     answer_writer,
     database,
+    embedding_index,
     embedding_spool,
     labeling_job,
     runs,
@@ -23,6 +24,7 @@ from ovsam_plugin.dataset.database import patiently
 from ovsam_plugin.dataset.loading import SampleTable
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.model_building import build_model
+from ovsam_plugin.dataset.store import Store
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.prediction.predictor import Predictor
 
@@ -61,6 +63,13 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
         (Worker, "claim"),
         (Worker, "release"),
         (Worker, "should_stop"),
+        (Worker, "_take"),
+        (labeling_job, "SampleTable"),
+        (labeling_job, "check_declared"),
+        (embedding_index, "_refresh"),
+        (embedding_index, "_rewrite"),
+        (embedding_spool.EmbeddingSpool, "forget"),
+        (Store, "drop"),
     ],
 )
 def test_a_database_that_is_away_for_a_moment_costs_nothing(
