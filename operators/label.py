@@ -10,6 +10,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ovsam_plugin.counting import counted
+from ovsam_plugin.dataset.overwrite_request import REPLACE
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS
 from ovsam_plugin.dataset.request import LabelRequest
 from ovsam_plugin.dataset.targets import Samples
@@ -42,6 +43,10 @@ _UNASKED: dict[str, str | tuple[str, str]] = {
     "everything": ("Everything", "each object in a photograph gets a mask and a name"),
     "find": ("What matches some words", 'only what matches them, such as "a red bus"'),
 }
+_NOTHING = (
+    "No instance passed the minimum objectness and confidence, or matched the words: label again "
+    f'with lower ones, or other words, and "{REPLACE}"'
+)
 _ADVANCED = ("weights", "tiles", "all_candidates", "refine_masks")
 
 
@@ -115,9 +120,9 @@ class Label(FormOperator):
         samples: Samples,
         problems: dict[str, str],
     ) -> None:
-        inputs.str(
-            "field", label="Field for the labels", description=plain(_where(request, samples))
-        )
+        # What is wrong with the field is told in the place of what would happen there.
+        told = None if "field" in problems else plain(_where(request, samples))
+        inputs.str("field", label="Field for the labels", description=told)
         overwrite_menu(
             inputs, request, samples, "labels that the field already holds are made again"
         )
@@ -184,10 +189,12 @@ def _outcome(results: dict[str, Any]) -> types.Property:
     outputs.str("field", label="Field")
     outputs.int("labelled", label="Photographs labelled")
     outputs.int("instances", label="Instances")
+    if not results.get("instances") and results.get("labelled", 0) > results.get("failed", 0):
+        outputs.view("nothing", types.Notice(label=_NOTHING))
     for name, label in (
-        ("left", "Photographs left because it was stopped: label again to go on"),
+        ("left", "Photographs left, as it was stopped: label again, with the same settings"),
         ("kept", "Photographs that already had labels"),
-        ("failed", "Photographs that failed"),
+        ("failed", "Of these, failed wholly or in part"),
         ("reasons", "Reasons for failure"),
     ):
         if results.get(name):

@@ -15,7 +15,7 @@ from ovsam_plugin.dataset.targets import Samples
 from ovsam_plugin.dataset.tried_photographs import COUNT, tried_photographs
 from ovsam_plugin.import_lock import IMPORTS
 
-from .form import flat_target, menu, slider
+from .form import Choices, flat_target, menu, slider
 from .live import in_words
 
 _URI = "@ovsam/curation/try_labels"
@@ -109,7 +109,7 @@ def _show(inputs: types.Object, request: LabelRequest, key: str, samples: Sample
     sheet.save(file, "JPEG", quality=85)
     counts = [count for _, count in drawn]
     told = f"{sum(counts) / max(len(counts), 1):.1f} instances per photograph"
-    if made.seconds:
+    if made.seconds and left:
         told += f"; all {left:,} take {in_words(left * made.seconds)} on this machine"
     inputs.view("told", types.Notice(label=told))
     _one_class(inputs, request, made.classes(*limits))
@@ -120,8 +120,12 @@ def _show(inputs: types.Object, request: LabelRequest, key: str, samples: Sample
 
 def _one_class(inputs: types.Object, request: LabelRequest, found: list[str]) -> None:
     """A minimum confidence for one class that was found: one that is too often wrong."""
+    if not found:
+        return
     chosen = request.strict_class if request.strict_class in found else ""
-    classes = {"": "no class", **{name: name for name in found}}
+    # The App shows nothing as chosen, and what is told below.
+    nothing = ("no class", "one class that is too often wrong")
+    classes: Choices = {"": nothing, **{name: name for name in found}}
     menu(inputs, "strict_class", classes, chosen, "Stricter with")
     if chosen:
         label = f"Minimum confidence of {chosen!r}"

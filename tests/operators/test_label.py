@@ -196,3 +196,24 @@ def test_a_wrong_form_that_is_executed_all_the_same_is_an_error(boxed: fo.Datase
     params = {**SMALL, "prompts": "box", "prompt_field": "nothing"}
     with pytest.raises(foo.executor.ExecutionError, match="there is no field 'nothing'"):
         foo.execute_operator(URI, {"dataset": boxed, "params": params})
+
+
+def test_a_field_that_cannot_be_written_is_not_also_said_to_be_done(boxed: fo.Dataset) -> None:
+    shown = form(boxed, field="asks", **SMALL)["field"]
+    assert "made by something other than this plugin" in shown["error_message"]
+    assert not shown["view"].get("description")
+
+
+def test_limits_that_nothing_passes_are_told_with_the_outcome(boxed: fo.Dataset) -> None:
+    operator = OperatorRegistry().get_operator(URI)
+
+    def outcome(**params: Any) -> dict[str, Any]:
+        done = foo.execute_operator(URI, {"dataset": boxed, "params": {**SMALL, **params}})
+        told = ExecutionContext({"results": done.result}, operator_uri=URI)
+        shown: dict[str, Any] = operator.resolve_output(told).to_json()["type"]["properties"]
+        return shown
+
+    asked = {"prompts": "box", "prompt_field": "asks"}
+    assert "nothing" not in outcome(**asked)
+    none = outcome(**asked, min_confidence=1.0, field="none")
+    assert "label again with lower ones" in none["nothing"]["view"]["label"]

@@ -18,6 +18,13 @@ def asked(dataset: fo.Dataset, **params: Any) -> dict[str, Any]:
     return properties
 
 
+def load(dataset: fo.Dataset, loader: dict[str, Any]) -> dict[str, Any]:
+    """What the form's loader puts into the form, once it has done its work."""
+    view = loader["view"]
+    made = foo.execute_operator(view["operator"], {"dataset": dataset, "params": view["params"]})
+    return {"tried": {"state": "loaded", "data": made.result}}
+
+
 def test_nothing_is_tried_unless_it_is_switched_on_and_the_form_is_right(boxed: fo.Dataset) -> None:
     shown = asked(boxed, **SMALL)
     assert shown["preview"]["view"]["label"] == "Try on 3 photographs"
@@ -32,18 +39,17 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     params = {**SMALL, "prompts": "box", "prompt_field": "asks", "preview": True}
     loader = asked(boxed, **params)["tried"]
     assert "picture" not in asked(boxed, **params)
-    made = foo.execute_operator(
-        loader["view"]["operator"], {"dataset": boxed, "params": loader["view"]["params"]}
-    )
-    loaded = {"tried": {"state": "loaded", "data": made.result}}
+    loaded = load(boxed, loader)
     shown = asked(boxed, **params, **loaded)
     assert shown["picture"]["default"].startswith("data:image/jpeg;base64,")
     assert shown["told"]["view"]["label"].startswith("1.0 instances per photograph; all 3 take")
     none = asked(boxed, **params, **loaded, min_confidence=1.0)
     assert none["told"]["view"]["label"].startswith("0.0 instances per photograph")
+    assert "strict_class" not in none
     # A minimum confidence for one of the classes that were found, off at first.
     menu = shown["strict_class"]
     assert menu["default"] == ""
+    assert menu["view"]["description"] == "one class that is too often wrong"
     assert "strict_confidence" not in shown
     first = next(value for value in menu["type"]["values"] if value)
     strict = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
@@ -65,6 +71,9 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     assert json.loads(boxed.get_run_info("strict").config.calibration)["thresholds"] == {first: 1.0}
     again = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
     assert "strict: all 3 photographs already have labels" in again["field"]["view"]["description"]
+    loaded = load(boxed, again["tried"])
+    again = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
+    assert again["told"]["view"]["label"].endswith("instances per photograph")
     other = asked(boxed, **{**params, "names": "dog"}, **loaded)
     assert "picture" not in other
     assert boxed.get_field("ovsam") is None
