@@ -111,8 +111,12 @@ class ExportClean(FormOperator):
         outputs.int("classes", label="Classes")
         outputs.int("half_reviewed", label="Half-reviewed photographs left out")
         outputs.int("open", label="Undecided or nameless instances left out")
-        lines(outputs, "left_out", "Left out for other reasons")
-        lines(outputs, "cut", "Cut at the image's edge")
+        for name, label in (
+            ("left_out", "Left out for other reasons"),
+            ("cut", "Cut at the image's edge"),
+        ):
+            if (ctx.results or {}).get(name):
+                lines(outputs, name, label)
         return types.Property(outputs, view=types.View(label="Exported"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.operators as foo
 import pytest
-from fiftyone.operators.executor import ExecutionError
+from fiftyone.operators.executor import ExecutionContext, ExecutionError
 from pycocotools.coco import COCO
 
 from ovsam_plugin.curation.decisions import accept
@@ -112,3 +112,12 @@ def test_of_a_grid_of_patches_those_instances_are_exported(
     assert (found.result["instances"], found.result["images"]) == (2, 2)
     shown = questions("export_clean", labelled, view=patches._serialize(), params={"field": "x"})
     assert "shows patches of 'ovsam'" in shown["field"]["error_message"]
+
+
+def test_only_what_happened_is_told() -> None:
+    operator = foo.get_operator(URI)
+    told = {"path": "/a.json", "images": 1, "left_out": "", "cut": "cat.jpg"}
+    outcome = operator.resolve_output(ExecutionContext({"results": told}, operator_uri=URI))
+    shown = outcome.to_json()["type"]["properties"]
+    assert "cut" in shown
+    assert "left_out" not in shown
