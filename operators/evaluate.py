@@ -31,11 +31,11 @@ from .scheduling import is_taken_over, schedule
 _FIGURES = {
     "mAP": "Mask mAP",
     "IoU": "Mask IoU",
-    "Acc": "Accuracy",
+    "Acc": "Accuracy of names",
     "IoU_b": "Mask IoU, base classes",
     "IoU_n": "Mask IoU, novel classes",
-    "Acc_b": "Accuracy, base classes",
-    "Acc_n": "Accuracy, novel classes",
+    "Acc_b": "Accuracy of names, base classes",
+    "Acc_n": "Accuracy of names, novel classes",
 }
 # Reasons why something was left out, at most, that are shown.
 _PROBLEMS = 5

@@ -60,25 +60,25 @@ from ovsam_plugin.images.mask_crop import NOTHING
 LABELS = {
     "mAP": "Mask mAP",
     "IoU": "Mask IoU",
-    "Acc": "Accuracy",
+    "Acc": "Accuracy of names",
     "IoU_b": "Mask IoU, base",
     "IoU_n": "Mask IoU, novel",
-    "Acc_b": "Accuracy, base",
-    "Acc_n": "Accuracy, novel",
+    "Acc_b": "Accuracy of names, base",
+    "Acc_n": "Accuracy of names, novel",
     "IoU_r": "Mask IoU, rare",
     "IoU_c": "Mask IoU, common",
     "IoU_f": "Mask IoU, frequent",
-    "Acc_r": "Accuracy, rare",
-    "Acc_c": "Accuracy, common",
-    "Acc_f": "Accuracy, frequent",
+    "Acc_r": "Accuracy of names, rare",
+    "Acc_c": "Accuracy of names, common",
+    "Acc_f": "Accuracy of names, frequent",
     **{
         f"{key}_{end}": f"{name}, 95 % interval {said}"
-        for key, name in (("mAP", "Mask mAP"), ("IoU", "Mask IoU"), ("Acc", "Accuracy"))
+        for key, name in (("mAP", "Mask mAP"), ("IoU", "Mask IoU"), ("Acc", "Accuracy of names"))
         for end, said in (("low", "from"), ("high", "to"))
     },
     **{f"TIDE_{kind}": f"AP50 lost: {words} (TIDE)" for kind, words in ERRORS.items()},
 }
-"""What the App calls the figures."""
+"""What the App calls the figures. Its own "Accuracy", beside them, counts surplus answers too."""
 
 Match = tuple[str | None, str | None, float | None, float | None, str | None, str | None]
 
