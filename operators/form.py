@@ -17,8 +17,8 @@ from ovsam_plugin.curation.decisions import reviewer
 from ovsam_plugin.curation.run_fields import run_fields
 from ovsam_plugin.curation.run_requests import RunRequest
 from ovsam_plugin.dataset.form import Form
-from ovsam_plugin.dataset.internals import is_grouped_by_field
 from ovsam_plugin.dataset.overwrite_request import REPLACE, REPLACE_ALL, OverwriteRequest
+from ovsam_plugin.dataset.targets import ungrouped
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest
 from ovsam_plugin.markdown import plain
 
@@ -182,9 +182,8 @@ def consent_by(boxes: Mapping[Setting, str]) -> Iterator[None]:
 def flat_target(ctx: foo.ExecutionContext) -> fo.core.collections.SampleCollection:
     """The samples to work on: one slice of groups, but all samples of a view grouped by a field."""
     samples = ctx.target_view()
-    if is_grouped_by_field(samples):
-        return ctx.dataset.select(samples.flatten().values("id"))
-    return ctx.target_view(require_flat=True)
+    all_of_them = ungrouped(samples)
+    return ctx.target_view(require_flat=True) if all_of_them is samples else all_of_them
 
 
 def menu(

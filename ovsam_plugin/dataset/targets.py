@@ -109,7 +109,7 @@ def shown_labels(samples: Samples, field: str) -> Samples:
         ValueError: the patches are of another field, or too many: see `photographs_behind`.
     """
     if not is_patches(samples):
-        return flat(samples)
+        return flat(ungrouped(samples))
     patched = patched_fields(samples)
     if field not in patched:
         shown = " and ".join(map(repr, patched))
@@ -172,6 +172,13 @@ def check_flat(samples: Samples) -> None:
         "a grouped dataset shows one slice at a time: give "
         f"samples.select_group_slices({slices!r}), its image slices"
     )
+
+
+def ungrouped(samples: Samples) -> Samples:
+    """All samples of a view that is grouped by a field; any other as it is."""
+    if not is_grouped_by_field(samples):
+        return samples
+    return root_of(samples).select(samples.flatten().values("id"))
 
 
 def flat(samples: Samples) -> Samples:

@@ -116,3 +116,14 @@ def test_the_slice_that_the_grid_shows_is_reviewed(two_slices: fo.Dataset) -> No
     assert labels(shown_labels(two_slices.view(), FIELD)) == ["cat", "cup", "dog"]
     told = open_review(two_slices.view(), {"order": "confidence"})
     assert [one["label"] for one in told["session"]["waiting"]] == ["dog", "cup", "cat"]
+
+
+def test_of_a_grid_that_is_grouped_by_a_field_all_is_reviewed(labelled: fo.Dataset) -> None:
+    labelled.set_values("place", ["here"] * len(labelled))
+    grouped = labelled.group_by("place")
+    told = open_review(grouped, {})
+    assert told["trouble"] is None
+    assert told["session"]["progress"] == open_review(labelled, {})["session"]["progress"]
+    first = told["session"]["waiting"][0]
+    answer = act(grouped, told["session"], [{"kind": "accept", "labels": [first["label_id"]]}])
+    assert answer["session"]["progress"]["accepted"] == 1
