@@ -158,7 +158,7 @@ class Label(FormOperator):
         if is_taken_over(ctx):
             return schedule(ctx, self, self.where(ctx))
         samples = flat_target(ctx)
-        request = LabelRequest.from_params(ctx.params)
+        request = LabelRequest.from_params(ctx.params).settled(samples)
         field = request.target_field(samples)
 
         def work(report: Report) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ovsam_plugin.dataset.fields import (
 from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import sample_documents
 from ovsam_plugin.dataset.targets import all_images
-from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.dataset.workers import FIELDS_AND_RUNS, Worker
 from ovsam_plugin.dataset.writing import FreshLabels
 from ovsam_plugin.interactive.session import Instance
 from ovsam_plugin.prediction.predictor import Predictor
@@ -150,7 +150,7 @@ class ClickedField:
         dataset, field = self._dataset, self._field
         if dataset.get_field(f"{field}.detections.{PROMPT.name}") is not None:
             return
-        with Worker(dataset, field) as worker, worker.lease("fields and runs"):
+        with Worker(dataset, field) as worker, worker.lease(FIELDS_AND_RUNS):
             as_stored(dataset)
             is_new = dataset.get_field(field) is None or not len(all_images(dataset).exists(field))
             declare_fields(dataset, field)

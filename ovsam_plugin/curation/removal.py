@@ -27,7 +27,7 @@ from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import aggregate, stages_of_views
 from ovsam_plugin.dataset.samples_in_memory import edits_kept
 from ovsam_plugin.dataset.targets import Samples, all_images, root_dataset
-from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.dataset.workers import FIELDS_AND_RUNS, Worker
 from ovsam_plugin.renaming import renamed
 
 
@@ -160,7 +160,7 @@ def remove_run(samples: Samples, label_field: str) -> RunTraces:
     """
     dataset = root_dataset(samples)
     # A call that is about to label waits for the lease, then finds no run.
-    with Worker(dataset, label_field) as worker, worker.lease("fields and runs"):
+    with Worker(dataset, label_field) as worker, worker.lease(FIELDS_AND_RUNS):
         if others := worker.others():
             raise ValueError(
                 f"{others} call{'s are' if others > 1 else ' is'} labelling field "

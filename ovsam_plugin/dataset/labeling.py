@@ -37,7 +37,7 @@ from ovsam_plugin.dataset.targets import (
 )
 from ovsam_plugin.dataset.unanswered_prompts import unfinished
 from ovsam_plugin.dataset.vocabulary_spec import Examples, VocabularySpec, vocabulary_of
-from ovsam_plugin.dataset.workers import Worker
+from ovsam_plugin.dataset.workers import FIELDS_AND_RUNS, Worker
 from ovsam_plugin.engines.engine import LabelingEngine
 from ovsam_plugin.engines.table import labeling_engine
 from ovsam_plugin.hardware.precision import Precision
@@ -248,7 +248,7 @@ def label_dataset(
             embedder = Embedder.of(asdict(settings))
             embedding_index.check_possible(dataset, label_field, embedder, index_backend)
         with Worker(dataset, label_field) as worker:
-            with worker.lease("fields and runs"):
+            with worker.lease(FIELDS_AND_RUNS):
                 as_stored(dataset)
                 prepare_field(dataset, ids, label_field, settings, model, overwrite, worker)
                 colour_classes(dataset)

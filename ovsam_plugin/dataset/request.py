@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsam_plugin.dataset.fields import check_field
+from ovsam_plugin.dataset.handles import as_stored
 from ovsam_plugin.dataset.internals import aggregate, dataset_id, stages_of
 from ovsam_plugin.dataset.overwrite_request import OverwriteRequest
 from ovsam_plugin.dataset.prompt_kinds import PROMPT_KINDS, PromptKind
@@ -26,6 +27,7 @@ from ovsam_plugin.dataset.tried_photographs import as_they_are, tried_photograph
 from ovsam_plugin.dataset.unanswered_prompts import to_be_labelled
 from ovsam_plugin.dataset.vocabulary_request import VocabularyRequest, given
 from ovsam_plugin.dataset.vocabulary_spec import vocabulary_of
+from ovsam_plugin.dataset.workers import FIELDS_AND_RUNS, Worker
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 from ovsam_plugin.images.tiles import check_tiles
 from ovsam_plugin.recognition.calibration import Calibration
@@ -125,6 +127,14 @@ class LabelRequest(VocabularyRequest, OverwriteRequest):
             settings = self.settings(samples)
         again = resumed(samples, settings) if settings else None
         return again or free_field(dataset, self._vocabulary_name(samples))
+
+    def settled(self, samples: Samples) -> LabelRequest:
+        """The same with its `target_field`, once no other call is half done with making a field,
+        whose run is not there yet: another one of the same settings goes on with it."""
+        dataset = root_dataset(samples)
+        with Worker(dataset, FIRST) as worker, worker.lease(FIELDS_AND_RUNS):
+            as_stored(dataset)
+            return replace(self, field=self.target_field(samples))
 
     def settings(self, samples: Samples) -> dict[str, Any]:
         """Those of `runs.Settings` that are known before a model is loaded.

@@ -27,6 +27,9 @@ from ovsam_plugin.dataset.store import Store
 
 logger = logging.getLogger(__name__)
 
+FIELDS_AND_RUNS = "fields and runs"
+"""The lease on a dataset's fields and runs while a call prepares its own."""
+
 _BEAT = 5.0
 _SILENCE = 60.0
 _PAUSE = 0.2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from fiftyone.operators.executor import (
 )
 from fiftyone.operators.registry import OperatorRegistry
 
+from ovsam_plugin.dataset import runs
 from ovsam_plugin.dataset.zoo_source import MODELS, SAM_MODELS
 
 from .asking import form as asked_form
@@ -55,6 +58,35 @@ def test_replacing_a_person_s_labels_is_asked_with_their_counts(boxed: fo.Datase
     )
     agreed = form(boxed, overwrite_all=True, **target)["overwrite_all"]
     assert not agreed["invalid"]
+
+
+def test_a_run_that_begins_while_another_makes_its_field_joins_it(
+    boxed: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two workers of one queue do, each with a run of the same settings."""
+    declared, register = threading.Event(), runs.register
+
+    def late(*args: Any) -> None:
+        declared.set()
+        time.sleep(1)
+        register(*args)
+
+    monkeypatch.setattr(runs, "register", late)
+    params = {**SMALL, "prompts": "box", "prompt_field": "asks"}
+    done: list[Any] = []
+    parts = [boxed[:2].view(), boxed[1:].view()]
+
+    def label(part: Any) -> None:
+        context = {"view": part, "params": {**params, "view_target": "CURRENT_VIEW"}}
+        done.append(foo.execute_operator(URI, context))
+
+    first = threading.Thread(target=label, args=(parts[0],))
+    first.start()
+    assert declared.wait(60)
+    label(parts[1])
+    first.join()
+    assert [(one.error, one.result["field"]) for one in done] == [(None, "ovsam")] * 2
+    assert sum(one.result["labelled"] for one in done) == len(boxed)
 
 
 def test_the_plugin_is_loaded_without_torch() -> None:
