@@ -2,7 +2,7 @@
 // Written by hand and loaded as it is, by panels.js, which gives it what it shares with other panels.
 export default function segment({ call, changes, Line, reviewer, toSegment, useAsked }) {
   const { React, recoil } = window;
-  const fos = window.__fos__, mui = window.__mui__;
+  const foo = window.__foo__, fos = window.__fos__, mui = window.__mui__;
   const h = React.createElement;
 
   const COLOURS = { hover: [64, 156, 255], kept: [64, 208, 96], there: [255, 176, 32], found: [200, 120, 255] };
@@ -164,6 +164,11 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       if (!isHere || (chosen && !this.sheet)) this.open(context, id, chosen);
       else if (chosen) this.adopt(chosen);
     }
+    // The grid shows others: the photograph stays, those beside it do not.
+    follow(context) {
+      this.context = context;
+      if (this.sheet && this.dataset === context.dataset_name) this.lookBeside(context);
+    }
     // `chosen` is a label that is to be taken up: its field and its id.
     async open(context, id, chosen = null) {
       this.context = context; this.dataset = context.dataset_name; this.going = { id, asked: id }; // of a patch that is asked for, its photograph is opened
@@ -182,20 +187,26 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       const sheet = this.sheet;
       if (!fresh()) return;
       if (!sheet) { this.going = null; return; }
-      // As one attempt: what fails in the one is told after the other, too.
+      // As one attempt: what fails in the one is told after the other, too. The server knows more of why.
       await this.attempt(async () => {
-        const both = [this.show(fos.getSampleSrc(this.offer.filepath), sheet), this.look(sheet, chosen?.label)];
+        const both = [this.look(sheet, chosen?.label), this.show(fos.getSampleSrc(this.offer.filepath), sheet)];
         const failed = (await Promise.allSettled(both)).find((one) => one.status === "rejected");
         if (failed) throw failed.reason;
       });
-      // An array of ids may be long: it is asked for last, and its failure costs nothing.
-      const beside = await call("segment_ahead", { sample_id: sheet.id }, context).catch(() => null);
-      if (fresh()) this.beside = beside;
+      await this.lookBeside(context); // an array of ids may be long: it is asked for last
     }
+    // The photographs before and after this one in the grid. A failure costs nothing.
+    async lookBeside(context) {
+      const { asked, sheet } = this;
+      const beside = await call("segment_ahead", { sample_id: sheet.id }, context).catch(() => null);
+      if (this.asked !== asked || this.gone || this.context !== context) return;
+      this.beside = beside; this.render();
+    }
+    goTo(side) { if (!this.modal && this.beside?.[side]) this.open(this.context, this.beside[side]); }
     async show(address, sheet) {
       const image = new Image();
       image.src = address;
-      await image.decode().catch(() => { throw new Error("the browser cannot show this photograph"); });
+      await image.decode().catch(() => { throw new Error("the browser cannot show this photograph: convert it to JPEG or PNG"); });
       const { naturalWidth: width, naturalHeight: height } = image, shrink = LARGEST / Math.max(width, height);
       const small = shrink >= 1 ? null : await createImageBitmap(image, {
         resizeWidth: Math.round(width * shrink), resizeHeight: Math.round(height * shrink), resizeQuality: "medium",
@@ -365,10 +376,13 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       sheet.found = [];
       return step ? this.attempt(async () => { [step.shape] = await this.ask("answer", step.prompt); }) : this.refresh();
     }
+    // A field that cannot be used leaves the one before in its place.
     refield(field) {
-      this.settings.field = field;
-      if (this.sheet) this.sheet.held = null;
-      return this.sheet && this.attempt(() => this.look(this.sheet));
+      const { settings, sheet } = this, before = settings.field;
+      settings.field = field;
+      if (!sheet) return undefined;
+      sheet.held = null;
+      return this.attempt(() => this.look(sheet).catch((error) => { settings.field = before; throw error; }));
     }
 
     commit() {
@@ -388,10 +402,20 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
         Object.assign(sheet, { steps: [], held: null, name: null, found });
         this.hovered = this.choices = null;
         this.put(sheet, made);
-        this.changed?.(made.sample);
+        this.refreshSample(made.sample);
+        if (!this.modal) this.showField(told.field);
         const detail = { field: told.field, labels: [made.label_id, ...(asked.merged ?? [])] };
         changes.dispatchEvent(new CustomEvent("changed", { detail }));
       });
+    }
+
+    // A field that the grid does not know yet comes with the dataset, which the App has to load again.
+    async showField(field) {
+      const { fields } = this.offer;
+      if (fields.includes(field)) return;
+      fields.push(field);
+      await foo.executeOperator("reload_dataset");
+      await foo.executeOperator("set_active_fields", { fields: [...this.active, field] });
     }
 
     // What there is, where it is not what a person may look for.
@@ -586,7 +610,8 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
     const labels = recoil.useRecoilValue(fos.selectedLabels);
     const modal = recoil.useRecoilValue(fos.nullableModalSampleId);
     const selected = recoil.useRecoilValue(fos.selectedSamples);
-    const changed = fos.useRefreshSample();
+    const active = recoil.useRecoilValue(fos.activeFields({ modal: false }));
+    const refreshSample = fos.useRefreshSample();
     const root = React.useRef(null), stage = React.useRef(null), held = React.useRef(null);
     const [, again] = React.useReducer((count) => count + 1, 0);
     const [given, give] = React.useReducer((count) => count + 1, 0);
@@ -601,8 +626,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
         if (typing ? event.key === "Escape" : false) here.focus();
         if (!typing && made.key(event)) event.preventDefault();
         else if (!typing) {
-          const to = { ArrowRight: "next", ArrowLeft: "previous" }[event.key];
-          if (to && !made.modal && made.beside?.[to]) made.open(made.context, made.beside[to]);
+          made.goTo({ ArrowRight: "next", ArrowLeft: "previous" }[event.key]);
           return; // in a modal the App itself goes to the next sample
         }
         event.stopPropagation();
@@ -621,12 +645,13 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
     const label = [...labels].reverse().find((one) => !open || one.sampleId === open) ?? null;
     const id = open ?? label?.sampleId ?? [...selected.keys()].pop() ?? null;
     const chosen = label && `${label.field}/${label.labelId}`;
+    React.useEffect(() => held.current.follow(context), [context.view, context.filters, context.extended]);
     React.useEffect(() => {
       const taken = toSegment.take();
       const one = taken ?? (label && { sample_id: label.sampleId, label_id: label.labelId, field: label.field });
       held.current.turnTo(context, taken?.sample_id ?? id, one && { field: one.field, label: one.label_id });
     }, [dataset, id, chosen, given]);
-    if (desk) Object.assign(desk, { modal: !!modal, changed: modal ? changed : null, context });
+    if (desk) Object.assign(desk, { modal: !!modal, active, refreshSample });
 
     const handlers = React.useMemo(() => (desk ? mouse(desk) : {}), [desk]);
     const sheet = desk?.sheet, step = desk?.step, names = desk?.names ?? [];
@@ -647,13 +672,14 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
       line({ id: "ovsam-find", label: "Find", value: "", onDone: (typed, left) => { if (typed && !left && sheet) { desk.search(typed); root.current.focus(); } } }),
       button("Everything (E)", () => desk.search(""), !sheet?.ready),
       button("Brush (B)", () => desk.wield(), !sheet, "Adds what you paint; with Shift or the right button, it erases. [ and ] make it smaller and larger", desk?.brush),
-      button("Fit (F)", () => desk.fit(), !sheet)),
+      button("Fit (F)", () => desk.fit(), !sheet),
+      !desk?.modal && [["Previous (←)", "previous"], ["Next (→)", "next"]].map(([text, side]) => button(text, () => desk.goTo(side), !desk?.beside?.[side]))),
     h("div", { style: { flex: 1, minHeight: 0, display: "flex", flexDirection: tall ? "column" : "row", gap: 8 } },
       h("div", { ref: stage, className: "ovsam-stage", ...handlers, style: { position: "relative", flex: 1, minWidth: 0, minHeight: 0, overflow: "hidden", cursor: "crosshair", touchAction: "none", background: theme.palette.background.level1 ?? "#222" } },
         [0, 1].map((i) => h("canvas", { key: i, style: { position: "absolute", inset: 0, width: "100%", height: "100%" } }))),
       h("div", { style: { flex: tall ? "0 0 150px" : "0 0 170px", display: "flex", flexDirection: tall ? "row" : "column", flexWrap: tall ? "wrap" : "nowrap", alignItems: tall ? "flex-end" : "stretch", alignContent: "flex-start", gap: 4, overflow: "auto" } },
         names.slice(0, 5).map(([name, score], i) =>
-          h(mui.Button, { key: i, size: "small", variant: name === current ? "contained" : "outlined", onClick: () => { desk.pick(i); root.current.focus(); }, sx: { textTransform: "none", justifyContent: "space-between" } },
+          h(mui.Button, { key: i, size: "small", variant: name === current ? "contained" : "outlined", onClick: () => { desk.pick(i); root.current.focus(); }, sx: { textTransform: "none", justifyContent: "space-between", gap: 1 } },
             `${i + 1}  ${name}`, h("span", null, score?.toFixed(2) ?? ""))),
         sheet && (step || sheet.held) && line({ id: "ovsam-name", label: "Name", width: 155, value: current, onDone: (typed, left) => { if (!typed) return; sheet.name = typed; if (left) again(); else { desk.commit(); root.current.focus(); } } }),
         sheet && (step || sheet.held) && [

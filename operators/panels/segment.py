@@ -20,7 +20,8 @@ _HELP = (
     "takes back a click, Escape clears. Click an existing instance to edit it (with Alt, a click "
     "ignores it): rename it, redraw it with clicks, or Delete it; M merges it with the one under "
     "the mouse. B is a brush; with Shift or the right button, it erases. The wheel zooms, the "
-    "middle button moves the photograph."
+    "middle button moves the photograph. The arrow keys go to the photographs beside it in the "
+    "grid."
 )
 
 

@@ -86,6 +86,17 @@ def labels(dataset: Any) -> list[dict[str, Any]]:
     return [label for one in found for label in (one.get(FIELD) or {}).get("detections") or ()]
 
 
+def painted(page: Any) -> list[int]:
+    """Of each photograph in the grid, the sum of its pixels with the labels over them."""
+    sums: list[int] = page.evaluate(
+        """[...document.querySelectorAll('[data-cy=looker] canvas')].map(canvas => {
+            const drawn = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            return drawn.data.reduce((sum, value) => sum + value, 0);
+        })"""
+    )
+    return sums
+
+
 def eventually(holds: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + 60
     while not holds():

@@ -11,7 +11,7 @@ import fiftyone as fo
 import numpy as np
 import pytest
 
-from tests.browser.panel import eventually
+from tests.browser.panel import eventually, painted
 from tests.browser.test_curation import execute, operate, stored
 from tests.browser.test_review import Review
 
@@ -55,19 +55,6 @@ def done(page: Any, told: str) -> None:
     page.get_by_text(told).first.wait_for()
     page.keyboard.press("Escape")
     page.locator(".MuiDialog-root").first.wait_for(state="detached")
-
-
-def painted(page: Any) -> list[int]:
-    """Of each photograph in the grid, how many pixels of labels are drawn over it."""
-    counts: list[int] = page.evaluate(
-        """[...document.querySelectorAll('[data-cy=looker] canvas')].map(canvas => {
-            const drawn = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-            let count = 0;
-            for (let i = 3; i < drawn.data.length; i += 4) count += drawn.data[i] > 0;
-            return count;
-        })"""
-    )
-    return counts
 
 
 def test_a_day_takes_no_step_that_needs_python(

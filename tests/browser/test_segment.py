@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.browser.panel import Panel, eventually, labels, show
+from tests.browser.panel import Panel, eventually, labels, painted, show
 
 NAMES = "cat, cup, person, spoon"
 CAT, FUR, WALL = (230, 120), (330, 250), (430, 150)
@@ -223,6 +223,8 @@ def test_what_goes_wrong_is_told_and_the_panel_goes_on(
 
     panel.press("ArrowRight")
     panel.wait("desk.notice.length > 0 && desk.busy === 0")
+    # The server knows more of it than the browser.
+    assert "is not an image" in panel.notice
     panel.wait("desk.beside")
     panel.press("ArrowRight")
     panel.wait_for_photograph((512, 512))
@@ -239,6 +241,50 @@ def test_what_goes_wrong_is_told_and_the_panel_goes_on(
     assert len(panel.steps) == 1
     panel.press("Enter")
     assert len(labels(dataset)) == 1
+
+
+def differs(drawn: list[int], bare: list[int]) -> list[bool]:
+    """Which of the grid's photographs look otherwise than before."""
+    return [now != before for now, before in zip(drawn, bare)]
+
+
+def test_the_grid_shows_what_is_added_and_one_goes_through_what_it_shows(
+    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
+) -> None:
+    page = open_app(dataset)
+    panel = show(page)
+    panel.wait_for_photograph((451, 300))
+    bare = painted(page)
+    # A field that is new is there, and shown, with its first instance.
+    panel.click(*CAT)
+    panel.press("Enter")
+    page.locator("[data-cy=checkbox-clicked]").first.wait_for()
+    eventually(lambda: differs(painted(page), bare) == [True, False, False], "the cat is not drawn")
+    page.get_by_role("button", name="Next").click()
+    panel.wait_for_photograph((600, 400))
+    panel.drag(160, 20, 415, 260)
+    panel.press("Enter")
+    eventually(lambda: differs(painted(page), bare) == [True, True, False], "the cup is not drawn")
+
+    # A name that no field can have leaves the field as it was.
+    panel.type("#ovsam-field", "no name!")
+    assert "cannot be a label field" in panel.notice
+    assert panel.desk("desk.settings.field") == "clicked"
+    assert page.locator("#ovsam-field").input_value() == "clicked"
+
+    # The photograph stays when the grid shows others, and the next one is of those.
+    first, second, third = dataset.values("id")
+    panel.wait(f"desk.beside?.next === '{third}'")
+    limited = "[{_cls: 'fiftyone.core.stages.Limit', kwargs: [['limit', 2]]}]"
+    page.evaluate(f"window.__foo__.executeOperator('set_view', {{view: {limited}}})")
+    panel.wait("desk.beside && desk.beside.next === null")
+    assert page.get_by_role("button", name="Next").is_disabled()
+    assert panel.desk("desk.sheet.id") == second
+    page.evaluate("window.__foo__.executeOperator('clear_view')")
+    panel.wait(f"desk.beside?.next === '{third}'")
+    page.get_by_role("button", name="Previous").click()
+    panel.wait_for_photograph((451, 300))
+    assert panel.desk("desk.sheet.id") == first
 
 
 def test_a_photograph_that_is_open_shows_what_is_added(
