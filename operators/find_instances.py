@@ -43,7 +43,8 @@ class FindInstances(AskingOperator):
         if request.kind == "doubtful":
             menu(inputs, "by", request.scores(ctx.dataset), request.by, "Most doubtful by")
         if request.kind in ("doubtful", "tail"):
-            inputs.float("percent", default=request.percent, min=0, max=100, label="Percent")
+            told = "Percent of the instances"
+            inputs.float("percent", default=request.percent, min=0, max=100, label=told)
         if request.kind == "rare":
             inputs.int("fewer_than", default=request.fewer_than, min=1, label="Fewer than")
         if request.kind == "group" and request.field:
