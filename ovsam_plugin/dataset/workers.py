@@ -94,8 +94,14 @@ class Worker:
         self._say(0)
 
     def others(self) -> int:
-        """How many other living workers have begun to label the same field."""
-        return len(self._others())
+        """How many other living workers have begun to label the same field.
+
+        One of another machine is watched until it says that it lives, or has been silent too long.
+        """
+        found = self._others()
+        lively = [token for token in found if self._is_surely_alive(token)]
+        self._store.drop(_worker(token) for token in set(found) - set(lively))
+        return len(lively)
 
     def _others(self) -> list[str]:
         keys = [key for key in self._store.keys() if key.startswith(_worker(""))]  # noqa: SIM118
@@ -127,6 +133,18 @@ class Worker:
             self._seen[token] = (found["beat"], now)
             return True
         return now - since < _SILENCE
+
+    def _is_surely_alive(self, token: str) -> bool:
+        """As `is_alive`, of one that may have died with its machine before anybody watched it."""
+        found = first = self._store.get(_worker(token))
+        while found == first:
+            if not self.is_alive(token):
+                return False
+            if found["machine"] == _machine():
+                return True
+            time.sleep(_PAUSE)
+            found = self._store.get(_worker(token))
+        return found is not None
 
     @contextmanager
     def lease(self, name: str) -> Iterator[None]:

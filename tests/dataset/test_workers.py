@@ -14,7 +14,7 @@ import fiftyone as fo
 import psutil
 import pytest
 
-from ovsam_plugin import label_dataset, stop_labeling
+from ovsam_plugin import label_dataset, remove_run, stop_labeling
 from ovsam_plugin.dataset import workers
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.store import Store
@@ -116,6 +116,24 @@ def test_a_worker_of_another_machine_is_dead_once_it_stands_still(
         assert worker.claim(["a"]) == []
         clock[0] = 161.0
         assert worker.claim(["a"]) == ["a"]
+
+
+def test_a_call_that_died_with_its_machine_does_not_keep_its_field_for_good(
+    dataset: fo.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has watched it, as after a restart of the machine, or of a container."""
+    monkeypatch.setattr(workers, "_SILENCE", 0.5)
+    label_dataset(dataset, vocabulary="cat, cup", device="cpu", workers=0, progress=False)
+    store = Store(dataset, "ovsam_workers")
+    far = {"machine": "far away", "pid": 1, "started": 0.0, "field": "ovsam", "beat": 7}
+    store.put("worker.far", far)
+    lives = threading.Timer(0.3, lambda: store.put("worker.far", {**far, "beat": 8}))
+    lives.start()
+    with pytest.raises(ValueError, match="1 call is labelling field 'ovsam' now"):
+        remove_run(dataset, "ovsam")
+    remove_run(dataset, "ovsam")
+    assert not dataset.has_run("ovsam")
+    assert store.keys() == []
 
 
 def test_what_another_took_over_meanwhile_is_written_by_that_one_alone(
