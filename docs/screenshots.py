@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("FIFTYONE_DO_NOT_TRACK", "true")
 os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
 os.environ.setdefault("FIFTYONE_PLUGINS_DIR", str(ROOT))
+os.environ["LOGNAME"] = "you"  # whom a form takes for the reviewer
 
 QUERY = "a cup of coffee"
 COPY = "ovsam-demo-pictures"
@@ -187,6 +188,9 @@ def photograph_segment(page: Any, field: str) -> None:
     """The panel in which the photograph itself is clicked on, with one instance kept and named."""
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("OVSAM segment").first.click()
+    page.get_by_text(re.compile(r"^\d+ in ")).wait_for()
+    for _ in range(2):
+        page.get_by_role("button", name="Next").click()
     page.get_by_text(re.compile(r"^\d+ in ")).wait_for()
     box = page.locator(".ovsam-stage").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

@@ -167,7 +167,7 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
     // The grid shows others: the photograph stays, those beside it do not.
     follow(context) {
       this.context = context;
-      if (this.sheet && this.dataset === context.dataset_name) this.lookBeside(context);
+      if (this.sheet && this.dataset === context.dataset_name) this.lookBeside();
     }
     // `chosen` is a label that is to be taken up: its field and its id.
     async open(context, id, chosen = null) {
@@ -193,11 +193,11 @@ export default function segment({ call, changes, Line, reviewer, toSegment, useA
         const failed = (await Promise.allSettled(both)).find((one) => one.status === "rejected");
         if (failed) throw failed.reason;
       });
-      await this.lookBeside(context); // an array of ids may be long: it is asked for last
+      await this.lookBeside(); // an array of ids may be long: it is asked for last
     }
     // The photographs before and after this one in the grid. A failure costs nothing.
-    async lookBeside(context) {
-      const { asked, sheet } = this;
+    async lookBeside() {
+      const { asked, context, sheet } = this;
       const beside = await call("segment_ahead", { sample_id: sheet.id }, context).catch(() => null);
       if (this.asked !== asked || this.gone || this.context !== context) return;
       this.beside = beside; this.render();

@@ -285,6 +285,9 @@ def test_the_grid_shows_what_is_added_and_one_goes_through_what_it_shows(
     page.get_by_role("button", name="Previous").click()
     panel.wait_for_photograph((451, 300))
     assert panel.desk("desk.sheet.id") == first
+    # Also while it is opened, as the App tells its view late.
+    panel.desk("(desk.open(desk.context, null), desk.follow({...desk.context}))")
+    panel.wait(f"desk.beside?.next === '{second}'")
 
 
 def test_a_photograph_that_is_open_shows_what_is_added(
