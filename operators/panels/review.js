@@ -139,7 +139,9 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
           // It may have been done all the same: a decision that is made twice is made once, but an
           // undo would take back another one.
           this.todo = this.todo.filter((one) => one.kind !== "undo");
-          this.tell(`${error.message}: ${this.todo.length} decisions are waiting and will be sent again`);
+          const waiting = this.todo.filter((one) => one.labels.length).length;
+          const again = `${waiting === 1 ? "1 decision is" : `${waiting} decisions are`} waiting and will be sent again`;
+          this.tell(waiting ? `${error.message}: ${again}` : error.message);
           await new Promise((go) => setTimeout(go, AGAIN));
           continue;
         }
@@ -154,6 +156,8 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
         this.notice = told.problems.map((one) => one.message).join("; ");
         this.drop();
       }
+      // Scored since, it has a better order than the one that it began with.
+      if (!this.order && this.session && this.session.order !== this.session.offered[0]) this.open(this.context);
       this.pressed();
     }
     // Another panel has changed labels.
@@ -263,8 +267,9 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
     const root = React.useRef(null);
     const [, again] = React.useReducer((count) => count + 1, 0);
     if (!desks.has(dataset)) desks.set(dataset, new Desk(dataset));
-    const loaded = recoil.useRecoilValue(fos.dataset); // anew whenever the App loads it again
-    const desk = desks.get(dataset), key = JSON.stringify(asked);
+    const fields = recoil.useRecoilValue(fos.labelFields({ space: "SAMPLE" }));
+    const loaded = recoil.useRecoilValue(fos.dataset); // another whenever the App has loaded it again
+    const desk = desks.get(dataset), key = JSON.stringify([asked, fields]);
     desk.prompt = foo.usePromptOperatorInput();
 
     React.useEffect(() => {
@@ -276,12 +281,14 @@ export default function review({ call, changes, Line, reviewer, toSegment, useAs
       return () => { changes.removeEventListener("changed", heard); if (desk.mounted === again) desk.mounted = null; };
     }, [desk]);
     // The queue follows what the grid shows, but for the instance that it was asked to show alone; and
-    // the dataset, as a run is made, scored or removed.
+    // the dataset's fields, as a run is made or removed.
     React.useEffect(() => {
-      if ((desk.key === key && desk.loaded === loaded) || (desk.alone && JSON.stringify(asked.view).includes(desk.alone))) return;
-      Object.assign(desk, { key, loaded, before: null, alone: null });
+      if (desk.key === key || (desk.alone && JSON.stringify(asked.view).includes(desk.alone))) return;
+      Object.assign(desk, { key, before: null, alone: null });
       desk.open(asked);
-    }, [key, loaded]);
+    }, [key]);
+    // A run may have been scored, or decided on, beside it.
+    React.useEffect(() => { if (desk.session && !desk.opening) desk.recount(); }, [loaded]);
     React.useEffect(() => {
       const here = root.current;
       // Native: React's own handlers run too late to keep a key from the App.

@@ -258,8 +258,8 @@ class ReviewSession:
         return replace(self, waiting=learned(samples, self.field, self.waiting))
 
     def recounted(self, samples: Samples) -> ReviewSession:
-        """After somebody else changed labels."""
-        return self._counted(samples)
+        """After somebody else changed labels, or scored them."""
+        return replace(self, offered=tuple(orders(samples, self.field)))._counted(samples)
 
     def _counted(self, samples: Samples) -> ReviewSession:
         return replace(

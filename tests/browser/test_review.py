@@ -200,6 +200,7 @@ def test_a_decision_whose_answer_is_lost_is_sent_again(
     first, second, *_ = panel.ahead
     panel.wait("desk.pictures.size === 6 && [...desk.pictures.values()].every(one => one.picture)")
     page.route("**/operators/execute", lambda route: route.abort())
+    panel.desk("desk.recount()")  # as for a dataset that is loaded again: it is no decision
     page.locator(".ovsam-review").focus()
     page.keyboard.press("a")
     page.keyboard.press("r")
