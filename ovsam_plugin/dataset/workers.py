@@ -100,7 +100,8 @@ class Worker:
         """
         found = self._others()
         lively = [token for token in found if self._is_surely_alive(token)]
-        self._store.drop(_worker(token) for token in set(found) - set(lively))
+        if dead := [_worker(token) for token in found if token not in lively]:
+            patiently(lambda: self._store.drop(dead))
         return len(lively)
 
     def _others(self) -> list[str]:

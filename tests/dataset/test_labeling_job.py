@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, OperationFailure
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import (
     answer_writer,
+    batch_line,
     database,
     embedding_index,
     embedding_spool,
@@ -64,7 +65,7 @@ def test_prompts_that_do_not_fit_are_asked_fewer_at_a_time(
         (Worker, "release"),
         (Worker, "should_stop"),
         (Worker, "_take"),
-        (labeling_job, "SampleTable"),
+        (batch_line, "SampleTable"),
         (labeling_job, "check_declared"),
         (embedding_index, "_refresh"),
         (embedding_index, "_rewrite"),

@@ -70,7 +70,10 @@ def test_a_preview_is_drawn_from_what_the_loader_made(boxed: fo.Dataset) -> None
     assert first not in boxed.values("strict.detections.label", unwind=True)
     assert json.loads(boxed.get_run_info("strict").config.calibration)["thresholds"] == {first: 1.0}
     again = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
-    assert "strict: all 3 photographs already have labels" in again["field"]["view"]["description"]
+    assert (
+        "strict: 3 photographs, labelled with these settings already"
+        in again["field"]["view"]["description"]
+    )
     loaded = load(boxed, again["tried"])
     again = asked(boxed, **params, **loaded, strict_class=first, strict_confidence=1.0)
     assert again["told"]["view"]["label"].endswith("instances per photograph")
