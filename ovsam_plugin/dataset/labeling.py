@@ -253,9 +253,8 @@ def label_dataset(
                 prepare_field(dataset, ids, label_field, settings, model, overwrite, worker)
                 colour_classes(dataset)
                 worker.begin()
-            together = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
-            if model.namer is not None:
-                together = _NAMED_TOGETHER
+            usual = _BATCH_SIZE.get(model.labeler.predictor.device.type, 1)
+            together = batch_size or (usual if model.namer is None else _NAMED_TOGETHER)
             job = LabelingJob(
                 asking,
                 dataset,
@@ -264,7 +263,7 @@ def label_dataset(
                 prompt_fields,
                 worker,
                 embeddings=embeddings,
-                batch_size=batch_size or together,
+                batch_size=together,
                 workers=workers,
             )
             since = runs.last_started(dataset, label_field)
@@ -277,7 +276,7 @@ def label_dataset(
                     model=arguments,
                     prompt_fields=prompt_fields,
                     embeddings=embeddings,
-                    batch_size=job.batch_size,
+                    batch_size=together,
                     workers=workers,
                     since=since,
                 )

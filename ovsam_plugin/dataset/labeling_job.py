@@ -60,7 +60,6 @@ class LabelingJob:
 
     Attributes:
         tally: what has been done.
-        batch_size: as given.
         left: samples that are still to be done, where somebody asked it to stop.
         wanted: ids of the samples that it set out to label, wholly or for new prompts.
     """
@@ -86,7 +85,6 @@ class LabelingJob:
         self._worker = worker
         self._writer = AnswerWriter(dataset, field, worker.token, embeddings=embeddings)
         self.tally = self._writer.tally
-        self.batch_size = batch_size
         self._line = BatchLine(model, worker, batch_size, workers)
         self.left = 0
         self.wanted: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -122,11 +123,15 @@ class Checkpoint:
         return step
 
 
-def plain(value: object) -> object:
-    """A setting as JSON has it, without the folders of the machine."""
+def recorded(settings: Any) -> dict[str, Any]:
+    """Settings, a dataclass, as JSON has them, without the folders of the machine."""
+    return {name: _plain(value) for name, value in asdict(settings).items()}
+
+
+def _plain(value: object) -> object:
     if isinstance(value, Path):
         return value.name
-    return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
 def _differences(before: object, now: object, name: str = "") -> Iterator[str]:

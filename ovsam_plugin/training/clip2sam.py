@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from ovsam_plugin.presets import Preset, get_preset
 from ovsam_plugin.recognition.fusion import with_background
 from ovsam_plugin.recognition.synonyms import Synonyms
 from ovsam_plugin.training.annotations import is_validation, load_annotations, not_of_split
-from ovsam_plugin.training.checkpoint import plain
+from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.crops import Crop, Side, cut, large_scale, unread, whole
 from ovsam_plugin.training.data import CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.loop import Recipe, Seed, Share, Weight
@@ -182,7 +182,7 @@ class Clip2SamRecipe(Recipe):
         self.data.check()
         self.epoch_steps = max(len(self.data) // settings.batch, 1)
         self.provenance = {
-            **{name: plain(value) for name, value in asdict(settings).items()},
+            **recorded(settings),
             "vocabulary": self.vocabulary.name,
             "vocabulary_hash": self.vocabulary.hash,
             "annotations_sha256": file_sha256(settings.annotations),

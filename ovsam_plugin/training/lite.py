@@ -25,6 +25,7 @@ from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import load_annotations
+from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.crops import Crop, mostly_whole, whole
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
@@ -96,7 +97,7 @@ class LiteRecipe(Recipe):
         self.known = self._start(settings.start)
         files = [file for _, file in (*settings.complete, *settings.partial)]
         self.provenance = {
-            "settings": settings.to_json(),
+            "settings": recorded(settings),
             "network": asdict(network),
             "annotations_sha256": [file_sha256(file) for file in files],
             "encoder_sha256": file_sha256(encoder),

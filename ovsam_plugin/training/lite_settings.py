@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from ovsam_plugin.training.annotations import is_validation
-from ovsam_plugin.training.checkpoint import plain
 from ovsam_plugin.training.crops import Side
 from ovsam_plugin.training.loop import Seed, Weight
 
@@ -70,7 +69,3 @@ class LiteSettings:
     max_instances: PositiveInt = 24
     workers: NonNegativeInt = 0
     seed: Seed = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON has it, without the folders of the machine."""
-        return {name: plain(value) for name, value in asdict(self).items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -25,7 +25,7 @@ from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.ovsam import OVSAM
 from ovsam_plugin.presets import get_preset
 from ovsam_plugin.training.annotations import is_validation
-from ovsam_plugin.training.checkpoint import plain
+from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.loop import Recipe, Seed, Share, epochs
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -195,7 +195,7 @@ class Sam2ClipRecipe(Recipe):
                 "to train on: give more, or a smaller kept_back"
             )
         self.provenance = {
-            **{name: plain(value) for name, value in asdict(settings).items()},
+            **recorded(settings),
             "teacher_fingerprint": self.teacher.fingerprint,
             "photographs": len(self.data),
             "weights_sha256": weights,

@@ -1,32 +1,16 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 
-from ovsam_plugin.training.checkpoint import plain
+from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.loop import run
-from tests.training.test_loop import SCHEDULE, Line, exported, quiet, same
-
-
-@pytest.fixture(autouse=True)
-def _fresh_state() -> Iterator[None]:
-    yield
-    AcceleratorState._reset_state()
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> tuple[Line, Path]:
-    """A run that nothing stopped."""
-    recipe = Line()
-    run(recipe, tmp_path / "whole", SCHEDULE, quiet())
-    return recipe, tmp_path / "whole"
+from tests.training.line import SCHEDULE, Line, exported, quiet, same
 
 
 class Of(Line):
@@ -101,5 +85,10 @@ def test_a_run_goes_on_with_the_data_it_began_with_alone(tmp_path: Path) -> None
     assert same(exported(tmp_path), exported(tmp_path / "whole"))
 
 
-def test_a_setting_is_written_without_the_folders_of_the_machine() -> None:
-    assert plain((Path("/home/me/a.json"), [Path("b"), 3], "x")) == ["a.json", ["b", 3], "x"]
+def test_settings_are_written_without_the_folders_of_the_machine() -> None:
+    @dataclass
+    class Settings:
+        files: tuple[Any, ...]
+
+    kept = recorded(Settings((Path("/home/me/a.json"), [Path("b"), 3], "x")))
+    assert kept == {"files": ["a.json", ["b", 3], "x"]}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.lite_settings import LiteSettings, part_of
 
 
@@ -24,7 +25,7 @@ def test_photographs_are_for_one_of_three_things_for_ever() -> None:
 
 def test_settings_are_kept_without_the_folders_of_the_machine() -> None:
     sources = ((Path("/home/ada/photos"), Path("/home/ada/gt.json")),)
-    kept = LiteSettings(complete=sources, start=Path("/tmp/a.safetensors"), share=0.5).to_json()
+    kept = recorded(LiteSettings(complete=sources, start=Path("/tmp/a.safetensors"), share=0.5))
     assert json.loads(json.dumps(kept)) == kept
     assert kept["complete"] == [["photos", "gt.json"]]
     assert kept["start"] == "a.safetensors"
