@@ -210,7 +210,7 @@ def label(
         typer.Option(
             "--compile",
             help="Compile the encoder for this machine: the first photograph, and the first of "
-            "another size, then take a minute or more.",
+            "another size, then take half a minute or more.",
             rich_help_panel=_WORK,
         ),
     ] = False,

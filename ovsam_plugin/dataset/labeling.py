@@ -178,7 +178,7 @@ def label_dataset(
             faster where the processor has them, "auto" is whichever suits the device. It is
             recorded with the run; calls of one run may differ in it.
         compile: whether the encoder is compiled for this machine by `torch.compile`: its first
-            photograph, and the first of another size, then take a minute or more.
+            photograph, and the first of another size, then take half a minute or more.
         embeddings: whether the instances' embeddings are kept in the similarity run
             `<field>_similarity`, for text search, relabelling and what else curation does.
         index_backend: of that run, "database" or "lancedb"; by size when None.

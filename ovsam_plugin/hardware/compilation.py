@@ -17,8 +17,8 @@ def compiled(function: _Function, device: torch.device) -> _Function:
     """`torch.compile` of a function, once a small one shows that this machine can compile.
 
     Args:
-        function: of tensors. Its first call, and the first with tensors of another size, take a
-            minute or more.
+        function: of tensors. Its first call, and the first with tensors of another size, take half
+            a minute or more; from the ninth size on it runs as it is.
         device: where they are.
 
     Raises:
@@ -33,6 +33,8 @@ def compiled(function: _Function, device: torch.device) -> _Function:
         ) from error
     logger.warning(
         "the network is compiled at its first photograph, and again where the next ones have "
-        "another size: a minute or more each time"
+        "another size: half a minute or more each time"
     )
-    return cast(_Function, torch.compile(function))
+    # Each size alone: code for any size takes ten times as long to make, and the published encoder
+    # runs 2.7 times slower by it than without.
+    return cast(_Function, torch.compile(function, dynamic=False))
