@@ -29,17 +29,26 @@ class AnswerWriter:
         field: the label field, declared.
         token: the worker's.
         embeddings: whether they are spooled.
+        tally: counts what is written; a new one when None.
 
     Attributes:
-        tally: what has been written.
+        tally: as given.
     """
 
-    def __init__(self, dataset: fo.Dataset, field: str, token: str, *, embeddings: bool) -> None:
+    def __init__(
+        self,
+        dataset: fo.Dataset,
+        field: str,
+        token: str,
+        *,
+        embeddings: bool,
+        tally: LabelTally | None = None,
+    ) -> None:
         self._dataset = dataset
         self._field = field
         self._token = token
         self._spool = EmbeddingSpool(dataset, field) if embeddings else None
-        self.tally = LabelTally()
+        self.tally = LabelTally() if tally is None else tally
 
     def write(
         self,

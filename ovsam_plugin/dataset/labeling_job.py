@@ -22,6 +22,7 @@ from ovsam_plugin.dataset.answer_writer import AnswerWriter
 from ovsam_plugin.dataset.batch_line import Batch, BatchLine
 from ovsam_plugin.dataset.database import in_parts, patient, patiently
 from ovsam_plugin.dataset.fields import FieldGoneError, check_declared, error_field
+from ovsam_plugin.dataset.label_tally import LabelTally
 from ovsam_plugin.dataset.loading import Loaded
 from ovsam_plugin.dataset.model import OvsamModel
 from ovsam_plugin.dataset.targets import Samples, all_images
@@ -32,6 +33,7 @@ from ovsam_plugin.dataset.unanswered_prompts import (
     prompts_of,
     unanswered,
     unfinished,
+    untried,
 )
 from ovsam_plugin.dataset.workers import Worker
 
@@ -57,9 +59,10 @@ class LabelingJob:
         batch_size: samples that are taken, and written, at once; an accelerator also encodes them
             in one pass. As many as are labelled in about a second when None.
         workers: processes that load images; FiftyOne's own number when None.
+        tally: counts what is done; a new one when None.
 
     Attributes:
-        tally: what has been done.
+        tally: as given.
         left: samples that are still to be done, where somebody asked it to stop.
         wanted: ids of the samples that it set out to label, wholly or for new prompts.
     """
@@ -76,6 +79,7 @@ class LabelingJob:
         embeddings: bool,
         batch_size: int | None,
         workers: int | None,
+        tally: LabelTally | None = None,
     ) -> None:
         self._samples = samples
         self._dataset = dataset
@@ -83,7 +87,9 @@ class LabelingJob:
         self._model = model
         self._prompt_fields = prompt_fields
         self._worker = worker
-        self._writer = AnswerWriter(dataset, field, worker.token, embeddings=embeddings)
+        self._writer = AnswerWriter(
+            dataset, field, worker.token, embeddings=embeddings, tally=tally
+        )
         self.tally = self._writer.tally
         self._line = BatchLine(model, worker, batch_size, workers)
         self.left = 0
@@ -97,6 +103,7 @@ class LabelingJob:
     ) -> None:
         """Labels samples that have no labels yet or failed, then answers prompts that are new.
 
+        Those that have failed in this call, by its tally, are not tried again.
         It ends when none of them is left: those that another worker has are waited for, and taken
         over if it dies. Or when somebody asks the worker to stop.
 
@@ -124,7 +131,8 @@ class LabelingJob:
         progress: bool | Callable[[Any], None] | None,
     ) -> None:
         patiently(lambda: forget_refusals(self._dataset, self._field, self._prompt_fields, ids))
-        todo = self.unfinished(ids)
+        failed = set(self.tally.failed_ids)
+        todo = [i for i in self.unfinished(ids) if i not in failed]
         started = set(todo)
         fresh = self._unanswered([i for i in ids if i not in started], since)
         self.wanted.update(todo, fresh)
@@ -225,6 +233,11 @@ class LabelingJob:
     def unfinished(self, ids: Sequence[str]) -> list[str]:
         """See `unanswered_prompts.unfinished`."""
         return unfinished(self._dataset, self._field, ids)
+
+    @patient
+    def untried(self, ids: Sequence[str]) -> list[str]:
+        """See `unanswered_prompts.untried`."""
+        return untried(self._dataset, self._field, ids)
 
     @patient
     def _unanswered(self, ids: Sequence[str], since: datetime | None) -> dict[str, Places]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.utils.torch as fout
 
 from ovsam_plugin.dataset.internals import view_of
 from ovsam_plugin.dataset.label_tally import LabelTally
@@ -32,7 +33,8 @@ class Share:
         prompt_fields: field names by keyword of `apply_model`; empty for everything.
         embeddings: whether they are kept.
         batch_size: as for `LabelingJob`.
-        workers: processes that load images.
+        workers: processes that load images; when None, FiftyOne's own number, parted among those
+            that label on one machine.
         since: when the last call of the run began.
     """
 
@@ -47,18 +49,30 @@ class Share:
     since: datetime | None
 
     def label(
-        self, ids: Sequence[str], device: str, begun: Callable[[LabelTally], None] | None = None
+        self,
+        ids: Sequence[str],
+        device: str,
+        *,
+        helping: Sequence[str] = (),
+        together: int = 1,
+        tally: LabelTally | None = None,
     ) -> LabelTally:
         """Labels some of the samples; those that another worker has are waited for.
 
         Args:
             ids: of the samples.
             device: as for `label_dataset`.
-            begun: given the counts once, which go on counting.
+            helping: of samples that others have, of which those that nobody has tried in the end
+                are labelled too, as where another is slower or has died.
+            together: how many label on this machine at once.
+            tally: counts what is done as it goes; a new one when None.
         """
         dataset = fo.load_dataset(self.dataset)
         samples = view_of(dataset, self.view)
         model = build_model(**self.model, dataset=dataset, device=device)
+        workers = self.workers
+        if workers is None:
+            workers = -(-fout.recommend_num_workers() // together)
         with Worker(dataset, self.field) as worker:
             worker.begin()
             job = LabelingJob(
@@ -70,9 +84,10 @@ class Share:
                 worker,
                 embeddings=self.embeddings,
                 batch_size=self.batch_size,
-                workers=self.workers,
+                workers=workers,
+                tally=tally,
             )
-            if begun is not None:
-                begun(job.tally)
             job.run(ids, self.since, progress=False)
+            if left := job.untried(helping):
+                job.run(left, self.since, progress=False)
         return job.tally

@@ -137,6 +137,16 @@ def unfinished(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> li
     return [i for i in sample_ids if i in found]
 
 
+def untried(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> list[str]:
+    """Those of some samples that are to be labelled as a whole, and that none has failed at."""
+    found: list[str] = []
+    for part in in_parts(sample_ids):
+        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(field)}
+        rows = sample_documents(dataset).find({**chosen, error_field(field): None}, {"_id": True})
+        found.extend(str(row["_id"]) for row in rows)
+    return found
+
+
 def still_refused(
     dataset: fo.Dataset, field: str, fresh: Mapping[str, Places]
 ) -> dict[str, tuple[list[Refusal], int]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+import fiftyone.core.utils as fou
 import torch
 
 from ovsam_plugin.dataset.label_tally import LabelTally
@@ -31,7 +32,7 @@ from ovsam_plugin.hardware.orphan import end_with_parent
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two reports of a process about how far it is.
+# Seconds between two reports of a process, each of what it has done since the last.
 _EVERY = 1.0
 
 
@@ -56,7 +57,7 @@ def devices_named(named: str | Sequence[str]) -> list[str]:
 
 
 class DeviceEngine:
-    """A process for each device; each labels a part of the samples.
+    """A process for each device; each labels a part of the samples, then what others have left.
 
     Args:
         devices: from `devices_named`.
@@ -69,7 +70,7 @@ class DeviceEngine:
     @contextmanager
     def started(self, samples: int) -> Iterator[None]:
         """See `LabelingEngine.started`."""
-        threads = max(1, (os.cpu_count() or 1) // len(self.devices))
+        threads = max(1, fou.get_cpu_count() // len(self.devices))
         root = str(Path(__file__).resolve().parents[2])
         environment = {
             "OMP_NUM_THREADS": str(threads),
@@ -103,7 +104,8 @@ class DeviceEngine:
         processes = self._processes[: len(ids)]
         for number, process in enumerate(processes):
             part, device = list(ids[number :: len(processes)]), self.devices[number]
-            told = (number, process, pickle.dumps((share, part, device)), words)
+            work = pickle.dumps((share, part, list(ids), device, len(processes)))
+            told = (number, process, work, words)
             threading.Thread(target=_talk, args=told, daemon=True).start()
         return self._gather(processes, words, count)
 
@@ -113,13 +115,13 @@ class DeviceEngine:
         words: Queue[tuple[int, LabelTally | None]],
         count: Callable[[int], None],
     ) -> LabelTally:
-        heard = [LabelTally() for _ in processes]
+        whole = LabelTally()
         ended = failed = 0
         while ended < len(processes):
             number, word = words.get()
             if word is not None:
-                count(word.labelled - heard[number].labelled)
-                heard[number] = word
+                count(word.labelled)
+                whole.add(word)
                 continue
             ended += 1
             if code := processes[number].wait():
@@ -133,9 +135,6 @@ class DeviceEngine:
             raise RuntimeError(
                 "every process that was to label ended with an error; the reasons are above"
             )
-        whole = LabelTally()
-        for tally in heard:  # of one that died, as far as it told
-            whole.add(tally)
         return whole
 
 
@@ -155,23 +154,25 @@ def main() -> None:
     """One process: a share, its samples and a device on the standard input."""
     end_with_parent()  # who killed a run does not want its parts labelled on
     keep_freed_memory()
-    share, ids, device = pickle.load(sys.stdin.buffer)
-    done = threading.Event()
+    share, part, ids, device, together = pickle.load(sys.stdin.buffer)
+    tally, told, done = LabelTally(), LabelTally(), threading.Event()
 
-    def tell(tally: LabelTally) -> None:
-        sys.stdout.write(json.dumps(asdict(tally)) + "\n")
+    def tell() -> None:
+        fresh = tally.since(told)
+        told.add(fresh)
+        sys.stdout.write(json.dumps(asdict(fresh)) + "\n")
         sys.stdout.flush()
 
-    def begun(tally: LabelTally) -> None:
-        def go_on() -> None:
-            while not done.wait(_EVERY):
-                tell(tally)
+    def go_on() -> None:
+        while not done.wait(_EVERY):
+            tell()
 
-        threading.Thread(target=go_on, daemon=True).start()
-
-    tally = share.label(ids, device, begun)
+    teller = threading.Thread(target=go_on, daemon=True)
+    teller.start()
+    share.label(part, device, helping=ids, together=together, tally=tally)
     done.set()
-    tell(tally)
+    teller.join()
+    tell()
 
 
 if __name__ == "__main__":

@@ -30,4 +30,13 @@ def label(told: Sequence[Any], ids: Sequence[str]) -> LabelTally:
     begin()
     import ray
 
-    return ray.get(told[0]).label(ids, "auto")  # type: ignore[no-any-return]
+    share = ray.get(told[0])
+    return share.label(ids, "auto", together=_together(ray))  # type: ignore[no-any-return]
+
+
+def _together(ray: Any) -> int:
+    """How many such workers this machine has room for, as Ray counts it."""
+    here = ray.get_runtime_context()
+    (has,) = [node["Resources"] for node in ray.nodes() if node["NodeID"] == here.get_node_id()]
+    takes = here.get_assigned_resources()
+    return int(min((has[name] / amount for name, amount in takes.items() if amount), default=1))

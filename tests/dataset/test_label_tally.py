@@ -13,6 +13,16 @@ def test_a_sample_that_failed_counts_as_labelled_and_keeps_its_reason() -> None:
     assert tally.reasons == ["b.jpg: not an image"]
 
 
+def test_what_was_counted_since_adds_up_to_the_whole() -> None:
+    tally, told = LabelTally(), LabelTally()
+    for number in range(25):
+        tally.count(str(number), f"{number}.jpg", 2, "cut" if number % 2 else None)
+        if number % 4 == 0:
+            told.add(tally.since(told))
+    assert told == tally
+    assert told.failed_ids == [str(number) for number in range(1, 25, 2)]
+
+
 def test_only_the_first_reasons_are_kept_also_of_several_workers() -> None:
     one, other = LabelTally(), LabelTally()
     for number in range(7):

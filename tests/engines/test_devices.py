@@ -46,12 +46,13 @@ def said(number: int, words: Queue[Any], lines: Sequence[str], code: int) -> Pop
 
 def test_what_a_process_had_told_before_it_died_is_counted_once() -> None:
     words: Queue[Any] = Queue()
-    told = '{"labelled": %d, "failed": 1, "instances": %d, "reasons": ["a.png: cut"]}'
-    dead = said(0, words, [told % (2, 5), "a word of another", told % (3, 8)], 9)
-    living = said(1, words, [told % (4, 9)], 0)
+    told = '{"labelled": %d, "instances": %d, "reasons": [%s], "failed_ids": [%s]}'
+    failed = told % (2, 5, '"a.png: cut"', '"a"')
+    dead = said(0, words, [failed, "a word of another", told % (1, 3, "", "")], 9)
+    living = said(1, words, [told % (4, 9, '"b.png: cut"', '"b"')], 0)
     counts: list[int] = []
     whole = DeviceEngine(["cpu", "cpu"])._gather([dead, living], words, counts.append)
-    assert whole == LabelTally(7, 2, 17, ["a.png: cut"] * 2)
+    assert whole == LabelTally(7, 17, ["a.png: cut", "b.png: cut"], ["a", "b"])
     assert counts == [2, 1, 4]
 
 
@@ -60,7 +61,7 @@ import os, time
 from pathlib import Path
 
 class Waiting:
-    def label(self, ids, device, begun):
+    def label(self, ids, device, **_):
         begun = Path(ids[0] + "-begun")
         begun.write_text(str(os.getpid()))
         begun.rename(ids[0])

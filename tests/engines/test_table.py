@@ -16,7 +16,10 @@ import pytest
 
 from ovsam_plugin import label_dataset
 from ovsam_plugin.dataset import embedding_index
+from ovsam_plugin.dataset.label_tally import LabelTally
+from ovsam_plugin.dataset.share import Share
 from ovsam_plugin.dataset.store import Store
+from ovsam_plugin.dataset.unanswered_prompts import unfinished
 from ovsam_plugin.dataset.workers import Worker
 from ovsam_plugin.engines import table
 from ovsam_plugin.engines.cluster import RayEngine, tasks_of
@@ -127,8 +130,6 @@ def test_two_workers_of_a_ray_cluster_one_of_them_killed_label_what_one_process_
 
 @pytest.mark.usefixtures("cluster")
 def test_what_a_worker_cannot_do_at_all_is_told(asking: Any, tmp_path: Path) -> None:
-    from ovsam_plugin.dataset.share import Share
-
     share = Share(
         dataset="no such dataset",
         view=(),
@@ -158,6 +159,36 @@ def test_a_process_for_each_device_and_what_a_killed_one_had_is_done_by_this(ask
     thread.join()
     assert killed
     check(asking, summary)
+
+
+def test_what_a_process_that_died_at_the_start_had_is_done_by_the_other(asking: Any) -> None:
+    class Engine(DeviceEngine):
+        def run(self, share: Share, ids: Any, count: Any) -> LabelTally:
+            self._processes[0].kill()
+            tally = super().run(share, ids, count)
+            assert unfinished(asking, "ovsam", ids) == []
+            assert tally.labelled == COUNT
+            return tally
+
+    row = (lambda **_: Engine(["cpu", "cpu"]), ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "_ENGINES", {"local": row})
+        summary = label_dataset(asking, **SETTINGS)
+    check(asking, summary)
+
+
+@pytest.mark.parametrize("engine", [{"devices": "cpu,cpu"}, {"engine": "ray"}])
+@pytest.mark.usefixtures("cluster")
+def test_a_photograph_that_cannot_be_read_is_tried_and_counted_once(
+    asking: Any, engine: dict[str, str], tmp_path: Path
+) -> None:
+    bad = asking.limit(3)
+    (tmp_path / "bad.png").write_bytes(b"no photograph")
+    bad.set_values("filepath", [str(tmp_path / "bad.png")] * 3)
+    summary = label_dataset(asking, **engine, **SETTINGS)
+    assert (summary.labelled, summary.failed, len(summary.reasons)) == (COUNT, 3, 3)
+    again = label_dataset(asking, **SETTINGS)
+    assert (again.labelled, again.failed, again.kept) == (3, 3, COUNT - 3)
 
 
 @pytest.mark.parametrize(
@@ -197,10 +228,11 @@ def test_devices_are_named_by_one_word_or_many() -> None:
 
 def test_tasks_become_smaller_and_leave_nothing_out() -> None:
     ids = [str(i) for i in range(10_000)]
-    parts = list(tasks_of(ids, 2, 3))
+    parts = list(tasks_of(ids, 2, 3, 512))
     sizes = [len(part) for part in parts]
     assert [i for part in parts for i in part] == ids
     assert sizes == sorted(sizes, reverse=True)
     assert (sizes[0], sizes[-2]) == (512, 3)
-    assert list(tasks_of(ids[:2], 0, 8)) == [ids[:2]]
-    assert list(tasks_of([], 2, 1)) == []
+    assert list(tasks_of(ids[:2], 0, 8, 512)) == [ids[:2]]
+    assert len(next(tasks_of(ids, 2, 48, 32))) == 48
+    assert list(tasks_of([], 2, 1, 512)) == []
