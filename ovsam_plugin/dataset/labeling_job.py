@@ -94,6 +94,8 @@ class LabelingJob:
         self._line = BatchLine(model, worker, batch_size, workers)
         self.left = 0
         self.wanted: set[str] = set()
+        # Samples that had failed before, and are tried once more.
+        self._again: set[str] = set()
 
     def run(
         self,
@@ -103,7 +105,7 @@ class LabelingJob:
     ) -> None:
         """Labels samples that have no labels yet or failed, then answers prompts that are new.
 
-        Those that have failed in this call, by its tally, are not tried again.
+        Those that have failed meanwhile, in this call or in another at work, are not tried again.
         It ends when none of them is left: those that another worker has are waited for, and taken
         over if it dies. Or when somebody asks the worker to stop.
 
@@ -134,12 +136,13 @@ class LabelingJob:
         failed = set(self.tally.failed_ids)
         todo = [i for i in self.unfinished(ids) if i not in failed]
         started = set(todo)
+        self._again = started - set(self.untried(todo))
         fresh = self._unanswered([i for i in ids if i not in started], since)
         self.wanted.update(todo, fresh)
         total = len(todo) + len(fresh)
         with fou.ProgressBar(total=total, progress=progress if total else False) as bar:
             while todo and not self._line.stopped:
-                todo = self.unfinished(self._pass(todo, bar))
+                todo = self._left(self._pass(todo, bar))
                 self._wait(todo)
             # Some of them another may have labelled, whose view asks other prompts.
             fresh |= self._unanswered([i for i in ids if i in started], since)
@@ -182,7 +185,7 @@ class LabelingJob:
             asked: dict[str, Places] = {}
 
             def open_(mine: Sequence[str], asked: dict[str, Places] = asked) -> Sequence[str]:
-                mine = self.unfinished(mine)
+                mine = self._left(mine)
                 # Before they are loaded: a prompt that is moved in between asks again.
                 if self._prompt_fields and mine:
                     fields = self._prompt_fields
@@ -233,6 +236,12 @@ class LabelingJob:
     def unfinished(self, ids: Sequence[str]) -> list[str]:
         """See `unanswered_prompts.unfinished`."""
         return unfinished(self._dataset, self._field, ids)
+
+    def _left(self, ids: Sequence[str]) -> list[str]:
+        """Those that are still to be done, in the same order."""
+        again = [i for i in ids if i in self._again]
+        left = {*self.untried(ids), *self.unfinished(again)}
+        return [i for i in ids if i in left]
 
     @patient
     def untried(self, ids: Sequence[str]) -> list[str]:

@@ -92,6 +92,35 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing(
         patiently(lambda: (_ for _ in ()).throw(AutoReconnect("gone")), most=0.1)
 
 
+def test_what_another_call_fails_at_meanwhile_is_not_tried_again(
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three photographs that cannot be read, the first had failed before this call began."""
+    boxed.set_values("filepath", [str(Path(path) / "none") for path in boxed.values("filepath")])
+    label_dataset(boxed.limit(1), **SMALL)
+    first, second, third = boxed.values("id")
+    claim, decode, tried = Worker.claim, OvsamModel.decode, []
+
+    def once_another_has_failed(self: Worker, ids: Any) -> list[str]:
+        if second in ids:
+            failed = {"$set": {"ovsam_error": "another has tried"}}
+            boxed._sample_collection.update_one({"_id": ObjectId(second)}, failed)
+        return claim(self, ids)
+
+    def watched(self: OvsamModel, items: Any, encodings: Any) -> Any:
+        tried.extend(item.id for item in items)
+        return decode(self, items, encodings)
+
+    monkeypatch.setattr(OvsamModel, "decode", watched)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Worker, "claim", once_another_has_failed)
+        assert label_dataset(boxed, **{**SMALL, "batch_size": 1}).failed == 2
+    assert tried == [first, third]
+    tried.clear()
+    label_dataset(boxed, **SMALL)
+    assert tried == [first, second, third]
+
+
 def test_new_prompts_are_answered_in_parts_whose_ids_a_query_holds(
     boxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
