@@ -20,7 +20,7 @@ from ovsam_plugin.files import draft_of
 from ovsam_plugin.network.description import NetworkDescription
 from ovsam_plugin.network.feature_pyramid import align_regions
 from ovsam_plugin.network.image_encoder import TimmClassifier
-from ovsam_plugin.network.objectness import LEVELS, Proposals, cells_at
+from ovsam_plugin.network.objectness import LEVELS, cells_at
 from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.network.region_masks import windows
 from ovsam_plugin.presets import get_preset
@@ -29,6 +29,12 @@ from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.crops import Crop, mostly_whole, whole
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
+from ovsam_plugin.training.lite_figures import (
+    drawn_from_boxes,
+    drawn_from_points,
+    found_alone,
+    named,
+)
 from ovsam_plugin.training.lite_settings import LiteSettings, Part, part_of
 from ovsam_plugin.training.loop import Recipe
 from ovsam_plugin.training.losses import mask_loss, name_loss, region_loss
@@ -37,6 +43,7 @@ from ovsam_plugin.training.proposals import (
     assign,
     known_cells,
     objectness_loss,
+    propose,
     share_inside,
     surest,
 )
@@ -229,7 +236,7 @@ class LiteRecipe(Recipe):
         assert head is not None
         # What is random is chosen on the CPU, so that every device trains on the same.
         size, device = self.settings.crop, self.network.device
-        proposals = self._propose(features)
+        proposals = propose(self.network, features)
         kinds = ("point", "point", "point", "mask", "box")
         asked, coarse, things, proposed = [], [], [], []
         for i, crop in enumerate(batch):
@@ -293,19 +300,6 @@ class LiteRecipe(Recipe):
             "whole": surely[judged].mean() if judged.any() else zero,
             "things": torch.stack(things).mean() if things else zero,
         }, proposed
-
-    def _propose(self, features: Features) -> Proposals:
-        """What may be a thing, with boxes that regions can be cut out by.
-
-        Raises:
-            FloatingPointError: they are not finite; torchvision's roi_align would then read
-                whatever memory there is.
-        """
-        assert self.network.objectness is not None
-        proposals: Proposals = self.network.objectness(features.image, features.pyramid)
-        if not torch.isfinite(proposals.boxes).all():
-            raise FloatingPointError("a box that the network proposes is not finite")
-        return proposals
 
     def _names(
         self,
@@ -377,7 +371,7 @@ class LiteRecipe(Recipe):
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Mean IoU inside windows and accuracy over one crop of each photograph kept back."""
+        """Mean figures over one crop of each photograph kept back."""
         self.eval()
         sums: dict[str, list[Tensor]] = {}
         generator = torch.Generator().manual_seed(0)
@@ -385,41 +379,14 @@ class LiteRecipe(Recipe):
             crop = self.kept_back[index]
             if not len(crop.boxes):
                 continue
-            (one, _), here = self.encode([crop]), crop.to(self.network.device)
-            heads = F.normalize(self.network.embed(one, here.boxes, here.boxes).head, dim=-1)
-            cosines = heads @ self.get_buffer("texts").T
-            ranks = cosines.topk(min(5, cosines.shape[1])).indices == here.classes[:, None]
-            sums.setdefault("top-1", []).append(ranks[:, 0].float())
-            sums.setdefault("top-5", []).append(ranks.any(1).float())
-            if "masks" not in self.settings.tasks:
-                continue
-            head = self.network.region_masks
-            assert head is not None
-            regions = head.project(one.image, one.pyramid)
-            _, iou = region_loss(head(regions, here.boxes).logits, here.masks, windows(here.boxes))
-            sums.setdefault("box IoU", []).append(iou)
-            points = clicks(crop, torch.arange(len(crop.boxes)), 1, generator).to(here.boxes.device)
-            assert points.points is not None
-            size = crop.masks.shape[-1]
-            cells = cells_at(points.points[:, 0], (size, size))
-            proposals = self._propose(one)
-            boxes = proposals.boxes[0].clamp(0, size)
-            guesses, levels = boxes[cells.flatten()], len(LEVELS)
-            drawn = head(regions, guesses, prompts=points.repeat(levels))
-            owners = torch.arange(len(crop.boxes)).repeat_interleave(levels)
-            _, iou = region_loss(drawn.logits, here.masks[owners], windows(guesses))
-            iou, best = iou.view(-1, levels), drawn.quality.view(-1, levels).argmax(1)
-            sums.setdefault("point IoU", []).append(iou.gather(1, best[:, None])[:, 0])
-            boxes = surest(proposals.logits[0], boxes, 50, 0, generator)
-            drawn = head(regions, boxes)
-            owners = box_iou(boxes, here.boxes).argmax(1)
-            _, iou = region_loss(drawn.logits, here.masks[owners], windows(boxes))
-            hits = (iou > 0.5) & (share_inside(here.unknown, boxes) < 0.5)
-            best = drawn.thing.topk(5).indices
-            sums.setdefault("things of the best 5", []).append(hits[best].float())
-            held = torch.zeros(len(here.boxes))
-            held[owners[hits]] = 1
-            sums.setdefault("found by 50", []).append(held)
+            (features, _), here = self.encode([crop]), crop.to(self.network.device)
+            figures = named(self.network, features, here, self.get_buffer("texts"))
+            if "masks" in self.settings.tasks:
+                figures |= drawn_from_boxes(self.network, features, here)
+                figures |= drawn_from_points(self.network, features, here, generator)
+                figures |= found_alone(self.network, features, here, generator)
+            for name, values in figures.items():
+                sums.setdefault(name, []).append(values)
         return {name: float(torch.cat(values).mean()) for name, values in sums.items()}
 
     def export(self, out: Path) -> None:

@@ -8,7 +8,8 @@ from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss, nms, roi_align
 
 from ovsam_plugin.network.feature_pyramid import STRIDES
-from ovsam_plugin.network.objectness import LEVELS, SIDES, cell_centres
+from ovsam_plugin.network.objectness import LEVELS, SIDES, Proposals, cell_centres
+from ovsam_plugin.network.ovsam import OVSAM, Features
 from ovsam_plugin.training.losses import box_iou_paired
 
 
@@ -111,3 +112,17 @@ def share_inside(where: Tensor, boxes: Tensor) -> Tensor:
     rois = F.pad(boxes.float(), (1, 0))
     seen: Tensor = roi_align(where.float()[None, None], rois, 7, 1.0, 4, aligned=True)
     return seen.mean((1, 2, 3))
+
+
+def propose(network: OVSAM, features: Features) -> Proposals:
+    """What may be a thing, with boxes that regions can be cut out by.
+
+    Raises:
+        FloatingPointError: they are not finite; torchvision's roi_align would then read whatever
+            memory there is.
+    """
+    assert network.objectness is not None
+    proposals: Proposals = network.objectness(features.image, features.pyramid)
+    if not torch.isfinite(proposals.boxes).all():
+        raise FloatingPointError("a box that the network proposes is not finite")
+    return proposals
