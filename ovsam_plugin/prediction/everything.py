@@ -75,7 +75,8 @@ def find_everything(
     masks = on_grid(found, encoding)
     over = overlaps(masks)
     order = distinct(over, SAME)[:MOST]
-    judged = predictor.preset.found.beside(found.objectness[order], over.iou[order][:, order])
+    beside = over.iou[order][:, order].cpu()  # what was found is there already
+    judged = predictor.preset.found.beside(found.objectness[order], beside)
     again = torch.argsort(judged, descending=True, stable=True).tolist()
     order = [order[i] for i in again]
     return replace(found[order], objectness=judged[again]), masks[order]
