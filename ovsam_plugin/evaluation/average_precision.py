@@ -53,7 +53,8 @@ class MaskPrecision:
     Args:
         truth: the content of a COCO or LVIS annotation file.
         results: rows as COCO writes them: image_id, category_id, segmentation (run lengths) and
-            score. Rows of other images or classes count for nothing.
+            score. Rows of other images count for nothing, and those of other classes only where
+            they are the wrong name of an instance.
         federated: by LVIS's rules: at most 300 detections an image, those of classes that were not
             looked for on it are not held against anyone, and neither are surplus ones of classes
             that are `not_exhaustive`. COCO's otherwise: 100 detections an image, crowds ignored.
@@ -70,8 +71,10 @@ class MaskPrecision:
         self._keys = LVIS_KEYS if federated else COCO_KEYS
         images = {image["id"] for image in truth["images"]}
         classes = {category["id"] for category in truth["categories"]}
-        rows = [dict(r) for r in results if r["image_id"] in images and r["category_id"] in classes]
-        self._evaluator = _run(truth, rows, federated)
+        self._rows = [dict(r) for r in results if r["image_id"] in images]
+        self._others = {r["category_id"] for r in self._rows} - classes
+        known = [r for r in self._rows if r["category_id"] in classes]
+        self._evaluator = _run(truth, known, federated)
 
     @property
     def figures(self) -> dict[str, float]:
@@ -101,15 +104,26 @@ class MaskPrecision:
     def errors(self) -> list[Error]:
         """What keeps AP50 down, by TIDE's kinds."""
         found = self._evaluator.tide_errors()
+        sources = dict.fromkeys(ERRORS, found)
+        if self._others:
+            # What is called by a class that the truth has not is not missed: its name is wrong. On
+            # nothing that is annotated, it may be right.
+            sources["Cls"] = sources["Miss"] = self._with_others().tide_errors()
         return [
-            Error(kind, int(found["counts"][kind]), float(found["delta_ap"][kind]))
-            for kind in ERRORS
+            Error(kind, int(source["counts"][kind]), float(source["delta_ap"][kind]))
+            for kind, source in sources.items()
         ]
 
     def of_images(self, groups: Mapping[str, Sequence[int]]) -> dict[str, dict[str, float]]:
         """The figures of some images alone, by the name of each group of image ids."""
         found = self._evaluator.slice_by({name: list(ids) for name, ids in groups.items()})
         return {name: self._known(found[name]) for name in groups}
+
+    def _with_others(self) -> Any:
+        """The evaluator of all rows, those of classes that the truth has not among them."""
+        others = [{"id": i, "name": f"other {i}", "frequency": "f"} for i in sorted(self._others)]
+        categories = [*self._truth["categories"], *others]
+        return _run({**self._truth, "categories": categories}, self._rows, self._federated)
 
     def _bounds(self, other: MaskPrecision, rounds: int) -> dict[str, Interval]:
         """Of the other run's figures less this one's.

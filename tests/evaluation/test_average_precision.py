@@ -201,6 +201,20 @@ def test_each_kind_of_error_is_told(kind: str, rows: list[dict[str, Any]]) -> No
     assert not any(error.count or error.cost for error in right)
 
 
+def test_an_instance_called_by_a_class_that_the_truth_has_not_is_wrongly_named() -> None:
+    truth = squares(4)
+    known = {e.kind: e for e in MaskPrecision(truth, painted([1, 1, 1, 2])).errors}
+    other = {e.kind: e for e in MaskPrecision(truth, painted([1, 1, 1, 9])).errors}
+    assert other == known
+    assert (other["Cls"].count, other["Miss"].count) == (1, 0)
+
+
+def test_what_is_of_no_class_of_the_truth_may_lie_beside_its_instances() -> None:
+    beside = painted([9, 9, 9, 9], shift=60)
+    found = MaskPrecision(squares(4), painted([1, 1, 1, 1]) + beside).errors
+    assert not any(error.count or error.cost for error in found)
+
+
 def test_precision_of_some_photographs_and_its_interval() -> None:
     found = MaskPrecision(squares(20), painted([1] * 10 + [2] * 10))
     parts = found.of_images({"first": range(1, 11), "last": range(11, 21)})
