@@ -8,7 +8,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from ovsam_plugin.curation import decisions
+from ovsam_plugin.curation import decided_labels, decisions
 from ovsam_plugin.curation.known_names import known_names
 from ovsam_plugin.curation.label_errors import evaluations_of, take_models_names
 from ovsam_plugin.curation.run_requests import DecisionRequest
@@ -185,14 +185,23 @@ def _selection(ctx: foo.ExecutionContext) -> Selection:
 
 
 def _field(ctx: foo.ExecutionContext, selection: Selection, request: DecisionRequest) -> str:
-    """The chosen field; by default that of the selected labels, of the patches, or of the run."""
+    """The chosen field; by default that of the selected labels, of the patches, or of the run, and
+    to undo that of the last decision."""
     likely = [request.field, *selection.labels, "ovsam", *selection.fields]
     patches = selection.fields[:1] if is_patches(ctx.view) else []
     likely[1:1] = [] if selection.labels else patches
+    if request.decision == "undo":
+        likely[1:1] = _last_decided(ctx, selection.fields, asker(ctx, request.by))
     found = next((name for name in likely if name in selection.fields), None)
     if found is None:
         raise ValueError(_NONE)
     return found
+
+
+def _last_decided(ctx: foo.ExecutionContext, fields: list[str], by: str) -> list[str]:
+    """The fields that somebody has decided about, the last first."""
+    times = {name: decided_labels.newest(ctx.dataset, name, by) for name in fields}
+    return [n for _, n in sorted(((t, n) for n, t in times.items() if t), reverse=True)]
 
 
 def _what(request: DecisionRequest, choices: dict[str, str], selection: Selection) -> str:

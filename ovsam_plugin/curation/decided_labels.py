@@ -54,9 +54,10 @@ def last_decided(dataset: fo.Dataset, label_field: str, by: str | None) -> Decid
     return _where(dataset, label_field, same)
 
 
-def newest(dataset: fo.Dataset, label_field: str) -> datetime | None:
-    """When the last decision of a field was made, whoever made it; None where there is none."""
-    last = _last(dataset, label_field, None)
+def newest(dataset: fo.Dataset, label_field: str, by: str | None = None) -> datetime | None:
+    """When the last decision of a field was made, by anybody where nobody is named; None where
+    there is none."""
+    last = _last(dataset, label_field, by)
     return None if last is None else last["reviewed_at"]
 
 

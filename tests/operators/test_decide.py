@@ -154,3 +154,20 @@ def test_a_decision_about_two_fields_is_made_in_both_or_neither(
     assert progress(labelled, FIELD) == Progress(open=6)
     asked["params"] = {"decision": "reject"}
     assert foo.execute_operator(URI, asked).result["changed"] == 2
+
+
+def test_the_last_decision_is_undone_in_whatever_field_it_was_made(
+    labelled: fo.Dataset, ids: dict[str, str]
+) -> None:
+    run(labelled, [ids["cat"]], decision="accept", by="Ann")
+    add_truth(labelled)
+    drawn = labelled.values("truth.detections.id", unwind=True)
+    selected = [{"label_id": drawn[0], "sample_id": "", "field": "truth"}]
+    params = {"decision": "reject", "by": "Ann"}
+    foo.execute_operator(URI, {"dataset": labelled, "selected_labels": selected, "params": params})
+    assert form(labelled, [], decision="undo", by="Ann")["field"]["default"] == "truth"
+    run(labelled, [], decision="undo", by="Ann")
+    assert progress(labelled, "truth").rejected == 0
+    assert progress(labelled, FIELD).accepted == 1
+    run(labelled, [], decision="undo", by="Ann")
+    assert progress(labelled, FIELD) == Progress(open=6)
