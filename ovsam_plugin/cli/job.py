@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _NAMES = 8
+_NOTHING_PASSED = (
+    "no instance passed the minimum objectness and confidence, or matched the words: run it again "
+    "with a lower --min-objectness or --min-confidence, or other words, and --overwrite"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,8 @@ class LabelJob:
             raise StoppedError
         if self._nothing_came(console, samples, summary, asking=bool(fields)):
             raise CommandError("nothing could be labelled; the reasons are above")
+        if not summary.instances and summary.labelled > summary.failed:
+            console.print(_NOTHING_PASSED)
 
     def _nothing_came(
         self,

@@ -76,3 +76,11 @@ def test_a_run_that_was_stopped_from_elsewhere_says_so(dataset, monkeypatch):
     assert f"{left} images left\n" in output
     assert "the same command continues from there" in output
     assert " left" not in run("label", dataset.name, *options)
+
+
+def test_where_nothing_passed_the_next_step_is_told(boxed):
+    asked = ("label", boxed.name, "--box-field", "asks", "--vocabulary", "cat, cup")
+    said = " ".join(run(*asked, "--min-confidence", "1").split())
+    assert "0 instances on 3 images" in said
+    assert "run it again with a lower --min-objectness or --min-confidence" in said
+    assert "run it again with" not in run(*asked, "--overwrite")
