@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from safetensors import SafetensorError
+
 
 @contextmanager
 def draft_of(path: str | Path) -> Iterator[Path]:
@@ -22,6 +24,9 @@ def draft_of(path: str | Path) -> Iterator[Path]:
 
     Yields:
         The draft's path. What the block leaves unwritten is an error.
+
+    Raises:
+        OSError: it cannot be written, as where a disk is full; names the file.
     """
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +38,11 @@ def draft_of(path: str | Path) -> Iterator[Path]:
         yield draft
         draft.chmod(mode)  # safetensors makes files that nobody else can read
         draft.replace(path)
+    except SafetensorError as error:  # its own name for whatever a disk says
+        raise OSError(f"{path} cannot be written: {error}") from error
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

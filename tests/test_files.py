@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from ovsam_plugin.files import draft_of, whole_file, write_whole
 from tests.checkpoints.test_record import THREADS, at_once
@@ -34,6 +36,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_whole(path, "new \ud800")
     assert path.read_text() == "old\n"
     assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("No space left on device")],
+)
+def test_a_full_disk_is_told_with_the_file_that_it_has_no_room_for(
+    tmp_path: Path, error: Exception
+) -> None:
+    path = tmp_path / "large"
+    with pytest.raises(OSError, match="No space left on device") as told, draft_of(path):
+        raise error
+    assert str(path) in str(told.value)
 
 
 def test_a_file_may_be_read_by_whom_other_new_files_may(tmp_path: Path) -> None:

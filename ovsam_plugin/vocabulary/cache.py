@@ -88,7 +88,7 @@ class EmbeddingCache:
                     self._write(
                         [*old, *(names[i] for i in fresh)], np.concatenate([kept, vectors[fresh]])
                     )
-        except (OSError, Timeout, SafetensorError) as error:
+        except (OSError, Timeout) as error:
             warnings.warn(
                 f"cannot write the text cache {self.path} ({error}): names are read again next "
                 "time; set OVSAM_CACHE_DIR to a folder that can be written",
