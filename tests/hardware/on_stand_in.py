@@ -1,5 +1,5 @@
-"""Prints as JSON what a device answers and learns: `python -m tests.hardware.on_stand_in DEVICE
-PHOTOGRAPH FOLDER`."""
+"""Prints as JSON what a CPU and the stand-in answer and learn:
+`python -m tests.hardware.on_stand_in PHOTOGRAPH FOLDER`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def asking(photograph: Path) -> fo.Dataset:
-    """The photograph thrice, with prompts of each kind."""
+    """The photograph twice, with prompts of each kind."""
     box = [0.1, 0.1, 0.5, 0.6]
     mask = np.zeros((40, 60), bool)
     mask[5:35, 10:50] = True
@@ -45,7 +45,7 @@ def asking(photograph: Path) -> fo.Dataset:
         points=fo.Keypoints(keypoints=[fo.Keypoint(label="x", points=some) for some in points]),
         masks=fo.Detections(detections=[fo.Detection(label="x", bounding_box=box, mask=mask)]),
     )
-    dataset.add_samples([sample.copy() for _ in range(3)], progress=False)
+    dataset.add_samples([sample.copy() for _ in range(2)], progress=False)
     return dataset
 
 
@@ -101,9 +101,14 @@ def learned(folder: Path, device: str) -> dict[str, Any]:
 
 def main() -> None:
     """Command line."""
-    device, photograph, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    found = {"answers": answered(photograph, device), "learns": learned(folder, device)}
-    print(json.dumps({**found, "waits": stand_in.waits}))
+    photograph, folder = map(Path, sys.argv[1:])
+    found = {
+        device: {
+            "answers": answered(photograph, device), "learns": learned(folder / device, device)
+        }
+        for device in ("cpu", stand_in.NAME)
+    }  # fmt: skip
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
