@@ -17,7 +17,8 @@ def draft_of(path: str | Path) -> Iterator[Path]:
     """Where to write what is to become a file: it takes the file's place when the block ends.
 
     The draft lies beside the file and belongs to this thread alone. Where the block raises, the
-    file stays as it was and the draft is removed.
+    file stays as it was and the draft is removed. Of a link, the file it leads to is replaced; what
+    is no file, such as /dev/null or a pipe, has no place to take and is written to directly.
 
     Args:
         path: of the file; folders above it are made.
@@ -26,22 +27,28 @@ def draft_of(path: str | Path) -> Iterator[Path]:
         The draft's path. What the block leaves unwritten is an error.
 
     Raises:
-        OSError: it cannot be written, as where a disk is full; names the file.
+        OSError: it cannot be written, as on a full disk; the error names the file.
     """
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    path = path.resolve()
     draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    draft.touch()
-    mode = draft.stat().st_mode
-    draft.unlink()
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.touch()
+        mode = draft.stat().st_mode
+        draft.unlink()
         yield draft
         draft.chmod(mode)  # safetensors makes files that nobody else can read
         draft.replace(path)
     except SafetensorError as error:  # its own name for whatever a disk says
         raise OSError(f"{path} cannot be written: {error}") from error
     except OSError as error:
-        error.filename = error.filename or str(path)
+        # Python names no file where a write fails, and the draft is no name of the user's.
+        if error.errno is not None and error.filename in (None, str(draft)):
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         draft.unlink(missing_ok=True)

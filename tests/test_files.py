@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,44 @@ def test_a_draft_that_nobody_wrote_is_an_error_and_the_old_file_stays(tmp_path: 
     with pytest.raises(FileNotFoundError), draft_of(path):
         pass
     assert path.read_text() == "old"
+
+
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+    """A user who may would otherwise put a file in the place of /dev/null."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write_whole(pipe, "content")
+    reader.join(10)
+    assert read == ["content\n"]
+    assert pipe.is_fifo()
+
+
+def test_of_a_link_the_file_that_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    file, link = tmp_path / "elsewhere" / "file", tmp_path / "link"
+    for before in (None, "old"):
+        if before is not None:
+            file.write_text(before)
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        write_whole(link, "new")
+        assert link.is_symlink()
+        assert file.read_text() == "new\n"
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def fill() -> None:
+        with draft_of(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space") as told:
+        fill()
+    assert told.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as told, draft_of(path):
+        pass
+    assert (told.value.filename, told.value.filename2) == (str(path), None)
