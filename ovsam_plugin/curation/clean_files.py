@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import fiftyone as fo
@@ -212,14 +213,19 @@ class FiftyOneFolder:
         self._made.add_sample(made, dynamic=True)
 
     def write(self) -> None:
-        """All of it, into its place."""
-        self._made.export(
-            export_dir=str(self._path),
-            dataset_type=fo.types.FiftyOneDataset,
-            export_media=False,
-            overwrite=True,
-            progress=False,
-        )
+        """All of it, into its place; what else lies in the folder, such as photographs, stays."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        # FiftyOne deletes the folder that it exports into, before it is sure of the new one.
+        with TemporaryDirectory(prefix=".", suffix=".part", dir=self._path) as draft:
+            self._made.export(
+                export_dir=draft,
+                dataset_type=fo.types.FiftyOneDataset,
+                export_media=False,
+                overwrite=True,
+                progress=False,
+            )
+            for file in Path(draft).iterdir():
+                file.replace(self._path / file.name)
 
     def close(self) -> None:
         """Forgets what was not written."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -486,3 +488,35 @@ def test_a_mask_whose_file_cannot_be_read_costs_its_own_instance(
     (reason,) = export.left_out
     assert cat.id in reason
     assert "the mask's file cannot be read" in reason
+
+
+def test_a_folder_that_cannot_be_written_keeps_the_dataset_that_is_there(
+    reviewed: fo.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "clean"
+    export_clean(reviewed, FIELD, folder, "fiftyone")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fiftyone.core.odm.export_collection", full)
+    with pytest.raises(OSError, match="No space"):
+        export_clean(reviewed, FIELD, folder, "fiftyone", overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_photographs_in_the_folder_of_the_dataset_stay(
+    reviewed: fo.Dataset, tmp_path: Path
+) -> None:
+    """A dataset on disk, photographs and all, that is labelled and written over itself."""
+    folder = tmp_path / "dataset"
+    kind = fo.types.FiftyOneDataset
+    reviewed.export(export_dir=str(folder), dataset_type=kind, progress=False)
+    loaded = fo.Dataset.from_dir(str(folder), dataset_type=kind, progress=False)
+    export_clean(loaded, FIELD, folder, "fiftyone", overwrite=True)
+    back = fo.Dataset.from_dir(str(folder), dataset_type=kind, progress=False)
+    assert len(back) == 2
+    assert all(Path(path).is_file() for path in back.values("filepath"))
+    for made in (loaded, back):
+        made.delete()
