@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ovsam_plugin.cli.failure import CommandError, UsageError, usage
 from ovsam_plugin.cli.outputs import check_file, check_folder, print_json
+from ovsam_plugin.files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -332,9 +333,7 @@ class EvaluationJob:
             _print(console, table)
         figures = to_json(evaluated, found, beside)
         if self.figures is not None:
-            self.figures.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(figures, indent=2)
-            self.figures.write_text(text + "\n", encoding="utf-8")
+            write_whole(self.figures, json.dumps(figures, indent=2))
             console.print(f"figures written to [bold]{escape(str(self.figures))}[/bold]")
         if self.report is not None:
             from ovsam_plugin.evaluation.report import write_report

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from ovsam_plugin import counting
+from ovsam_plugin.files import draft_of
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import ImageError, read_image
 
@@ -169,8 +170,9 @@ def save_sheet(samples: fo.SampleCollection, label_field: str, path: str | Path)
 
     check_flat(samples)
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draw_sheet(tiles_of(samples[:_MOST], label_field)).save(path, format="PNG")
+    sheet = draw_sheet(tiles_of(samples[:_MOST], label_field))
+    with draft_of(path) as draft:
+        sheet.save(draft, format="PNG")
     return path
 
 

@@ -28,6 +28,7 @@ from ovsam_plugin.evaluation.metrics import (
 )
 from ovsam_plugin.evaluation.protocols import PAIRED
 from ovsam_plugin.evaluation.results import Evaluated, MethodResult
+from ovsam_plugin.files import draft_of, whole_file
 from ovsam_plugin.images.mask_crop import MaskCrop
 from ovsam_plugin.images.reading import ImageError, read_image
 from ovsam_plugin.markdown import plain
@@ -79,7 +80,6 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
         The HTML page.
     """
     folder = Path(folder).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
     found, beside = compared(evaluated)
     sections = [
         Section(method.name, tuple(_pictures(evaluated, method, one, f"{i}-")))
@@ -87,7 +87,8 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
     ]
     for section in sections:
         for picture in section.pictures:
-            (folder / picture.name).write_bytes(picture.content)
+            with draft_of(folder / picture.name) as draft:
+                draft.write_bytes(picture.content)
     facts = {
         "summary": _summary(evaluated),
         "notes": evaluated.notes,
@@ -98,11 +99,12 @@ def write_report(evaluated: Evaluated, folder: str | Path) -> Path:
         "more_problems": max(len(evaluated.problems) - _PROBLEMS, 0),
     }
     environment = jinja2.Environment(finalize=plain, trim_blocks=True, lstrip_blocks=True)
-    text = environment.from_string(_MARKDOWN).render(**facts)
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    with whole_file(folder / "report.md") as file:
+        file.write(environment.from_string(_MARKDOWN).render(**facts))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = folder / "report.html"
-    page.write_text(environment.from_string(_HTML).render(**facts), encoding="utf-8")
+    with whole_file(page) as file:
+        file.write(environment.from_string(_HTML).render(**facts))
     return page
 
 

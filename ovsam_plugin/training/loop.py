@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor, nn
 
-from ovsam_plugin.files import write_whole
+from ovsam_plugin.files import whole_file, write_whole
 from ovsam_plugin.training.checkpoint import Checkpoint
 
 Rate: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -280,13 +280,12 @@ class Log:
         self.last: dict[str, float] = {}  # as written, by name
         if not writes:  # one process of several does
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = []
         if path.exists() and step:  # what was logged after the checkpoint is run again
             with path.open(newline="") as file:
                 kept = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= step]
             self.last = {name: float(value) for _, name, value, _ in kept}
-        with path.open("w", newline="") as file:
+        with whole_file(path) as file:
             csv.writer(file).writerows([["step", "name", "value", "seconds"], *kept])
 
     def add(self, step: int, losses: dict[str, Tensor]) -> None:

@@ -1,12 +1,22 @@
 """The contact sheet, looked at pixel by pixel."""
 
+import errno
+import os
 from itertools import pairwise
+from pathlib import Path
 
 import fiftyone as fo
 import numpy as np
 import pytest
+from PIL import Image
 
-from ovsam_plugin.dataset.contact_sheet import SheetTile, TileInstance, draw_sheet, tiles_of
+from ovsam_plugin.dataset.contact_sheet import (
+    SheetTile,
+    TileInstance,
+    draw_sheet,
+    save_sheet,
+    tiles_of,
+)
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.images.mask_crop import MaskCrop
 
@@ -92,3 +102,20 @@ def test_labels_lie_on_a_turned_photograph_where_they_are_shown(dataset, turned)
     np.testing.assert_array_equal(cat.on((451, 300))[300:340, 200:230], mask)
     assert dog.box[0] == 0
     assert dog.box[2] == 30
+
+
+def test_a_sheet_that_cannot_be_written_leaves_the_one_that_is_there(
+    labelled, tmp_path, monkeypatch
+):
+    path = save_sheet(labelled, "ovsam", tmp_path / "drawn" / "sheet.png")
+    before = path.read_bytes()
+
+    def half(picture: Image.Image, file: Path, format: str) -> None:
+        file.write_bytes(before[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Image.Image, "save", half)
+    with pytest.raises(OSError, match="No space"):
+        save_sheet(labelled, "ovsam", path)
+    assert path.read_bytes() == before
+    assert [*path.parent.iterdir()] == [path]
