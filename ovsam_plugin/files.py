@@ -48,7 +48,7 @@ def draft_of(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         # Python names no file where a write fails, and the draft is no name of the user's.
         if error.errno is not None and error.filename in (None, str(draft)):
-            error.filename, error.filename2 = str(path), None
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         draft.unlink(missing_ok=True)
