@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -47,11 +47,12 @@ def draft_of(path: str | Path) -> Iterator[Path]:
         raise OSError(f"{path} cannot be written: {error}") from error
     except OSError as error:
         # Python names no file where a write fails, and the draft is no name of the user's.
-        if error.errno is not None and error.filename in (None, str(draft)):
+        if error.errno is not None and str(error.filename) in ("None", str(draft)):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, the first error counts
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -131,3 +131,32 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as told, draft_of(path):
         pass
     assert (told.value.filename, told.value.filename2) == (str(path), None)
+
+
+def test_where_nothing_can_be_written_the_error_names_the_file_and_not_the_draft(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "taken").touch()
+    path = tmp_path / "taken" / "file"
+    with pytest.raises(OSError, match="taken") as told:
+        write_whole(path, "content")
+    assert ".part" not in str(told.value)
+
+
+def test_what_safetensors_says_of_the_disk_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    def fill() -> None:
+        with draft_of(tmp_path / "file"):
+            raise SafetensorError("No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match="file cannot be written: No space left"):
+        fill()
+
+
+def test_where_nothing_can_be_written_the_error_names_the_file_and_not_the_draft(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "taken").touch()
+    path = tmp_path / "taken" / "file"
+    with pytest.raises(OSError, match="taken") as told:
+        write_whole(path, "content")
+    assert ".part" not in str(told.value)

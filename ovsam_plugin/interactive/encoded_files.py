@@ -84,8 +84,14 @@ class EncodedFiles:
         """
         tensors, path = _taken_apart(encoding), self.path(key)
         size = json.dumps(list(encoding.frame.original_size))
-        with draft_of(path) as draft:
-            save_file(tensors, draft, metadata=self._told(key, tensors, size))
+        try:
+            with draft_of(path) as draft:
+                save_file(tensors, draft, metadata=self._told(key, tensors, size))
+        except OSError as error:
+            raise OSError(
+                f"an encoding cannot be kept ({error}): make room, or set OVSAM_CACHE_DIR to a "
+                "folder that can be written"
+            ) from error
         return path
 
     def make_room(self, most_bytes: int, kept: Collection[Path] = ()) -> bool:

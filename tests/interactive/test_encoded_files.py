@@ -160,3 +160,11 @@ def test_arrays_are_never_looked_for_on_disk(
     monkeypatch.setattr(files, "read", read)
     picture = Photograph.of(np.zeros((20, 30, 3), np.uint8))
     assert engine_with(files).size(picture) == (20, 30)
+
+
+def test_where_nothing_can_be_kept_the_error_says_what_to_set(
+    cat: Photograph, encoding: Encoding, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(OSError, match="OVSAM_CACHE_DIR"):
+        EncodedFiles(tmp_path / "taken", "weights").write(cat.key, encoding)
