@@ -40,19 +40,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert [each.name for each in tmp_path.iterdir()] == ["small.json"]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("No space left on device")],
-)
-def test_a_full_disk_is_told_with_the_file_that_it_has_no_room_for(
-    tmp_path: Path, error: Exception
-) -> None:
-    path = tmp_path / "large"
-    with pytest.raises(OSError, match="No space left on device") as told, draft_of(path):
-        raise error
-    assert str(path) in str(told.value)
-
-
 def test_a_file_may_be_read_by_whom_other_new_files_may(tmp_path: Path) -> None:
     """Libraries that make a file of their own and move it make one that nobody else can read."""
     plain, path = tmp_path / "plain", tmp_path / "shared"
@@ -150,13 +137,3 @@ def test_what_safetensors_says_of_the_disk_is_an_error_of_the_disk(tmp_path: Pat
 
     with pytest.raises(OSError, match="file cannot be written: No space left"):
         fill()
-
-
-def test_where_nothing_can_be_written_the_error_names_the_file_and_not_the_draft(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "taken").touch()
-    path = tmp_path / "taken" / "file"
-    with pytest.raises(OSError, match="taken") as told:
-        write_whole(path, "content")
-    assert ".part" not in str(told.value)
