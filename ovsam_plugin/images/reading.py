@@ -131,6 +131,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise ImageError(_why_unidentified(path)) from None
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path} is too large to decode: {error}") from None
+    except MemoryError:
+        raise ImageError(
+            f"{path} does not fit into the memory that is free: load with fewer workers, or make "
+            "the photograph smaller"
+        ) from None
     except Exception as error:  # Pillow's decoders raise whatever the damage leads them to
         raise ImageError(f"{path} is damaged or cut short: {error}") from error
 

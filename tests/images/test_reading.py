@@ -295,3 +295,16 @@ def test_a_tiff_that_lies_on_its_side_is_turned_whatever_its_mode(
     ways = {5: upright.T, 6: np.rot90(upright, -1), 7: np.rot90(upright, 2).T, 8: np.rot90(upright)}
     np.testing.assert_array_equal(read_image(path)[..., 0], ways[orientation])
     assert photo_size(path) == (32, 24)
+
+
+def test_a_photograph_that_finds_no_memory_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(Image.fromarray(scene()), tmp_path / "a.png")
+
+    def full(image: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", full)
+    with pytest.raises(ImageError, match=r"a\.png does not fit into the memory.*fewer workers"):
+        read_image(path)
