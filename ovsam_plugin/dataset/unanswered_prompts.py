@@ -227,6 +227,10 @@ def _labels_of(samples: Samples, name: str) -> str:
     field = samples.get_field(name)
     if field is None:
         raise ValueError(f"field {name!r}, which asks, has been deleted or renamed meanwhile")
+    if not isinstance(field, fo.EmbeddedDocumentField):
+        raise ValueError(
+            f"field {name!r}, which asks, has been made a {type(field).__name__} meanwhile"
+        )
     inner = list_in(field.document_type)
     return name if inner is None else f"{name}.{inner}"
 

@@ -201,6 +201,22 @@ def test_a_field_that_is_deleted_meanwhile_ends_the_call_and_leaves_nothing(
     assert label_dataset(boxed, **SMALL).labelled == 3
 
 
+def test_prompts_of_another_type_meanwhile_end_the_call_with_a_reason(
+    boxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = answer_writer.put_labels
+
+    def late(*args: Any, **kwargs: Any) -> Any:
+        if boxed.has_sample_field("asks"):
+            boxed.delete_sample_field("asks")
+            boxed.add_sample_field("asks", fo.StringField)
+        return put(*args, **kwargs)
+
+    monkeypatch.setattr(answer_writer, "put_labels", late)
+    with pytest.raises(ValueError, match="field 'asks', which asks, has been made a StringField"):
+        label_dataset(boxed, batch_size=1, **SMALL)
+
+
 def test_a_sample_that_is_deleted_before_it_is_loaded_costs_no_other(
     boxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
