@@ -18,6 +18,7 @@ from ovsam_plugin.consent import OVERWRITE, ConsentError
 from ovsam_plugin.curation.attributes import own_detections
 from ovsam_plugin.curation.clean_files import CleanInstance, FiftyOneFolder, JsonFile
 from ovsam_plugin.curation.decision import ACCEPTED, KINDS, REJECTED, RENAMED
+from ovsam_plugin.dataset.edits import check_photograph
 from ovsam_plugin.dataset.image_folder import image_folder
 from ovsam_plugin.dataset.label_masks import crop_of, mask_of, reaches_over
 from ovsam_plugin.dataset.provenance import Provenance
@@ -189,6 +190,12 @@ class _Tally:
         if size is None and writer.needs_masks:
             self.left_out.append(f"{image.sample.filepath}: the size of the image cannot be read")
             return
+        if size is not None:
+            try:
+                check_photograph(image.labels, size)
+            except ValueError as error:
+                self.left_out.append(f"{image.sample.filepath}: {error}")
+                return
         written, missing = [], list(image.missing)
         for label in image.labels:
             try:

@@ -5,7 +5,7 @@ A number that tells them, `outline`, is written together with the label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -13,6 +13,7 @@ import fiftyone as fo
 from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.dataset.internals import aggregate
+from ovsam_plugin.dataset.label_masks import mask_of, pixel_box
 from ovsam_plugin.dataset.shapes import PARTS, shape_of
 from ovsam_plugin.dataset.targets import Samples, flat
 
@@ -25,6 +26,8 @@ _HALF = 26
 # Those of version 0.4 and earlier: of the box and the size of the stored mask alone.
 _WEIGHTS = (0.7548776662, 0.5698402910, 0.8191725134, 0.6710436067)
 _SAME = 1e-9
+# Pixels that rounding may cost a side of a box, on a photograph that was made smaller.
+_ROUNDING = 2
 
 
 def outline(label: Mapping[str, Any]) -> float:
@@ -63,6 +66,44 @@ def edited(samples: Samples, field: str) -> set[str]:
         for label in sample[field]["detections"]
         if isinstance(label.get(ATTRIBUTE), int | float) and not _is_same(label)
     }
+
+
+def check_photograph(labels: Iterable[fo.Detection], size: tuple[int, int]) -> None:
+    """Whether labels can have been made on a photograph of these proportions.
+
+    One that was only made larger or smaller since is the same; so are labels that no run of ours
+    made, and those whose box or mask somebody has changed.
+
+    Args:
+        labels: of the photograph.
+        size: its (height, width) now.
+
+    Raises:
+        ValueError: a mask has other proportions than its box: it was made on something else.
+    """
+    for label in labels:
+        noted = label.get_attribute_value(ATTRIBUTE, None)
+        if not isinstance(noted, int | float) or _is_proportional(label, size):
+            continue
+        stored = {name: label.get_attribute_value(name, None) for name in PARTS}
+        if _is_same({**stored, ATTRIBUTE: noted}):
+            raise ValueError(
+                f"the photograph, now {size[1]} x {size[0]}, is not the one that was labelled: put "
+                "that back, or label this one with overwrite"
+            )
+
+
+def _is_proportional(label: fo.Detection, size: tuple[int, int]) -> bool:
+    """Whether a label's mask was stretched alike along both sides, but for rounding."""
+    try:
+        pixels, (x1, y1, x2, y2) = mask_of(label), pixel_box(label.bounding_box, size)
+    except ValueError:  # it lies nowhere, which whoever places it tells
+        return True
+    if pixels is None or not pixels.size:
+        return True
+    (height, width), (across, along) = (y2 - y1, x2 - x1), pixels.shape
+    off = abs(width * across - height * along)
+    return bool(off <= _ROUNDING * (across + along))
 
 
 def _stored(label: Mapping[str, Any]) -> int:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import fiftyone as fo
 
 from ovsam_plugin.annotations import AnnotatedCategory, Id
+from ovsam_plugin.dataset.edits import check_photograph
 from ovsam_plugin.dataset.fields import FOUND, error_field
 from ovsam_plugin.dataset.image_folder import image_folder
 from ovsam_plugin.dataset.importing import AttachedPrompts
@@ -301,6 +302,7 @@ def _row(
     if label is None or size is None:
         return _failed(head, size, reason or _UNANSWERED)
     try:
+        check_photograph([label], size)
         crop = crop_of(label, size)
         box = to_xyxy(label.bounding_box, size) if crop is None else crop.box
     except (TypeError, ValueError) as error:

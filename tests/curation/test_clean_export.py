@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 from pycocotools.coco import COCO
 
 from ovsam_plugin.annotations.reader import read_annotation_file
@@ -520,3 +521,20 @@ def test_photographs_in_the_folder_of_the_dataset_stay(
     assert all(Path(path).is_file() for path in back.values("filepath"))
     for made in (loaded, back):
         made.delete()
+
+
+@pytest.mark.parametrize("format", ["coco", "fiftyone"])
+def test_a_photograph_that_another_has_replaced_is_left_out_and_told(
+    named: fo.Dataset, tmp_path: Path, format: Format
+) -> None:
+    """Its masks would be stretched over something that nobody looked at."""
+    sample = named.first()
+    path = tmp_path / "replaced.png"
+    Image.new("RGB", (300, 900)).save(path)
+    sample.filepath = str(path)
+    sample.save()
+    accept(named, FIELD, named.values(f"{FIELD}.detections.id", unwind=True), by="ada")
+    export = export_clean(named, FIELD, tmp_path / "clean", format)
+    assert (export.images, export.instances) == (2, 6)
+    (why,) = export.left_out
+    assert why.startswith(f"{path}: the photograph, now 300 x 900, is not the one")

@@ -13,7 +13,7 @@ from fiftyone.core.utils import serialize_numpy_array
 
 from ovsam_plugin.curation.relabeling import relabel_dataset
 from ovsam_plugin.curation.scores import score_run
-from ovsam_plugin.dataset.edits import edited, mark
+from ovsam_plugin.dataset.edits import check_photograph, edited, mark
 from ovsam_plugin.dataset.shapes import shape_of
 
 FIELD = "ovsam"
@@ -123,3 +123,20 @@ def test_a_mask_whose_file_is_damaged_costs_its_own_label(
     summary = relabel_dataset(named, vocabulary="dog, plate", label_field="again", device="cpu")
     assert summary.edited == 1
     assert summary.instances >= len(others)
+
+
+def test_labels_of_a_photograph_with_other_proportions_are_told_apart(named: fo.Dataset) -> None:
+    for sample, (height, width) in zip(named, ((300, 451), (400, 600), (512, 512))):
+        labels = sample[FIELD].detections
+        for part in (0.3, 0.5, 1, 2.7):  # the same, made smaller or larger
+            check_photograph(labels, (round(part * height), round(part * width)))
+        with pytest.raises(ValueError, match="now 100 x 700.*not the one that was labelled"):
+            check_photograph(labels, (700, 100))
+
+
+def test_a_box_that_somebody_resized_tells_nothing_of_the_photograph(named: fo.Dataset) -> None:
+    label = named.first()[FIELD].detections[0]
+    label.bounding_box = [0.1, 0.1, 0.8, 0.05]
+    check_photograph([label], (300, 451))
+    label.bounding_box = [float("nan"), 0.1, 0.8, 0.05]
+    check_photograph([label, fo.Detection(), fo.Detection(outline=1.0)], (300, 451))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from ovsam_plugin.annotations import AnnotatedCategory
@@ -306,3 +307,14 @@ def test_rows_come_in_the_files_order_though_the_file_mixes_its_images(dataset, 
     assert [row["bbox"][0] for row in rows[:-1]] == [7, 6, 5, 4, 3, 2, 1, 0]
     assert {row["category_id"] for row in rows[:-1]} == {17}
     assert "no image with id 55" in rows[-1]["error"]
+
+
+def test_answers_on_a_photograph_that_another_has_replaced_are_told(named, tmp_path):
+    sample = named.first()
+    sample.filepath = str(tmp_path / "replaced.png")
+    Image.new("RGB", (300, 900)).save(sample.filepath)
+    sample.save()
+    rows = [*field_rows(named, "ovsam", {"box_prompt_field": "asks"})]
+    told = [row.get("error", "") for row in rows]
+    assert all("is not the one that was labelled" in why for why in told[:3])
+    assert told[3:] == [""] * 6
