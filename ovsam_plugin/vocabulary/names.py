@@ -24,7 +24,8 @@ def clean_name(name: object, where: str = "a class name") -> str:
         where: said in the error, for example "entry 3 of the list".
 
     Returns:
-        The name in Unicode NFC, white space (also tabs and line breaks) collapsed to one space.
+        The name in Unicode NFC, white space (also tabs and line breaks) collapsed to one space,
+        without marks that nobody sees, such as a zero-width space.
 
     Raises:
         TypeError: not a string.
@@ -33,7 +34,8 @@ def clean_name(name: object, where: str = "a class name") -> str:
     if not isinstance(name, str):
         raise TypeError(f"{where} must be a string, got {type(name).__name__} {name!r:.60}")
     plain = name.isascii()
-    cleaned = " ".join((name if plain else unicodedata.normalize("NFC", name)).split())
+    seen = name if plain else unicodedata.normalize("NFC", name).translate(_UNSEEN)
+    cleaned = " ".join(seen.split())
     if not cleaned:
         raise ValueError(f"{where} is empty: remove it, or give it a name")
     if len(cleaned) > MAX_NAME_LENGTH:
@@ -52,7 +54,8 @@ def clean_name(name: object, where: str = "a class name") -> str:
 
 def name_key(name: str) -> str:
     """What two names share when they are the same: "Fire_Hydrant" and "fire  hydrant"."""
-    folded = (name if name.isascii() else unicodedata.normalize("NFKC", name)).casefold()
+    seen = name if name.isascii() else unicodedata.normalize("NFKC", name).translate(_UNSEEN)
+    folded = seen.casefold()
     return " ".join(folded.replace("_", " ").replace("-", " ").split())
 
 
@@ -78,5 +81,8 @@ def phrase(name: str) -> str:
     return " ".join("".join(words).split()) or name
 
 
+# Zero-width space, word joiner, byte-order mark and soft hyphen, which come with pasted text: with
+# one of them, a name looks the same and would be another class.
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
 # Variation selectors and the zero-width joiner only say how an emoji is drawn.
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")

@@ -16,6 +16,7 @@ from ovsam_plugin.vocabulary.names import clean_name, name_key, phrase
         (unicodedata.normalize("NFD", "café"), "café"),
         ("猫", "猫"),
         ("👩‍🚒", "👩‍🚒"),
+        ("\ufeffcat\u200b", "cat"),
         ("x" * 256, "x" * 256),
     ],
 )
@@ -27,6 +28,7 @@ def test_a_name_keeps_its_letters_and_loses_stray_space(given: str, cleaned: str
     ("given", "said"),
     [
         ("", "is empty"),
+        ("\u200b", "is empty"),
         (" \n", "is empty"),
         ("x" * 257, "257 characters and a name at most 256"),
         ("cat\x00", r"control character '\\x00'"),
@@ -45,7 +47,12 @@ def test_a_name_that_is_no_string_is_refused_and_placed() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Fire_Hydrant", "fire  hydrant"), ("flip-flop", "flip flop"), ("\uff23\uff21\uff34", "cat")],
+    [
+        ("Fire_Hydrant", "fire  hydrant"),
+        ("flip-flop", "flip flop"),
+        ("c\u00adat\u200b", "cat"),
+        ("\uff23\uff21\uff34", "cat"),
+    ],
 )
 def test_case_space_underscore_and_hyphen_do_not_tell_names_apart(one: str, other: str) -> None:
     assert name_key(one) == name_key(other)
