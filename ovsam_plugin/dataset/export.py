@@ -24,7 +24,7 @@ from ovsam_plugin.dataset.rank import number, rank
 from ovsam_plugin.dataset.record_spool import RecordSpool
 from ovsam_plugin.dataset.runs import recorded_settings
 from ovsam_plugin.dataset.sample_prompts import elements, read_prompts
-from ovsam_plugin.dataset.sizes import size_of
+from ovsam_plugin.dataset.sizes import UNSIZED, size_of
 from ovsam_plugin.dataset.targets import check_flat, root_dataset
 from ovsam_plugin.files import whole_file
 from ovsam_plugin.images.mask_crop import NOTHING
@@ -299,8 +299,10 @@ def _row(
     reason: str | None,
     provenance: Provenance,
 ) -> Row:
-    if label is None or size is None:
+    if label is None:
         return _failed(head, size, reason or _UNANSWERED)
+    if size is None:
+        return _failed(head, size, UNSIZED)
     try:
         check_photograph([label], size)
         crop = crop_of(label, size)

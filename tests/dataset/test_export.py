@@ -16,7 +16,7 @@ from ovsam_plugin.dataset.annotations import read_annotations
 from ovsam_plugin.dataset.export import CategoryIds, annotation_rows, field_rows, write_rows
 from ovsam_plugin.dataset.fields import relative_box
 from ovsam_plugin.dataset.importing import attach_prompts
-from ovsam_plugin.dataset.sizes import size_of
+from ovsam_plugin.dataset.sizes import UNSIZED, size_of
 from ovsam_plugin.vocabulary.sources import load_vocabulary
 from ovsam_plugin.vocabulary.vocabulary import Category, Vocabulary
 
@@ -318,3 +318,12 @@ def test_answers_on_a_photograph_that_another_has_replaced_are_told(named, tmp_p
     told = [row.get("error", "") for row in rows]
     assert all("is not the one that was labelled" in why for why in told[:3])
     assert told[3:] == [""] * 6
+
+
+def test_an_answer_on_a_photograph_that_is_gone_is_not_called_unanswered(named, tmp_path):
+    sample = named.first()
+    sample.filepath = str(tmp_path / "gone.png")
+    sample.metadata = None
+    sample.save()
+    rows = [*field_rows(named, "ovsam", {"box_prompt_field": "asks"})]
+    assert [row.get("error") for row in rows] == [UNSIZED] * 3 + [None] * 6
