@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from ovsam_plugin.dataset.record_spool import RecordSpool
@@ -32,3 +37,18 @@ def test_a_closed_spool_has_forgotten_its_records() -> None:
     spool.close()
     with pytest.raises(ValueError, match="closed"):
         _ = spool[0]
+
+
+def test_a_disk_without_room_is_told_with_the_folder_where_records_wait(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(RecordSpool()) as spool:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            with pytest.raises(OSError, match="TMPDIR") as told:
+                spool.append("x" * 2000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert told.value.filename == str(tmp_path)
