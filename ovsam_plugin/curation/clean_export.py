@@ -99,7 +99,7 @@ def export_clean(
         vocabulary: gives category ids, synonyms and frequencies; by default the one that the
             field was labelled with. A synonym counts as its class; classes without an id, and
             names that it lacks, get ids after its largest.
-        overwrite: replace what is at `path`.
+        overwrite: replace what is at `path`; in a folder, the dataset's own files alone.
 
     Returns:
         what was written, and what was left out.
