@@ -190,7 +190,7 @@ def _field(ctx: foo.ExecutionContext, selection: Selection, request: DecisionReq
     likely = [request.field, *selection.labels, "ovsam", *selection.fields]
     patches = selection.fields[:1] if is_patches(ctx.view) else []
     likely[1:1] = [] if selection.labels else patches
-    if request.decision == "undo":
+    if request.decision == "undo" and request.field not in selection.fields:
         likely[1:1] = _last_decided(ctx, selection.fields, asker(ctx, request.by))
     found = next((name for name in likely if name in selection.fields), None)
     if found is None:

@@ -104,7 +104,7 @@ def _database() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from ovsam_plugin.vocabulary.cache import cache_directory
+    from ovsam_plugin.vocabulary.cache import ANOTHER_FOLDER, cache_directory
 
     folder = cache_directory()
     try:
@@ -117,7 +117,7 @@ def _cache() -> Iterator[Finding]:
             "cache",
             "doubtful",
             f"{folder} cannot be written: embeddings of words are computed each time",
-            "set OVSAM_CACHE_DIR to a folder that can be written",
+            ANOTHER_FOLDER,
         )
         return
     yield from _space("cache", folder)

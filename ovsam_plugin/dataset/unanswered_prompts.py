@@ -129,22 +129,23 @@ def to_be_labelled(field: str) -> dict[str, Any]:
 
 def unfinished(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> list[str]:
     """Those of some samples that are to be labelled as a whole, in the same order."""
-    found: set[str] = set()
-    for part in in_parts(sample_ids):
-        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(field)}
-        rows = sample_documents(dataset).find(chosen, {"_id": True})
-        found.update(str(row["_id"]) for row in rows)
-    return [i for i in sample_ids if i in found]
+    return _matching(dataset, to_be_labelled(field), sample_ids)
 
 
 def untried(dataset: fo.Dataset, field: str, sample_ids: Sequence[str]) -> list[str]:
-    """Those of some samples that are to be labelled as a whole, and that none has failed at."""
-    found: list[str] = []
+    """The same without those that none could label."""
+    return _matching(dataset, {**to_be_labelled(field), error_field(field): None}, sample_ids)
+
+
+def _matching(
+    dataset: fo.Dataset, wanted: Mapping[str, Any], sample_ids: Sequence[str]
+) -> list[str]:
+    found: set[str] = set()
     for part in in_parts(sample_ids):
-        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **to_be_labelled(field)}
-        rows = sample_documents(dataset).find({**chosen, error_field(field): None}, {"_id": True})
-        found.extend(str(row["_id"]) for row in rows)
-    return found
+        chosen = {"_id": {"$in": [ObjectId(i) for i in part]}, **wanted}
+        rows = sample_documents(dataset).find(chosen, {"_id": True})
+        found.update(str(row["_id"]) for row in rows)
+    return [i for i in sample_ids if i in found]
 
 
 def still_refused(

@@ -35,6 +35,5 @@ def compiled(function: _Function, device: torch.device) -> _Function:
         "the network is compiled at its first photograph, and again where the next ones have "
         "another size: half a minute or more each time"
     )
-    # Each size alone: code for any size takes ten times as long to make, and the published encoder
-    # runs 2.7 times slower by it than without.
+    # Each size alone: code for any size took minutes to make, and was slower than none.
     return cast(_Function, torch.compile(function, dynamic=False))

@@ -24,6 +24,7 @@ from ovsam_plugin.network.objectness import Proposals
 from ovsam_plugin.network.ovsam import Features
 from ovsam_plugin.network.region_masks import RegionFeatures
 from ovsam_plugin.prediction.predictor import Encoding
+from ovsam_plugin.vocabulary.cache import ANOTHER_FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +90,7 @@ class EncodedFiles:
                 save_file(tensors, draft, metadata=self._told(key, tensors, size))
         except OSError as error:
             raise OSError(
-                f"an encoding cannot be kept ({error}): make room, or set OVSAM_CACHE_DIR to a "
-                "folder that can be written"
+                f"an encoding cannot be kept ({error}): make room, or {ANOTHER_FOLDER}"
             ) from error
         return path
 

@@ -29,12 +29,7 @@ from ovsam_plugin.training.checkpoint import recorded
 from ovsam_plugin.training.crops import Crop, mostly_whole, whole
 from ovsam_plugin.training.data import UNKNOWN_CLASS, CocoCrops, Source, endless, normalize
 from ovsam_plugin.training.imagenet import imagenet_weights, load_timm_by_order
-from ovsam_plugin.training.lite_figures import (
-    drawn_from_boxes,
-    drawn_from_points,
-    found_alone,
-    named,
-)
+from ovsam_plugin.training.lite_figures import Drawing, named
 from ovsam_plugin.training.lite_settings import LiteSettings, Part, part_of
 from ovsam_plugin.training.loop import Recipe
 from ovsam_plugin.training.losses import mask_loss, name_loss, region_loss
@@ -382,9 +377,10 @@ class LiteRecipe(Recipe):
             (features, _), here = self.encode([crop]), crop.to(self.network.device)
             figures = named(self.network, features, here, self.get_buffer("texts"))
             if "masks" in self.settings.tasks:
-                figures |= drawn_from_boxes(self.network, features, here)
-                figures |= drawn_from_points(self.network, features, here, generator)
-                figures |= found_alone(self.network, features, here, generator)
+                drawing = Drawing(self.network, features, crop)
+                figures |= drawing.from_boxes()
+                figures |= drawing.from_points(generator)
+                figures |= drawing.unasked(generator)
             for name, values in figures.items():
                 sums.setdefault(name, []).append(values)
         return {name: float(torch.cat(values).mean()) for name, values in sums.items()}

@@ -25,6 +25,8 @@ from ovsam_plugin.files import draft_of
 
 Array = npt.NDArray[np.float32]
 LOCK_SECONDS = 60
+ANOTHER_FOLDER = "set OVSAM_CACHE_DIR to a folder that can be written"
+"""What to do where the cache folder cannot be."""
 
 
 def cache_directory() -> Path:
@@ -91,7 +93,7 @@ class EmbeddingCache:
         except (OSError, Timeout) as error:
             warnings.warn(
                 f"cannot write the text cache {self.path} ({error}): names are read again next "
-                "time; set OVSAM_CACHE_DIR to a folder that can be written",
+                f"time; {ANOTHER_FOLDER}",
                 stacklevel=2,
             )
 

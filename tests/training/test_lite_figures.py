@@ -14,12 +14,7 @@ from ovsam_plugin.network.feature_pyramid import STRIDES
 from ovsam_plugin.network.objectness import LEVELS, Proposals, cell_centres
 from ovsam_plugin.network.region_masks import RegionMasks, windows
 from ovsam_plugin.training.crops import Crop
-from ovsam_plugin.training.lite_figures import (
-    drawn_from_boxes,
-    drawn_from_points,
-    found_alone,
-    named,
-)
+from ovsam_plugin.training.lite_figures import Drawing, named
 from tests.training.small import rectangle_crop
 
 SIDE = 64
@@ -84,11 +79,8 @@ def test_a_name_counts_where_it_is_the_nearest_and_among_five(
 
 @pytest.mark.parametrize("right", [True, False])
 def test_masks_count_by_how_far_they_are_the_true_ones(right: bool) -> None:
-    knows = network(CROP, right)
-    for figures in (
-        drawn_from_boxes(knows, FEATURES, CROP),
-        drawn_from_points(knows, FEATURES, CROP, seeded()),
-    ):
+    drawing = Drawing(network(CROP, right), FEATURES, CROP)
+    for figures in (drawing.from_boxes(), drawing.from_points(seeded())):
         ((_, iou),) = figures.items()
         assert len(iou) == 2
         assert (iou > 0.9).all() if right else (iou < 0.1).all()
@@ -96,13 +88,13 @@ def test_masks_count_by_how_far_they_are_the_true_ones(right: bool) -> None:
 
 @pytest.mark.parametrize("right", [True, False])
 def test_what_is_found_alone_are_the_things_and_all_of_them(right: bool) -> None:
-    figures = found_alone(network(CROP, right), FEATURES, CROP, seeded())
+    figures = Drawing(network(CROP, right), FEATURES, CROP).unasked(seeded())
     assert figures["things of the best 5"].tolist() == [float(right)] * 2
     assert figures["found by 50"].tolist() == [float(right)] * 2
 
 
 def test_a_guess_where_things_may_be_that_nobody_outlined_does_not_count() -> None:
     hidden = rectangle_crop(*BOXES, unknown=BOXES[1])
-    figures = found_alone(network(hidden), FEATURES, hidden, seeded())
+    figures = Drawing(network(hidden), FEATURES, hidden).unasked(seeded())
     assert sorted(figures["things of the best 5"].tolist()) == [0, 1]
     assert figures["found by 50"].tolist() == [1, 0]
