@@ -32,7 +32,6 @@ WITHOUT_TEST_FILE = {
     "app/loading.py": "tested in test_side_effects.py, in processes of their own",
     "annotations/results.py": "tested in annotations/test_reader.py and dataset/test_export.py",
     "curation/clean_counts.py": "tested in curation/test_clean_export.py",
-    "curation/clean_files.py": "tested in curation/test_clean_export.py",
     "engines/cluster.py": "tested in engines/test_table.py",
     "engines/database_address.py": "tested in engines/test_table.py",
     "engines/engine.py": "tested in engines/test_table.py",

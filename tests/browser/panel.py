@@ -10,6 +10,11 @@ FIELD = "clicked"
 """What the panel adds to on a dataset without fields."""
 
 
+NAMES = "cat, cup, person, spoon"
+CAT = (230, 120)
+"""A place on the first photograph's cat."""
+
+
 class Panel:
     """The panel in a page, addressed in pixels of its photograph."""
 
@@ -73,11 +78,14 @@ class Panel:
         return str(self.desk("desk.notice"))
 
 
-def show(page: Any) -> Panel:
-    """Opens the panel beside the grid."""
+def show(page: Any, size: tuple[int, int] | None = None) -> Panel:
+    """Opens the panel beside the grid, and waits for a photograph of this size, if one is given."""
     page.locator("[data-cy=new-panel-btn]").first.click()
     page.get_by_text("OVSAM segment").first.click()
-    return Panel(page)
+    panel = Panel(page)
+    if size is not None:
+        panel.wait_for_photograph(size)
+    return panel
 
 
 def labels(dataset: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from tests.browser.panel import Panel, eventually, labels, painted, show
+from tests.browser.panel import CAT, NAMES, eventually, labels, show
 
-NAMES = "cat, cup, person, spoon"
-CAT, FUR, WALL = (230, 120), (330, 250), (430, 150)
+FUR, WALL = (330, 250), (430, 150)
 LARGE = (6000, 4000)
 
 
@@ -55,8 +53,7 @@ def test_what_is_clicked_is_shown_named_and_added_where_it_lies(
     dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     page = open_app(dataset)
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
+    panel = show(page, (451, 300))
     panel.type("#ovsam-names", NAMES)
     panel.move(*CAT)
     panel.wait("desk.hovered?.best === 'cat'")
@@ -128,8 +125,7 @@ def test_an_instance_is_painted_and_merged(
     dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     page = open_app(dataset)
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
+    panel = show(page, (451, 300))
     panel.type("#ovsam-names", NAMES)
     panel.click(*CAT)
     panel.press("b")
@@ -168,8 +164,7 @@ def test_what_is_found_all_over_is_taken_up(
     dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     page = open_app(dataset)
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
+    panel = show(page, (451, 300))
     panel.press("ArrowRight")
     panel.wait_for_photograph((600, 400))
     panel.type("#ovsam-names", NAMES)
@@ -189,8 +184,7 @@ def test_what_is_found_all_over_is_taken_up(
 def test_a_turned_photograph_is_clicked_as_it_is_seen(
     turned: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
-    panel = show(open_app(turned))
-    panel.wait_for_photograph((451, 300))
+    panel = show(open_app(turned), (451, 300))
     assert panel.desk("[desk.image.naturalWidth, desk.image.naturalHeight]") == [451, 300]
     panel.click(*CAT)
     panel.press("Tab")
@@ -206,8 +200,7 @@ def test_what_goes_wrong_is_told_and_the_panel_goes_on(
     first, second, third = dataset.values("id")
     Path(dataset[second].filepath).write_bytes(b"damaged")
     page = open_app(dataset)
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
+    panel = show(page, (451, 300))
     panel.click(*WALL, button="right")
     assert "To take away, click on the instance" in panel.notice
 
@@ -243,76 +236,11 @@ def test_what_goes_wrong_is_told_and_the_panel_goes_on(
     assert len(labels(dataset)) == 1
 
 
-def differs(drawn: list[int], bare: list[int]) -> list[bool]:
-    """Which of the grid's photographs look otherwise than before."""
-    return [now != before for now, before in zip(drawn, bare)]
-
-
-def test_the_grid_shows_what_is_added_and_one_goes_through_what_it_shows(
-    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
-) -> None:
-    page = open_app(dataset)
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
-    bare = painted(page)
-    # A field that is new is there, and shown, with its first instance.
-    panel.click(*CAT)
-    panel.press("Enter")
-    page.locator("[data-cy=checkbox-clicked]").first.wait_for()
-    eventually(lambda: differs(painted(page), bare) == [True, False, False], "the cat is not drawn")
-    page.get_by_role("button", name="Next").click()
-    panel.wait_for_photograph((600, 400))
-    panel.drag(160, 20, 415, 260)
-    panel.press("Enter")
-    eventually(lambda: differs(painted(page), bare) == [True, True, False], "the cup is not drawn")
-
-    # A name that no field can have leaves the field as it was.
-    panel.type("#ovsam-field", "no name!")
-    assert "cannot be a label field" in panel.notice
-    assert panel.desk("desk.settings.field") == "clicked"
-    assert page.locator("#ovsam-field").input_value() == "clicked"
-
-    # The photograph stays when the grid shows others, and the next one is of those.
-    first, second, third = dataset.values("id")
-    panel.wait(f"desk.beside?.next === '{third}'")
-    limited = "[{_cls: 'fiftyone.core.stages.Limit', kwargs: [['limit', 2]]}]"
-    page.evaluate(f"window.__foo__.executeOperator('set_view', {{view: {limited}}})")
-    panel.wait("desk.beside && desk.beside.next === null")
-    assert page.get_by_role("button", name="Next").is_disabled()
-    assert panel.desk("desk.sheet.id") == second
-    page.evaluate("window.__foo__.executeOperator('clear_view')")
-    panel.wait(f"desk.beside?.next === '{third}'")
-    page.get_by_role("button", name="Previous").click()
-    panel.wait_for_photograph((451, 300))
-    assert panel.desk("desk.sheet.id") == first
-    # Also while it is opened, as the App tells its view late.
-    panel.desk("(desk.open(desk.context, null), desk.follow({...desk.context}))")
-    panel.wait(f"desk.beside?.next === '{second}'")
-
-
-def test_a_photograph_that_is_open_shows_what_is_added(
-    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
-) -> None:
-    page = open_app(dataset)
-    page.locator("[data-cy=looker]").first.click()
-    page.locator("#modal [data-cy=panel-tab-segment]").click()
-    panel = Panel(page)
-    panel.wait_for_photograph((451, 300))
-    panel.type("#ovsam-names", NAMES)
-    panel.click(*CAT)
-    panel.press("Enter")
-    assert [label["label"] for label in labels(dataset)] == ["cat"]
-    panel.press("ArrowRight")
-    panel.wait_for_photograph((600, 400))
-    assert panel.steps == []
-
-
 def test_a_large_photograph_is_zoomed_moved_and_clicked_where_it_is_seen(
     large: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     page = open_app(large)
-    panel = show(page)
-    panel.wait_for_photograph(LARGE)
+    panel = show(page, LARGE)
     face = (220 * LARGE[0] // 512, 120 * LARGE[1] // 512)
     scale = panel.desk("desk.sheet.view.scale")
 
@@ -378,65 +306,11 @@ def test_a_network_that_does_not_load_is_told_and_asked_again(
     assert len(panel.steps) == 1
 
 
-def test_a_label_that_is_selected_in_an_open_sample_is_taken_up(
-    dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
-) -> None:
-    box = fo.Detection(label="thing", bounding_box=[0.2, 0.1, 0.5, 0.6])
-    sample = dataset.first()
-    sample["drawn"] = fo.Detections(detections=[box])
-    sample.save()
-    page = open_app(dataset)
-    page.locator("[data-cy=looker]").first.click()
-    page.locator("#modal [data-cy=panel-tab-segment]").click()
-    panel = Panel(page)
-    panel.wait_for_photograph((451, 300))
-    chosen = f"[{{ sample_id: '{sample.id}', label_id: '{box.id}', field: 'drawn' }}]"
-    page.evaluate(f"window.__foo__.executeOperator('set_selected_labels', {{ labels: {chosen} }})")
-    panel.wait(f"desk.sheet?.held?.id === '{box.id}'")
-    assert panel.desk("desk.settings.field") == "drawn"
-    # What is clicked stays when the selection is taken back.
-    panel.drag(60, 20, 420, 280)
-    page.evaluate("window.__foo__.executeOperator('set_selected_labels', { labels: [] })")
-    page.wait_for_timeout(500)
-    assert len(panel.steps) == 1
-
-
-def test_of_patches_the_photographs_are_opened(
-    labelled: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
-) -> None:
-    patches = labelled.to_patches("ovsam")
-    page = open_app(labelled)
-    page.get_by_text("3 samples", exact=True).wait_for()
-    stages = json.dumps(patches._serialize())
-    page.evaluate(f"window.__foo__.executeOperator('set_view', {{ view: {stages} }})")
-    page.get_by_text("7 patches", exact=True).wait_for()
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
-    # Where the instances are that a person may look for.
-    page.get_by_text("0 in clicked; 3 in ovsam: choose the field above to edit them").wait_for()
-    panel.type("#ovsam-field", "ovsam")
-    page.get_by_text("3 in ovsam", exact=True).wait_for()
-    panel.press("ArrowRight")
-    panel.wait_for_photograph((600, 400))
-    panel.press("ArrowRight")
-    panel.wait_for_photograph((512, 512))
-
-    # A patch that is selected, and one that is open.
-    page.locator("[data-cy=looker]").nth(3).click(position={"x": 10, "y": 10})
-    panel.wait_for_photograph((600, 400))
-    dog = patches.values("id")[1]
-    page.evaluate(f"window.__foo__.executeOperator('open_sample', {{ id: '{dog}' }})")
-    page.locator("#modal [data-cy=panel-tab-segment]").click()
-    inside = "document.querySelector('#modal .ovsam-segment')?.ovsam?.sheet"
-    page.wait_for_function(f"{inside}?.ready && {inside}.size[0] === 451")
-
-
 def test_a_photograph_fits_its_place_until_a_person_moves_it(
     dataset: fo.Dataset, open_app: Callable[[fo.Dataset], Any]
 ) -> None:
     page = open_app(dataset)
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
+    panel = show(page, (451, 300))
     fits = "Math.abs(desk.sheet.view.scale * desk.sheet.size[0] - desk.base.width) < 2"
     panel.wait(fits)
     panel.press("ArrowRight")
@@ -482,8 +356,7 @@ def test_a_name_at_the_right_edge_is_read_to_its_end(
             };
         }"""
     )
-    panel = show(page)
-    panel.wait_for_photograph((451, 300))
+    panel = show(page, (451, 300))
     panel.click(405, 150)
     panel.wait("desk.sheet.held && window.filled.length")
     assert all(0 <= left < right <= width for left, right, width in page.evaluate("filled"))
